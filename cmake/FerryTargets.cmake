@@ -1,0 +1,62 @@
+# ferry_library(NAME), the flags every target has, and the three kinds of test.
+add_library(ferry_flags INTERFACE)
+target_compile_options(ferry_flags INTERFACE
+  $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Werror -Wno-psabi -fno-math-errno -fno-trapping-math -ffp-contract=off>
+  $<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr -Xcompiler=-Wall,-Werror -Werror=all-warnings>)
+target_include_directories(ferry_flags INTERFACE ${PROJECT_SOURCE_DIR})
+
+set(FERRY_SANITIZE "" CACHE STRING "address or thread")
+if(FERRY_SANITIZE)
+  target_compile_options(ferry_flags INTERFACE
+    $<$<COMPILE_LANGUAGE:CXX>:-fsanitize=${FERRY_SANITIZE} -fno-omit-frame-pointer -g>)
+  target_link_options(ferry_flags INTERFACE -fsanitize=${FERRY_SANITIZE})
+endif()
+
+# The library ferry::<folder>.  Its CMakeLists adds sources with target_sources.
+function(ferry_library name)
+  add_library(ferry_${name} STATIC)
+  add_library(ferry::${name} ALIAS ferry_${name})
+  target_link_libraries(ferry_${name} PUBLIC ferry_flags ${ARGN})
+  set_target_properties(ferry_${name} PROPERTIES POSITION_INDEPENDENT_CODE ON)
+endfunction()
+
+# The environment in which tests and the program's own launcher start ranks.
+set(FERRY_TEST_ENV
+  OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
+  OMPI_MCA_hwloc_base_binding_policy=none OMPI_MCA_btl_vader_single_copy_mechanism=none
+  FERRY_SOURCE_DIR=${PROJECT_SOURCE_DIR} FERRY_BINARY=${PROJECT_BINARY_DIR}/launcher/ferry)
+
+function(_ferry_test_binary name)
+  cmake_parse_arguments(T "" "" "SOURCES;LIBS" ${ARGN})
+  add_executable(${name} ${T_SOURCES})
+  target_link_libraries(${name} PRIVATE ${T_LIBS} GTest::gmock)
+endfunction()
+
+# ferry_test(base_test SOURCES a_test.cpp LIBS ferry::base [LABELS x] [TIMEOUT 60]): one process, one CTest entry.
+function(ferry_test name)
+  cmake_parse_arguments(T "" "TIMEOUT" "SOURCES;LIBS;LABELS" ${ARGN})
+  if(NOT T_TIMEOUT)
+    set(T_TIMEOUT 120)
+  endif()
+  _ferry_test_binary(${name} SOURCES ${T_SOURCES} LIBS ${T_LIBS} GTest::gtest_main)
+  add_test(NAME ${name} COMMAND ${name})
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${T_TIMEOUT} ENVIRONMENT "${FERRY_TEST_ENV}" LABELS "${T_LABELS}")
+endfunction()
+
+# The same on each of RANKS (default 1 2 4) MPI ranks; its sources have tests/support/mpi_main.cpp's main.
+function(ferry_mpi_test name)
+  cmake_parse_arguments(T "" "TIMEOUT" "SOURCES;LIBS;LABELS;RANKS" ${ARGN})
+  if(NOT T_TIMEOUT)
+    set(T_TIMEOUT 120)
+  endif()
+  if(NOT T_RANKS)
+    set(T_RANKS 1 2 4)
+  endif()
+  _ferry_test_binary(${name} SOURCES ${T_SOURCES} ${PROJECT_SOURCE_DIR}/tests/support/mpi_main.cpp
+    LIBS ${T_LIBS} ferry::parallel GTest::gtest)
+  foreach(ranks IN LISTS T_RANKS)
+    add_test(NAME ${name}_${ranks} COMMAND ${MPIEXEC_EXECUTABLE} -n ${ranks} $<TARGET_FILE:${name}>)
+    set_tests_properties(${name}_${ranks} PROPERTIES TIMEOUT ${T_TIMEOUT}
+      ENVIRONMENT "${FERRY_TEST_ENV};OMP_NUM_THREADS=1" LABELS "mpi;${T_LABELS}")
+  endforeach()
+endfunction()

@@ -1,0 +1,33 @@
+// The mesh data x cfg x ulysses over the world's ranks, ulysses innermost so that the ranks that exchange
+// activations share a node.
+//
+//   world rank = (data_index * cfg + cfg_index) * ulysses + ulysses_index
+#pragma once
+
+#include <vector>
+
+#include "parallel/options.h"
+
+namespace ferry::parallel {
+
+struct Mesh {
+  int data = 1;
+  int cfg = 1;
+  int ulysses = 1;
+  int data_index = 0;
+  int cfg_index = 0;
+  int ulysses_index = 0;
+
+  int size() const { return data * cfg * ulysses; }
+};
+
+// The degrees that `options` mean for `world_size` ranks and a model of `heads` attention heads, at
+// `world_rank`.
+// Throws UserError: degrees whose product is not world_size; heads not divisible by ulysses (lists the
+// degrees that work); cfg parallel with an odd number of ranks.
+Mesh make_mesh(const Options& options, int world_size, int world_rank, int heads);
+
+// The divisors of `heads`, ascending: the Ulysses degrees that work.
+std::vector<int> ulysses_degrees(int heads);
+
+}  // namespace ferry::parallel

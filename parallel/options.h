@@ -1,0 +1,18 @@
+// What the user says about ranks ([parallel]).
+#pragma once
+
+#include <cstdint>
+
+namespace ferry::parallel {
+
+// How the two guidance branches run: one after the other; both through each block while its weights are
+// there; or on two halves of the ranks.
+enum class CfgMode : std::uint8_t { Serial, Paired, Parallel };
+
+struct Options {
+  int ulysses = 0;                     // sequence-parallel degree; 0: all ranks left after cfg and data
+  CfgMode cfg = CfgMode::Paired;       // Parallel needs an even number of ranks
+  int data = 1;                        // independent videos at a time; 0: what is left of the ranks
+};
+
+}  // namespace ferry::parallel
