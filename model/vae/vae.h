@@ -1,0 +1,50 @@
+// The decoder of the Wan2.1 VAE: a latent in, video frames out, one latent frame at a time.
+//
+// wan21.md section 5 in short: the 3x3x3 convolutions are causal in time, each remembers the last two
+// frames of its input, and the temporal up-samplers treat the first latent frame apart.  So T latent frames
+// of h x w become 1 + r (T - 1) frames of sh x sw pixels, where s doubles per up-sampling and r per
+// up-sampling in time (Wan2.1: s = 8, r = 4).
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <functional>
+
+#include "base/device.h"
+#include "model/vae/config.h"
+#include "model/weights.h"
+
+namespace ferry::model {
+
+// The decoder's network, under official keys.  Head: conv2, decoder.conv1.  Blocks: the units of
+// decoder.middle and decoder.upsamples in order.  Tail: decoder.head.0 (norm), decoder.head.2.
+// `compute` is F32, or BF16: convolutions with bf16 weights, where the norm scales and the convolutions at
+// both ends (conv2, decoder.head.2) stay fp32.
+// Throws std::invalid_argument for a configuration that makes no network, or another dtype.
+NetworkSpec vae_decoder_spec(const VaeConfig& config, DType compute);
+
+struct VaeRuntime {
+  Device* device = nullptr;
+  DType compute = DType::F32;  // as given to vae_decoder_spec
+};
+
+// Receives the frames [3, f, H, W] fp32, not clamped, that follow the `first_frame` frames before them.  On
+// CUDA they are valid on the compute stream; the tensor may be kept.
+using FrameSink = std::function<void(std::int64_t first_frame, const at::Tensor& frames)>;
+
+// Decodes a latent and hands each latent frame's video frames to `sink` as soon as they are queued.
+//
+//   latent  [z_dim, T, h, w]  fp32, normalised (as the sampler leaves it), on the device
+//
+// One pass over the weights per latent frame: "decode.first", which uses no time_conv, then "decode.next".
+// Runs on runtime.device->compute(); never makes the host wait.  One thread at a time.
+// Throws std::invalid_argument for a latent of another shape or dtype.
+void vae_decode(const VaeConfig& config, Weights& weights, const at::Tensor& latent,
+                const VaeRuntime& runtime, const FrameSink& sink);
+
+// Pixels per latent pixel along each edge, and frames per latent frame after the first.
+std::int64_t spatial_scale(const VaeConfig& config);
+std::int64_t temporal_scale(const VaeConfig& config);
+
+}  // namespace ferry::model
