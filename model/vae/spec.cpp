@@ -59,7 +59,8 @@ NetworkSpec vae_decoder_spec(const VaeConfig& config, DType compute) {
     throw std::invalid_argument("VAE: compute dtype " + std::string(name_of(compute)) + ", not fp32 or bf16");
   }
   const std::vector<Unit> units = vae::decoder_units(config);
-  NetworkSpec spec{.name = "vae"};
+  NetworkSpec spec;
+  spec.name = "vae";
   spec.head = {conv("conv2", {config.z_dim, config.z_dim, 1, 1, 1}, DType::F32),
                conv("decoder.conv1", {units.front().in, config.z_dim, 3, 3, 3}, compute)};
   for (const Unit& unit : units) spec.blocks.push_back({unit.name, modules_of(unit, compute)});
