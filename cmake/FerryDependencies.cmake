@@ -10,7 +10,17 @@ pkg_check_modules(SENTENCEPIECE IMPORTED_TARGET sentencepiece)
 if(NOT SENTENCEPIECE_FOUND)
   message(FATAL_ERROR "SentencePiece not found: run tools/setup.sh, or install libsentencepiece-dev")
 endif()
-find_package(Boost 1.74 REQUIRED COMPONENTS program_options)
+
+# Machines that have Boost's headers but not its libraries name a copy: <prefix>/include and <prefix>/lib.
+set(FERRY_BOOST_PREFIX "" CACHE PATH "A Boost with program_options, where the system's is not complete")
+if(FERRY_BOOST_PREFIX)
+  add_library(Boost::program_options STATIC IMPORTED)
+  set_target_properties(Boost::program_options PROPERTIES
+    IMPORTED_LOCATION ${FERRY_BOOST_PREFIX}/lib/libboost_program_options.a
+    INTERFACE_INCLUDE_DIRECTORIES ${FERRY_BOOST_PREFIX}/include)
+else()
+  find_package(Boost 1.74 REQUIRED COMPONENTS program_options)
+endif()
 
 # Without libav, frames go into a Y4M file.
 pkg_check_modules(LIBAV IMPORTED_TARGET libavformat libavcodec libavutil libswscale)

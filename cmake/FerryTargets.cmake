@@ -55,8 +55,13 @@ function(ferry_mpi_test name)
   _ferry_test_binary(${name} SOURCES ${T_SOURCES} ${PROJECT_SOURCE_DIR}/tests/support/mpi_main.cpp
     LIBS ${T_LIBS} ferry::parallel GTest::gtest)
   foreach(ranks IN LISTS T_RANKS)
+    # Ranks keep both of ctest's places busy; so such a test runs alone.
+    set(places 1)
+    if(ranks GREATER 1)
+      set(places 2)
+    endif()
     add_test(NAME ${name}_${ranks} COMMAND ${MPIEXEC_EXECUTABLE} -n ${ranks} $<TARGET_FILE:${name}>)
-    set_tests_properties(${name}_${ranks} PROPERTIES TIMEOUT ${T_TIMEOUT}
+    set_tests_properties(${name}_${ranks} PROPERTIES TIMEOUT ${T_TIMEOUT} PROCESSORS ${places}
       ENVIRONMENT "${FERRY_TEST_ENV};OMP_NUM_THREADS=1" LABELS "mpi;${T_LABELS}")
   endforeach()
 endfunction()

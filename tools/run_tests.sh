@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Runs every test of build/ and ends with one line that sums up:  tools/run_tests.sh [ctest options]
+set -uo pipefail
+cd "$(dirname "$0")/.."
+log=build/test.log
+
+# Two at a time; a test of several ranks takes both places (PROCESSORS in cmake/FerryTargets.cmake).
+ctest --test-dir build -j2 --no-tests=error --output-on-failure "$@" 2>&1 | tee "$log"
+status=${PIPESTATUS[0]}
+
+total=$(grep -cE '^ *[0-9]+/[0-9]+ +Test +#' "$log")
+failed=$(grep -cE '^ *[0-9]+/[0-9]+ +Test +#.*\*\*\*(Failed|Timeout|Exception|Not Run)' "$log")
+skipped=$(grep -cE '^ *[0-9]+/[0-9]+ +Test +#.*\*\*\*Skipped' "$log")
+echo "log: $PWD/$log"
+echo "$((total - failed - skipped)) passed, $failed failed, $skipped skipped"
+exit "$status"
