@@ -1,0 +1,82 @@
+// The Wan2.1 diffusion transformer (text to video), wan21.md section 2, precision profile A'.
+//
+// Tokens: the latent [C, F, h, w] is cut into patches (1, 2, 2); token (f, y, x) has the index
+// (f * h/2 + y) * w/2 + x.  With a Ulysses group of P ranks each rank computes a contiguous shard of
+// ceil(L / P) tokens; rows past L are padding: they enter as zeros, are never keys, and are dropped at the
+// end.  The residual stream is fp32 from the first gated residual on; linears and attention run in the
+// compute type.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "base/device.h"
+#include "model/dit/config.h"
+#include "model/dit/spec.h"
+#include "model/weights.h"
+#include "parallel/group.h"
+
+namespace ferry::model {
+
+// Receives intermediate results of a forward, for comparing implementations: a name ("block.self_attn"),
+// the block (-1 outside of blocks) and this rank's value, which is valid only during the call.
+using DitTap = std::function<void(std::string_view name, int block, const at::Tensor& value)>;
+
+struct DitRuntime {
+  Device* device = nullptr;
+  parallel::Group* ulysses = nullptr;  // nullptr: one rank
+  Stream* exchange = nullptr;          // the exchanges run here; nullptr: on the compute stream
+  DType compute = DType::BF16;         // as given to dit_spec
+  DitTap tap;                          // empty: nobody looks
+};
+
+// Keys and values of one cross-attention: [text_len, dim], compute type, keys normalised.
+struct CrossKeyValue {
+  at::Tensor key;
+  at::Tensor value;
+};
+
+// One guidance branch: the prompt after the text MLP, and the keys and values that each block's
+// cross-attention makes of it.  Those depend on the prompt alone: the first forward fills them, later ones
+// skip the modules cross_attn.k, norm_k and v.
+struct DitContext {
+  at::Tensor text;                    // [text_len, dim], compute type
+  std::vector<CrossKeyValue> blocks;  // one per layer, undefined until the first forward
+};
+
+class Dit {
+ public:
+  // `weights` must serve dit_spec(config, runtime.compute) and, like what `runtime` points to, outlive this.
+  // Throws std::invalid_argument unless the group's size divides the heads.
+  Dit(const DitConfig& config, Weights& weights, DitRuntime runtime);
+  ~Dit();
+  Dit(Dit&&) noexcept;
+
+  // The text MLP (section 2.5).  `context` is [Lt, text_dim], any float type, 1 <= Lt <= text_len, on any
+  // device; it is zero-padded to text_len rows.  One pass {"context", 1} over head modules only.
+  // Throws std::invalid_argument for another shape.
+  DitContext encode_context(const at::Tensor& context);
+
+  // One evaluation per branch at the same latent and time; the branches go through each block together.
+  //   latent    [in_channels, F, h, w] fp32 on the device, contiguous; h and w even
+  //   timestep  0 .. 1000, not rounded
+  //   returns   for each branch [out_channels, F, h, w] fp32 on the device, on every rank
+  // One pass {"forward", branches.size()}.  Collective over the Ulysses group: equal shapes and branches.
+  // Queued on the device's compute stream and on `exchange`; on CUDA the host waits for nothing once a
+  // shape was seen before.  n branches together give the bits that each gives alone.
+  // Throws std::invalid_argument for other shapes and types, and when there is no branch.
+  std::vector<at::Tensor> forward(const at::Tensor& latent, double timestep,
+                                  std::span<DitContext* const> branches);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace ferry::model

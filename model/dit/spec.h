@@ -1,0 +1,44 @@
+// The modules of a Wan diffusion transformer, in the order in which a forward acquires them.
+#pragma once
+
+#include "model/dit/config.h"
+#include "model/weights.h"
+
+namespace ferry::model {
+
+// Indices of the modules in NetworkSpec::head, in each block, and in NetworkSpec::tail.
+enum class DitHead : int { PatchEmbedding, Text0, Text2, Time0, Time2, TimeProjection };
+enum class DitBlock : int {
+  Modulation,
+  SelfV,
+  SelfQ,
+  SelfNormQ,
+  SelfK,
+  SelfNormK,
+  SelfO,
+  Norm3,
+  CrossK,
+  CrossNormK,
+  CrossV,
+  CrossQ,
+  CrossNormQ,
+  CrossO,
+  Ffn0,
+  Ffn2,
+};
+enum class DitTail : int { Modulation, Head };
+
+inline ModuleId id_of(DitHead module) { return {ModuleId::kHead, static_cast<int>(module)}; }
+inline ModuleId id_of(int block, DitBlock module) { return {block, static_cast<int>(module)}; }
+inline ModuleId id_of(DitTail module) { return {ModuleId::kTail, static_cast<int>(module)}; }
+
+// Official keys and shapes (wan21.md section 3).
+//
+// compute BF16 is precision profile A' (section 2.1): linears and the patch convolution in bf16; in fp32
+// stay time_embedding, time_projection, head, every modulation, and the weights of every norm.
+// compute F32: everything in fp32.
+// Throws std::invalid_argument for another compute type, and for a config whose heads do not divide dim,
+// whose head_dim is odd or below 6, or with an extent < 1.
+NetworkSpec dit_spec(const DitConfig& config, DType compute);
+
+}  // namespace ferry::model
