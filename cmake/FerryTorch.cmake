@@ -34,7 +34,12 @@ _ferry_torch_library(torch_cpu)
 _ferry_torch_library(c10)
 add_library(ferry_torch INTERFACE)
 add_library(ferry::torch ALIAS ferry_torch)
-target_include_directories(ferry_torch SYSTEM INTERFACE ${FERRY_TORCH_INCLUDE})
+# The wheel carries headers of an fmt that it does not carry the library of; those of the linked fmt come first.
+find_path(FERRY_FMT_INCLUDE fmt/core.h HINTS ${fmt_DIR}/../../../include PATHS /usr/include REQUIRED)
+mark_as_advanced(FERRY_FMT_INCLUDE)
+file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/first)
+file(CREATE_LINK ${FERRY_FMT_INCLUDE}/fmt ${PROJECT_BINARY_DIR}/first/fmt SYMBOLIC)
+target_include_directories(ferry_torch SYSTEM INTERFACE ${PROJECT_BINARY_DIR}/first ${FERRY_TORCH_INCLUDE})
 # The wheel's libraries find their own dependencies at run time; the linker need not.
 target_link_libraries(ferry_torch INTERFACE ${FERRY_LIB_torch_cpu} ${FERRY_LIB_c10})
 target_link_options(ferry_torch INTERFACE -Wl,--unresolved-symbols=ignore-in-shared-libs)
