@@ -1,0 +1,182 @@
+// MP4 in memory through libavcodec and libavformat.
+extern "C" {
+#include <libavcodec/avcodec.h>
+#include <libavformat/avformat.h>
+#include <libavutil/opt.h>
+}
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <cstring>
+#include <memory>
+
+#include "base/error.h"
+#include "worker/output/mp4.h"
+#include "worker/output/yuv.h"
+
+namespace ferry::worker {
+namespace {
+
+int checked(int code, const char* what) {
+  if (code >= 0) return code;
+  char text[AV_ERROR_MAX_STRING_SIZE] = {};
+  av_strerror(code, text, sizeof text);
+  throw Error(fmt::format("libav: {}: {}", what, text));
+}
+
+template <class T>
+T* checked(T* pointer, const char* what) {
+  if (pointer == nullptr) throw Error(fmt::format("libav: {} failed", what));
+  return pointer;
+}
+
+struct FreeCodec {
+  void operator()(AVCodecContext* codec) const { avcodec_free_context(&codec); }
+};
+struct FreeFrame {
+  void operator()(AVFrame* frame) const { av_frame_free(&frame); }
+};
+struct FreePacket {
+  void operator()(AVPacket* packet) const { av_packet_free(&packet); }
+};
+// Also frees the memory file, when it has not been taken.
+struct FreeMuxer {
+  void operator()(AVFormatContext* muxer) const {
+    if (muxer->pb != nullptr) {
+      std::uint8_t* rest = nullptr;
+      avio_close_dyn_buf(muxer->pb, &rest);
+      av_free(rest);
+    }
+    avformat_free_context(muxer);
+  }
+};
+using Codec = std::unique_ptr<AVCodecContext, FreeCodec>;
+using Muxer = std::unique_ptr<AVFormatContext, FreeMuxer>;
+
+int even(int extent) { return extent + extent % 2; }
+
+// Every family of encoders has its own word for quality.
+void set_quality(AVCodecContext& codec, const VideoFormat& format) {
+  const std::string name = codec.codec->name;
+  if (name == "libx264") {
+    av_opt_set_int(codec.priv_data, "crf", format.crf, 0);
+  } else if (name == "mpeg4") {
+    codec.flags |= AV_CODEC_FLAG_QSCALE;
+    codec.global_quality = FF_QP2LAMBDA * 2;
+  } else {
+    codec.bit_rate = static_cast<std::int64_t>(0.3 * codec.width * codec.height * format.fps);
+  }
+}
+
+Codec open_codec(const std::string& encoder, const VideoFormat& format) {
+  const AVCodec* found = checked(avcodec_find_encoder_by_name(encoder.c_str()), encoder.c_str());
+  Codec codec(checked(avcodec_alloc_context3(found), "avcodec_alloc_context3"));
+  codec->log_level_offset = AV_LOG_DEBUG - AV_LOG_INFO;  // encoders chat on stderr at level info
+  codec->width = even(format.width * format.scale);
+  codec->height = even(format.height * format.scale);
+  codec->framerate = av_d2q(format.fps, 60000);
+  codec->time_base = av_inv_q(codec->framerate);
+  codec->sample_aspect_ratio = {1, 1};
+  codec->pix_fmt = AV_PIX_FMT_YUV420P;
+  codec->color_range = AVCOL_RANGE_MPEG;
+  codec->color_primaries = AVCOL_PRI_BT709;
+  codec->color_trc = AVCOL_TRC_BT709;
+  codec->colorspace = AVCOL_SPC_BT709;
+  codec->flags |= AV_CODEC_FLAG_GLOBAL_HEADER;
+  set_quality(*codec, format);
+  checked(avcodec_open2(codec.get(), found, nullptr), "avcodec_open2");
+  return codec;
+}
+
+Muxer open_muxer(const AVCodecContext& codec) {
+  AVFormatContext* raw = nullptr;
+  checked(avformat_alloc_output_context2(&raw, nullptr, "mp4", nullptr), "avformat_alloc_output_context2");
+  Muxer muxer(raw);
+  AVStream* stream = checked(avformat_new_stream(raw, nullptr), "avformat_new_stream");
+  checked(avcodec_parameters_from_context(stream->codecpar, &codec), "avcodec_parameters_from_context");
+  stream->time_base = codec.time_base;
+  stream->avg_frame_rate = codec.framerate;
+  checked(avio_open_dyn_buf(&raw->pb), "avio_open_dyn_buf");
+  checked(avformat_write_header(raw, nullptr), "avformat_write_header");
+  return muxer;
+}
+
+void copy_plane(AVFrame& frame, int plane, const std::vector<std::uint8_t>& from, int width) {
+  const int rows = static_cast<int>(from.size()) / width;
+  for (int row = 0; row < rows; ++row) {
+    std::memcpy(frame.data[plane] + static_cast<std::ptrdiff_t>(row) * frame.linesize[plane],
+                from.data() + static_cast<std::ptrdiff_t>(row) * width, static_cast<std::size_t>(width));
+  }
+}
+
+// Writes every packet the encoder has ready.
+void drain(AVCodecContext& codec, AVFormatContext& muxer) {
+  const std::unique_ptr<AVPacket, FreePacket> packet(checked(av_packet_alloc(), "av_packet_alloc"));
+  for (;;) {
+    const int code = avcodec_receive_packet(&codec, packet.get());
+    if (code == AVERROR(EAGAIN) || code == AVERROR_EOF) return;
+    checked(code, "avcodec_receive_packet");
+    packet->duration = 1;
+    av_packet_rescale_ts(packet.get(), codec.time_base, muxer.streams[0]->time_base);
+    checked(av_interleaved_write_frame(&muxer, packet.get()), "av_interleaved_write_frame");
+  }
+}
+
+void encode_frame(AVCodecContext& codec, AVFrame& frame, const Image& image) {
+  const Yuv420 planes = to_yuv420(image.view(), Matrix::Bt709);
+  checked(av_frame_make_writable(&frame), "av_frame_make_writable");
+  copy_plane(frame, 0, planes.y, planes.width);
+  copy_plane(frame, 1, planes.u, planes.width / 2);
+  copy_plane(frame, 2, planes.v, planes.width / 2);
+  checked(avcodec_send_frame(&codec, &frame), "avcodec_send_frame");
+}
+
+std::string take_bytes(AVFormatContext& muxer) {
+  std::uint8_t* bytes = nullptr;
+  const int size = avio_close_dyn_buf(muxer.pb, &bytes);
+  muxer.pb = nullptr;
+  std::string file(reinterpret_cast<const char*>(bytes), static_cast<std::size_t>(size));
+  av_free(bytes);
+  return file;
+}
+
+}  // namespace
+
+std::vector<std::string> mp4_encoders() {
+  std::vector<std::string> found;
+  for (const char* name : {"libx264", "libopenh264", "h264_nvenc", "h264_v4l2m2m", "mpeg4"}) {
+    if (avcodec_find_encoder_by_name(name) != nullptr) found.emplace_back(name);
+  }
+  return found;
+}
+
+bool mp4_encoder_opens(const std::string& encoder, const VideoFormat& format) {
+  try {
+    open_codec(encoder, format);
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+std::string mp4_bytes(const Clip& clip, const VideoFormat& format, const std::string& encoder) {
+  const Codec codec = open_codec(encoder, format);
+  const Muxer muxer = open_muxer(*codec);
+  const std::unique_ptr<AVFrame, FreeFrame> frame(checked(av_frame_alloc(), "av_frame_alloc"));
+  frame->format = codec->pix_fmt;
+  frame->width = codec->width;
+  frame->height = codec->height;
+  checked(av_frame_get_buffer(frame.get(), 0), "av_frame_get_buffer");
+  for (int i = 0; i < clip.frames; ++i) {
+    frame->pts = i;
+    encode_frame(*codec, *frame, pad_to_even(enlarge(clip.frame(i), format.scale).view()));
+    drain(*codec, *muxer);
+  }
+  checked(avcodec_send_frame(codec.get(), nullptr), "avcodec_send_frame");
+  drain(*codec, *muxer);
+  checked(av_write_trailer(muxer.get()), "av_write_trailer");
+  return take_bytes(*muxer);
+}
+
+}  // namespace ferry::worker

@@ -1,0 +1,15 @@
+// Built where libav was not found: video files are Y4M.
+#include "base/error.h"
+#include "worker/output/mp4.h"
+
+namespace ferry::worker {
+
+std::vector<std::string> mp4_encoders() { return {}; }
+
+bool mp4_encoder_opens(const std::string&, const VideoFormat&) { return false; }
+
+std::string mp4_bytes(const Clip&, const VideoFormat&, const std::string& encoder) {
+  throw Error("no MP4 encoder " + encoder + ": built without libav");
+}
+
+}  // namespace ferry::worker

@@ -1,0 +1,34 @@
+// Frames to a video file: H.264 in MP4 where libav has an encoder for it, else MPEG-4 part 2 in MP4, else
+// uncompressed Y4M.  8-bit 4:2:0 in every case.
+#pragma once
+
+#include <string>
+
+#include "worker/output/image.h"
+
+namespace ferry::worker {
+
+struct VideoFormat {
+  int width = 0;  // of the frames that come in
+  int height = 0;
+  double fps = 16;
+  int crf = 10;   // H.264 constant rate factor: 0 lossless .. 51; 10 is what Wan's own writer uses
+  int scale = 1;  // each pixel becomes scale x scale (nearest), so that small clips can be looked at
+};
+
+// What will be written, decided before any work is done.
+struct VideoCodec {
+  std::string encoder;    // "libx264", "mpeg4", "y4m"
+  std::string extension;  // ".mp4", ".y4m"
+};
+
+// The best encoder that opens for this format on this machine.  `wanted` is the extension the user asked
+// for: ".y4m" always means Y4M; anything else means MP4 where it can be had.
+VideoCodec choose_codec(const VideoFormat& format, const std::string& wanted);
+
+// The bytes of the file.  Odd extents are padded by one repeated row or column.
+// Throws std::invalid_argument when clip and format disagree or fps is not positive; Error when the encoder
+// fails.
+std::string encode_video(const Clip& clip, const VideoFormat& format, const VideoCodec& codec);
+
+}  // namespace ferry::worker
