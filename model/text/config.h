@@ -13,7 +13,7 @@ struct Umt5Config {
   std::int64_t heads = 64;
   std::int64_t layers = 24;
   std::int64_t buckets = 32;
-  std::int64_t text_len = 512;   // tokens, end-of-sentence included
+  std::int64_t text_len = 512;  // tokens, end-of-sentence included
   double eps = 1e-6;
 
   friend bool operator==(const Umt5Config&, const Umt5Config&) = default;

@@ -1,0 +1,79 @@
+// Samplers of a flow model: from noise to a latent in `steps` evaluations (wan21.md sections 6 and 11.4).
+//
+// A latent at noise level sigma is x = (1 - sigma) x0 + sigma noise; the network predicts v = noise - x0.  A
+// run starts from x = noise and calls, for i = 0 .. steps - 1:
+//
+//   v = network(x, timesteps()[i]);   x = sampler.step(i, x, v);
+//
+// after which x is the latent to decode.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <map>
+#include <string>
+#include <vector>
+
+namespace ferry::model {
+
+// Noise levels and the timesteps that the network is told.
+struct Schedule {
+  std::vector<double> timesteps;  // steps values, falling; whole numbers for unipc and dpm++
+  std::vector<float> sigmas;      // steps + 1 values, falling; the last is 0
+};
+
+// What a multistep solver remembers.  Tensors are shared, never written to.
+struct History {
+  at::Tensor predicted;  // x0 as predicted at the previous step
+  at::Tensor before;     // and at the one before it
+  at::Tensor sample;     // the corrected sample that the previous step started from
+};
+
+// A run between two steps, to be written to a file and continued from.
+struct SamplerState {
+  int next_step = 0;
+  std::map<std::string, at::Tensor> tensors;  // fp32, by name; those that exist at this step
+};
+
+// Scalars of a step are computed in fp32 on the host; tensors are fp32 and stay where they are.  The step
+// before and the steps after an interruption give the bits of an uninterrupted run.
+class Sampler {
+ public:
+  using Solver = at::Tensor (*)(const Schedule&, History&, int, const at::Tensor&, const at::Tensor&);
+  Sampler(Schedule schedule, Solver solver);
+
+  int steps() const { return static_cast<int>(schedule_.timesteps.size()); }
+  const std::vector<double>& timesteps() const { return schedule_.timesteps; }
+  const std::vector<float>& sigmas() const { return schedule_.sigmas; }
+
+  // The latent at sigmas()[i + 1] from the latent `x` at sigmas()[i] and the network's output `v` there.
+  //   x, v, return  any one shape, fp32, one device
+  // Queued on LibTorch's current stream.  Throws std::invalid_argument unless i is the next step and x and
+  // v agree.
+  at::Tensor step(int i, const at::Tensor& x, const at::Tensor& v);
+
+  SamplerState state() const;
+  // The tensors must be on the device of the latent.  Throws std::invalid_argument for a step outside the
+  // schedule or a tensor name that no sampler has.
+  void restore(const SamplerState& state);
+
+ private:
+  Schedule schedule_;
+  Solver solver_;
+  History history_;
+  int next_step_ = 0;
+};
+
+// A sampler at its first step.
+//
+//   unipc         UniPC (arXiv:2302.04867), order 2, bh2, on the official time grid
+//   dpm++         DPM-Solver++ (arXiv:2211.01095), order 2, multistep, midpoint
+//   euler         Euler, timesteps not truncated
+//   step_distill  Euler on the levels a step-distilled model was trained on: timesteps 1000, 1000 - d, ...
+//                 before the shift, d = 1000 / steps
+//
+// `shift` is applied once.  Throws UserError for another name, steps outside 1 to 1000, for step_distill
+// steps that do not divide 1000, or a shift outside 0.001 to 1000.
+Sampler make_sampler(const std::string& name, int steps, double shift);
+
+}  // namespace ferry::model
