@@ -14,6 +14,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "base/dtype.h"
 
@@ -102,13 +103,14 @@ class Device {
  public:
   virtual ~Device() = default;
   virtual DeviceType type() const = 0;
-  virtual int index() const = 0;             // CUDA ordinal; 0 on the CPU
+  virtual int index() const = 0;                // CUDA ordinal; 0 on the CPU
   virtual const std::string& name() const = 0;  // "cpu", "NVIDIA H100 80GB HBM3"
   // The stream the model computes on.
   virtual Stream& compute() = 0;
   virtual std::unique_ptr<Stream> make_stream(const std::string& name, Priority priority) = 0;
   virtual std::unique_ptr<Event> make_event(EventKind kind) = 0;
-  // Throws OutOfMemory with both numbers.  Blocks; never called in a forward.
+  // Memory with unspecified content; an empty DeviceMemory for 0 bytes.  Throws OutOfMemory with both
+  // numbers.  Blocks; never called in a forward.
   virtual DeviceMemory allocate(std::size_t bytes) = 0;
   // Page-locks host memory for fast copies; a no-op on the CPU.  Throws CudaError (and clears the sticky
   // error) when the driver refuses.
@@ -119,6 +121,10 @@ class Device {
 
 // Number of usable GPUs; 0 when built without CUDA, without a driver, or with none visible.
 int cuda_device_count();
+
+// What makes GPU `index` one of a kind: 32 hexadecimal digits that no other GPU, nor another part of a
+// divided one, has.  Throws UserError as make_cuda_device does.
+std::string cuda_device_uuid(int index);
 
 std::unique_ptr<Device> make_cpu_device();
 // Makes GPU `index` current for the calling thread.  Throws UserError when there is no such GPU or the

@@ -1,0 +1,60 @@
+// Events of the CPU device.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/device.h"
+
+namespace ferry {
+
+// What an Event and the queues that have yet to fire it share.  Each record is a number, counted up; a wait
+// names the record it is bound to, so a record that fires late never satisfies a wait for a newer one.
+class EventState {
+ public:
+  using Record = std::uint64_t;
+
+  // Opens a record; the caller fires it later, once.
+  Record begin();
+  void fire(Record record, std::exception_ptr error);
+  // The latest record; 0 when there is none, which is as good as fired.
+  Record latest() const;
+  bool fired(Record record) const;
+  // Blocks until `record` has fired; the first error that any record brought, or nullptr.
+  std::exception_ptr wait(Record record) const;
+  Clock::time_point time() const;  // of the latest record that fired
+
+ private:
+  bool pending(Record record) const;  // mutex_ held
+
+  mutable std::mutex mutex_;
+  mutable std::condition_variable fired_;
+  Record latest_ = 0;
+  std::vector<Record> pending_;
+  std::exception_ptr error_;
+  Clock::time_point time_;
+};
+
+class CpuEvent final : public Event {
+ public:
+  explicit CpuEvent(EventKind kind) : kind_(kind), state_(std::make_shared<EventState>()) {}
+  bool done() const override { return state_->fired(state_->latest()); }
+  void synchronize() const override;
+  double ms_since(const Event& begin) const override;
+  void* native() const override { return nullptr; }
+  const std::shared_ptr<EventState>& state() const { return state_; }
+
+ private:
+  EventKind kind_;
+  std::shared_ptr<EventState> state_;
+};
+
+// Throws std::invalid_argument when `event` belongs to another kind of device.
+const CpuEvent& as_cpu(const Event& event);
+
+}  // namespace ferry

@@ -1,0 +1,165 @@
+#include "base/file.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+
+#include "base/error.h"
+#include "base/handle.h"
+
+namespace ferry {
+
+namespace {
+
+using Descriptor = Handle<int, ::close, -1>;
+
+[[noreturn]] void refuse(const std::string& path, const char* why) {
+  throw UserError(fmt::format("cannot read {}: {}", path, why));
+}
+
+Descriptor open_regular(const std::string& path, std::size_t& bytes) {
+  Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!file) refuse(path, std::strerror(errno));
+  struct stat info = {};
+  if (::fstat(file.get(), &info) != 0) refuse(path, std::strerror(errno));
+  if (S_ISDIR(info.st_mode)) refuse(path, "it is a directory, not a file");
+  if (!S_ISREG(info.st_mode)) refuse(path, "it is not a regular file");
+  bytes = static_cast<std::size_t>(info.st_size);
+  return file;
+}
+
+struct Pages {
+  std::size_t begin = 0;
+  std::size_t bytes = 0;
+};
+
+std::size_t page_bytes() { return static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)); }
+
+// The pages that the range touches, cut to the file.
+Pages touched_pages(std::size_t offset, std::size_t bytes, std::size_t total) {
+  if (offset >= total) return {};
+  const std::size_t begin = offset / page_bytes() * page_bytes();
+  return {begin, std::min(total, offset + std::min(bytes, total - offset)) - begin};
+}
+
+// The pages that lie wholly inside the range.
+Pages inner_pages(std::size_t offset, std::size_t bytes, std::size_t total) {
+  if (offset >= total) return {};
+  const std::size_t page = page_bytes();
+  const std::size_t begin = (offset + page - 1) / page * page;
+  const std::size_t end = (offset + std::min(bytes, total - offset)) / page * page;
+  return end > begin ? Pages{begin, end - begin} : Pages{};
+}
+
+std::filesystem::path folder_of(const std::string& path) {
+  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
+  return folder.empty() ? std::filesystem::path(".") : folder;
+}
+
+void flush(const std::string& path, int flags) {
+  const Descriptor file(::open(path.c_str(), flags | O_CLOEXEC));
+  if (!file || ::fsync(file.get()) != 0) throw_errno("cannot flush " + path);
+}
+
+void write_all(const std::string& path, std::string_view content) {
+  const Descriptor file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  if (!file) throw_errno("cannot open " + path);
+  while (!content.empty()) {
+    const ssize_t written = ::write(file.get(), content.data(), content.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) throw_errno("cannot write " + path);
+    content.remove_prefix(static_cast<std::size_t>(written));
+  }
+}
+
+}  // namespace
+
+MappedFile::MappedFile(const std::string& path) : path_(path) {
+  const Descriptor file = open_regular(path, bytes_);
+  if (bytes_ == 0) return;
+  void* data = ::mmap(nullptr, bytes_, PROT_READ, MAP_SHARED, file.get(), 0);
+  if (data == MAP_FAILED) refuse(path, std::strerror(errno));
+  data_ = static_cast<std::byte*>(data);
+}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) ::munmap(data_, bytes_);
+}
+
+void MappedFile::swap(MappedFile& other) noexcept {
+  std::swap(path_, other.path_);
+  std::swap(data_, other.data_);
+  std::swap(bytes_, other.bytes_);
+}
+
+void MappedFile::advise_sequential() const {
+  if (data_ != nullptr) ::madvise(data_, bytes_, MADV_SEQUENTIAL);
+}
+
+void MappedFile::prefetch(std::size_t offset, std::size_t bytes) const {
+  const Pages pages = touched_pages(offset, bytes, bytes_);
+  if (pages.bytes > 0) ::madvise(data_ + pages.begin, pages.bytes, MADV_WILLNEED);
+}
+
+void MappedFile::drop(std::size_t offset, std::size_t bytes) const {
+  const Pages pages = inner_pages(offset, bytes, bytes_);
+  if (pages.bytes > 0) ::madvise(data_ + pages.begin, pages.bytes, MADV_DONTNEED);
+}
+
+PendingFile::PendingFile(std::string path) : path_(std::move(path)) {
+  const std::filesystem::path folder = folder_of(path_);
+  const std::string extension = std::filesystem::path(path_).extension();
+  const std::string stem = std::filesystem::path(path_).stem();
+  temporary_ = fmt::format("{}/.{}.XXXXXX{}", folder.string(), stem, extension);
+  const Descriptor file(::mkostemps(temporary_.data(), static_cast<int>(extension.size()), O_CLOEXEC));
+  if (!file) {
+    const std::string why = std::strerror(errno);
+    throw UserError(fmt::format("cannot write {}: {}", path_, why));
+  }
+  // mkostemps makes files that only the owner can read; a result is an ordinary file.
+  const mode_t mask = ::umask(0);
+  ::umask(mask);
+  ::fchmod(file.get(), 0666 & ~mask);
+}
+
+PendingFile::~PendingFile() {
+  if (!committed_) ::unlink(temporary_.c_str());
+}
+
+void PendingFile::commit() {
+  flush(temporary_, O_RDONLY);
+  if (std::rename(temporary_.c_str(), path_.c_str()) != 0) throw_errno("cannot rename to " + path_);
+  committed_ = true;
+  flush(folder_of(path_).string(), O_RDONLY | O_DIRECTORY);
+}
+
+void write_file(const std::string& path, std::string_view content) {
+  PendingFile file(path);
+  write_all(file.temporary(), content);
+  file.commit();
+}
+
+std::string read_file(const std::string& path) {
+  const MappedFile file(path);
+  return {reinterpret_cast<const char*>(file.data()), file.bytes()};
+}
+
+void check_writable_folder(const std::string& folder) {
+  const PendingFile probe((std::filesystem::path(folder) / "ferry-probe").string());
+}
+
+std::uint64_t free_disk_bytes(const std::string& folder) {
+  struct statvfs info = {};
+  if (::statvfs(folder.c_str(), &info) != 0) throw_errno("cannot read the free space of " + folder);
+  return static_cast<std::uint64_t>(info.f_bavail) * info.f_frsize;
+}
+
+}  // namespace ferry

@@ -1,0 +1,81 @@
+// Files: mapped for reading, and written so that they appear whole or not at all.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace ferry {
+
+// A whole file in memory, read-only and shared with the page cache.  Movable; the bytes stay where they are.
+class MappedFile {
+ public:
+  MappedFile() = default;
+  // Throws UserError when the file is missing, unreadable or not a regular file.
+  explicit MappedFile(const std::string& path);
+  MappedFile(MappedFile&& other) noexcept { swap(other); }
+  MappedFile& operator=(MappedFile&& other) noexcept {
+    MappedFile(std::move(other)).swap(*this);
+    return *this;
+  }
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+  ~MappedFile();
+
+  const std::string& path() const { return path_; }
+  const std::byte* data() const { return data_; }  // nullptr when empty
+  std::size_t bytes() const { return bytes_; }
+  std::span<const std::byte> span() const { return {data_, bytes_}; }
+
+  // Tells the system that the file will be read from front to back.
+  void advise_sequential() const;
+  // Starts reading a range; a hint that never fails.
+  void prefetch(std::size_t offset, std::size_t bytes) const;
+  // Drops a range that will not be read again from this process's mapping, so that it does not count as its
+  // resident memory; whole pages inside the range only.
+  void drop(std::size_t offset, std::size_t bytes) const;
+
+ private:
+  void swap(MappedFile& other) noexcept;
+  std::string path_;
+  std::byte* data_ = nullptr;
+  std::size_t bytes_ = 0;
+};
+
+// A file that is being made under a temporary name in its own folder.  commit() gives it its name; without
+// commit() the destructor removes it.
+class PendingFile {
+ public:
+  // Throws UserError when the folder does not exist or cannot be written.
+  explicit PendingFile(std::string path);
+  PendingFile(const PendingFile&) = delete;
+  PendingFile& operator=(const PendingFile&) = delete;
+  ~PendingFile();
+
+  // Write here: an empty file that exists, with the extension of the final name.
+  const std::string& temporary() const { return temporary_; }
+  const std::string& path() const { return path_; }
+  // Flushes the bytes to disk and renames, replacing a file of that name.  Throws SystemError.
+  void commit();
+
+ private:
+  std::string path_;
+  std::string temporary_;
+  bool committed_ = false;
+};
+
+// Writes `content` to `path` by way of a PendingFile.
+void write_file(const std::string& path, std::string_view content);
+
+// The whole content.  Throws as MappedFile does.
+std::string read_file(const std::string& path);
+
+// Throws UserError unless `folder` is a directory in which this process can make files.
+void check_writable_folder(const std::string& folder);
+
+// Bytes this user can still write in the file system that holds `folder`.  Throws SystemError.
+std::uint64_t free_disk_bytes(const std::string& folder);
+
+}  // namespace ferry

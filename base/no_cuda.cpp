@@ -1,0 +1,17 @@
+// The CUDA half of base/device.h in a program that was built without it.
+#include "base/device.h"
+#include "base/error.h"
+
+namespace ferry {
+
+int cuda_device_count() { return 0; }
+
+std::string cuda_device_uuid(int) {
+  throw UserError("this program was built without CUDA: use --device cpu");
+}
+
+std::unique_ptr<Device> make_cuda_device(int) {
+  throw UserError("this program was built without CUDA: use --device cpu");
+}
+
+}  // namespace ferry
