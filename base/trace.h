@@ -1,0 +1,78 @@
+// Who worked when: spans on four lanes of one rank, timed by the device's own events, for Perfetto.
+//
+// Off (a null Trace*) it costs a pointer test.  On, its events are made once, at construction, so that a
+// traced forward allocates nothing either; when they are used up, later spans are dropped and counted.
+// Every TraceScope is an NVTX range of the same name as well, traced or not, in a build with CUDA.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/device.h"
+
+namespace ferry {
+
+enum class Lane : std::uint8_t { Compute, Copy, Exchange, Gather };
+
+std::string_view name_of(Lane lane);  // "compute", "copy", "exchange", "gather"
+
+struct TraceSpan {
+  Lane lane = Lane::Compute;
+  std::string name;     // "attention 12"
+  double begin_us = 0;  // since the Unix epoch, so that ranks of one node line up
+  double end_us = 0;
+};
+
+class Trace {
+ public:
+  // Room for `capacity` spans.  Blocks until the device has passed its first event.
+  explicit Trace(Device& device, std::size_t capacity = 1U << 15U);
+
+  // Records the beginning of a span in `stream`; `name` lives as long as the program (a literal), `index`
+  // is appended to it unless negative.  Returns the span for close().  Any thread may call.
+  std::size_t open(Lane lane, const char* name, int index, Stream& stream);
+  void close(std::size_t span, Stream& stream);
+
+  // Every closed span, in order of opening; blocks until they are over.
+  std::vector<TraceSpan> spans() const;
+  std::size_t dropped() const;
+
+ private:
+  struct Slot;
+  std::unique_ptr<Event> origin_;
+  double origin_us_ = 0;
+  std::vector<Slot> slots_;
+  struct Counter;
+  std::shared_ptr<Counter> next_;
+};
+
+class TraceScope {
+ public:
+  TraceScope(Trace* trace, Lane lane, const char* name, Stream& stream, int index = -1);
+  ~TraceScope();
+  TraceScope(const TraceScope&) = delete;
+  TraceScope& operator=(const TraceScope&) = delete;
+
+ private:
+  Trace* trace_;
+  Stream& stream_;
+  std::size_t span_ = 0;
+};
+
+// Ranges for Nsight Systems; nothing in a build without CUDA.
+void nvtx_push(const char* name);
+void nvtx_pop();
+
+// The spans of each rank as one JSON document in the trace event format, which Perfetto and
+// chrome://tracing open: a process per rank, a thread per lane, times in microseconds from the first span.
+std::string perfetto_json(const std::vector<std::vector<TraceSpan>>& ranks);
+
+// One rank's spans as text and back, to bring them to rank 0.
+std::string to_text(const std::vector<TraceSpan>& spans);
+std::vector<TraceSpan> spans_from_text(std::string_view text);
+
+}  // namespace ferry

@@ -1,0 +1,1 @@
+ferry_test(trace_test SOURCES unit/trace_test.cpp LIBS ferry::base)
