@@ -1,0 +1,109 @@
+#include "model/sampler/sampler.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <stdexcept>
+#include <string_view>
+#include <utility>
+
+#include "base/error.h"
+#include "model/sampler/schedule.h"
+#include "model/sampler/solvers.h"
+
+namespace ferry::model {
+
+namespace {
+
+struct Recipe {
+  std::string_view name;
+  Schedule (*schedule)(int steps, double shift);
+  Sampler::Solver solver;
+};
+
+constexpr std::array<Recipe, 4> kRecipes = {{{"unipc", unipc_schedule, unipc_step},
+                                             {"dpm++", dpmpp_schedule, dpmpp_step},
+                                             {"euler", euler_schedule, euler_step},
+                                             {"step_distill", distill_schedule, euler_step}}};
+
+constexpr int kMaxSteps = 1000;
+constexpr double kMinShift = 0.001;
+constexpr double kMaxShift = 1000.0;
+
+const Recipe& recipe_of(const std::string& name) {
+  std::string names;
+  for (const Recipe& recipe : kRecipes) {
+    if (recipe.name == name) return recipe;
+    names += (names.empty() ? "" : ", ") + std::string(recipe.name);
+  }
+  throw UserError(fmt::format("sampler '{}' is not known: one of {}", name, names));
+}
+
+void check(const Recipe& recipe, int steps, double shift) {
+  if (steps < 1 || steps > kMaxSteps) {
+    throw UserError(fmt::format("steps {}: accepted are 1 to {}", steps, kMaxSteps));
+  }
+  if (recipe.schedule == distill_schedule && kMaxSteps % steps != 0) {
+    throw UserError(fmt::format(
+        "steps {} with sampler step_distill: accepted are numbers that divide 1000, such as 1, 2, 4, 5, 8",
+        steps));
+  }
+  // The comparison is false for NaN too.
+  if (!(shift >= kMinShift && shift <= kMaxShift)) {
+    throw UserError(fmt::format("shift {}: accepted are {} to {}", shift, kMinShift, kMaxShift));
+  }
+}
+
+std::array<std::pair<const char*, at::Tensor History::*>, 3> fields() {
+  return {{{"predicted", &History::predicted}, {"before", &History::before}, {"sample", &History::sample}}};
+}
+
+}  // namespace
+
+Sampler::Sampler(Schedule schedule, Solver solver) : schedule_(std::move(schedule)), solver_(solver) {}
+
+at::Tensor Sampler::step(int i, const at::Tensor& x, const at::Tensor& v) {
+  if (i != next_step_ || i >= steps()) {
+    throw std::invalid_argument(fmt::format("sampler: step {} of {}, expected {}", i, steps(), next_step_));
+  }
+  if (x.scalar_type() != at::kFloat || v.scalar_type() != at::kFloat || x.sizes() != v.sizes() ||
+      x.device() != v.device()) {
+    throw std::invalid_argument("sampler: the latent and the network's output must be fp32, alike in shape");
+  }
+  at::Tensor next = solver_(schedule_, history_, i, x, v);
+  ++next_step_;
+  return next;
+}
+
+SamplerState Sampler::state() const {
+  SamplerState state{.next_step = next_step_, .tensors = {}};
+  for (const auto& [name, field] : fields()) {
+    if ((history_.*field).defined()) state.tensors[name] = history_.*field;
+  }
+  return state;
+}
+
+void Sampler::restore(const SamplerState& state) {
+  if (state.next_step < 0 || state.next_step > steps()) {
+    throw std::invalid_argument(fmt::format("sampler: state of step {} of {}", state.next_step, steps()));
+  }
+  History history;
+  std::size_t known = 0;
+  for (const auto& [name, field] : fields()) {
+    const auto found = state.tensors.find(name);
+    if (found == state.tensors.end()) continue;
+    history.*field = found->second;
+    ++known;
+  }
+  if (known != state.tensors.size()) throw std::invalid_argument("sampler: unknown tensor in a state");
+  history_ = history;
+  next_step_ = state.next_step;
+}
+
+Sampler make_sampler(const std::string& name, int steps, double shift) {
+  const Recipe& recipe = recipe_of(name);
+  check(recipe, steps, shift);
+  return {recipe.schedule(steps, shift), recipe.solver};
+}
+
+}  // namespace ferry::model

@@ -1,0 +1,26 @@
+// One step of each solver.  Arguments as of Sampler::Solver; each updates the history.
+//
+// Rounding follows the reference: scalars are combined in fp32 before they meet a tensor, and a division of
+// a tensor by a scalar is a product with the rounded reciprocal.
+//
+// lambda(sigma) = log(1 - sigma) - log(sigma) is -inf at sigma = 1, where the grids may start, and +inf at
+// sigma = 0, where all end.  The end is a case of its own (the result is the predicted x0).  At the start the
+// formulas hold in IEEE arithmetic: a step h = inf has exp(-h) = 0, and a ratio r = +-inf of steps makes the
+// second-order term 0.  No two noise levels of a schedule are equal, so inf - inf does not occur.
+#pragma once
+
+#include "model/sampler/sampler.h"
+
+namespace ferry::model {
+
+at::Tensor unipc_step(const Schedule& schedule, History& history, int i, const at::Tensor& x,
+                      const at::Tensor& v);
+at::Tensor dpmpp_step(const Schedule& schedule, History& history, int i, const at::Tensor& x,
+                      const at::Tensor& v);
+at::Tensor euler_step(const Schedule& schedule, History& history, int i, const at::Tensor& x,
+                      const at::Tensor& v);
+
+// log(1 - sigma) - log(sigma) in fp32.
+float lambda_of(float sigma);
+
+}  // namespace ferry::model

@@ -1,0 +1,39 @@
+#include "model/text/tokenizer.h"
+
+#include <fmt/format.h>
+#include <sentencepiece_processor.h>
+
+#include <stdexcept>
+
+#include "base/error.h"
+
+namespace ferry::model {
+
+Tokenizer::Tokenizer(const std::string& spiece_path, std::int64_t text_len)
+    : processor_(std::make_unique<sentencepiece::SentencePieceProcessor>()), text_len_(text_len) {
+  if (text_len < 1) throw std::invalid_argument(fmt::format("Tokenizer: text_len {}", text_len));
+  const auto status = processor_->Load(spiece_path);
+  if (!status.ok()) {
+    throw UserError(fmt::format("tokenizer {}: not a SentencePiece model that can be read ({})", spiece_path,
+                                status.ToString()));
+  }
+  if (processor_->eos_id() < 0) {
+    throw UserError(fmt::format("tokenizer {}: the model has no end-of-sentence token </s>", spiece_path));
+  }
+}
+
+Tokenizer::~Tokenizer() = default;
+Tokenizer::Tokenizer(Tokenizer&&) noexcept = default;
+Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
+
+std::vector<std::int64_t> Tokenizer::encode(const std::string& cleaned) const {
+  const std::vector<int> pieces = processor_->EncodeAsIds(cleaned);
+  const auto limit = static_cast<std::size_t>(text_len_ - 1);
+  std::vector<std::int64_t> ids(pieces.begin(), pieces.begin() + std::min(pieces.size(), limit));
+  ids.push_back(processor_->eos_id());
+  return ids;
+}
+
+std::int64_t Tokenizer::vocab() const { return processor_->GetPieceSize(); }
+
+}  // namespace ferry::model

@@ -1,0 +1,192 @@
+#include "model/text/umt5.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/bmm.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/index_select.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/pow.h>
+#include <ATen/ops/rsqrt.h>
+#include <ATen/ops/softmax.h>
+#include <ATen/ops/tanh.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <stdexcept>
+
+#include "model/tensor.h"
+#include "model/torch_stream.h"
+
+namespace ferry::model {
+
+namespace {
+
+// Modules of a block, by their place in the spec.
+enum Module : int { Norm1, Q, K, V, Bias, O, Norm2, Gate, Fc1, Fc2 };
+
+// One tensor per prompt: a module is fetched once and used for all of them.
+using Batch = std::vector<at::Tensor>;
+
+at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
+  const at::Tensor wide = x.to(at::kFloat);
+  const at::Tensor scale = at::rsqrt(at::pow(wide, 2).mean(-1, /*keepdim=*/true) + eps);
+  return weight * (wide * scale).to(x.scalar_type());
+}
+
+// The tanh approximation, rounded after every operation: the model was trained with these bits, and
+// at::gelu, which rounds once, visibly differs in bf16.
+at::Tensor stepwise_gelu(const at::Tensor& z) {
+  const at::Tensor inner = (z + at::pow(z, 3.0) * 0.044715) * 0.7978845608028654;
+  return z * 0.5 * (at::tanh(inner) + 1.0);
+}
+
+// Rows of the bias table for all pairs: [Lt * Lt], query-major.
+at::Tensor bucket_rows(std::int64_t tokens, at::Device device) {
+  at::Tensor rows = at::empty({tokens, tokens}, at::kLong);
+  auto* row = rows.mutable_data_ptr<std::int64_t>();
+  for (std::int64_t query = 0; query < tokens; ++query) {
+    for (std::int64_t key = 0; key < tokens; ++key) *row++ = umt5_bucket(key - query);
+  }
+  return rows.flatten().to(device);
+}
+
+// [Lt, heads * d] to [heads, Lt, d]
+at::Tensor by_head(const at::Tensor& x, std::int64_t heads) {
+  return x.view({x.size(0), heads, -1}).transpose(0, 1);
+}
+
+// q, k, v [Lt, heads * d]; bias [heads, Lt, Lt].  umT5 does not scale the products.
+at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& bias) {
+  const std::int64_t heads = bias.size(0);
+  const at::Tensor scores = at::bmm(by_head(q, heads), by_head(k, heads).transpose(1, 2)) + bias;
+  const at::Tensor weights = at::softmax(scores, -1, at::kFloat).to(q.scalar_type());
+  return at::bmm(weights, by_head(v, heads)).transpose(0, 1).reshape(q.sizes());
+}
+
+class Encoder {
+ public:
+  Encoder(const Umt5Config& config, Weights& weights, Batch x, std::vector<at::Tensor> rows)
+      : config_(config), weights_(weights), x_(std::move(x)), rows_(std::move(rows)) {}
+
+  Batch run() {
+    const PassScope pass(weights_, {.kind = "forward", .branches = static_cast<int>(x_.size())});
+    for (int i = 0; i < config_.layers; ++i) {
+      const BlockScope scope(weights_, i);
+      block_ = i;
+      attention();
+      feed_forward();
+    }
+    return norm({.block = ModuleId::kTail, .module = 0});
+  }
+
+ private:
+  Batch norm(ModuleId id) {
+    const ModuleScope module(weights_, id);
+    Batch out;
+    for (const at::Tensor& x : x_) out.push_back(rms_norm(x, module[0], config_.eps));
+    return out;
+  }
+
+  Batch linear(Module index, const Batch& in) {
+    const ModuleScope module(weights_, {.block = block_, .module = index});
+    Batch out;
+    for (const at::Tensor& x : in) out.push_back(at::linear(x, module[0]));
+    return out;
+  }
+
+  // Position biases [heads, Lt, Lt].
+  Batch biases() {
+    const ModuleScope module(weights_, {.block = block_, .module = Bias});
+    Batch out;
+    for (std::size_t i = 0; i < x_.size(); ++i) {
+      const std::int64_t tokens = x_[i].size(0);
+      const at::Tensor table = at::index_select(module[0], 0, rows_[i]);
+      out.push_back(table.view({tokens, tokens, config_.heads}).permute({2, 0, 1}));
+    }
+    return out;
+  }
+
+  void attention() {
+    const Batch n = norm({.block = block_, .module = Norm1});
+    const Batch q = linear(Q, n), k = linear(K, n), v = linear(V, n), bias = biases();
+    Batch out;
+    for (std::size_t i = 0; i < n.size(); ++i) out.push_back(attend(q[i], k[i], v[i], bias[i]));
+    add(linear(O, out));
+  }
+
+  void feed_forward() {
+    const Batch n = norm({.block = block_, .module = Norm2});
+    Batch gated = linear(Gate, n);
+    for (at::Tensor& gate : gated) gate = stepwise_gelu(gate);
+    const Batch value = linear(Fc1, n);
+    for (std::size_t i = 0; i < n.size(); ++i) gated[i] = value[i] * gated[i];
+    add(linear(Fc2, gated));
+  }
+
+  void add(const Batch& change) {
+    for (std::size_t i = 0; i < x_.size(); ++i) x_[i] = x_[i] + change[i];
+  }
+
+  const Umt5Config& config_;
+  Weights& weights_;
+  Batch x_;     // residual streams [Lt, dim]
+  Batch rows_;  // of the bias tables
+  int block_ = 0;
+};
+
+void check(const Umt5Config& config, std::span<const std::int64_t> ids) {
+  const auto count = static_cast<std::int64_t>(ids.size());
+  if (count < 1 || count > config.text_len) {
+    throw std::invalid_argument(fmt::format("umt5_encode: {} tokens, text_len {}", count, config.text_len));
+  }
+  for (const std::int64_t id : ids) {
+    if (id < 0 || id >= config.vocab) {
+      throw std::invalid_argument(fmt::format("umt5_encode: token {}, vocabulary {}", id, config.vocab));
+    }
+  }
+}
+
+at::Tensor embeddings(const at::Tensor& table, const std::vector<std::int64_t>& ids, at::Device device) {
+  at::Tensor index = at::empty({static_cast<std::int64_t>(ids.size())}, at::kLong);
+  std::copy(ids.begin(), ids.end(), index.mutable_data_ptr<std::int64_t>());
+  return at::index_select(table, 0, index).to(device);
+}
+
+}  // namespace
+
+std::int64_t umt5_bucket(std::int64_t distance) {
+  // Where the logarithmic buckets 8, 9, ... 15 begin; a table, since the formula is at the mercy of the
+  // logarithm's last bit at 16, 32 and 64.
+  constexpr std::array<std::int64_t, 8> kBegins = {8, 12, 16, 23, 32, 46, 64, 91};
+  const std::int64_t offset = distance > 0 ? 16 : 0;
+  const std::int64_t size = distance < 0 ? -distance : distance;
+  if (size < kBegins[0]) return offset + size;
+  return offset + 7 + (std::upper_bound(kBegins.begin(), kBegins.end(), size) - kBegins.begin());
+}
+
+std::vector<at::Tensor> umt5_encode(const Umt5Config& config, Weights& weights,
+                                    std::span<const std::vector<std::int64_t>> prompts, Device& device,
+                                    DType compute) {
+  for (const auto& ids : prompts) check(config, ids);
+  const TorchStream stream(device);
+  const at::Device target = torch_device(device);
+  const at::Tensor& table = weights.on_host({.block = ModuleId::kHead, .module = 0})[0];
+  if (table.scalar_type() != scalar_type(compute)) {
+    throw std::invalid_argument(fmt::format("umt5_encode: the weights are not {}", name_of(compute)));
+  }
+  Batch x, rows;
+  for (const auto& ids : prompts) {
+    x.push_back(embeddings(table, ids, target));
+    rows.push_back(bucket_rows(static_cast<std::int64_t>(ids.size()), target));
+  }
+  return Encoder(config, weights, std::move(x), std::move(rows)).run();
+}
+
+at::Tensor umt5_encode(const Umt5Config& config, Weights& weights, std::span<const std::int64_t> ids,
+                       Device& device, DType compute) {
+  const std::vector<std::vector<std::int64_t>> prompts = {{ids.begin(), ids.end()}};
+  return umt5_encode(config, weights, prompts, device, compute).front();
+}
+
+}  // namespace ferry::model
