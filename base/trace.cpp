@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <chrono>
 #include <cstdlib>
 #include <limits>
@@ -34,21 +33,8 @@ std::string_view name_of(Lane lane) {
   return kNames[static_cast<std::size_t>(lane)];
 }
 
-struct Trace::Slot {
-  std::unique_ptr<Event> begin;
-  std::unique_ptr<Event> end;
-  Lane lane = Lane::Compute;
-  const char* name = "";
-  int index = -1;
-  bool closed = false;
-};
-
-struct Trace::Counter {
-  std::atomic<std::size_t> next{0};
-};
-
 Trace::Trace(Device& device, std::size_t capacity)
-    : origin_(device.make_event(EventKind::Timed)), slots_(capacity), next_(std::make_shared<Counter>()) {
+    : origin_(device.make_event(EventKind::Timed)), slots_(capacity) {
   for (Slot& slot : slots_) {
     slot.begin = device.make_event(EventKind::Timed);
     slot.end = device.make_event(EventKind::Timed);
@@ -59,7 +45,7 @@ Trace::Trace(Device& device, std::size_t capacity)
 }
 
 std::size_t Trace::open(Lane lane, const char* name, int index, Stream& stream) {
-  const std::size_t span = next_->next.fetch_add(1);
+  const std::size_t span = next_.fetch_add(1);
   if (span >= slots_.size()) return kDropped;
   Slot& slot = slots_[span];
   slot.lane = lane;
@@ -77,7 +63,7 @@ void Trace::close(std::size_t span, Stream& stream) {
 
 std::vector<TraceSpan> Trace::spans() const {
   std::vector<TraceSpan> found;
-  const std::size_t used = std::min(next_->next.load(), slots_.size());
+  const std::size_t used = std::min(next_.load(), slots_.size());
   for (std::size_t i = 0; i < used; ++i) {
     const Slot& slot = slots_[i];
     if (!slot.closed) continue;
@@ -91,7 +77,7 @@ std::vector<TraceSpan> Trace::spans() const {
 }
 
 std::size_t Trace::dropped() const {
-  const std::size_t opened = next_->next.load();
+  const std::size_t opened = next_.load();
   return opened > slots_.size() ? opened - slots_.size() : 0;
 }
 

@@ -5,6 +5,7 @@
 // Every TraceScope is an NVTX range of the same name as well, traced or not, in a build with CUDA.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -42,12 +43,18 @@ class Trace {
   std::size_t dropped() const;
 
  private:
-  struct Slot;
+  struct Slot {
+    std::unique_ptr<Event> begin;
+    std::unique_ptr<Event> end;
+    Lane lane = Lane::Compute;
+    const char* name = "";
+    int index = -1;
+    bool closed = false;
+  };
   std::unique_ptr<Event> origin_;
   double origin_us_ = 0;
   std::vector<Slot> slots_;
-  struct Counter;
-  std::shared_ptr<Counter> next_;
+  std::atomic<std::size_t> next_{0};
 };
 
 class TraceScope {

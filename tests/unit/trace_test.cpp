@@ -20,7 +20,9 @@ TEST(Trace, SpansOfOneStreamFollowEachOther) {
   for (std::size_t i = 0; i < 3; ++i) {
     EXPECT_EQ(spans[i].name, "block " + std::to_string(i));
     EXPECT_GE(spans[i].end_us - spans[i].begin_us, 1900.0);
-    if (i > 0) EXPECT_GE(spans[i].begin_us, spans[i - 1].end_us);
+    if (i > 0) {
+      EXPECT_GE(spans[i].begin_us, spans[i - 1].end_us);
+    }
   }
 }
 
