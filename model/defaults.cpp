@@ -1,0 +1,57 @@
+#include "model/defaults.h"
+
+#include <array>
+
+#include "model/text/prompts.h"
+
+namespace ferry::model {
+
+namespace {
+
+struct Known {
+  std::int64_t dim;
+  std::int64_t layers;
+  std::int64_t in_channels;
+  ModelDefaults defaults;
+};
+
+constexpr std::array<Known, 4> kKnown = {{
+    {1536, 30, 16, {.model = "Wan2.1-T2V-1.3B", .negative_prompt = kWanNegativePrompt}},
+    {5120,
+     40,
+     16,
+     {.model = "Wan2.1-T2V-14B", .width = 1280, .height = 720, .negative_prompt = kWanNegativePrompt}},
+    {3072,
+     30,
+     48,
+     {.model = "Wan2.2-TI2V-5B",
+      .width = 1280,
+      .height = 704,
+      .frames = 121,
+      .fps = 24.0,
+      .negative_prompt = kWanNegativePrompt}},
+    {192,
+     6,
+     16,
+     {.model = "demo",
+      .steps = 20,
+      .shift = 3.0,
+      .guidance = 2.5,
+      .width = 64,
+      .height = 64,
+      .frames = 9,
+      .fps = 8.0}},
+}};
+
+}  // namespace
+
+ModelDefaults default_job(const DitConfig& config) {
+  for (const Known& known : kKnown) {
+    if (known.dim == config.dim && known.layers == config.layers && known.in_channels == config.in_channels) {
+      return known.defaults;
+    }
+  }
+  return {.model = "unknown", .negative_prompt = kWanNegativePrompt};
+}
+
+}  // namespace ferry::model
