@@ -1,0 +1,88 @@
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/tensor.h>
+
+#include <array>
+#include <optional>
+#include <stdexcept>
+#include <string>
+
+#include "model/tensor.h"
+#include "model/torch_stream.h"
+#include "model/vae/host_pool.h"
+#include "model/vae/layers.h"
+#include "model/vae/vae.h"
+
+namespace ferry::model {
+
+namespace {
+
+using vae::Chunk;
+using vae::Unit;
+
+void check(const VaeConfig& config, const at::Tensor& latent) {
+  const auto z = static_cast<std::size_t>(config.z_dim);
+  if (config.latents_mean.size() != z || config.latents_std.size() != z) {
+    throw std::invalid_argument("VAE: " + std::to_string(config.latents_mean.size()) + " means and " +
+                                std::to_string(config.latents_std.size()) + " deviations for " +
+                                std::to_string(z) + " latent channels");
+  }
+  const std::array<std::int64_t, 4> shape = {config.z_dim, -1, -1, -1};
+  require(latent, DType::F32, shape, "VAE latent");
+  if (latent.numel() == 0) throw std::invalid_argument("VAE: the latent is empty");
+}
+
+// z / s + mean with s = fp32(1 / std): a division, as the reference has it, for equal bits.
+//   returns frames [T, h, w, z_dim]
+at::Tensor denormalise(const VaeConfig& config, const at::Tensor& latent) {
+  std::vector<float> scale;
+  std::vector<float> mean;
+  for (const double deviation : config.latents_std) scale.push_back(1.0F / static_cast<float>(deviation));
+  for (const double value : config.latents_mean) mean.push_back(static_cast<float>(value));
+  const auto on_device = [&](const std::vector<float>& values) {
+    return at::tensor(values, at::kFloat).to(latent.device(), /*non_blocking=*/true);
+  };
+  return (latent.permute({1, 2, 3, 0}) / on_device(scale) + on_device(mean)).contiguous();
+}
+
+// Latent frames [1, h, w, z_dim] to video frames [3, f, H, W].
+at::Tensor decode_chunk(const Chunk& chunk, std::span<const Unit> units, const at::Tensor& latent,
+                        DType compute) {
+  at::Tensor x = vae::pointwise(chunk, {ModuleId::kHead, vae::kConvLatent}, latent);
+  x = vae::causal_conv(chunk, {ModuleId::kHead, vae::kConvIn}, x.to(scalar_type(compute)));
+  for (int block = 0; const Unit& unit : units) {
+    const BlockScope scope(chunk.weights, block);
+    x = vae::run_unit(chunk, block, unit, std::move(x));
+    ++block;
+  }
+  x = vae::norm_silu_conv(chunk, {ModuleId::kTail, vae::kNormOut}, {ModuleId::kTail, vae::kConvOut},
+                          std::move(x), DType::F32);
+  return x.permute({3, 0, 1, 2});
+}
+
+}  // namespace
+
+void vae_decode(const VaeConfig& config, Weights& weights, const at::Tensor& latent,
+                const VaeRuntime& runtime, const FrameSink& sink) {
+  check(config, latent);
+  const std::vector<Unit> units = vae::decoder_units(config);
+  const TorchStream stream(*runtime.device);
+  std::optional<vae::HostPool> pool;
+  if (runtime.device->type() == DeviceType::Cpu) pool.emplace();
+
+  const at::Tensor z = denormalise(config, latent);
+  vae::CausalCache cache;
+  std::int64_t frame = 0;
+  for (std::int64_t t = 0; t < z.size(0); ++t) {
+    const Chunk chunk = {weights, cache, *runtime.device, t == 0};
+    at::Tensor frames;
+    {
+      const PassScope pass(weights, {.kind = t == 0 ? "decode.first" : "decode.next"});
+      frames = decode_chunk(chunk, units, z.narrow(0, t, 1), runtime.compute).contiguous();
+    }
+    sink(frame, frames);
+    frame += frames.size(1);
+  }
+}
+
+}  // namespace ferry::model

@@ -1,0 +1,33 @@
+// The units of the decoder, each on the frames [t, h, w, channels] of one chunk.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "base/device.h"
+#include "model/vae/causal_cache.h"
+#include "model/vae/units.h"
+#include "model/weights.h"
+
+namespace ferry::model::vae {
+
+// What a chunk is decoded with.
+struct Chunk {
+  Weights& weights;
+  CausalCache& cache;
+  Device& device;
+  bool first = false;  // the first latent frame: no past, and no doubling in time
+};
+
+// norm and SiLU (`norm`), then the causal 3x3x3 convolution (`conv`), whose input has type `dtype`.
+at::Tensor norm_silu_conv(const Chunk& chunk, ModuleId norm, ModuleId conv, const at::Tensor& x, DType dtype);
+
+// A causal 3x3x3 convolution alone.
+at::Tensor causal_conv(const Chunk& chunk, ModuleId conv, const at::Tensor& x);
+
+// A 1x1(x1) convolution.
+at::Tensor pointwise(const Chunk& chunk, ModuleId conv, const at::Tensor& x);
+
+// Runs unit `block` of the decoder, whose weights are held.  `x` is given up: the result may be made in it.
+at::Tensor run_unit(const Chunk& chunk, int block, const Unit& unit, at::Tensor x);
+
+}  // namespace ferry::model::vae
