@@ -40,6 +40,11 @@ std::exception_ptr EventState::wait(Record record) const {
   return error_;
 }
 
+bool EventState::wait_until(Record record, Clock::time_point end) const {
+  std::unique_lock lock(mutex_);
+  return fired_.wait_until(lock, end, [&] { return !pending(record); });
+}
+
 Clock::time_point EventState::time() const {
   const std::lock_guard lock(mutex_);
   return time_;
@@ -47,6 +52,12 @@ Clock::time_point EventState::time() const {
 
 void CpuEvent::synchronize() const {
   if (const std::exception_ptr error = state_->wait(state_->latest())) std::rethrow_exception(error);
+}
+
+bool CpuEvent::synchronize_until(Clock::time_point end) const {
+  if (!wait_until(end)) return false;
+  synchronize();
+  return true;
 }
 
 double CpuEvent::ms_since(const Event& begin) const {

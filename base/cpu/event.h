@@ -27,6 +27,8 @@ class EventState {
   bool fired(Record record) const;
   // Blocks until `record` has fired; the first error that any record brought, or nullptr.
   std::exception_ptr wait(Record record) const;
+  // The same with an end; false when `record` had not fired by then.
+  bool wait_until(Record record, Clock::time_point end) const;
   Clock::time_point time() const;  // of the latest record that fired
 
  private:
@@ -45,6 +47,10 @@ class CpuEvent final : public Event {
   explicit CpuEvent(EventKind kind) : kind_(kind), state_(std::make_shared<EventState>()) {}
   bool done() const override { return state_->fired(state_->latest()); }
   void synchronize() const override;
+  // Blocks until done() or `end`; false when it was not done by then.
+  bool wait_until(Clock::time_point end) const { return state_->wait_until(state_->latest(), end); }
+  // synchronize() with an end; false when it was not done by then.
+  bool synchronize_until(Clock::time_point end) const;
   double ms_since(const Event& begin) const override;
   void* native() const override { return nullptr; }
   const std::shared_ptr<EventState>& state() const { return state_; }

@@ -1,0 +1,108 @@
+#include "parallel/binding.h"
+
+#include <fmt/format.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <map>
+#include <sstream>
+
+#include "base/device.h"
+#include "base/error.h"
+
+namespace ferry::parallel {
+
+namespace {
+
+// One line of words, the way ranks tell each other what they see.
+std::string visible_here() {
+  std::string line;
+  for (int i = 0; i < cuda_device_count(); ++i) line += cuda_device_uuid(i) + " ";
+  return line;
+}
+
+std::vector<std::string> words(const std::string& line) {
+  std::istringstream in(line);
+  std::vector<std::string> found;
+  for (std::string word; in >> word;) found.push_back(word);
+  return found;
+}
+
+int choose(const VisibleGpus& seen, int index_on_node, int ranks_on_node) {
+  const int count = static_cast<int>(seen.uuids.size());
+  if (count == 0) {
+    throw UserError(fmt::format(
+        "rank {} sees no GPU: check the driver and CUDA_VISIBLE_DEVICES, or use --device cpu", seen.rank));
+  }
+  if (count == 1) return 0;
+  if (index_on_node >= count) {
+    throw UserError(
+        fmt::format("{} ranks on a node with {} GPUs (rank {} has none): start at most {} ranks there",
+                    ranks_on_node, count, seen.rank, count));
+  }
+  return index_on_node;
+}
+
+void refuse_sharing(std::span<const VisibleGpus> node, const std::vector<int>& chosen) {
+  std::map<std::string, int> owner;  // GPU -> rank
+  for (std::size_t i = 0; i < node.size(); ++i) {
+    const std::string& gpu = node[i].uuids[static_cast<std::size_t>(chosen[i])];
+    const auto [found, first] = owner.emplace(gpu, node[i].rank);
+    if (first) continue;
+    throw UserError(
+        fmt::format("ranks {} and {} would share GPU {}: start one rank for each GPU, and give each "
+                    "task its own (or let every task see all GPUs)",
+                    found->second, node[i].rank, gpu));
+  }
+}
+
+// This node's assignment, or why there is none.
+struct Outcome {
+  int gpu = -1;
+  std::string error;
+};
+
+Outcome assign_here(Session& ranks) {
+  const std::vector<std::string> lines =
+      ranks.node().all_gather(fmt::format("{} {}", ranks.rank(), visible_here()));
+  std::vector<VisibleGpus> node;
+  for (const std::string& line : lines) {
+    const std::vector<std::string> fields = words(line);
+    node.push_back({.rank = std::stoi(fields.front()), .uuids = {fields.begin() + 1, fields.end()}});
+  }
+  try {
+    return {.gpu = assign_gpus(node)[static_cast<std::size_t>(ranks.node_rank())], .error = {}};
+  } catch (const UserError& error) {
+    return {.gpu = -1, .error = fmt::format("{}: {}", ranks.host(), error.what())};
+  }
+}
+
+}  // namespace
+
+std::vector<int> assign_gpus(std::span<const VisibleGpus> node) {
+  std::vector<int> chosen;
+  for (const VisibleGpus& seen : node) {
+    chosen.push_back(choose(seen, static_cast<int>(chosen.size()), static_cast<int>(node.size())));
+  }
+  refuse_sharing(node, chosen);
+  return chosen;
+}
+
+int gpu_of_rank(Session& ranks) {
+  const Outcome mine = assign_here(ranks);
+  for (const std::string& error : ranks.all_gather(mine.error)) {
+    if (!error.empty()) throw UserError(error);
+  }
+  return mine.gpu;
+}
+
+int usable_cores() {
+  cpu_set_t mask;
+  CPU_ZERO(&mask);
+  if (::sched_getaffinity(0, sizeof mask, &mask) != 0) throw_errno("cannot read the CPU affinity mask");
+  return CPU_COUNT(&mask);
+}
+
+int threads_per_rank(int cores, int node_size) { return std::max(1, cores / std::max(1, node_size)); }
+
+}  // namespace ferry::parallel

@@ -1,0 +1,35 @@
+// Which GPU a rank uses, and how many CPU cores it may use.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "parallel/session.h"
+
+namespace ferry::parallel {
+
+// What one rank of a node sees.
+struct VisibleGpus {
+  int rank = 0;                    // in the world
+  std::vector<std::string> uuids;  // by CUDA index in that process
+};
+
+// The CUDA index for each rank of a node, given in the order of their index on the node.  A rank that sees
+// exactly one GPU takes it (Slurm's binding, or CUDA_VISIBLE_DEVICES of each task); one that sees several
+// takes the one whose index is its own on the node.
+// Throws UserError: a rank that sees none; more ranks than GPUs; two ranks that would share one GPU (names
+// both and the GPU).
+std::vector<int> assign_gpus(std::span<const VisibleGpus> node);
+
+// The CUDA index for this rank.  Collective over the world; when one node's ranks cannot be bound, every
+// rank throws that node's UserError, with the host's name.
+int gpu_of_rank(Session& ranks);
+
+// CPU cores in this process's affinity mask.
+int usable_cores();
+
+// OpenMP threads for each of `node_size` ranks that share `cores` cores; at least 1.
+int threads_per_rank(int cores, int node_size);
+
+}  // namespace ferry::parallel

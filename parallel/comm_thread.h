@@ -1,0 +1,50 @@
+// The one thread of a rank that calls MPI.
+//
+// It is a CPU queue stream, so exchanges and control messages are entries of one schedule, which is the
+// same on every rank.  It waits for MPI with MPI_Test and gives its core away between tests: it yields for
+// the first moments and then sleeps, the longer the longer nothing happens.
+#pragma once
+
+#include <mpi.h>
+
+#include <atomic>
+#include <functional>
+#include <span>
+
+#include "base/cpu/event.h"
+#include "base/cpu/queue_stream.h"
+
+namespace ferry::parallel {
+
+class CommThread {
+ public:
+  // `deadline_s`: how long one wait may last.
+  explicit CommThread(double deadline_s);
+
+  Stream& stream() { return stream_; }
+
+  // Runs `work` on the thread in its turn and blocks until it is done.  Called by any other thread; `work`
+  // owns what it uses, since it may run after this gave up.
+  // Throws what `work` threw; Error when its turn did not come within the deadline.
+  void run(std::function<void()> work);
+
+  // Called on the thread: completes all `requests`.  `what` names the operation in messages.
+  // Throws MpiError; Error when the deadline passes or stop() was called.
+  void wait_all(std::span<MPI_Request> requests, const char* what);
+
+  void set_deadline(double seconds) { deadline_s_ = seconds; }
+  double deadline_s() const { return deadline_s_; }
+
+  // Every wait_all, now and later, throws.
+  void stop() { stopped_ = true; }
+  // Blocks until what was queued is done or `seconds` have passed; true when done.
+  bool drain(double seconds);
+
+ private:
+  std::atomic<double> deadline_s_;
+  std::atomic<bool> stopped_ = false;
+  CpuEvent done_{EventKind::Order};
+  QueueStream stream_{"ferry-comm"};
+};
+
+}  // namespace ferry::parallel

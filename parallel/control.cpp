@@ -1,0 +1,92 @@
+#include "parallel/control.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <stdexcept>
+
+#include "parallel/mpi_check.h"
+
+namespace ferry::parallel {
+
+namespace {
+
+constexpr std::size_t kPieceBytes = std::size_t{1} << 30;  // MPI counts are ints
+
+void wait(CommThread& thread, MPI_Request request, const char* what) { thread.wait_all({&request, 1}, what); }
+
+void broadcast_on(CommThread& thread, MPI_Comm comm, std::string& text, int root) {
+  std::uint64_t bytes = text.size();
+  MPI_Request request = MPI_REQUEST_NULL;
+  FERRY_MPI_CHECK(MPI_Ibcast(&bytes, 1, MPI_UINT64_T, root, comm, &request));
+  wait(thread, request, "broadcast");
+  text.resize(bytes);
+  for (std::size_t at = 0; at < bytes; at += kPieceBytes) {
+    const int count = static_cast<int>(std::min<std::size_t>(kPieceBytes, bytes - at));
+    FERRY_MPI_CHECK(MPI_Ibcast(text.data() + at, count, MPI_BYTE, root, comm, &request));
+    wait(thread, request, "broadcast");
+  }
+}
+
+struct Place {
+  int rank = 0;
+  int size = 1;
+};
+
+}  // namespace
+
+// What follows runs on the communication thread with values it owns: when a rank gives up waiting, this
+// object and the caller's locals may be gone before their turn comes.
+
+Control::Control(CommThread& thread, MPI_Comm comm) : thread_(thread), comm_(comm) {
+  auto place = std::make_shared<Place>();
+  thread_.run([place, comm] {
+    FERRY_MPI_CHECK(MPI_Comm_rank(comm, &place->rank));
+    FERRY_MPI_CHECK(MPI_Comm_size(comm, &place->size));
+  });
+  rank_ = place->rank;
+  size_ = place->size;
+}
+
+void Control::barrier() {
+  thread_.run([thread = &thread_, comm = comm_] {
+    MPI_Request request = MPI_REQUEST_NULL;
+    FERRY_MPI_CHECK(MPI_Ibarrier(comm, &request));
+    wait(*thread, request, "barrier");
+  });
+}
+
+std::string Control::broadcast(const std::string& text, int root) {
+  if (root < 0 || root >= size_) throw std::invalid_argument(fmt::format("broadcast: no rank {}", root));
+  auto shared = std::make_shared<std::string>(rank_ == root ? text : std::string());
+  thread_.run(
+      [thread = &thread_, comm = comm_, shared, root] { broadcast_on(*thread, comm, *shared, root); });
+  return std::move(*shared);
+}
+
+std::vector<std::string> Control::all_gather(const std::string& text) {
+  auto all = std::make_shared<std::vector<std::string>>(static_cast<std::size_t>(size_));
+  (*all)[static_cast<std::size_t>(rank_)] = text;
+  thread_.run([thread = &thread_, comm = comm_, all] {
+    for (std::size_t root = 0; root < all->size(); ++root) {
+      broadcast_on(*thread, comm, (*all)[root], static_cast<int>(root));
+    }
+  });
+  return std::move(*all);
+}
+
+bool Control::all_agree(bool mine) { return max(mine ? 0.0 : 1.0) == 0.0; }
+
+double Control::max(double mine) {
+  auto value = std::make_shared<double>(mine);
+  thread_.run([thread = &thread_, comm = comm_, value] {
+    MPI_Request request = MPI_REQUEST_NULL;
+    FERRY_MPI_CHECK(MPI_Iallreduce(MPI_IN_PLACE, value.get(), 1, MPI_DOUBLE, MPI_MAX, comm, &request));
+    wait(*thread, request, "all_reduce");
+  });
+  return *value;
+}
+
+}  // namespace ferry::parallel

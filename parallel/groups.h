@@ -1,0 +1,29 @@
+// The groups of ranks that a mesh means, on the communicators of a device.
+#pragma once
+
+#include <memory>
+#include <span>
+
+#include "parallel/group.h"
+#include "parallel/mesh.h"
+#include "parallel/session.h"
+
+namespace ferry::parallel {
+
+// Each rank is in one group of each kind.
+struct Groups {
+  std::unique_ptr<Group> ulysses;    // the ranks of one sequence; rank in it = mesh.ulysses_index
+  std::unique_ptr<Group> cfg;        // the guidance branches of one shard; rank in it = mesh.cfg_index
+  std::unique_ptr<Group> data_root;  // all ranks of one video, for broadcasts; rank 0 is its first
+  std::unique_ptr<Group> weights;    // the ranks of `ulysses` on this node, on a communicator of their own
+};
+
+// NCCL when `device` is a GPU, MPI on the CPU; a group of one rank needs neither.
+// Collective over the world; `ranks` and `device` outlive the groups.  Throws MpiError, NcclError, Error.
+Groups make_groups(Session& ranks, const Mesh& mesh, Device& device);
+
+// Blocks the host until `event` is done, as Event::synchronize does, but gives up when a group has failed
+// (NcclError) or after `deadline_s` seconds (Error).
+void wait_for(const Event& event, const Groups& groups, double deadline_s);
+
+}  // namespace ferry::parallel

@@ -1,0 +1,112 @@
+#include "parallel/mpi_group.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "parallel/mpi_check.h"
+
+namespace ferry::parallel {
+
+namespace {
+
+constexpr int kTag = 1;  // operations follow one another, and so do messages between two ranks
+
+std::byte* at(void* data, std::size_t offset) { return static_cast<std::byte*>(data) + offset; }
+const std::byte* at(const void* data, std::size_t offset) {
+  return static_cast<const std::byte*>(data) + offset;
+}
+
+void copy_own(std::byte* to, const void* from, std::size_t bytes) {
+  if (bytes > 0 && to != from) std::memcpy(to, from, bytes);
+}
+
+// Calls visit(offset, count) for pieces of at most `most` bytes.
+template <class Visit>
+void each_piece(std::size_t bytes, std::size_t most, Visit&& visit) {
+  for (std::size_t offset = 0; offset < bytes; offset += most) {
+    visit(offset, static_cast<int>(std::min(most, bytes - offset)));
+  }
+}
+
+}  // namespace
+
+MpiGroup::MpiGroup(CommThread& thread, MPI_Comm comm, std::size_t message_bytes)
+    : thread_(thread), comm_(comm), message_bytes_(message_bytes) {
+  thread_.run([this] {
+    FERRY_MPI_CHECK(MPI_Comm_rank(comm_, &rank_));
+    FERRY_MPI_CHECK(MPI_Comm_size(comm_, &size_));
+  });
+}
+
+void MpiGroup::queue(Stream& stream, std::function<void()> work) {
+  Stream& comm = thread_.stream();
+  if (&stream == &comm) {
+    comm.call(std::move(work));
+    return;
+  }
+  stream.record(ready_);
+  comm.wait(ready_);
+  comm.call(std::move(work));
+  comm.record(done_);
+  stream.wait(done_);
+}
+
+void MpiGroup::post_receive(void* data, std::size_t bytes, int peer) {
+  each_piece(bytes, message_bytes_, [&](std::size_t offset, int count) {
+    MPI_Request& request = requests_.emplace_back(MPI_REQUEST_NULL);
+    FERRY_MPI_CHECK(MPI_Irecv(at(data, offset), count, MPI_BYTE, peer, kTag, comm_, &request));
+  });
+}
+
+void MpiGroup::post_send(const void* data, std::size_t bytes, int peer) {
+  each_piece(bytes, message_bytes_, [&](std::size_t offset, int count) {
+    MPI_Request& request = requests_.emplace_back(MPI_REQUEST_NULL);
+    FERRY_MPI_CHECK(MPI_Isend(at(data, offset), count, MPI_BYTE, peer, kTag, comm_, &request));
+  });
+}
+
+void MpiGroup::finish(const char* what) {
+  thread_.wait_all(requests_, what);
+  requests_.clear();
+}
+
+void MpiGroup::all_to_all(void* recv, const void* send, std::size_t bytes_per_rank, Stream& stream) {
+  queue(stream, [=, this] {
+    // Rank r starts with its neighbour r + 1, so that no rank is everybody's first.
+    for (int i = 1; i < size_; ++i) {
+      const int peer = (rank_ + size_ - i) % size_;
+      post_receive(at(recv, peer * bytes_per_rank), bytes_per_rank, peer);
+    }
+    for (int i = 1; i < size_; ++i) {
+      const int peer = (rank_ + i) % size_;
+      post_send(at(send, peer * bytes_per_rank), bytes_per_rank, peer);
+    }
+    copy_own(at(recv, rank_ * bytes_per_rank), at(send, rank_ * bytes_per_rank), bytes_per_rank);
+    finish("all_to_all");
+  });
+}
+
+void MpiGroup::all_gather(void* recv, const void* send, std::size_t bytes_per_rank, Stream& stream) {
+  queue(stream, [=, this] {
+    for (int i = 1; i < size_; ++i) {
+      const int peer = (rank_ + size_ - i) % size_;
+      post_receive(at(recv, peer * bytes_per_rank), bytes_per_rank, peer);
+    }
+    for (int i = 1; i < size_; ++i) post_send(send, bytes_per_rank, (rank_ + i) % size_);
+    copy_own(at(recv, rank_ * bytes_per_rank), send, bytes_per_rank);
+    finish("all_gather");
+  });
+}
+
+void MpiGroup::broadcast(void* buffer, std::size_t bytes, int root, Stream& stream) {
+  check_root(*this, root);
+  queue(stream, [=, this] {
+    each_piece(bytes, message_bytes_, [&](std::size_t offset, int count) {
+      MPI_Request& request = requests_.emplace_back(MPI_REQUEST_NULL);
+      FERRY_MPI_CHECK(MPI_Ibcast(at(buffer, offset), count, MPI_BYTE, root, comm_, &request));
+      finish("broadcast");
+    });
+  });
+}
+
+}  // namespace ferry::parallel

@@ -1,0 +1,90 @@
+// MPI for the life of the program: a local of main().
+//
+//   parallel::Session ranks(argc, argv);
+//   try {
+//     return worker::run(options, ranks);
+//   } catch (const std::exception& error) {
+//     ranks.abort(error.what());   // brings every rank down
+//   }
+//
+// After the constructor one communication thread owns all MPI calls.
+#pragma once
+
+#include <mpi.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/handle.h"
+#include "parallel/comm_thread.h"
+#include "parallel/control.h"
+#include "parallel/environment.h"
+
+namespace ferry::parallel {
+
+int free_comm(MPI_Comm comm) noexcept;
+using OwnedComm = Handle<MPI_Comm, free_comm>;
+
+class Session {
+ public:
+  // Starts MPI (or joins an MPI that was started with at least MPI_THREAD_SERIALIZED, and then leaves it
+  // running) and finds the node's ranks.  Works without mpirun, as one rank.  Throws MpiError.
+  Session(int& argc, char**& argv);
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+  // Meets the other ranks and ends MPI.  When an exception is leaving its scope, or a rank does not come,
+  // it brings every rank down instead; so main catches inside.  Groups must be gone.
+  ~Session();
+
+  int rank() const { return world().rank(); }
+  int size() const { return world().size(); }
+  int node_rank() const { return node().rank(); }  // this rank's index on its node
+  int node_size() const { return node().size(); }
+  int node_index() const { return node_index_; }  // nodes are ordered by their lowest rank
+  int node_count() const { return node_count_; }
+  const std::string& host() const { return host_; }
+
+  // The control plane over all ranks and over this node's ranks.
+  Control& world() { return *world_; }
+  Control& node() { return *node_; }
+  const Control& world() const { return *world_; }
+  const Control& node() const { return *node_; }
+  void barrier() { world().barrier(); }
+  std::string broadcast(const std::string& text, int root) { return world().broadcast(text, root); }
+  std::vector<std::string> all_gather(const std::string& text) { return world().all_gather(text); }
+  bool all_agree(bool mine) { return world().all_agree(mine); }
+
+  // The communication thread.  MPI is called from work queued there and nowhere else.
+  Stream& comm() { return thread_->stream(); }
+  CommThread& thread() { return *thread_; }
+  MPI_Comm node_comm() const { return node().comm(); }
+
+  // A communicator of the ranks that pass the same `color`, ordered by world rank.  Collective over the
+  // world; the Session keeps it until MPI ends.
+  MPI_Comm split(int color);
+
+  // How long any wait for another rank may last, in seconds (600 at first).
+  void set_deadline(double seconds) { thread_->set_deadline(seconds); }
+
+  // Logs rank, host and reason and ends all ranks with `exit_code`, which is not 0.
+  [[noreturn]] void abort(const std::string& reason, int exit_code = 1);
+
+ private:
+  void find_nodes();
+  void finish() noexcept;
+
+  bool owns_mpi_ = false;
+  int exceptions_ = 0;
+  int node_index_ = 0;
+  int node_count_ = 1;
+  std::string host_;
+  OwnedComm node_comm_;
+  std::vector<OwnedComm> comms_;
+  std::unique_ptr<CommThread> thread_;
+  std::unique_ptr<Control> world_;
+  std::unique_ptr<Control> node_;
+};
+
+}  // namespace ferry::parallel

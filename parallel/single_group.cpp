@@ -1,0 +1,38 @@
+#include "parallel/single_group.h"
+
+#include <fmt/format.h>
+
+#include <stdexcept>
+
+namespace ferry::parallel {
+
+namespace {
+
+class SingleGroup final : public Group {
+ public:
+  int rank() const override { return 0; }
+  int size() const override { return 1; }
+  const std::string& backend() const override { return backend_; }
+  void all_to_all(void* recv, const void* send, std::size_t bytes_per_rank, Stream& stream) override {
+    stream.copy(recv, send, bytes_per_rank);
+  }
+  void all_gather(void* recv, const void* send, std::size_t bytes_per_rank, Stream& stream) override {
+    if (recv != send) stream.copy(recv, send, bytes_per_rank);
+  }
+  void broadcast(void*, std::size_t, int root, Stream&) override { check_root(*this, root); }
+  void check() override {}
+
+ private:
+  std::string backend_ = "single";
+};
+
+}  // namespace
+
+void check_root(const Group& group, int root) {
+  if (root >= 0 && root < group.size()) return;
+  throw std::invalid_argument(fmt::format("broadcast: root {} in a group of {}", root, group.size()));
+}
+
+std::unique_ptr<Group> make_single_group() { return std::make_unique<SingleGroup>(); }
+
+}  // namespace ferry::parallel

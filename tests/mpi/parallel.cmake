@@ -1,0 +1,1 @@
+ferry_mpi_test(parallel_mpi_test SOURCES mpi/group_mpi_test.cpp mpi/session_mpi_test.cpp LIBS ferry::parallel)
