@@ -10,9 +10,9 @@ namespace ferry::parallel {
 enum class CfgMode : std::uint8_t { Serial, Paired, Parallel };
 
 struct Options {
-  int ulysses = 0;                     // sequence-parallel degree; 0: all ranks left after cfg and data
-  CfgMode cfg = CfgMode::Paired;       // Parallel needs an even number of ranks
-  int data = 1;                        // independent videos at a time; 0: what is left of the ranks
+  int ulysses = 0;                // sequence-parallel degree; 0: all ranks left after cfg and data
+  CfgMode cfg = CfgMode::Paired;  // Parallel needs an even number of ranks
+  int data = 1;                   // independent videos at a time; 0: what is left of the ranks
 };
 
 }  // namespace ferry::parallel
