@@ -18,7 +18,7 @@ struct ModelDefaults {
   std::int64_t height = 480;
   std::int64_t frames = 81;
   double fps = 16.0;
-  std::string_view negative_prompt;
+  std::string_view negative_prompt = "";  // of the unconditional branch; UTF-8
 };
 
 // The defaults of the model that has these dimensions: Wan2.1-T2V-1.3B, Wan2.1-T2V-14B, Wan2.2-TI2V-5B or

@@ -18,13 +18,13 @@ namespace {
 struct Recipe {
   std::string_view name;
   Schedule (*schedule)(int steps, double shift);
-  Sampler::Solver solver;
+  Solver (*solver)();
 };
 
-constexpr std::array<Recipe, 4> kRecipes = {{{"unipc", unipc_schedule, unipc_step},
-                                             {"dpm++", dpmpp_schedule, dpmpp_step},
-                                             {"euler", euler_schedule, euler_step},
-                                             {"step_distill", distill_schedule, euler_step}}};
+constexpr std::array<Recipe, 4> kRecipes = {{{"unipc", unipc_schedule, unipc_solver},
+                                             {"dpm++", dpmpp_schedule, dpmpp_solver},
+                                             {"euler", euler_schedule, euler_solver},
+                                             {"step_distill", distill_schedule, euler_solver}}};
 
 constexpr int kMaxSteps = 1000;
 constexpr double kMinShift = 0.001;
@@ -54,8 +54,9 @@ void check(const Recipe& recipe, int steps, double shift) {
   }
 }
 
-std::array<std::pair<const char*, at::Tensor History::*>, 3> fields() {
-  return {{{"predicted", &History::predicted}, {"before", &History::before}, {"sample", &History::sample}}};
+at::Tensor& field(History& history, const std::string& name) {
+  if (name == "predicted") return history.predicted;
+  return name == "before" ? history.before : history.sample;
 }
 
 }  // namespace
@@ -70,16 +71,15 @@ at::Tensor Sampler::step(int i, const at::Tensor& x, const at::Tensor& v) {
       x.device() != v.device()) {
     throw std::invalid_argument("sampler: the latent and the network's output must be fp32, alike in shape");
   }
-  at::Tensor next = solver_(schedule_, history_, i, x, v);
+  at::Tensor next = solver_.step(schedule_, history_, i, x, v);
   ++next_step_;
   return next;
 }
 
 SamplerState Sampler::state() const {
   SamplerState state{.next_step = next_step_, .tensors = {}};
-  for (const auto& [name, field] : fields()) {
-    if ((history_.*field).defined()) state.tensors[name] = history_.*field;
-  }
+  History history = history_;
+  for (const auto& name : solver_.remembered(next_step_)) state.tensors[name] = field(history, name);
   return state;
 }
 
@@ -87,15 +87,18 @@ void Sampler::restore(const SamplerState& state) {
   if (state.next_step < 0 || state.next_step > steps()) {
     throw std::invalid_argument(fmt::format("sampler: state of step {} of {}", state.next_step, steps()));
   }
+  const auto names = solver_.remembered(state.next_step);
   History history;
-  std::size_t known = 0;
-  for (const auto& [name, field] : fields()) {
+  for (const auto& name : names) {
     const auto found = state.tensors.find(name);
-    if (found == state.tensors.end()) continue;
-    history.*field = found->second;
-    ++known;
+    if (found == state.tensors.end()) {
+      throw std::invalid_argument(fmt::format("sampler: the state has no tensor '{}'", name));
+    }
+    field(history, name) = found->second;
   }
-  if (known != state.tensors.size()) throw std::invalid_argument("sampler: unknown tensor in a state");
+  if (names.size() != state.tensors.size()) {
+    throw std::invalid_argument("sampler: the state is of another sampler");
+  }
   history_ = history;
   next_step_ = state.next_step;
 }
@@ -103,7 +106,7 @@ void Sampler::restore(const SamplerState& state) {
 Sampler make_sampler(const std::string& name, int steps, double shift) {
   const Recipe& recipe = recipe_of(name);
   check(recipe, steps, shift);
-  return {recipe.schedule(steps, shift), recipe.solver};
+  return {recipe.schedule(steps, shift), recipe.solver()};
 }
 
 }  // namespace ferry::model

@@ -22,7 +22,7 @@ struct Schedule {
   std::vector<float> sigmas;      // steps + 1 values, falling; the last is 0
 };
 
-// What a multistep solver remembers.  Tensors are shared, never written to.
+// What a multistep solver remembers from step to step.  Tensors are shared, never written to.
 struct History {
   at::Tensor predicted;  // x0 as predicted at the previous step
   at::Tensor before;     // and at the one before it
@@ -35,11 +35,16 @@ struct SamplerState {
   std::map<std::string, at::Tensor> tensors;  // fp32, by name; those that exist at this step
 };
 
-// Scalars of a step are computed in fp32 on the host; tensors are fp32 and stay where they are.  The step
-// before and the steps after an interruption give the bits of an uninterrupted run.
+struct Solver {
+  at::Tensor (*step)(const Schedule&, History&, int i, const at::Tensor& x, const at::Tensor& v);
+  // The fields of History, by name, that are set after `next_step` steps.
+  std::vector<std::string> (*remembered)(int next_step);
+};
+
+// Scalars of a step are computed in fp32 on the host; tensors are fp32 and stay where they are.  A run that
+// was interrupted and restored gives the bits of an uninterrupted one.
 class Sampler {
  public:
-  using Solver = at::Tensor (*)(const Schedule&, History&, int, const at::Tensor&, const at::Tensor&);
   Sampler(Schedule schedule, Solver solver);
 
   int steps() const { return static_cast<int>(schedule_.timesteps.size()); }
@@ -54,7 +59,7 @@ class Sampler {
 
   SamplerState state() const;
   // The tensors must be on the device of the latent.  Throws std::invalid_argument for a step outside the
-  // schedule or a tensor name that no sampler has.
+  // schedule, or unless the tensors are those that this sampler has at that step.
   void restore(const SamplerState& state);
 
  private:

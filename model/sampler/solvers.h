@@ -1,4 +1,4 @@
-// One step of each solver.  Arguments as of Sampler::Solver; each updates the history.
+// The solvers; each step updates the history.
 //
 // Rounding follows the reference: scalars are combined in fp32 before they meet a tensor, and a division of
 // a tensor by a scalar is a product with the rounded reciprocal.
@@ -13,12 +13,9 @@
 
 namespace ferry::model {
 
-at::Tensor unipc_step(const Schedule& schedule, History& history, int i, const at::Tensor& x,
-                      const at::Tensor& v);
-at::Tensor dpmpp_step(const Schedule& schedule, History& history, int i, const at::Tensor& x,
-                      const at::Tensor& v);
-at::Tensor euler_step(const Schedule& schedule, History& history, int i, const at::Tensor& x,
-                      const at::Tensor& v);
+Solver unipc_solver();
+Solver dpmpp_solver();
+Solver euler_solver();
 
 // log(1 - sigma) - log(sigma) in fp32.
 float lambda_of(float sigma);

@@ -63,8 +63,6 @@ at::Tensor predicted_sample(const Schedule& schedule, const History& history, in
   return x - slope * 0.5 * scale;
 }
 
-}  // namespace
-
 at::Tensor unipc_step(const Schedule& schedule, History& history, int i, const at::Tensor& x,
                       const at::Tensor& v) {
   // x0 comes from the sample as it was predicted; only then is the sample corrected.
@@ -74,5 +72,15 @@ at::Tensor unipc_step(const Schedule& schedule, History& history, int i, const a
   history.predicted = predicted;
   return predicted_sample(schedule, history, i);
 }
+
+std::vector<std::string> remembered(int next_step) {
+  if (next_step == 0) return {};
+  if (next_step == 1) return {"predicted", "sample"};
+  return {"predicted", "before", "sample"};
+}
+
+}  // namespace
+
+Solver unipc_solver() { return {unipc_step, remembered}; }
 
 }  // namespace ferry::model
