@@ -11,6 +11,8 @@ if(FERRY_WITH_CUDA)
     if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
       set(CMAKE_CUDA_ARCHITECTURES 80-real 90)
     endif()
+    # One CUDA runtime in the process: the one that LibTorch and NCCL load.
+    set(CMAKE_CUDA_RUNTIME_LIBRARY Shared)
     enable_language(CUDA)
     # CMake 3.25 does not know that nvcc 13 takes C++20.
     if(CMAKE_VERSION VERSION_LESS 3.26)
