@@ -1,38 +1,54 @@
-// Where a wrapped module's weights live, and in which dtype, in each of its three states (type
-// `sequential`); the six keys of module_config and overflow_module_config.
+// What the user says about the modules of a sequential stage: where the weights are and in which dtype, in
+// each of the three states, and which wrapper a kind of module gets.
 #pragma once
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/dtype.h"
+#include "model/weights.h"
 
 namespace ferry::offload {
 
-// "cpu" is the node's arena (or host memory of this rank where the dtype differs from the arena's);
-// "cuda" is the device the stage computes on, which with --device cpu is its accounted stand-in.
 enum class Place : std::uint8_t { Host, Device };
 
-struct Setting {
-  DType dtype = DType::BF16;
-  Place place = Place::Host;
-  friend bool operator==(const Setting&, const Setting&) = default;
+// dtype and device of one state; no dtype: the one the network asks for.
+struct StateConfig {
+  std::optional<DType> dtype;
+  Place place = Place::Device;
+  friend bool operator==(const StateConfig&, const StateConfig&) = default;
 };
 
 struct ModuleConfig {
-  Setting offload;      // state 0
-  Setting onload;       // state 1
-  Setting computation;  // state 2, and what a call computes with
+  StateConfig offload{.dtype = std::nullopt, .place = Place::Host};
+  StateConfig onload;
+  StateConfig computation;
 };
 
-// Reads offload_dtype, offload_device, onload_dtype, onload_device, computation_dtype, computation_device;
-// what is not given is taken from `defaults`.
-// Throws UserError: an unknown key (names the nearest), an unknown dtype or device, a computation_device
-// other than cuda, a computation_dtype that is neither fp32 nor bf16 nor fp16.
-ModuleConfig parse_module_config(const std::map<std::string, std::string>& keys, const ModuleConfig& defaults);
+// The six keys offload_dtype, offload_device, onload_dtype, onload_device, computation_dtype and
+// computation_device; those that are missing keep their defaults.  Dtypes: fp32, bf16, fp16, fp8.
+// Devices: "cpu", and "cuda" for the device that the stage runs on, whichever it is.
+// Throws UserError naming `option`, the key or value, and what is accepted.
+ModuleConfig parse_module_config(const std::map<std::string, std::string>& keys, const std::string& option);
 
-// State 0 in the arena's dtype on the host, states 1 and 2 in the compute dtype on the device.
-ModuleConfig default_module_config(DType arena_dtype, DType compute_dtype);
+enum class Wrapper : std::uint8_t {
+  None,                  // not wrapped: resident
+  AutoWrappedModule,     // any module
+  AutoWrappedLinear,     // a linear, with LoRA
+  WanAutoCastLayerNorm,  // a norm whose weights may be kept in any dtype; computes in the network's
+};
+
+std::string_view name_of(Wrapper wrapper);
+
+using ModuleMap = std::map<model::ModuleKind, Wrapper>;
+
+// "linear, layernorm=WanAutoCastLayerNorm, conv": kinds with or without a wrapper.  Kinds: linear,
+// layernorm, rmsnorm, conv, embedding, parameter, and "module" for all.  Without a wrapper a linear gets
+// AutoWrappedLinear, a layernorm WanAutoCastLayerNorm, the rest AutoWrappedModule.  Empty: "module".
+// Throws UserError for an unknown kind or wrapper, and for a wrapper that does not suit the kind.
+ModuleMap parse_module_map(const std::string& text);
 
 }  // namespace ferry::offload

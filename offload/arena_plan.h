@@ -1,0 +1,20 @@
+// How the arena of one network is made.
+#pragma once
+
+#include "model/weights.h"
+#include "offload/node_memory.h"
+#include "offload/options.h"
+
+namespace ferry::offload {
+
+struct ArenaPlan {
+  model::NetworkSpec spec;    // as the network asks for its tensors
+  model::NetworkSpec stored;  // the same with the dtypes that the host keeps (sequential's offload_dtype)
+  int weight_ranks = 1;       // P: ranks that share the copying of a block
+  MemoryKind first = MemoryKind::Memfd;
+};
+
+// Throws UserError: options of a sequential stage that are wrong.
+ArenaPlan arena_plan(const model::NetworkSpec& spec, const Options& options, int weight_ranks);
+
+}  // namespace ferry::offload

@@ -1,0 +1,110 @@
+#include "offload/descriptor.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <cerrno>
+#include <cstring>
+#include <random>
+
+#include "base/error.h"
+
+namespace ferry::offload {
+
+namespace {
+
+constexpr int kBacklog = 64;
+
+// An abstract address: the first byte of the path is zero.
+socklen_t abstract_address(const std::string& name, sockaddr_un& address) {
+  address = {};
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path + 1, name.data(), name.size());
+  return static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size());
+}
+
+OwnedDescriptor unix_socket() {
+  OwnedDescriptor made(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!made) throw_errno("socket");
+  return made;
+}
+
+void await_input(int descriptor, int timeout_ms, const char* what) {
+  pollfd entry{.fd = descriptor, .events = POLLIN, .revents = 0};
+  int ready = 0;
+  do {
+    ready = ::poll(&entry, 1, timeout_ms);
+  } while (ready < 0 && errno == EINTR);
+  if (ready < 0) throw_errno(what);
+  if (ready == 0)
+    throw SystemError(std::string(what) + ": nothing within " + std::to_string(timeout_ms) + " ms");
+}
+
+// A message of one byte with room for one descriptor beside it.
+struct Message {
+  Message() {
+    part = {.iov_base = &byte, .iov_len = 1};
+    header.msg_iov = &part;
+    header.msg_iovlen = 1;
+    header.msg_control = control;
+    header.msg_controllen = sizeof(control);
+  }
+  Message(const Message&) = delete;
+  Message& operator=(const Message&) = delete;
+
+  char byte = 'f';
+  iovec part{};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  msghdr header{};
+};
+
+void send_one(int connection, int descriptor) {
+  Message message;
+  cmsghdr* control = CMSG_FIRSTHDR(&message.header);
+  control->cmsg_level = SOL_SOCKET;
+  control->cmsg_type = SCM_RIGHTS;
+  control->cmsg_len = CMSG_LEN(sizeof(int));
+  std::memcpy(CMSG_DATA(control), &descriptor, sizeof(int));
+  if (::sendmsg(connection, &message.header, MSG_NOSIGNAL) != 1) throw_errno("sendmsg");
+}
+
+}  // namespace
+
+OwnedDescriptor listen_for_peers(std::string& name) {
+  std::random_device random;
+  name = "ferry-" + std::to_string(::getpid()) + "-" + std::to_string(random()) + std::to_string(random());
+  OwnedDescriptor listener = unix_socket();
+  sockaddr_un address;
+  const socklen_t length = abstract_address(name, address);
+  if (::bind(listener.get(), reinterpret_cast<sockaddr*>(&address), length) != 0) throw_errno("bind");
+  if (::listen(listener.get(), kBacklog) != 0) throw_errno("listen");
+  return listener;
+}
+
+void send_descriptor(int listener, int descriptor, int peers, int timeout_ms) {
+  for (int i = 0; i < peers; ++i) {
+    await_input(listener, timeout_ms, "a rank of this node did not ask for the shared memory");
+    const OwnedDescriptor connection(::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC));
+    if (!connection) throw_errno("accept");
+    send_one(connection.get(), descriptor);
+  }
+}
+
+OwnedDescriptor receive_descriptor(const std::string& name, int timeout_ms) {
+  const OwnedDescriptor connection = unix_socket();
+  sockaddr_un address;
+  const socklen_t length = abstract_address(name, address);
+  if (::connect(connection.get(), reinterpret_cast<sockaddr*>(&address), length) != 0) throw_errno("connect");
+  await_input(connection.get(), timeout_ms, "the node's first rank did not send the shared memory");
+  Message message;
+  if (::recvmsg(connection.get(), &message.header, MSG_CMSG_CLOEXEC) != 1) throw_errno("recvmsg");
+  const cmsghdr* control = CMSG_FIRSTHDR(&message.header);
+  if (control == nullptr || control->cmsg_type != SCM_RIGHTS)
+    throw SystemError("no descriptor in the message");
+  int descriptor = -1;
+  std::memcpy(&descriptor, CMSG_DATA(control), sizeof(int));
+  return OwnedDescriptor(descriptor);
+}
+
+}  // namespace ferry::offload

@@ -1,0 +1,71 @@
+// Where each tensor of a network lies in the node's host copy.
+//
+//   arena    | head | block 0 | block 1 | ... | tail | host |
+//   blob     | module | module | ... | padding |          starts at a page, a multiple of P * 256 bytes
+//   module   | tensor | gap | tensor | gap |              tensors start at multiples of 256 bytes
+//
+// A blob is what one copy moves, P the ranks that share its copying.  Modules that never leave the host are
+// together in the last blob.  Offsets depend on the network and P alone, so ranks need not exchange them.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "base/dtype.h"
+#include "model/weights.h"
+
+namespace ferry::offload {
+
+inline constexpr std::size_t kTensorAlign = 256;
+inline constexpr std::size_t kBlobAlign = 4096;
+
+struct TensorPlace {
+  std::size_t offset = 0;  // in its blob
+  DType dtype = DType::F32;
+  model::MemoryFormat format;
+};
+
+struct ModulePlace {
+  std::size_t offset = 0;  // in its blob
+  std::size_t bytes = 0;   // up to the end of its last tensor, a multiple of 256
+  bool host_only = false;  // lies in the host blob
+  std::vector<TensorPlace> tensors;
+};
+
+struct Blob {
+  std::size_t offset = 0;  // in the arena
+  std::size_t bytes = 0;
+};
+
+struct BlockPlace {
+  Blob blob;
+  std::vector<ModulePlace> modules;  // as in the spec; host-only ones refer to the host blob
+};
+
+struct ArenaLayout {
+  BlockPlace head;
+  std::vector<BlockPlace> blocks;
+  BlockPlace tail;
+  Blob host;
+  std::size_t bytes = 0;
+
+  std::size_t largest_block() const;  // bytes of the largest of `blocks`, 0 without blocks
+  std::size_t block_bytes() const;    // of all `blocks` together
+};
+
+// `stored` has the dtypes as kept in the arena; `ranks` is P >= 1.
+ArenaLayout arena_layout(const model::NetworkSpec& stored, int ranks);
+
+const BlockPlace& block_of(const ArenaLayout& layout, int block);  // index, ModuleId::kHead or kTail
+const ModulePlace& place_of(const ArenaLayout& layout, model::ModuleId id);
+// The blob in which a module lies.
+const Blob& blob_of(const ArenaLayout& layout, model::ModuleId id);
+
+// Every module of a network, in arena order: head, blocks, tail.
+std::vector<model::ModuleId> all_modules(const model::NetworkSpec& spec);
+
+inline std::size_t round_up(std::size_t bytes, std::size_t multiple) {
+  return (bytes + multiple - 1) / multiple * multiple;
+}
+
+}  // namespace ferry::offload

@@ -1,0 +1,39 @@
+// Copies from the arena to the device, in chunks, over a link that may be made slower than it is.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "base/clock.h"
+#include "base/device.h"
+
+namespace ferry::offload {
+
+// Bytes of one copy command: 16 MiB on a GPU (98 % of the link's speed), 4 MiB on the CPU.
+std::size_t chunk_bytes(DeviceType device);
+
+// One stream's way out of host memory.  With a cap the stream sleeps after each chunk until the moment at
+// which a link of that speed would be done with it (absolute times, so that oversleeping does not add up);
+// it never spins.  On CUDA the sleep is a host call in the stream.
+class Link {
+ public:
+  // `gbps` is 1e9 bytes/s; 0: no cap.
+  Link(double gbps, std::size_t chunk_bytes) : gbps_(gbps), chunk_bytes_(chunk_bytes) {}
+  Link(const Link&) = delete;
+  Link& operator=(const Link&) = delete;
+
+  // Queued on `stream`, always the same one; returns at once where the stream is asynchronous.
+  void copy(Stream& stream, void* dst, const void* src, std::size_t bytes);
+  std::size_t chunk() const { return chunk_bytes_; }
+  std::uint64_t copied_bytes() const { return copied_bytes_; }
+
+ private:
+  void start_clock(Stream& stream);
+  void sleep_off(Stream& stream, std::size_t bytes);
+  double gbps_;
+  std::size_t chunk_bytes_;
+  std::uint64_t copied_bytes_ = 0;
+  Clock::time_point free_at_;  // when the emulated link is free again; touched in stream order only
+};
+
+}  // namespace ferry::offload

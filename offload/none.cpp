@@ -1,0 +1,40 @@
+#include "offload/none.h"
+
+#include <utility>
+
+namespace ferry::offload {
+
+namespace {
+
+class InPlace final : public Strategy {
+ public:
+  InPlace(NodeArena& arena, DeviceAccount& account)
+      : arena_(arena), account_(account), views_(arena.stored(), arena.layout(), arena.data()) {}
+  ~InPlace() override {
+    if (counted_) account_.give(Category::Resident, device_bytes());
+  }
+  void prepare() override {
+    if (!std::exchange(counted_, true)) account_.take(Category::Resident, device_bytes());
+  }
+  void finish() override {}
+  std::span<const at::Tensor> acquire(model::ModuleId id) override { return views_[id]; }
+  void describe(Report& report) const override { report.type = Type::None; }
+
+ private:
+  std::size_t device_bytes() const {
+    const ArenaLayout& layout = arena_.layout();
+    return layout.head.blob.bytes + layout.block_bytes() + layout.tail.blob.bytes;
+  }
+  NodeArena& arena_;
+  DeviceAccount& account_;
+  HostViews views_;
+  bool counted_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<Strategy> make_in_place(NodeArena& arena, const StageSetup& setup) {
+  return std::make_unique<InPlace>(arena, *setup.account);
+}
+
+}  // namespace ferry::offload

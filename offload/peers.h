@@ -1,0 +1,31 @@
+// Ranks that decide something together.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace ferry::offload {
+
+struct Peers {
+  int rank = 0;
+  int size = 1;
+  // Gives every rank the words of all, in rank order.  Collective over the peers; the host waits.  May be
+  // empty when size is 1.
+  std::function<std::vector<std::string>(const std::string&)> all_gather;
+};
+
+// all_gather that needs no call when there is one rank.
+std::vector<std::string> gather_words(const Peers& peers, const std::string& words);
+
+void barrier(const Peers& peers);
+
+// Agrees on an outcome: `error` is empty where all went well.  Returns the error of the first rank that has
+// one, as "rank 2: ...", or nothing, the same on every rank.  Collective.
+std::string first_error(const Peers& peers, const std::string& error);
+
+// Throws std::invalid_argument, on every rank, unless all gave the same `words`; names `what` and the first
+// rank that differs.  Collective.
+void require_same(const Peers& peers, const std::string& what, const std::string& words);
+
+}  // namespace ferry::offload

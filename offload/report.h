@@ -1,0 +1,35 @@
+// What offloading did in one stage, for the log, the sidecar and the benchmarks.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "offload/options.h"
+
+namespace ferry::offload {
+
+struct Report {
+  std::string stage;       // "dit"
+  Type type = Type::None;  // what was decided, never Auto
+  Transport transport = Transport::Full;
+  Interleave interleave = Interleave::Free;
+  int blocks = 0;
+  int offloaded = 0;  // blocks that are ferried each pass
+  int slots = 0;
+  std::string host_memory;     // "memfd", "mpi window", "private"
+  std::size_t host_bytes = 0;  // of the node's copy
+  bool pinned = false;
+
+  std::uint64_t passes = 0;
+  std::uint64_t copied_once_bytes = 0;  // host to device, outside of passes: residents, whole stages
+  std::uint64_t ferried_bytes = 0;      // host to device over this rank's link, for passes
+  std::uint64_t gathered_bytes = 0;     // received from the other ranks of the node
+  std::uint64_t skipped_bytes = 0;      // not ferried because no pass needed them again
+  double copy_ms = 0;                   // the link was busy with ferried bytes
+  double exposed_copy_ms = 0;           // the compute stream waited for weights
+  std::uint64_t promotions = 0;         // sequential: modules that moved to state keep
+  std::uint64_t demotions = 0;
+};
+
+}  // namespace ferry::offload

@@ -1,0 +1,64 @@
+#include "offload/stage.h"
+
+#include <utility>
+
+#include "base/error.h"
+#include "offload/whole_model.h"
+
+namespace ferry::offload {
+
+StageWeights::StageWeights(NodeArena& arena, const StageSetup& setup, std::unique_ptr<Strategy> strategy)
+    : arena_(arena),
+      order_(arena.spec().name, static_cast<int>(arena.spec().blocks.size())),
+      host_(arena.stored(), arena.layout(), arena.data()),
+      loras_(arena.spec(), *setup.account),
+      strategy_(std::move(strategy)) {}
+
+void StageWeights::prepare() { strategy_->prepare(); }
+
+void StageWeights::finish() { strategy_->finish(); }
+
+void StageWeights::set_loras(std::map<std::string, model::Lora> loras) { loras_.set(std::move(loras)); }
+
+Report StageWeights::report() const {
+  Report report;
+  report.stage = arena_.spec().name;
+  report.blocks = static_cast<int>(arena_.spec().blocks.size());
+  report.host_memory = name_of(arena_.kind());
+  report.host_bytes = arena_.bytes();
+  report.pinned = arena_.pinned();
+  report.passes = passes_;
+  strategy_->describe(report);
+  return report;
+}
+
+void StageWeights::begin(const model::PassKey& key) {
+  order_.begin(key);
+  prepare();
+  strategy_->begin();
+}
+
+void StageWeights::end() {
+  ++passes_;
+  strategy_->end();
+  order_.end();
+}
+
+void StageWeights::acquire_block(int block) {
+  order_.acquire(block);
+  strategy_->acquire_block(block);
+}
+
+void StageWeights::release_block(int block) {
+  order_.release(block);
+  strategy_->release_block(block);
+}
+
+model::ModuleView StageWeights::acquire(model::ModuleId id) {
+  order_.check_module(id);
+  return {.tensors = strategy_->acquire(id), .lora = loras_.find(id)};
+}
+
+void StageWeights::release(model::ModuleId id) { strategy_->release(id); }
+
+}  // namespace ferry::offload

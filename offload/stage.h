@@ -1,0 +1,105 @@
+// The weights of one stage (dit, vae, text_encoder) under one strategy.
+//
+//   none        all on the device from the first prepare() on; on the CPU the arena itself, in place
+//   model       the whole stage is copied in by prepare() and dropped by finish(), never copied back
+//   async       offload/async.h
+//   sequential  offload/sequential.h
+//
+// One thread per rank calls a stage, the one that computes.  A strategy moves bytes and never changes a
+// result.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "base/device.h"
+#include "model/weights.h"
+#include "offload/arena.h"
+#include "offload/device_account.h"
+#include "offload/options.h"
+#include "offload/pass_order.h"
+#include "offload/peers.h"
+#include "offload/report.h"
+#include "offload/views.h"
+#include "parallel/exchange_gate.h"
+#include "parallel/group.h"
+
+namespace ferry::offload {
+
+// Where a stage runs.  What it points to outlives the stage.
+struct StageSetup {
+  Device* device = nullptr;
+  DeviceAccount* account = nullptr;
+  // The ranks that run this stage in step; {} for a stage that runs on one rank.
+  Peers peers;
+  // The ranks of this node among them, for transport `sharded`; nullptr: this rank alone.
+  parallel::Group* weights = nullptr;
+  // The stream for the shards' gather: session.comm() for MPI groups; nullptr: a stream of its own.
+  Stream* gather = nullptr;
+  // Debugging: bytes of a slot that has been used for the last time become 0xFF (NaN in every float type).
+  bool poison = false;
+};
+
+// What a strategy does when its stage asks.  Calls come in the order that PassOrder checked.
+class Strategy {
+ public:
+  virtual ~Strategy() = default;
+  virtual void prepare() = 0;
+  virtual void finish() = 0;
+  virtual void begin() {}
+  virtual void end() {}
+  virtual void acquire_block(int) {}
+  virtual void release_block(int) {}
+  // The tensors of a module, valid on the compute stream until its release.
+  virtual std::span<const at::Tensor> acquire(model::ModuleId id) = 0;
+  virtual void release(model::ModuleId) {}
+  virtual parallel::ExchangeGate* exchange_gate() { return nullptr; }
+  // Fills in what it knows.
+  virtual void describe(Report& report) const = 0;
+};
+
+class StageWeights final : public model::Weights {
+ public:
+  StageWeights(NodeArena& arena, const StageSetup& setup, std::unique_ptr<Strategy> strategy);
+
+  // The stage starts: its device memory is taken, what is resident is copied in.  Before the first pass of
+  // each time the stage runs (begin() does it otherwise); a second call changes nothing.
+  // Throws OutOfMemory.
+  void prepare();
+  // The stage ends: waits for its last work, then drops what need not stay.  prepare() may follow.
+  void finish();
+  // Additions to linears, by module name.  The tensors' device memory is the caller's, counted here.
+  // Throws std::invalid_argument for a name that is not a linear of the network, or shapes that do not fit.
+  void set_loras(std::map<std::string, model::Lora> loras);
+  // The network brackets its exchanges with this; nullptr: it need not.
+  parallel::ExchangeGate* exchange_gate() { return strategy_->exchange_gate(); }
+  // What has been done so far.
+  Report report() const;
+  // For what only one strategy can do: dynamic_cast to Async (async.h) or Sequential (sequential.h).
+  Strategy& strategy() { return *strategy_; }
+
+  const model::NetworkSpec& spec() const override { return arena_.spec(); }
+  void begin(const model::PassKey& key) override;
+  void end() override;
+  void acquire_block(int block) override;
+  void release_block(int block) override;
+  model::ModuleView acquire(model::ModuleId id) override;
+  void release(model::ModuleId id) override;
+  std::span<const at::Tensor> on_host(model::ModuleId id) override { return host_[id]; }
+
+ private:
+  NodeArena& arena_;
+  PassOrder order_;
+  HostViews host_;
+  Loras loras_;
+  std::unique_ptr<Strategy> strategy_;
+  std::uint64_t passes_ = 0;
+};
+
+// Collective over setup.peers: the ranks check that they agree on the plan.
+// Throws UserError: an option out of range, with the values that work.
+std::unique_ptr<StageWeights> make_stage(NodeArena& arena, const Options& options, const StageSetup& setup);
+
+}  // namespace ferry::offload

@@ -1,0 +1,51 @@
+#include "offload/whole_model.h"
+
+#include "offload/resident.h"
+
+namespace ferry::offload {
+
+namespace {
+
+class WholeModel final : public Strategy {
+ public:
+  WholeModel(NodeArena& arena, const Options& options, const StageSetup& setup, bool stays)
+      : blocks_(static_cast<int>(arena.spec().blocks.size())),
+        device_(*setup.device),
+        stays_(stays),
+        link_(options.link_gbps, chunk_bytes(setup.device->type())),
+        resident_(arena, *setup.device, *setup.account) {}
+  ~WholeModel() override { drop(); }
+  void prepare() override {
+    resident_.add(model::ModuleId::kHead, link_);
+    for (int b = 0; b < blocks_; ++b) resident_.add(b, link_);
+    resident_.add(model::ModuleId::kTail, link_);
+  }
+  void finish() override {
+    if (!stays_) drop();
+  }
+  std::span<const at::Tensor> acquire(model::ModuleId id) override { return resident_[id]; }
+  void describe(Report& report) const override {
+    report.type = stays_ ? Type::None : Type::Model;
+    report.copied_once_bytes = link_.copied_bytes();
+  }
+
+ private:
+  void drop() {
+    device_.compute().synchronize();
+    resident_.clear();
+  }
+  int blocks_;
+  Device& device_;
+  bool stays_;
+  Link link_;
+  Resident resident_;
+};
+
+}  // namespace
+
+std::unique_ptr<Strategy> make_whole_model(NodeArena& arena, const Options& options, const StageSetup& setup,
+                                           bool stays) {
+  return std::make_unique<WholeModel>(arena, options, setup, stays);
+}
+
+}  // namespace ferry::offload

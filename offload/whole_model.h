@@ -1,0 +1,15 @@
+// Whole networks on the device.
+#pragma once
+
+#include <memory>
+
+#include "offload/stage.h"
+
+namespace ferry::offload {
+
+// `model`: prepare() copies everything but host-only modules to the device; finish() drops the device copy,
+// which is never copied back.  `stays`: finish() keeps it; that is `none` on a GPU.
+std::unique_ptr<Strategy> make_whole_model(NodeArena& arena, const Options& options, const StageSetup& setup,
+                                           bool stays);
+
+}  // namespace ferry::offload

@@ -1,0 +1,39 @@
+// Where the network says that its ranks exchange activations, for whoever moves weights meanwhile.
+//
+// On machines whose GPUs share one path to the host (no NVLink), an all-to-all and a weight copy slow each
+// other down.  A network calls before() and after() around each exchange, in program order, on the thread
+// that queues the work; offload/ answers by keeping weight chunks off the link in between.  Neither makes
+// the host wait.
+#pragma once
+
+#include "base/device.h"
+
+namespace ferry::parallel {
+
+class ExchangeGate {
+ public:
+  virtual ~ExchangeGate() = default;
+  // The next work queued on `exchange` is an exchange (all its all-to-alls up to after()).
+  virtual void before(Stream& exchange) = 0;
+  // The exchange has been queued.  Same stream; calls do not nest.
+  virtual void after(Stream& exchange) = 0;
+};
+
+// before() and after() around a scope; does nothing when `gate` is nullptr.
+class GatedExchange {
+ public:
+  GatedExchange(ExchangeGate* gate, Stream& exchange) : gate_(gate), exchange_(exchange) {
+    if (gate_ != nullptr) gate_->before(exchange_);
+  }
+  ~GatedExchange() {
+    if (gate_ != nullptr) gate_->after(exchange_);
+  }
+  GatedExchange(const GatedExchange&) = delete;
+  GatedExchange& operator=(const GatedExchange&) = delete;
+
+ private:
+  ExchangeGate* gate_;
+  Stream& exchange_;
+};
+
+}  // namespace ferry::parallel
