@@ -1,0 +1,16 @@
+// FERRY_CHECK for NCCL.
+#pragma once
+
+#include <nccl.h>
+
+#include <source_location>
+
+#include "base/error.h"
+
+namespace ferry {
+
+// Throws NcclError with NCCL's own words.  ncclInProgress passes: see NcclGroup for how it is waited out.
+void check_call(ncclResult_t result, const char* text,
+                const std::source_location& place = std::source_location::current());
+
+}  // namespace ferry
