@@ -1,0 +1,105 @@
+// Element types and index arithmetic that the CPU and the CUDA kernels share.  Everything is constexpr, so
+// that nvcc (--expt-relaxed-constexpr) takes it on both sides and the CPU tests cover the algebra.
+#pragma once
+
+#include <bit>
+#include <cstdint>
+
+#include "base/float_bits.h"
+
+namespace ferry::model::kernels {
+
+// An enum and not a struct, because GCC does not vectorise loads of a struct.
+enum class Bf16 : std::uint16_t {};
+
+constexpr float to_float(float value) { return value; }
+constexpr float to_float(Bf16 value) { return float_from_bf16(static_cast<std::uint16_t>(value)); }
+
+template <typename T>
+constexpr T from_float(float value);
+template <>
+constexpr float from_float<float>(float value) {
+  return value;
+}
+template <>
+constexpr Bf16 from_float<Bf16>(float value) {
+  return Bf16{bf16_from_float(value)};
+}
+
+// The value that remains of `value` once stored as T.
+template <typename T>
+constexpr float rounded(float value) {
+  return to_float(from_float<T>(value));
+}
+
+// Where token t, head h of [s, heads, D] stands in the destination-major [ranks, s, heads / ranks, D], in
+// heads; the same as parallel::packed_index.
+constexpr std::int64_t packed_head(std::int64_t t, std::int64_t h, std::int64_t s, std::int64_t heads,
+                                   std::int64_t ranks) {
+  const std::int64_t per = heads / ranks;
+  return (((h / per) * s) + t) * per + (h % per);
+}
+
+// The token grid of a latent [C, frames, 2 * rows, 2 * cols] cut into patches (1, 2, 2).
+struct Grid {
+  std::int64_t frames = 0;
+  std::int64_t rows = 0;
+  std::int64_t cols = 0;
+  constexpr std::int64_t tokens() const { return frames * rows * cols; }
+};
+
+// Offset in a latent of the given grid of channel c, corner (dy, dx) of token t's patch.
+constexpr std::int64_t pixel_of(const Grid& grid, std::int64_t t, std::int64_t c, std::int64_t dy,
+                                std::int64_t dx) {
+  const std::int64_t col = t % grid.cols;
+  const std::int64_t row = t / grid.cols % grid.rows;
+  const std::int64_t frame = t / (grid.cols * grid.rows);
+  return ((c * grid.frames + frame) * grid.rows * 2 + row * 2 + dy) * grid.cols * 2 + col * 2 + dx;
+}
+
+// One element of a normalised row: (x - mean) / deviation, rounded to Norm, then scaled.
+//   Modulate  h * (1 + scale) + shift        Affine  h * scale + shift
+enum class Scaling : std::uint8_t { Modulate, Affine };
+template <typename Norm, Scaling kScaling>
+constexpr float normalised(float x, float mean, float inverse_deviation, float scale, float shift) {
+  const float h = (x - mean) * inverse_deviation;
+  if constexpr (kScaling == Scaling::Modulate) return rounded<Norm>(h) * (1.0F + scale) + shift;
+  return h * scale + shift;
+}
+
+// exp(x) to about 2 ulp, flushed to the ends of the range that fp32 holds; vectorises (the polynomial is
+// that of Cephes' expf).
+constexpr float fast_exp(float x) {
+  x = x < -87.0F ? -87.0F : x;
+  x = x > 88.0F ? 88.0F : x;
+  constexpr float kRound = 12582912.0F;  // 1.5 * 2^23: adding it leaves the nearest integer in the low bits
+  const float shifted = x * 1.44269504088896341F + kRound;
+  const float n = shifted - kRound;
+  const float r = (x - n * 0.693359375F) + n * 2.12194440e-4F;
+  float p = 1.9875691500e-4F;
+  p = p * r + 1.3981999507e-3F;
+  p = p * r + 8.3334519073e-3F;
+  p = p * r + 4.1665795894e-2F;
+  p = p * r + 1.6666665459e-1F;
+  p = p * r + 5.0000001201e-1F;
+  p = p * r * r + r + 1.0F;
+  const std::uint32_t exponent = (std::bit_cast<std::uint32_t>(shifted) + 127U) << 23;
+  return p * std::bit_cast<float>(exponent);
+}
+
+// GELU's tanh approximation through the logistic function: x (1 + tanh(u)) / 2 = x / (1 + exp(-2 u)).
+// -2 u first; then the result from e = exp(-|2 u|), which cannot overflow.
+constexpr float gelu_exponent(float x) { return -1.5957691216057308F * (x + 0.044715F * x * x * x); }
+constexpr float gelu_from(float x, float exponent, float e) {
+  return (exponent > 0.0F ? x * e : x) / (1.0F + e);
+}
+
+struct Pair {
+  float a = 0;
+  float b = 0;
+};
+
+// (a + ib)(cos + i sin).
+constexpr Pair rotate(Pair v, float cos, float sin) { return {v.a * cos - v.b * sin, v.a * sin + v.b * cos}; }
+
+}  // namespace ferry::model::kernels

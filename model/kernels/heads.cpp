@@ -1,0 +1,57 @@
+#include "model/kernels/heads.h"
+
+#include <cstring>
+#include <stdexcept>
+#include <string>
+
+#include "model/kernels/cpu_rows.h"
+#include "model/kernels/cuda/launch.h"
+#include "model/kernels/element.h"
+
+namespace ferry::model::kernels {
+
+namespace {
+
+void check(const Heads& a) {
+  if (a.head_bytes % 4 == 0) return;
+  throw std::invalid_argument("heads of " + std::to_string(a.head_bytes) + " bytes: 4 must divide them");
+}
+
+// Calls move(offset in token order, offset in packed order, bytes) for each run of heads that go together.
+template <typename Move>
+void each_run(const Heads& a, const Move& move) {
+  const std::int64_t per = a.heads / a.ranks;
+  for_rows(a.tokens, a.heads * a.head_bytes / 4, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t t = begin; t < end; ++t) {
+      for (std::int64_t h = 0; h < a.heads; h += per) {
+        const std::int64_t packed = packed_head(t, h, a.tokens, a.heads, a.ranks);
+        move((t * a.heads + h) * a.head_bytes, packed * a.head_bytes,
+             static_cast<std::size_t>(per * a.head_bytes));
+      }
+    }
+  });
+}
+
+}  // namespace
+
+void pack_heads(const Heads& args, Stream& stream) {
+  check(args);
+  if (stream.native() != nullptr) return cuda::pack_heads(args, stream.native());
+  const auto* in = static_cast<const char*>(args.in);
+  auto* out = static_cast<char*>(args.out);
+  each_run(args, [&](std::int64_t tokens, std::int64_t packed, std::size_t bytes) {
+    std::memcpy(out + packed, in + tokens, bytes);
+  });
+}
+
+void unpack_heads(const Heads& args, Stream& stream) {
+  check(args);
+  if (stream.native() != nullptr) return cuda::unpack_heads(args, stream.native());
+  const auto* in = static_cast<const char*>(args.in);
+  auto* out = static_cast<char*>(args.out);
+  each_run(args, [&](std::int64_t tokens, std::int64_t packed, std::size_t bytes) {
+    std::memcpy(out + tokens, in + packed, bytes);
+  });
+}
+
+}  // namespace ferry::model::kernels

@@ -1,0 +1,27 @@
+// Moves heads between token order and the destination-major order of the Ulysses exchange
+// (parallel/ulysses.h draws both).
+#pragma once
+
+#include <cstdint>
+
+#include "base/device.h"
+
+namespace ferry::model::kernels {
+
+struct Heads {
+  const void* in = nullptr;
+  void* out = nullptr;
+  std::int64_t tokens = 0;      // s, of this rank
+  std::int64_t heads = 0;       // all
+  std::int64_t ranks = 1;       // divides heads
+  std::int64_t head_bytes = 0;  // one head of one token; a multiple of 4
+};
+
+// in [s, heads], out [ranks, s, heads / ranks].  Queued on `stream`, whose device holds the memory.
+// Throws std::invalid_argument when 4 does not divide head_bytes.
+void pack_heads(const Heads& args, Stream& stream);
+
+// The inverse: in [ranks, s, heads / ranks], out [s, heads].
+void unpack_heads(const Heads& args, Stream& stream);
+
+}  // namespace ferry::model::kernels

@@ -1,0 +1,31 @@
+// Layer normalisation of rows, fused with what follows it (wan21.md section 2.7).  Statistics and arithmetic
+// are fp32, the variance is the biased one, and the result is rounded once, into `out`.
+#pragma once
+
+#include <cstdint>
+
+#include "base/device.h"
+
+namespace ferry::model::kernels {
+
+struct LayerNorm {
+  const float* x = nullptr;      // [rows, dim]
+  DType norm_type = DType::F32;  // what LN(x) is rounded to before it is modulated: fp32 (not at all) or bf16
+  const float* scale = nullptr;  // [dim]
+  const float* shift = nullptr;  // [dim]
+  void* out = nullptr;           // [rows, dim]; may be x when it is fp32
+  DType out_type = DType::F32;   // fp32 or bf16
+  std::int64_t rows = 0;
+  std::int64_t dim = 0;
+  float eps = 1e-6F;
+};
+
+// out = LN(x) * (1 + scale) + shift, LN without weights.  norm_type BF16 belongs to block 0, whose residual
+// stream the reference still keeps in bf16.  Queued on `stream`, whose device holds the memory.
+// Throws std::invalid_argument for other types.
+void layer_norm_modulate(const LayerNorm& args, Stream& stream);
+
+// out = LN(x) * scale + shift; norm_type has no part in it.
+void layer_norm_affine(const LayerNorm& args, Stream& stream);
+
+}  // namespace ferry::model::kernels

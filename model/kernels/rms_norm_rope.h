@@ -1,0 +1,30 @@
+// What stands between the q and k projections and attention: RMS norm over all heads together, rotary
+// position embedding, and the order in which the Ulysses exchange sends (wan21.md sections 2.8, 2.9).
+#pragma once
+
+#include <cstdint>
+
+#include "base/device.h"
+
+namespace ferry::model::kernels {
+
+struct RmsNormRope {
+  const void* in = nullptr;  // [tokens, heads * head_dim]
+  void* out =
+      nullptr;  // destination-major [ranks, tokens, heads / ranks, head_dim]; with one rank it may be in
+  DType dtype = DType::BF16;      // of in and out: fp32 or bf16
+  const float* weight = nullptr;  // [heads * head_dim]
+  const float* rope = nullptr;    // [rotated, 2, head_dim / 2]: cosines, then sines; nullptr: no rotation
+  std::int64_t tokens = 0;
+  std::int64_t rotated = 0;  // the first tokens; the rest is padding and stays unrotated
+  std::int64_t heads = 0;
+  std::int64_t head_dim = 0;  // even
+  std::int64_t ranks = 1;     // divides heads
+  float eps = 1e-6F;
+};
+
+// z / rms(z) rounded to dtype, times weight in fp32, rotated in fp32 in interleaved pairs, rounded to dtype.
+// Queued on `stream`, whose device holds the memory.  Throws std::invalid_argument for other types.
+void rms_norm_rope(const RmsNormRope& args, Stream& stream);
+
+}  // namespace ferry::model::kernels
