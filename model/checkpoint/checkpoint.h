@@ -49,11 +49,13 @@ struct TensorEntry {
   bool contiguous() const;  // row-major without gaps
 };
 
+struct PartFiles;
+
 class Checkpoint {
  public:
   // Finds and maps the files of one network in `model_dir`.
   // Throws UserError: folder or file missing, damaged or hostile file, unknown names, two tensors for one
-  // official name, a network that Ferry does not run yet (image-to-video, the Wan2.2 VAE).
+  // official name, a folder of Wan2.2.
   static Checkpoint open(const std::string& model_dir, Part part);
   // The same from files that are already known, for checkpoints outside a model folder.
   static Checkpoint open_files(const std::vector<std::string>& paths, Part part);
@@ -72,6 +74,10 @@ class Checkpoint {
   const std::string& dit_config_file() const { return dit_config_file_; }
 
  private:
+  static Checkpoint open_part(const PartFiles& files, Part part);
+  void name_entries();
+  void name_entry(std::size_t i);
+
   Part part_ = Part::Dit;
   KeyLayout layout_ = KeyLayout::Official;
   FileFormat format_ = FileFormat::Safetensors;
@@ -83,10 +89,17 @@ class Checkpoint {
   std::vector<std::shared_ptr<const void>> mappings_;
 };
 
+// Starts reading a tensor's bytes from disk; a hint that returns at once.
+void prefetch_pages(const TensorEntry& entry);
+
+// Takes a tensor that was read, and will not be again, out of this process's resident memory.  The page cache
+// keeps it.
+void drop_pages(const TensorEntry& entry);
+
 // Dimensions, from the tensors' shapes.  What shapes do not say (heads, text_len, eps, latents_mean and
 // _std) comes from config.json, else from Wan's constants (head size 128, text_len 512, eps 1e-6).
 // Throws UserError: config.json contradicts the shapes, a tensor needed for this is missing or has the
-// wrong rank, or the network is one that Ferry does not run yet.
+// wrong rank, or the network is one that Ferry does not run yet (image-to-video, the Wan2.2 VAE).
 DitConfig dit_config(const Checkpoint& checkpoint);
 VaeConfig vae_config(const Checkpoint& checkpoint);
 Umt5Config umt5_config(const Checkpoint& checkpoint);

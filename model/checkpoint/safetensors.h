@@ -11,6 +11,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "base/dtype.h"
@@ -38,6 +39,7 @@ class SafetensorsFile {
  private:
   std::string path_;
   std::vector<TensorEntry> entries_;
+  std::unordered_map<std::string, std::size_t> index_;
   std::map<std::string, std::string> metadata_;
   std::shared_ptr<const void> mapping_;
 };

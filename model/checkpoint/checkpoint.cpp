@@ -1,0 +1,113 @@
+#include "model/checkpoint/checkpoint.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+
+#include "base/error.h"
+#include "model/checkpoint/describe.h"
+#include "model/checkpoint/folder.h"
+#include "model/checkpoint/keys.h"
+#include "model/checkpoint/pth.h"
+#include "model/checkpoint/shards.h"
+
+namespace ferry::model {
+
+namespace {
+
+constexpr std::size_t kMostTensors = 100'000;
+constexpr std::size_t kLongestName = 1000;
+
+bool is_archive(const std::string& path) { return path.ends_with(".pth") || path.ends_with(".pt"); }
+
+Shards open_all(const PartFiles& part) {
+  if (!is_archive(part.files.front())) return open_shards(part);
+  if (part.files.size() > 1) throw UserError(part.files.front() + ": a .pth checkpoint is one file");
+  PthFile file = open_pth(part.files.front());
+  return {.entries = std::move(file.entries), .mappings = {std::move(file.mapping)}};
+}
+
+// The names without foreign prefixes, in the order of the entries.
+std::vector<std::string> bare_names(const std::vector<TensorEntry>& entries, const std::string& file) {
+  if (entries.size() > kMostTensors)
+    throw UserError(fmt::format("{}: more than {} tensors", file, kMostTensors));
+  std::vector<std::string> names;
+  for (const TensorEntry& entry : entries) {
+    if (entry.source_key.size() > kLongestName) {
+      throw UserError(fmt::format("{}: tensor {}: its name is too long", file, printable(entry.source_key)));
+    }
+    names.push_back(without_prefix(entry.source_key));
+  }
+  return names;
+}
+
+// transformers may write umT5's one embedding under two names.
+bool is_second_name(const TensorEntry& entry, const TensorEntry& other) {
+  return entry.key == "token_embedding.weight" && entry.shape == other.shape && entry.dtype == other.dtype;
+}
+
+}  // namespace
+
+Checkpoint Checkpoint::open(const std::string& model_dir, Part part) {
+  return open_part(find_part(model_dir, part), part);
+}
+
+Checkpoint Checkpoint::open_files(const std::vector<std::string>& paths, Part part) {
+  if (paths.empty()) throw std::invalid_argument("no files to open");
+  PartFiles files;
+  files.files = paths;
+  const auto config = std::filesystem::path(paths.front()).parent_path() / "config.json";
+  if (std::filesystem::is_regular_file(config)) files.config = config.string();
+  return open_part(files, part);
+}
+
+Checkpoint Checkpoint::open_part(const PartFiles& files, Part part) {
+  Shards shards = open_all(files);
+  Checkpoint checkpoint;
+  checkpoint.part_ = part;
+  checkpoint.format_ = is_archive(files.files.front()) ? FileFormat::Pth : FileFormat::Safetensors;
+  checkpoint.files_ = files.files;
+  checkpoint.config_file_ = files.config;
+  checkpoint.dit_config_file_ = files.dit_config;
+  checkpoint.entries_ = std::move(shards.entries);
+  checkpoint.mappings_ = std::move(shards.mappings);
+  checkpoint.name_entries();
+  return checkpoint;
+}
+
+void Checkpoint::name_entries() {
+  const std::string& file = files_.front();
+  const std::vector<std::string> names = bare_names(entries_, file);
+  const KeyMap map(part_, vae_resnets(names));
+  const auto layout = detect_layout(map, names);
+  if (!layout) {
+    throw UserError(fmt::format("{}: no {} in the official or the diffusers layout; its first tensor is {}",
+                                file, name_of(part_),
+                                entries_.empty() ? "none" : printable(entries_[0].source_key)));
+  }
+  layout_ = *layout;
+  for (std::size_t i = 0; i < entries_.size(); ++i) {
+    entries_[i].key = layout_ == KeyLayout::Official ? names[i] : map.to_official(names[i]).value_or("");
+    if (!entries_[i].key.empty()) name_entry(i);
+  }
+}
+
+void Checkpoint::name_entry(std::size_t i) {
+  const auto [held, added] = index_.emplace(entries_[i].key, i);
+  if (added) return;
+  const TensorEntry& other = entries_[held->second];
+  if (!is_second_name(entries_[i], other)) {
+    throw UserError(fmt::format("{}: tensors {} and {} both are {}", entries_[i].file,
+                                printable(other.source_key), printable(entries_[i].source_key),
+                                printable(entries_[i].key)));
+  }
+  // transformers has written files whose encoder.embed_tokens is all zeros beside a true shared.weight.
+  if (entries_[i].source_key.ends_with("shared.weight")) held->second = i;
+}
+
+const TensorEntry* Checkpoint::find(std::string_view key) const {
+  const auto found = index_.find(std::string(key));
+  return found == index_.end() ? nullptr : &entries_[found->second];
+}
+
+}  // namespace ferry::model

@@ -1,0 +1,82 @@
+#include "model/checkpoint/json_text.h"
+
+#include <fmt/format.h>
+
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <unordered_set>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "model/checkpoint/describe.h"
+
+namespace ferry::model {
+
+namespace {
+
+using nlohmann::json;
+
+constexpr std::size_t kMostBytes = 100'000'000;
+constexpr int kMostLevels = 16;
+constexpr std::size_t kMostValues = 4'000'000;
+
+// Watches the parser from the side; nlohmann keeps the last of repeated names without a word.
+class Watch {
+ public:
+  explicit Watch(const std::string& file) : file_(file) {}
+
+  bool operator()(int depth, json::parse_event_t event, const json& parsed) {
+    if (depth > kMostLevels)
+      throw UserError(fmt::format("{}: JSON deeper than {} levels", file_, kMostLevels));
+    if (++values_ > kMostValues)
+      throw UserError(fmt::format("{}: more than {} JSON values", file_, kMostValues));
+    if (event == json::parse_event_t::object_start) names_.emplace_back();
+    if (event == json::parse_event_t::object_end) names_.pop_back();
+    if (event == json::parse_event_t::key) take_name(parsed.get_ref<const std::string&>());
+    return true;
+  }
+
+ private:
+  void take_name(const std::string& name) {
+    if (names_.back().insert(name).second) return;
+    throw UserError(fmt::format("{}: the name {} stands twice in one JSON object", file_, printable(name)));
+  }
+
+  const std::string& file_;
+  std::size_t values_ = 0;
+  std::vector<std::unordered_set<std::string>> names_;
+};
+
+}  // namespace
+
+json parse_json(std::string_view text, const std::string& file) {
+  if (text.size() > kMostBytes) throw UserError(fmt::format("{}: more than 100 MB of JSON", file));
+  try {
+    Watch watch(file);
+    return json::parse(text.begin(), text.end(), std::ref(watch));
+  } catch (const json::exception& error) {
+    throw UserError(fmt::format("{}: no valid JSON: {}", file, printable(error.what())));
+  }
+}
+
+json read_json_object(const std::string& path) {
+  const MappedFile file(path);
+  const std::string_view text(reinterpret_cast<const char*>(file.data()), file.bytes());
+  json value = parse_json(text, path);
+  if (!value.is_object()) throw UserError(fmt::format("{}: a JSON object is expected", path));
+  return value;
+}
+
+bool read_extents(const json& value, std::vector<std::int64_t>& extents) {
+  extents.clear();
+  if (!value.is_array()) return false;
+  for (const json& extent : value) {
+    if (!extent.is_number_unsigned()) return false;
+    const auto number = extent.get<std::uint64_t>();
+    if (number > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) return false;
+    extents.push_back(static_cast<std::int64_t>(number));
+  }
+  return true;
+}
+
+}  // namespace ferry::model

@@ -1,0 +1,40 @@
+// A file written from front to back, which appears under its name only when it is complete.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/file.h"
+
+namespace ferry::model {
+
+class Output {
+ public:
+  // Throws UserError when the folder cannot be written.
+  explicit Output(const std::string& path);
+  Output(const Output&) = delete;
+  Output& operator=(const Output&) = delete;
+  ~Output();
+
+  // The offset of the next byte.
+  std::uint64_t position() const { return position_; }
+  // These throw SystemError, for a full disk say.
+  void write(std::span<const std::byte> bytes);
+  void write(std::string_view text);
+  // A hole of zeros.
+  void skip(std::uint64_t bytes);
+  // Replaces bytes that were written before.
+  void patch(std::uint64_t offset, std::span<const std::byte> bytes);
+  // Gives the file its name.
+  void finish();
+
+ private:
+  PendingFile file_;
+  int descriptor_ = -1;
+  std::uint64_t position_ = 0;
+};
+
+}  // namespace ferry::model
