@@ -8,9 +8,8 @@
 namespace ferry::model::kernels {
 
 struct GateResidual {
-  const void* x = nullptr;  // [rows, dim], fp32 or bf16
-  DType x_type = DType::F32;
-  const void* y = nullptr;  // [rows, dim], fp32 or bf16
+  const float* x = nullptr;  // [rows, dim]
+  const void* y = nullptr;   // [rows, dim], fp32 or bf16
   DType y_type = DType::F32;
   const float* gate = nullptr;  // [dim]; nullptr: out = x + y
   float* out = nullptr;         // [rows, dim]; may be x
