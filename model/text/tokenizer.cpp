@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <sentencepiece_processor.h>
 
+#include <algorithm>
+#include <filesystem>
 #include <stdexcept>
 
 #include "base/error.h"
@@ -12,6 +14,9 @@ namespace ferry::model {
 Tokenizer::Tokenizer(const std::string& spiece_path, std::int64_t text_len)
     : processor_(std::make_unique<sentencepiece::SentencePieceProcessor>()), text_len_(text_len) {
   if (text_len < 1) throw std::invalid_argument(fmt::format("Tokenizer: text_len {}", text_len));
+  if (!std::filesystem::is_regular_file(spiece_path)) {
+    throw UserError(fmt::format("tokenizer {}: no such file; a SentencePiece model is needed", spiece_path));
+  }
   const auto status = processor_->Load(spiece_path);
   if (!status.ok()) {
     throw UserError(fmt::format("tokenizer {}: not a SentencePiece model that can be read ({})", spiece_path,

@@ -1,0 +1,91 @@
+// Ids against Python's SentencePiece and transformers are in tests/parity/text_parity.py.
+#include "model/text/tokenizer.h"
+
+#include <gmock/gmock.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "base/error.h"
+
+namespace ferry::model {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+class DemoTokenizer : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    const char* source = std::getenv("FERRY_SOURCE_DIR");
+    ASSERT_NE(source, nullptr) << "run through ctest, which names the source directory";
+    path_ = std::string(source) + "/models/demo/tokenizer/spiece.model";
+    folder_ = std::filesystem::temp_directory_path() / ("ferry_tokenizer_" + std::to_string(::getpid()));
+    std::filesystem::create_directory(folder_);
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  std::string bytes() const {
+    std::ifstream file(path_, std::ios::binary);
+    std::stringstream all;
+    all << file.rdbuf();
+    return all.str();
+  }
+
+  std::string write(const std::string& content) const {
+    const std::string file = folder_ / "spiece.model";
+    std::ofstream(file, std::ios::binary) << content;
+    return file;
+  }
+
+  // The message of the UserError, empty when none is thrown.
+  static std::string refusal(const std::string& file) {
+    try {
+      const Tokenizer tokenizer(file, 512);
+    } catch (const UserError& error) {
+      return error.what();
+    }
+    return "";
+  }
+
+  std::string path_;
+  std::filesystem::path folder_;
+};
+
+TEST_F(DemoTokenizer, AppendsEndOfSentenceOnly) {
+  const Tokenizer tokenizer(path_, 512);
+  EXPECT_EQ(tokenizer.vocab(), 129);
+  EXPECT_THAT(tokenizer.encode(""), ElementsAre(1));
+  EXPECT_THAT(tokenizer.encode("a red square moving left"), ElementsAre(23, 19, 28, 27, 14, 1));
+}
+
+TEST_F(DemoTokenizer, CutsLongPromptsAndKeepsEndOfSentence) {
+  const Tokenizer tokenizer(path_, 4);
+  EXPECT_THAT(tokenizer.encode("a red square"), ElementsAre(23, 19, 28, 1));
+  EXPECT_THAT(tokenizer.encode("a red square moving left"), ElementsAre(23, 19, 28, 1));
+  EXPECT_THAT(Tokenizer(path_, 1).encode("a red square"), ElementsAre(1));
+  EXPECT_THROW(Tokenizer(path_, 0), std::invalid_argument);
+}
+
+TEST_F(DemoTokenizer, CharactersWithoutPieceAreUnknown) {
+  // This model has no byte pieces; a run of unknown characters is one token.
+  EXPECT_THAT(Tokenizer(path_, 512).encode("\u732b\u732b red"), ElementsAre(34, 2, 19, 1));
+}
+
+TEST_F(DemoTokenizer, RefusesDamagedFilesByName) {
+  const std::string whole = bytes();
+  EXPECT_EQ(refusal(write(whole)), "");
+  for (const std::string& content :
+       {std::string(), std::string("not a model at all"), whole.substr(0, whole.size() / 2),
+        whole.substr(0, 100), std::string(1000, '\xff')}) {
+    EXPECT_THAT(refusal(write(content)), HasSubstr(folder_ / "spiece.model")) << content.size() << " bytes";
+  }
+  EXPECT_THAT(refusal(folder_ / "absent.model"), HasSubstr("absent.model"));
+  EXPECT_THAT(refusal(folder_), HasSubstr(folder_));
+}
+
+}  // namespace
+}  // namespace ferry::model
