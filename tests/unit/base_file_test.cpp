@@ -1,0 +1,119 @@
+// base/file.h
+#include "base/file.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "base/error.h"
+
+namespace ferry {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+
+class FileTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    std::string name = (fs::temp_directory_path() / "ferry-file-XXXXXX").string();
+    folder_ = ::mkdtemp(name.data());
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+  std::string path(const std::string& name) const { return (folder_ / name).string(); }
+  std::size_t files() const {
+    return static_cast<std::size_t>(std::distance(fs::directory_iterator(folder_), fs::directory_iterator()));
+  }
+  std::string refusal(const std::string& of) const {
+    try {
+      const MappedFile file(of);
+    } catch (const UserError& error) {
+      return error.what();
+    }
+    return "accepted";
+  }
+  fs::path folder_;
+};
+
+TEST_F(FileTest, MapsTheBytesOfAFile) {
+  std::ofstream(path("a")) << std::string(100000, 'x') << "end";
+  const MappedFile file(path("a"));
+  ASSERT_EQ(file.bytes(), 100003u);
+  EXPECT_EQ(static_cast<char>(file.data()[100002]), 'd');
+  file.advise_sequential();
+  file.prefetch(5000, 100);
+  file.prefetch(99999, 1000000);
+  file.drop(0, 200000);
+  file.drop(1 << 30, 5);
+  EXPECT_EQ(static_cast<char>(file.data()[100001]), 'n');  // dropped pages come back from the file
+  EXPECT_EQ(read_file(path("a")).substr(99998), "xxend");
+}
+
+TEST_F(FileTest, StaysMappedWhenMovedOrRemoved) {
+  std::ofstream(path("a")) << "abc";
+  MappedFile file(path("a"));
+  const std::byte* before = file.data();
+  MappedFile moved = std::move(file);
+  fs::remove(path("a"));
+  EXPECT_EQ(moved.data(), before);
+  EXPECT_EQ(static_cast<char>(moved.data()[2]), 'c');
+}
+
+TEST_F(FileTest, AnEmptyFileIsEmpty) {
+  std::ofstream(path("empty")).flush();
+  EXPECT_EQ(MappedFile(path("empty")).span().size(), 0u);
+  EXPECT_EQ(read_file(path("empty")), "");
+}
+
+TEST_F(FileTest, SaysWhyAFileCannotBeRead) {
+  EXPECT_THAT(refusal(path("none")), ::testing::AllOf(HasSubstr(path("none")), HasSubstr("No such file")));
+  EXPECT_THAT(refusal(folder_.string()), HasSubstr("directory"));
+  ASSERT_EQ(::mkfifo(path("pipe").c_str(), 0600), 0);
+  EXPECT_THAT(refusal(path("pipe")), HasSubstr("not a regular file"));
+  std::ofstream(path("secret")) << "x";
+  ::chmod(path("secret").c_str(), 0);
+  if (::geteuid() != 0) {
+    EXPECT_THAT(refusal(path("secret")), HasSubstr("Permission denied"));
+  }
+}
+
+TEST_F(FileTest, AWrittenFileAppearsWhole) {
+  write_file(path("out.txt"), "first");
+  write_file(path("out.txt"), "second");
+  EXPECT_EQ(read_file(path("out.txt")), "second");
+  EXPECT_EQ(files(), 1u);
+  struct stat info = {};
+  ASSERT_EQ(::stat(path("out.txt").c_str(), &info), 0);
+  EXPECT_NE(info.st_mode & 0044, 0u) << "a result can be read by others as the umask says";
+}
+
+TEST_F(FileTest, AFileThatIsNotCommittedLeavesNothing) {
+  {
+    const PendingFile file(path("video.mp4"));
+    EXPECT_TRUE(fs::exists(file.temporary()));
+    EXPECT_EQ(fs::path(file.temporary()).extension(), ".mp4");
+    EXPECT_EQ(fs::path(file.temporary()).parent_path(), folder_);
+  }
+  EXPECT_EQ(files(), 0u);
+}
+
+TEST_F(FileTest, RefusesAFolderThatCannotBeWritten) {
+  EXPECT_THROW(PendingFile(path("none/out.txt")), UserError);
+  EXPECT_THROW(check_writable_folder(path("none")), UserError);
+  EXPECT_THROW(check_writable_folder("/proc"), UserError);
+  check_writable_folder(folder_.string());
+  EXPECT_EQ(files(), 0u);
+}
+
+TEST_F(FileTest, KnowsTheFreeSpace) {
+  EXPECT_GT(free_disk_bytes(folder_.string()), 0u);
+  EXPECT_THROW(free_disk_bytes(path("none")), SystemError);
+}
+
+}  // namespace
+}  // namespace ferry

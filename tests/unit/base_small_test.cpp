@@ -1,0 +1,73 @@
+// base/handle.h, base/nearest.h, base/clock.h and base/log.h
+#include <gtest/gtest.h>
+
+#include <array>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/handle.h"
+#include "base/log.h"
+#include "base/nearest.h"
+
+namespace ferry {
+namespace {
+
+std::vector<int>& destroyed() {
+  static std::vector<int> values;
+  return values;
+}
+void destroy(int value) { destroyed().push_back(value); }
+using Owned = Handle<int, destroy, -1>;
+
+TEST(Handle, DestroysOnceAndNeverTheNullValue) {
+  destroyed().clear();
+  {
+    Owned none;
+    Owned zero(0);
+    Owned moved = std::move(zero);
+    EXPECT_FALSE(zero);
+    EXPECT_EQ(moved.get(), 0);
+    Owned replaced(1);
+    replaced = Owned(2);
+    EXPECT_EQ(destroyed(), std::vector<int>({1}));
+    Owned kept(3);
+    EXPECT_EQ(kept.release(), 3);
+  }
+  EXPECT_EQ(destroyed(), std::vector<int>({1, 2, 0}));
+}
+
+TEST(Nearest, CountsEdits) {
+  EXPECT_EQ(edit_distance("", ""), 0u);
+  EXPECT_EQ(edit_distance("abc", ""), 3u);
+  EXPECT_EQ(edit_distance("kitten", "sitting"), 3u);
+  EXPECT_EQ(edit_distance("prompt", "promt"), 1u);
+  EXPECT_EQ(edit_distance("ab", "ba"), 2u);
+}
+
+TEST(Nearest, NamesTheClosestKnownWordOrNone) {
+  const std::array<std::string, 4> known = {"prompt", "negative_prompt", "steps", "step_distill"};
+  EXPECT_EQ(nearest("promt", known), "prompt");
+  EXPECT_EQ(nearest("negativ_promt", known), "negative_prompt");
+  EXPECT_EQ(nearest("step", known), "steps");
+  EXPECT_EQ(nearest("colour", known), "");
+  EXPECT_EQ(nearest("x", {}), "");
+}
+
+TEST(Deadline, PassesWhenItsSecondsAreOver) {
+  EXPECT_TRUE(Deadline(0).passed());
+  EXPECT_FALSE(Deadline(3600).passed());
+  EXPECT_EQ(Deadline(2.5).seconds(), 2.5);
+}
+
+TEST(Log, RefusesALevelItDoesNotKnow) {
+  EXPECT_THROW(start_log("loud", 0, 1), UserError);
+  start_log("warning", 0, 1);
+  EXPECT_FALSE(spdlog::default_logger()->should_log(spdlog::level::info));
+  EXPECT_TRUE(spdlog::default_logger()->should_log(spdlog::level::warn));
+}
+
+}  // namespace
+}  // namespace ferry

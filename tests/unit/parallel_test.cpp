@@ -1,0 +1,219 @@
+// parallel/mesh.h, parallel/ulysses.h, parallel/binding.h and parallel/environment.h: what one process can
+// decide alone.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "parallel/binding.h"
+#include "parallel/environment.h"
+#include "parallel/mesh.h"
+#include "parallel/single_group.h"
+#include "parallel/ulysses.h"
+
+namespace ferry::parallel {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+template <class Call>
+std::string user_error(Call&& call) {
+  try {
+    call();
+  } catch (const UserError& error) {
+    return error.what();
+  }
+  return "accepted";
+}
+
+std::string refusal(const Options& options, int ranks, int heads) {
+  return user_error([&] { make_mesh(options, ranks, 0, heads); });
+}
+
+TEST(Mesh, AllRanksBecomeUlyssesUnlessToldOtherwise) {
+  const Mesh mesh = make_mesh({}, 4, 3, 12);
+  EXPECT_EQ(mesh.ulysses, 4);
+  EXPECT_EQ(mesh.cfg, 1);
+  EXPECT_EQ(mesh.data, 1);
+  EXPECT_EQ(mesh.ulysses_index, 3);
+  EXPECT_EQ(make_mesh({}, 1, 0, 12).size(), 1);
+}
+
+TEST(Mesh, RanksOfOneSequenceGroupAreConsecutive) {
+  const Options options = {.ulysses = 3, .cfg = CfgMode::Parallel, .data = 2};
+  for (int rank = 0; rank < 12; ++rank) {
+    const Mesh mesh = make_mesh(options, 12, rank, 12);
+    EXPECT_EQ((mesh.data_index * mesh.cfg + mesh.cfg_index) * mesh.ulysses + mesh.ulysses_index, rank);
+    EXPECT_EQ(mesh.data_index, rank / 6);
+    EXPECT_EQ(mesh.cfg_index, rank / 3 % 2);
+  }
+}
+
+TEST(Mesh, WhatIsLeftGoesToTheDegreeThatIsZero) {
+  EXPECT_EQ(make_mesh({.ulysses = 0, .cfg = CfgMode::Parallel, .data = 2}, 16, 0, 12).ulysses, 4);
+  EXPECT_EQ(make_mesh({.ulysses = 2, .cfg = CfgMode::Serial, .data = 0}, 8, 0, 12).data, 4);
+  EXPECT_EQ(make_mesh({.ulysses = 2, .cfg = CfgMode::Parallel, .data = 0}, 8, 0, 12).data, 2);
+}
+
+TEST(Mesh, RefusesDegreesThatAreNotTheRanks) {
+  EXPECT_THAT(refusal({.ulysses = 3}, 4, 12), AllOf(HasSubstr("3 ranks"), HasSubstr("4 were started")));
+  EXPECT_THAT(refusal({.ulysses = 2, .data = 3}, 4, 12), HasSubstr("6 ranks"));
+  EXPECT_THAT(refusal({.ulysses = 0, .data = 3}, 4, 12), AllOf(HasSubstr("4 ranks"), HasSubstr("3")));
+  EXPECT_THAT(refusal({.ulysses = 3, .data = 0}, 4, 12), HasSubstr("parallel.data"));
+  EXPECT_THAT(refusal({.ulysses = 0, .data = 0}, 4, 12), HasSubstr("only one"));
+  EXPECT_THAT(refusal({.ulysses = -2}, 4, 12), AllOf(HasSubstr("parallel.ulysses"), HasSubstr("-2")));
+  EXPECT_THAT(refusal({.data = -1}, 4, 12), HasSubstr("parallel.data"));
+}
+
+TEST(Mesh, RefusesGuidanceBranchesOnAnOddNumberOfRanks) {
+  EXPECT_THAT(refusal({.cfg = CfgMode::Parallel}, 3, 12), AllOf(HasSubstr("even"), HasSubstr("3")));
+  EXPECT_THAT(refusal({.cfg = CfgMode::Parallel}, 1, 12), HasSubstr("even"));
+}
+
+TEST(Mesh, RefusesHeadsThatDoNotDivideAndListsTheDegreesThatDo) {
+  EXPECT_THAT(refusal({}, 8, 12),
+              AllOf(HasSubstr("12 attention heads"), HasSubstr("8"), HasSubstr("1, 2, 3, 4, 6")));
+  EXPECT_THAT(refusal({}, 8, 12), ::testing::Not(HasSubstr("12 can"))) << "12 ranks were not started";
+  EXPECT_EQ(refusal({}, 4, 12), "accepted");
+}
+
+TEST(Mesh, UlyssesDegreesAreTheDivisorsOfTheHeads) {
+  EXPECT_THAT(ulysses_degrees(12), ElementsAre(1, 2, 3, 4, 6, 12));
+  EXPECT_THAT(ulysses_degrees(40), ElementsAre(1, 2, 4, 5, 8, 10, 20, 40));
+  EXPECT_THAT(ulysses_degrees(1), ElementsAre(1));
+}
+
+TEST(Shard, SharesCoverTheSequenceOnceAndPaddingComesLast) {
+  for (const std::int64_t tokens : {1, 2, 3, 7, 8, 31, 32760}) {
+    for (const int ranks : {1, 2, 3, 4, 8}) {
+      std::int64_t covered = 0;
+      for (int rank = 0; rank < ranks; ++rank) {
+        const Shard shard = shard_of(tokens, ranks, rank);
+        ASSERT_EQ(shard.padded, shard.per_rank * ranks);
+        ASSERT_GE(shard.padded, tokens);
+        ASSERT_LT(shard.padded, tokens + ranks);
+        ASSERT_EQ(shard.begin, rank * shard.per_rank);
+        ASSERT_EQ(std::min(shard.begin, tokens), covered);  // real tokens are contiguous over the ranks
+        covered += shard.real;
+      }
+      ASSERT_EQ(covered, tokens) << ranks;
+    }
+  }
+}
+
+TEST(Shard, ARankMayHoldOnlyPadding) {
+  EXPECT_EQ(shard_of(5, 4, 3).real, 0);  // 2 + 2 + 1 + 0
+  EXPECT_EQ(shard_of(5, 4, 2).real, 1);
+  EXPECT_THROW(shard_of(0, 1, 0), std::invalid_argument);
+  EXPECT_THROW(shard_of(5, 2, 2), std::invalid_argument);
+}
+
+TEST(PackedIndex, IsAPermutationWhosePiecesAreTheRanksHeads) {
+  constexpr std::int64_t kTokens = 5;
+  constexpr std::int64_t kHeads = 12;
+  for (const std::int64_t ranks : {1, 2, 3, 4}) {
+    std::set<std::int64_t> seen;
+    for (std::int64_t t = 0; t < kTokens; ++t) {
+      for (std::int64_t h = 0; h < kHeads; ++h) {
+        const std::int64_t at = packed_index(t, h, kTokens, kHeads, ranks);
+        seen.insert(at);
+        EXPECT_EQ(at / (kTokens * kHeads / ranks),
+                  h / (kHeads / ranks));  // the piece of the rank that owns h
+      }
+    }
+    EXPECT_EQ(seen.size(), static_cast<std::size_t>(kTokens * kHeads));
+    EXPECT_EQ(*seen.rbegin(), kTokens * kHeads - 1);
+  }
+}
+
+VisibleGpus sees(int rank, std::vector<std::string> uuids) {
+  return {.rank = rank, .uuids = std::move(uuids)};
+}
+
+std::string binding_refusal(const std::vector<VisibleGpus>& node) {
+  return user_error([&] { assign_gpus(node); });
+}
+
+TEST(Binding, RanksThatSeeAllGpusTakeTheirIndexOnTheNode) {
+  const std::vector<std::string> all = {"a", "b", "c"};
+  EXPECT_THAT(assign_gpus(std::vector{sees(4, all), sees(5, all), sees(6, all)}), ElementsAre(0, 1, 2));
+  EXPECT_THAT(assign_gpus(std::vector{sees(0, all)}), ElementsAre(0));
+}
+
+TEST(Binding, ARankThatSeesOneGpuTakesIt) {
+  EXPECT_THAT(assign_gpus(std::vector{sees(0, {"b"}), sees(1, {"a"})}), ElementsAre(0, 0));
+}
+
+TEST(Binding, AnOrderOfTheUsersIsKept) {
+  // CUDA_VISIBLE_DEVICES=2,0 on every rank: index 0 is GPU c.
+  const std::vector<std::string> reordered = {"c", "a"};
+  EXPECT_THAT(assign_gpus(std::vector{sees(0, reordered), sees(1, reordered)}), ElementsAre(0, 1));
+}
+
+TEST(Binding, TwoRanksNeverShareAGpu) {
+  EXPECT_THAT(binding_refusal({sees(2, {"gpu-a"}), sees(3, {"gpu-a"})}),
+              AllOf(HasSubstr("ranks 2 and 3"), HasSubstr("gpu-a")));
+  // Different views that meet in one GPU: index 0 of the first, index 1 of the second.
+  EXPECT_THAT(binding_refusal({sees(0, {"b", "a"}), sees(1, {"a", "b"})}), HasSubstr("ranks 0 and 1"));
+}
+
+TEST(Binding, RefusesMoreRanksThanGpusAndRanksWithoutOne) {
+  const std::vector<std::string> two = {"a", "b"};
+  EXPECT_THAT(binding_refusal({sees(0, two), sees(1, two), sees(2, two)}),
+              AllOf(HasSubstr("3 ranks"), HasSubstr("2 GPUs"), HasSubstr("rank 2")));
+  EXPECT_THAT(binding_refusal({sees(0, {"a"}), sees(1, {})}),
+              AllOf(HasSubstr("rank 1"), HasSubstr("no GPU")));
+}
+
+TEST(Binding, ThreadsShareTheCores) {
+  EXPECT_GE(usable_cores(), 1);
+  EXPECT_EQ(threads_per_rank(16, 4), 4);
+  EXPECT_EQ(threads_per_rank(2, 4), 1);
+  EXPECT_EQ(threads_per_rank(3, 2), 1);
+}
+
+Environment environment(std::map<std::string, std::string> values) {
+  return [values = std::move(values)](const char* name) -> std::optional<std::string> {
+    const auto found = values.find(name);
+    return found == values.end() ? std::nullopt : std::optional(found->second);
+  };
+}
+
+TEST(IsRank, KnowsMpirunPmixAndSlurmSteps) {
+  EXPECT_TRUE(is_rank(environment({{"OMPI_COMM_WORLD_RANK", "0"}})));
+  EXPECT_TRUE(is_rank(environment({{"PMIX_RANK", "3"}})));
+  EXPECT_TRUE(is_rank(environment({{"SLURM_PROCID", "1"}, {"SLURM_STEP_NUM_TASKS", "2"}})));
+}
+
+TEST(IsRank, ABatchScriptIsNone) {
+  EXPECT_FALSE(is_rank(environment({})));
+  EXPECT_FALSE(is_rank(environment({{"SLURM_PROCID", "0"}, {"SLURM_NTASKS", "8"}})));
+  EXPECT_FALSE(is_rank(environment({{"SLURM_PROCID", "0"}, {"SLURM_STEP_NUM_TASKS", "1"}})));
+}
+
+TEST(SingleGroup, CopiesToItself) {
+  const auto device = make_cpu_device();
+  const auto group = make_single_group();
+  EXPECT_EQ(group->size(), 1);
+  const std::vector<int> send = {1, 2, 3};
+  std::vector<int> recv(3);
+  group->all_to_all(recv.data(), send.data(), 12, device->compute());
+  EXPECT_EQ(recv, send);
+  recv.assign(3, 0);
+  group->all_gather(recv.data(), send.data(), 12, device->compute());
+  EXPECT_EQ(recv, send);
+  group->all_gather(recv.data(), recv.data(), 12, device->compute());
+  group->broadcast(recv.data(), 12, 0, device->compute());
+  EXPECT_EQ(recv, send);
+  EXPECT_THROW(group->broadcast(recv.data(), 12, 1, device->compute()), std::invalid_argument);
+}
+
+}  // namespace
+}  // namespace ferry::parallel
