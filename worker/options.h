@@ -13,9 +13,9 @@
 namespace ferry::worker {
 
 struct ModelOptions {
-  std::string path;             // checkpoint directory, official or diffusers layout
-  std::string device = "auto";  // auto, cpu, cuda
-  std::string dtype = "bf16";   // bf16 (wan21.md profile A'), fp32
+  std::string path;                // checkpoint directory, official or diffusers layout
+  std::string device = "auto";     // auto, cpu, cuda
+  std::string dtype = "bf16";      // bf16 (wan21.md profile A'), fp32
   std::string vae_dtype = "fp32";  // fp32, bf16 (opt-in)
 };
 
@@ -26,23 +26,24 @@ struct JobOptions {
   std::optional<std::int64_t> width, height;   // pixels, multiples of 16
   std::optional<std::int64_t> frames;          // 4n + 1
   std::optional<int> steps;
-  std::optional<std::string> sampler;          // unipc, dpm++, euler, step_distill
-  std::optional<double> guidance;              // 1: no unconditional branch
+  std::optional<std::string> sampler;  // unipc, dpm++, euler, step_distill
+  std::optional<double> guidance;      // 1: no unconditional branch
   std::optional<double> shift;
-  std::int64_t seed = -1;                      // -1: drawn and recorded
-  std::string noise;                           // safetensors file, tensor "noise" [C, T, h, w] fp32
-  std::string noise_device = "auto";           // auto (the run's device), cpu, cuda: whose generator draws it
-  std::string context;                         // safetensors file, "positive" and "negative" [L, D]
+  std::int64_t seed = -1;             // -1: drawn and recorded
+  std::string noise;                  // safetensors file, tensor "noise" [C, T, h, w] fp32
+  std::string noise_device = "auto";  // auto (the run's device), cpu, cuda: whose generator draws it
+  std::string context;                // safetensors file, "positive" and "negative" [L, D]
   std::optional<double> fps;
-  std::string out;                             // video path; empty: made from prompt and seed
-  std::string save;                            // safetensors: "latents", "frames" uint8 [F, H, W, 3]
+  std::string out;    // video path; empty: made from prompt and seed
+  std::string save;   // safetensors: "latents", "frames" uint8 [F, H, W, 3]
+  int out_scale = 1;  // each pixel becomes n x n in the video file (nearest neighbour)
   bool overwrite = false;
 };
 
 struct RunOptions {
-  bool dry_run = false;          // check everything, make nothing
+  bool dry_run = false;  // check everything, make nothing
   std::string log_level = "info";
-  double deadline_s = 600;       // a collective that waits longer than this brings the job down
+  double deadline_s = 600;  // a collective that waits longer than this brings the job down
 };
 
 struct Options {
@@ -52,7 +53,7 @@ struct Options {
   offload::Options dit;
   offload::Options vae;
   offload::Options text_encoder;
-  std::string trace_file;        // Perfetto trace; empty: none
+  std::string trace_file;  // Perfetto trace; empty: none
   RunOptions run;
   // Every option as the user could have typed it, "group.key" -> value, for the sidecar.
   std::vector<std::pair<std::string, std::string>> echo;

@@ -186,8 +186,7 @@ TEST_P(Mp4, ReadsBackWithTrueSizeRateAndFrames) {
   if (!have("ffprobe")) GTEST_SKIP() << "no ffprobe";
   const TemporaryFolder folder;
   const std::vector<std::uint8_t> rgb = grey_frames(5, 63, 48);
-  write_file(folder.file("v.mp4"), encode_video({rgb.data(), 5, 63, 48}, format, {GetParam(), ".mp4"}),
-             false);
+  publish(folder.file("v.mp4"), encode_video({rgb.data(), 5, 63, 48}, format, {GetParam(), ".mp4"}), false);
   const std::string probe = output_of(
       "ffprobe -v error -count_frames -of json -show_entries "
       "stream=width,height,pix_fmt,color_space,avg_frame_rate,"
@@ -209,8 +208,7 @@ TEST_P(Mp4, KeepsTheColoursOfEachFrame) {
   std::vector<std::uint8_t> rgb = grey_frames(3, 64, 64);
   for (std::size_t i = 0; i < rgb.size(); i += 3) rgb[i] = 200;  // reddish
   const VideoFormat format{.width = 64, .height = 64};
-  write_file(folder.file("v.mp4"), encode_video({rgb.data(), 3, 64, 64}, format, {GetParam(), ".mp4"}),
-             false);
+  publish(folder.file("v.mp4"), encode_video({rgb.data(), 3, 64, 64}, format, {GetParam(), ".mp4"}), false);
   const std::string raw =
       output_of("ffmpeg -v error -i " + folder.file("v.mp4") + " -f rawvideo -pix_fmt rgb24 -");
   ASSERT_EQ(raw.size(), rgb.size());
@@ -241,25 +239,15 @@ TEST(Files, SlugKeepsWordsAndWholeCharacters) {
   EXPECT_EQ(slug_of("a" + chinese), "a" + chinese.substr(0, 45));
 }
 
-TEST(Files, AppearWholeAndAreNotOverwritten) {
+TEST(Files, AreNotOverwrittenUnasked) {
   const TemporaryFolder folder;
   const std::string path = folder.file("a.txt");
-  write_file(path, "one", false);
-  EXPECT_THROW(write_file(path, "two", false), UserError);
+  publish(path, "one", false);
+  EXPECT_THROW(publish(path, "two", false), UserError);
   EXPECT_EQ(contents(path), "one");
-  write_file(path, "two", true);
+  publish(path, "two", true);
   EXPECT_EQ(contents(path), "two");
   EXPECT_EQ(folder.entries(), 1U);
-}
-
-TEST(Files, AnUncommittedFileIsRemoved) {
-  const TemporaryFolder folder;
-  {
-    const PendingFile pending(folder.file("a"), false);
-    std::ofstream(pending.path()) << "half";
-    EXPECT_EQ(folder.entries(), 1U);
-  }
-  EXPECT_EQ(folder.entries(), 0U);
 }
 
 TEST(Files, ChecksNameWhatIsWrong) {
@@ -272,13 +260,13 @@ TEST(Files, ChecksNameWhatIsWrong) {
     }
     return "";
   };
-  write_file(folder.file("there.mp4"), "x", false);
+  publish(folder.file("there.mp4"), "x", false);
   EXPECT_EQ(message([&] { check_can_write(folder.file("new.mp4"), false); }), "");
   EXPECT_EQ(message([&] { check_can_write(folder.file("there.mp4"), true); }), "");
   EXPECT_THAT(message([&] { check_can_write(folder.file("there.mp4"), false); }),
               HasSubstr("exists already"));
-  EXPECT_THAT(message([&] { check_can_write(folder.file("no/a.mp4"), false); }), HasSubstr("not a folder"));
-  EXPECT_THAT(message([&] { check_can_write("/proc/a.mp4", false); }), HasSubstr("not writable"));
+  EXPECT_THAT(message([&] { check_can_write(folder.file("no/a.mp4"), false); }), HasSubstr("/no"));
+  EXPECT_THAT(message([&] { check_can_write("/proc/a.mp4", false); }), HasSubstr("/proc"));
   EXPECT_THAT(message([&] { check_can_write(folder.file("."), true); }), HasSubstr("is a folder"));
   EXPECT_THAT(message([&] { check_free_space(folder.file("a"), std::uint64_t{1} << 60); }),
               HasSubstr("MB free"));

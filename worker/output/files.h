@@ -1,4 +1,4 @@
-// Result files: they appear whole or not at all, and never in place of another without being asked.
+// Where results go: names, and the checks that come before any work.
 #pragma once
 
 #include <cstdint>
@@ -19,27 +19,8 @@ void check_can_write(const std::string& path, bool overwrite);
 // Throws UserError when the file system of `path` has less than `bytes` free.
 void check_free_space(const std::string& path, std::uint64_t bytes);
 
-// A file in the making: it is written under path(), a hidden neighbour of its place, and commit() renames it
-// there.  Without commit() it is removed again.
-class PendingFile {
- public:
-  PendingFile(std::string final_path, bool overwrite);
-  ~PendingFile();
-  PendingFile(const PendingFile&) = delete;
-  PendingFile& operator=(const PendingFile&) = delete;
-  const std::string& path() const { return path_; }
-  // Throws UserError when another file has taken the place meanwhile and overwrite is not set, SystemError
-  // when the rename fails.
-  void commit();
-
- private:
-  std::string final_path_;
-  std::string path_;
-  bool overwrite_;
-  bool committed_ = false;
-};
-
-// The whole file through a PendingFile.
-void write_file(const std::string& path, std::string_view bytes, bool overwrite);
+// Writes a file that appears whole or not at all.  Throws UserError when the path has been taken since it
+// was checked and overwrite is not set.
+void publish(const std::string& path, std::string_view bytes, bool overwrite);
 
 }  // namespace ferry::worker

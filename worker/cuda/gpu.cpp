@@ -1,0 +1,34 @@
+#include "worker/gpu.h"
+
+#include <c10/cuda/CUDACachingAllocator.h>
+#include <cuda_runtime_api.h>
+#include <fmt/format.h>
+#include <nccl.h>
+
+namespace ferry::worker {
+
+std::string cuda_version() {
+  int version = 0;
+  if (cudaRuntimeGetVersion(&version) != cudaSuccess) return "none";
+  return fmt::format("{}.{}", version / 1000, version % 1000 / 10);
+}
+
+std::string nccl_version() {
+  int version = 0;
+  if (ncclGetVersion(&version) != ncclSuccess) return "none";
+  return fmt::format("{}.{}.{}", version / 10000, version % 10000 / 100, version % 100);
+}
+
+std::size_t torch_peak_bytes(const Device& device) {
+  if (device.type() != DeviceType::Cuda) return 0;
+  const auto stats =
+      c10::cuda::CUDACachingAllocator::getDeviceStats(static_cast<c10::DeviceIndex>(device.index()));
+  return static_cast<std::size_t>(stats.reserved_bytes[0].peak);
+}
+
+void reset_torch_peak(const Device& device) {
+  if (device.type() != DeviceType::Cuda) return;
+  c10::cuda::CUDACachingAllocator::resetPeakStats(static_cast<c10::DeviceIndex>(device.index()));
+}
+
+}  // namespace ferry::worker

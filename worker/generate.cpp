@@ -1,0 +1,87 @@
+#include "worker/generate.h"
+
+#include <c10/core/InferenceMode.h>
+#include <fmt/format.h>
+
+#include "base/error.h"
+#include "base/memory_use.h"
+#include "model/torch_stream.h"
+#include "offload/host_check.h"
+#include "offload/layout.h"
+#include "worker/agree.h"
+#include "worker/stages.h"
+
+namespace ferry::worker {
+namespace {
+
+parallel::Mesh mesh_of(const Options& options, const Networks& networks, const parallel::Session& session) {
+  return parallel::make_mesh(options.parallel, session.size(), session.rank(),
+                             static_cast<int>(networks.facts.dit.heads));
+}
+
+void check_room(const Network& network, const offload::Options& options, int node_size) {
+  const offload::ArenaPlan plan = offload::arena_plan(network.spec, options, node_size);
+  offload::check_host_memory(plan, offload::arena_layout(plan.stored, node_size).bytes, 1, host_memory());
+}
+
+// What one rank can find out for all.
+Job checked_job(const Options& options, const Networks& networks, const Device& device,
+                const parallel::Session& session) {
+  const parallel::Mesh mesh = mesh_of(options, networks, session);
+  if (mesh.data > 1) {
+    throw UserError(fmt::format("data {}: not yet: one run makes one video, so data must be 1", mesh.data));
+  }
+  const Job job = resolve_job(options.job, networks.facts, device.type() == DeviceType::Cuda);
+  if (mesh.cfg == 2 && !job.guided()) {
+    throw UserError(
+        "cfg parallel: guidance 1 has one branch, which leaves half of the ranks without work; "
+        "accepted: serial, paired, or another guidance");
+  }
+  if (networks.text) check_room(*networks.text, options.text_encoder, session.node_size());
+  check_room(networks.dit, options.dit, session.node_size());
+  check_room(networks.vae, options.vae, session.node_size());
+  return job;
+}
+
+std::vector<at::Tensor> on_cpu(const std::vector<at::Tensor>& tensors) {
+  std::vector<at::Tensor> copies;
+  for (const at::Tensor& tensor : tensors) copies.push_back(tensor.to(at::kCPU));
+  return copies;
+}
+
+}  // namespace
+
+Prepared prepare(const Options& options, parallel::Session& session) {
+  Prepared prepared;
+  std::unique_ptr<Device> device = make_device(options.model.device, session);
+  const std::string job = from_rank_0(session, [&] {
+    prepared.networks = open_networks(options);
+    return to_json(checked_job(options, prepared.networks, *device, session));
+  });
+  prepared.job = job_from_json(job);
+  agree(session, [&] {
+    if (session.rank() != 0) prepared.networks = open_networks(options);
+  });
+  prepared.rank = make_rank(std::move(device), mesh_of(options, prepared.networks, session), session);
+  return prepared;
+}
+
+Generation generate(const Options& options, Prepared& prepared, Progress& progress) {
+  const c10::InferenceMode inference;
+  const model::TorchStream stream(*prepared.rank->device);
+  const StageInput input{.options = &options,
+                         .job = &prepared.job,
+                         .networks = &prepared.networks,
+                         .rank = prepared.rank.get(),
+                         .progress = &progress};
+  Generation made;
+  made.stages.resize(3);
+  const std::vector<at::Tensor> contexts = text_stage(input, made.stages[0]);
+  const at::Tensor latent = denoise_stage(input, contexts, made.stages[1]);
+  made.frames = decode_stage(input, latent, made.stages[2]);
+  made.latents = latent.to(at::kCPU);
+  made.contexts = on_cpu(contexts);
+  return made;
+}
+
+}  // namespace ferry::worker

@@ -1,0 +1,43 @@
+// One video, from options to tensors, without writing any file.  The program, the tests and the benchmarks
+// all come through here.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "parallel/session.h"
+#include "worker/job.h"
+#include "worker/networks.h"
+#include "worker/options.h"
+#include "worker/progress.h"
+#include "worker/rank.h"
+#include "worker/record.h"
+
+namespace ferry::worker {
+
+// A job that has passed every check, and the ranks that will do it.
+struct Prepared {
+  Job job;
+  Networks networks;
+  std::unique_ptr<Rank> rank;
+};
+
+// Checks everything that can be checked before weights are read, on rank 0 for everybody, and sets the ranks
+// up.  Collective over the world.
+// Throws UserError, the same on every rank.
+Prepared prepare(const Options& options, parallel::Session& session);
+
+struct Generation {
+  at::Tensor latents;                // [C, T, h, w] fp32 on the CPU, before decoding; on every rank
+  at::Tensor frames;                 // [F, H, W, 3] uint8 on the CPU; on rank 0
+  std::vector<at::Tensor> contexts;  // [Lt, D] on the CPU, conditional first; on every rank
+  std::vector<StageRecord> stages;   // of this rank
+};
+
+// Runs the stages.  Collective over the world.
+Generation generate(const Options& options, Prepared& prepared, Progress& progress);
+
+}  // namespace ferry::worker

@@ -1,0 +1,24 @@
+// The few facts about CUDA that the record of a run needs.  cuda/gpu.cpp asks CUDA, no_cuda/gpu.cpp does not.
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+#include "base/device.h"
+
+namespace ferry::worker {
+
+// "13.0", of the runtime that is loaded; "none" in a build without CUDA.
+std::string cuda_version();
+
+// "2.28.9", of the library that is loaded; "none" in a build without CUDA.
+std::string nccl_version();
+
+// "580.95.05", from the kernel's module; "none" without one.
+std::string driver_version();
+
+// Most bytes that LibTorch has held on this device since reset_torch_peak(); 0 on the CPU.
+std::size_t torch_peak_bytes(const Device& device);
+void reset_torch_peak(const Device& device);
+
+}  // namespace ferry::worker

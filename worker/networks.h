@@ -1,0 +1,33 @@
+// The three networks of a checkpoint folder, known by their headers; no weight is read here.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "base/dtype.h"
+#include "model/checkpoint/checkpoint.h"
+#include "model/weights.h"
+#include "worker/options.h"
+#include "worker/resolve.h"
+
+namespace ferry::worker {
+
+struct Network {
+  model::Checkpoint checkpoint;
+  model::NetworkSpec spec;
+  DType compute = DType::F32;
+};
+
+struct Networks {
+  ModelFacts facts;
+  Network dit;
+  Network vae;
+  std::optional<Network> text;  // not there when the contexts come from a file
+  std::string tokenizer;        // spiece.model, or empty
+};
+
+// Opens every part that the job needs and checks each tensor's name, shape and type.
+// Throws UserError as model/checkpoint does.
+Networks open_networks(const Options& options);
+
+}  // namespace ferry::worker

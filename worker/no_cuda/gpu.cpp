@@ -1,0 +1,10 @@
+#include "worker/gpu.h"
+
+namespace ferry::worker {
+
+std::string cuda_version() { return "none"; }
+std::string nccl_version() { return "none"; }
+std::size_t torch_peak_bytes(const Device&) { return 0; }
+void reset_torch_peak(const Device&) {}
+
+}  // namespace ferry::worker

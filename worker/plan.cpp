@@ -1,0 +1,56 @@
+#include "worker/plan.h"
+
+#include <fmt/format.h>
+
+#include "base/memory_use.h"
+#include "offload/arena_plan.h"
+#include "offload/layout.h"
+
+namespace ferry::worker {
+namespace {
+
+constexpr double kGigabyte = 1e9;
+
+std::string weights_line(const Network& network, const offload::Options& options, int node_size) {
+  const offload::ArenaPlan plan = offload::arena_plan(network.spec, options, node_size);
+  const offload::ArenaLayout layout = offload::arena_layout(plan.stored, node_size);
+  return fmt::format("\n  {:<13} {:7.3f} GB of weights in {} blocks, {}", network.spec.name,
+                     static_cast<double>(layout.bytes) / kGigabyte, layout.blocks.size(),
+                     name_of(network.compute));
+}
+
+std::string memory_line(const Device& device) {
+  const HostMemory host = host_memory();
+  std::string text = fmt::format("\n  host memory   {:7.3f} GB available of {:.3f}",
+                                 static_cast<double>(host.available_bytes) / kGigabyte,
+                                 static_cast<double>(host.total_bytes) / kGigabyte);
+  if (device.type() == DeviceType::Cuda) {
+    const MemoryUse gpu = device.memory();
+    text += fmt::format("\n  device memory {:7.3f} GB free of {:.3f}",
+                        static_cast<double>(gpu.free_bytes) / kGigabyte,
+                        static_cast<double>(gpu.total_bytes) / kGigabyte);
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string plan_text(const Options& options, const Prepared& prepared) {
+  const Job& job = prepared.job;
+  const Rank& rank = *prepared.rank;
+  const int node_size = rank.session->node_size();
+  const auto& latent = job.latent_shape;
+  std::string text = fmt::format(
+      "{}x{}, {} frames, {} {} steps, guidance {:g}, shift {:g}, seed {}; {} tokens\n  {} rank{} (cfg {}, "
+      "ulysses {}) on "
+      "{} ({})\n  to {}",
+      job.width, job.height, job.frames, job.steps, job.sampler, job.guidance, job.shift, job.seed,
+      latent[1] * latent[2] * latent[3] / 4, rank.session->size(), rank.session->size() == 1 ? "" : "s",
+      rank.mesh.cfg, rank.mesh.ulysses, rank.device->name(), rank.groups.data_root->backend(), job.video);
+  if (prepared.networks.text) text += weights_line(*prepared.networks.text, options.text_encoder, node_size);
+  text += weights_line(prepared.networks.dit, options.dit, node_size);
+  text += weights_line(prepared.networks.vae, options.vae, node_size);
+  return text + memory_line(*rank.device);
+}
+
+}  // namespace ferry::worker

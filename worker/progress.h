@@ -1,0 +1,58 @@
+// How far a run is, on rank 0: stages, their steps and the time left.
+//
+// A terminal gets one line that is rewritten; a file or pipe gets a line at the start and end of a stage and
+// at most one every ten seconds between.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <string>
+
+namespace ferry::worker {
+
+struct ProgressState {
+  std::string stage;        // "denoise"
+  std::int64_t done = 0;    // steps
+  std::int64_t total = 0;   // 0: not counted
+  double seconds = 0;       // since the stage began
+  double step_seconds = 0;  // since the stage began, at the end of the latest step
+};
+
+// "0:07", "12:34", "1:02:03".
+std::string duration_text(double seconds);
+
+// "denoise  [#####---------------]  12/50  1.23 s/step  0:47 left".  The first step is left out of the rate
+// once there are others: it pays for warm-up.
+std::string progress_text(const ProgressState& state, double first_step_seconds);
+
+class Progress {
+ public:
+  using Write = std::function<void(const std::string&)>;
+
+  // Says nothing: for the other ranks.
+  Progress() = default;
+  // `write` takes text as it shall appear, "\r" and "\n" included.
+  Progress(Write write, bool terminal) : write_(std::move(write)), terminal_(terminal) {}
+  // On stderr, as the stream's kind demands.
+  static Progress on_stderr();
+
+  void begin(const std::string& stage, std::int64_t total);
+  void step();
+  // Says how long the stage took.
+  void end();
+
+ private:
+  void show(bool last);
+  using Clock = std::chrono::steady_clock;
+
+  Write write_;
+  bool terminal_ = false;
+  ProgressState state_;
+  double first_step_seconds_ = 0;
+  Clock::time_point began_;
+  Clock::time_point shown_;
+  std::size_t width_ = 0;  // of the line on the terminal
+};
+
+}  // namespace ferry::worker

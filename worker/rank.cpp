@@ -1,0 +1,29 @@
+#include "worker/rank.h"
+
+#include <fmt/format.h>
+
+#include "base/error.h"
+#include "parallel/binding.h"
+
+namespace ferry::worker {
+
+std::unique_ptr<Device> make_device(const std::string& name, parallel::Session& session) {
+  if (name != "auto" && name != "cpu" && name != "cuda") {
+    throw UserError(fmt::format("device {}: accepted: auto, cpu, cuda", name));
+  }
+  const bool cuda = name == "cuda" || (name == "auto" && session.all_agree(cuda_device_count() > 0));
+  return cuda ? make_cuda_device(parallel::gpu_of_rank(session)) : make_cpu_device();
+}
+
+std::unique_ptr<Rank> make_rank(std::unique_ptr<Device> device, const parallel::Mesh& mesh,
+                                parallel::Session& session) {
+  auto rank = std::make_unique<Rank>();
+  rank->session = &session;
+  rank->device = std::move(device);
+  rank->mesh = mesh;
+  rank->groups = parallel::make_groups(session, rank->mesh, *rank->device);
+  if (rank->on_gpu()) rank->exchange = rank->device->make_stream("exchange", Priority::High);
+  return rank;
+}
+
+}  // namespace ferry::worker

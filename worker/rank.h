@@ -1,0 +1,35 @@
+// What one rank works with: its device, its place in the mesh, its communicators.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/device.h"
+#include "offload/device_account.h"
+#include "parallel/groups.h"
+#include "parallel/mesh.h"
+#include "parallel/session.h"
+
+namespace ferry::worker {
+
+struct Rank {
+  parallel::Session* session = nullptr;
+  std::unique_ptr<Device> device;
+  parallel::Mesh mesh;
+  parallel::Groups groups;
+  offload::DeviceAccount account;
+  std::unique_ptr<Stream> exchange;  // of its own on a GPU; the session's thread serves on the CPU
+
+  bool is_first() const { return session->rank() == 0; }
+  bool on_gpu() const { return device->type() == DeviceType::Cuda; }
+};
+
+// The device of `name`: cpu, cuda, or auto, which is cuda where every rank sees a GPU.  Collective over the
+// world.  Throws UserError on every rank: another name, no GPU, more ranks than GPUs on a node.
+std::unique_ptr<Device> make_device(const std::string& name, parallel::Session& session);
+
+// `mesh` as make_mesh gave it.  Collective over the world.
+std::unique_ptr<Rank> make_rank(std::unique_ptr<Device> device, const parallel::Mesh& mesh,
+                                parallel::Session& session);
+
+}  // namespace ferry::worker

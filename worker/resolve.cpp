@@ -1,0 +1,211 @@
+#include "worker/resolve.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <cmath>
+#include <filesystem>
+#include <limits>
+#include <random>
+#include <vector>
+
+#include "base/error.h"
+#include "model/checkpoint/safetensors.h"
+#include "model/defaults.h"
+#include "model/sampler/sampler.h"
+#include "model/vae/vae.h"
+#include "worker/output/files.h"
+
+namespace ferry::worker {
+namespace {
+
+constexpr int kPatch = 2;                      // latent pixels of a token along each edge
+constexpr std::int64_t kMostPositions = 1024;  // of the position embedding along each axis
+
+// Fills steps, guidance and the rest of what decides how the video is sampled.
+void fill_sampling(Job& job, const JobOptions& options, const ModelFacts& facts,
+                   const model::ModelDefaults& defaults) {
+  job.sampler = options.sampler.value_or(std::string(defaults.sampler));
+  const bool distilled = job.sampler == "step_distill";
+  job.steps = options.steps.value_or(distilled ? 4 : defaults.steps);
+  job.guidance = options.guidance.value_or(distilled ? 1.0 : defaults.guidance);
+  job.shift = options.shift.value_or(distilled ? 5.0 : facts.flow_shift.value_or(defaults.shift));
+  if (!std::isfinite(job.guidance) || job.guidance < 0) {
+    throw UserError(
+        fmt::format("guidance {}: it is a number from 0 up; 1 means no negative prompt", job.guidance));
+  }
+  model::make_sampler(job.sampler, job.steps, job.shift);  // for what it refuses
+}
+
+void fill_size(Job& job, const JobOptions& options, const ModelFacts& facts,
+               const model::ModelDefaults& defaults) {
+  if (options.width.has_value() != options.height.has_value()) {
+    throw UserError("size: width and height go together, as in 832x480");
+  }
+  job.width = options.width.value_or(defaults.width);
+  job.height = options.height.value_or(defaults.height);
+  job.frames = options.frames.value_or(defaults.frames);
+  const std::int64_t edge = model::spatial_scale(facts.vae) * kPatch;
+  if (job.width < edge || job.height < edge || job.width % edge != 0 || job.height % edge != 0) {
+    throw UserError(fmt::format("size {}x{}: width and height must be multiples of {}, as in 832x480",
+                                job.width, job.height, edge));
+  }
+  const std::int64_t per = model::temporal_scale(facts.vae);
+  if (job.frames < 1 || job.frames % per != 1) {
+    const std::int64_t below = job.frames < 1 ? 1 : (job.frames - 1) / per * per + 1;
+    throw UserError(fmt::format("frames {}: must be {}n+1, the nearest are {} and {}", job.frames, per, below,
+                                below + per));
+  }
+  job.latent_shape = {facts.dit.in_channels, (job.frames - 1) / per + 1,
+                      job.height / model::spatial_scale(facts.vae),
+                      job.width / model::spatial_scale(facts.vae)};
+  if (job.width / edge > kMostPositions || job.height / edge > kMostPositions ||
+      job.latent_shape[1] > kMostPositions) {
+    throw UserError(fmt::format(
+        "size {}x{}, {} frames: the model counts up to {} pixels along an edge and {} frames", job.width,
+        job.height, job.frames, kMostPositions * edge, (kMostPositions - 1) * per + 1));
+  }
+}
+
+void fill_prompts(Job& job, const JobOptions& options, const model::ModelDefaults& defaults) {
+  job.prompt = options.prompt;
+  job.negative_prompt = options.negative_prompt.value_or(std::string(defaults.negative_prompt));
+  job.context = options.context;
+  const bool blank = job.prompt.find_first_not_of(" \t\r\n") == std::string::npos;
+  if (blank && job.context.empty())
+    throw UserError("prompt: it is empty; say what to make, as in --prompt \"a boat\"");
+}
+
+void fill_seed(Job& job, const JobOptions& options) {
+  job.seed = options.seed;
+  job.seed_drawn = options.seed == -1;
+  if (options.seed < -1)
+    throw UserError(fmt::format("seed {}: it is a number from 0 up, or -1 to draw one", job.seed));
+  // 32 bits: short enough to be typed again.
+  if (job.seed_drawn) job.seed = std::random_device{}();
+}
+
+void fill_noise(Job& job, const JobOptions& options, bool device_is_cuda) {
+  job.noise = options.noise;
+  const std::string own = device_is_cuda ? "cuda" : "cpu";
+  job.noise_device = !job.noise.empty()               ? "file"
+                     : options.noise_device == "auto" ? own
+                                                      : options.noise_device;
+  if (job.noise_device == "cuda" && !device_is_cuda) {
+    throw UserError("noise_device cuda: this run is on the CPU; accepted: auto, cpu");
+  }
+  if (job.noise_device != "file" && job.noise_device != "cuda" && job.noise_device != "cpu") {
+    throw UserError(fmt::format("noise_device {}: accepted: auto, cpu, cuda", job.noise_device));
+  }
+}
+
+bool is_float(DType dtype) {
+  return dtype == DType::F32 || dtype == DType::BF16 || dtype == DType::F16 || dtype == DType::F64;
+}
+
+void check_noise_file(const Job& job) {
+  const auto file = model::SafetensorsFile::open(job.noise);
+  const model::TensorEntry& noise = file.at("noise");
+  const std::vector<std::int64_t> wanted(job.latent_shape.begin(), job.latent_shape.end());
+  if (noise.shape != wanted || !is_float(noise.dtype)) {
+    throw UserError(fmt::format("noise {}: tensor `noise` is [{}] {}, this job needs [{}] fp32", job.noise,
+                                fmt::join(noise.shape, ", "), name_of(noise.dtype), fmt::join(wanted, ", ")));
+  }
+}
+
+void check_context(const std::string& path, const model::TensorEntry& rows, const model::DitConfig& dit) {
+  const bool fits = rows.shape.size() == 2 && rows.shape[1] == dit.text_dim && rows.shape[0] >= 1 &&
+                    rows.shape[0] <= dit.text_len && is_float(rows.dtype);
+  if (!fits) {
+    throw UserError(fmt::format("context {}: tensor `{}` is [{}] {}, this model needs [1 to {}, {}] fp32",
+                                path, rows.source_key, fmt::join(rows.shape, ", "), name_of(rows.dtype),
+                                dit.text_len, dit.text_dim));
+  }
+}
+
+void check_context_file(const Job& job, const model::DitConfig& dit) {
+  const auto file = model::SafetensorsFile::open(job.context);
+  check_context(job.context, file.at("positive"), dit);
+  if (job.guided()) check_context(job.context, file.at("negative"), dit);
+}
+
+void check_networks(const ModelFacts& facts) {
+  const auto disagree = [](const char* what, std::int64_t a, std::int64_t b) {
+    if (a != b)
+      throw UserError(
+          fmt::format("checkpoint: {} differ: {} and {}; its parts are of different models", what, a, b));
+  };
+  disagree("latent channels of DiT and VAE", facts.dit.in_channels, facts.vae.z_dim);
+  disagree("input and output channels of the DiT", facts.dit.in_channels, facts.dit.out_channels);
+  if (facts.text) disagree("text dimensions of DiT and text encoder", facts.dit.text_dim, facts.text->dim);
+}
+
+// The video's path without its extension, and the extension that was asked for.
+std::pair<std::string, std::string> wanted_name(const Job& job, const JobOptions& options) {
+  if (options.out.empty()) return {fmt::format("{}-{}", slug_of(job.prompt), job.seed), ""};
+  const std::filesystem::path path(options.out);
+  const std::string extension = path.extension().string();
+  if (extension == ".mp4" || extension == ".y4m") return {path.parent_path() / path.stem(), extension};
+  if (extension.empty() && path.has_filename()) return {options.out, ""};
+  throw UserError(fmt::format("out {}: the video's name ends in .mp4 or .y4m", options.out));
+}
+
+void fill_output(Job& job, const JobOptions& options) {
+  job.fps = options.fps.value_or(job.fps);
+  job.out_scale = options.out_scale;
+  job.overwrite = options.overwrite;
+  job.save = options.save;
+  if (!(job.fps > 0) || job.fps > 1000)
+    throw UserError(fmt::format("fps {}: more than 0, up to 1000", job.fps));
+  if (job.out_scale < 1 || job.out_scale > 16)
+    throw UserError(fmt::format("out_scale {}: 1 to 16", job.out_scale));
+  const auto [stem, extension] = wanted_name(job, options);
+  job.codec = choose_codec({.width = static_cast<int>(job.width),
+                            .height = static_cast<int>(job.height),
+                            .fps = job.fps,
+                            .scale = job.out_scale},
+                           extension);
+  job.video = stem + job.codec.extension;
+  job.sheet = stem + ".png";
+  job.sidecar = stem + ".json";
+  for (const std::string& path : {job.video, job.sheet, job.sidecar, job.save}) {
+    if (!path.empty()) check_can_write(path, job.overwrite);
+  }
+  for (const std::string& path : {job.video, job.sheet, job.sidecar}) {
+    if (path == job.save)
+      throw UserError(fmt::format("save {}: the name is taken by another result", job.save));
+  }
+  check_free_space(job.video, most_output_bytes(job));
+  if (!job.save.empty()) check_free_space(job.save, most_output_bytes(job));
+}
+
+}  // namespace
+
+std::uint64_t most_output_bytes(const Job& job) {
+  const auto pixels = static_cast<std::uint64_t>(job.width * job.height * job.frames);
+  const auto scale = static_cast<std::uint64_t>(job.out_scale);
+  std::uint64_t latent = sizeof(float);
+  for (const std::int64_t extent : job.latent_shape) latent *= static_cast<std::uint64_t>(extent);
+  const std::uint64_t sheet_and_sidecar = 8'000'000;
+  // Y4M is 1.5 bytes a pixel; an H.264 file at this quality stays below half a byte.
+  const std::uint64_t video = pixels * scale * scale * (job.codec.encoder == "y4m" ? 3 : 1) / 2;
+  return sheet_and_sidecar + video + (job.save.empty() ? 0 : latent + pixels * 3);
+}
+
+Job resolve_job(const JobOptions& options, const ModelFacts& facts, bool device_is_cuda) {
+  check_networks(facts);
+  const model::ModelDefaults defaults = model::default_job(facts.dit);
+  Job job;
+  job.fps = defaults.fps;
+  fill_prompts(job, options, defaults);
+  fill_size(job, options, facts, defaults);
+  fill_sampling(job, options, facts, defaults);
+  fill_seed(job, options);
+  fill_noise(job, options, device_is_cuda);
+  if (!job.noise.empty()) check_noise_file(job);
+  if (!job.context.empty()) check_context_file(job, facts.dit);
+  fill_output(job, options);
+  return job;
+}
+
+}  // namespace ferry::worker

@@ -1,0 +1,61 @@
+#include "worker/run.h"
+
+#include <fmt/format.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory_use.h"
+#include "worker/generate.h"
+#include "worker/output/files.h"
+#include "worker/plan.h"
+#include "worker/results.h"
+
+namespace ferry::worker {
+namespace {
+
+RankRecord record_of(const Rank& rank, const Generation& made) {
+  return {.rank = rank.session->rank(),
+          .host = rank.session->host(),
+          .device = rank.device->name(),
+          .peak_rss_bytes = process_memory().peak_rss_bytes,
+          .stages = made.stages};
+}
+
+// Every rank's record, on every rank.  Collective.
+std::vector<RankRecord> gather_records(const Rank& rank, const Generation& made) {
+  std::vector<RankRecord> records;
+  for (const std::string& text : rank.session->all_gather(to_json(record_of(rank, made)))) {
+    records.push_back(rank_record_from_json(text));
+  }
+  return records;
+}
+
+void write_all(const Options& options, const Job& job, const Generation& made, RunFacts facts,
+               Clock::time_point begin) {
+  write_results(job, made);
+  facts.total_s = seconds_since(begin);
+  publish(job.sidecar, sidecar_json(options, job, facts), job.overwrite);
+  spdlog::info("{} ({} frames of {}x{}, {}), {}, {}: {:.1f} s", job.video, job.frames, job.width, job.height,
+               job.codec.encoder, job.sheet, job.sidecar, facts.total_s);
+}
+
+}  // namespace
+
+int run(const Options& options, parallel::Session& session) {
+  const Clock::time_point begin = Clock::now();
+  session.set_deadline(options.run.deadline_s);
+  Prepared prepared = prepare(options, session);
+  const bool first = session.rank() == 0;
+  if (first) spdlog::info("{}", plan_text(options, prepared));
+  if (options.run.dry_run) return 0;
+  Progress progress = first ? Progress::on_stderr() : Progress();
+  const Generation made = generate(options, prepared, progress);
+  RunFacts facts{.ranks = gather_records(*prepared.rank, made),
+                 .mesh = prepared.rank->mesh,
+                 .backend = prepared.rank->groups.data_root->backend(),
+                 .total_s = 0};
+  if (first) write_all(options, prepared.job, made, std::move(facts), begin);
+  return 0;
+}
+
+}  // namespace ferry::worker

@@ -1,0 +1,62 @@
+#include "worker/stage_weights.h"
+
+#include <algorithm>
+
+#include "base/clock.h"
+#include "base/memory_use.h"
+#include "worker/gpu.h"
+
+namespace ferry::worker {
+namespace {
+
+offload::StageSetup setup_of(Rank& rank, Runs runs) {
+  offload::StageSetup setup;
+  setup.device = rank.device.get();
+  setup.account = &rank.account;
+  if (runs == Runs::Alone) return setup;
+  setup.peers = offload::world_peers(*rank.session);
+  setup.weights = rank.groups.weights.get();
+  setup.gather = rank.on_gpu() ? nullptr : &rank.session->comm();
+  return setup;
+}
+
+// Shows a load in hundredths of this rank's share.
+std::function<void(const offload::LoadProgress&)> shown(Progress& progress) {
+  return [&progress, shown = 0](const offload::LoadProgress& load) mutable {
+    const int now = load.bytes_total == 0 ? 100 : static_cast<int>(100 * load.bytes_done / load.bytes_total);
+    for (; shown < now; ++shown) progress.step();
+  };
+}
+
+}  // namespace
+
+LoadedStage::LoadedStage(const StageSource& source, Rank& rank, Progress& progress, StageRecord& record)
+    : rank_(&rank) {
+  const Clock::time_point begin = Clock::now();
+  rank.account.reset_peaks();
+  reset_torch_peak(*rank.device);
+  progress.begin("load " + source.network->spec.name, 100);
+  arena_ = offload::load_arena(source.network->checkpoint, source.network->spec, *source.options,
+                               *rank.session, shown(progress));
+  progress.end();
+  record.load_s = seconds_since(begin);
+  if (source.runs == Runs::Alone && !rank.is_first()) {
+    // Page-locking is collective over the node, whoever computes.
+    if (source.options->pin_cpu_memory) arena_->pin(*rank.device);
+    return;
+  }
+  weights_ = offload::make_stage(*arena_, *source.options, setup_of(rank, source.runs));
+  weights_->prepare();
+}
+
+void LoadedStage::finish(StageRecord& record) {
+  if (weights_ != nullptr) {
+    weights_->finish();
+    record.offload = weights_->report();
+  }
+  record.weights_peak_bytes = rank_->account.peak();
+  record.torch_peak_bytes = torch_peak_bytes(*rank_->device);
+  record.pss_bytes = process_memory().pss_bytes;
+}
+
+}  // namespace ferry::worker

@@ -1,0 +1,43 @@
+// The weights of one stage for as long as the stage lasts: the node's copy and the strategy over it.
+#pragma once
+
+#include <memory>
+
+#include "offload/arena.h"
+#include "offload/stage.h"
+#include "worker/networks.h"
+#include "worker/progress.h"
+#include "worker/rank.h"
+#include "worker/record.h"
+
+namespace ferry::worker {
+
+// Who computes a stage: all ranks in step, or the first one while the others wait.
+enum class Runs : std::uint8_t { Together, Alone };
+
+struct StageSource {
+  const Network* network = nullptr;
+  const offload::Options* options = nullptr;
+  Runs runs = Runs::Together;
+};
+
+class LoadedStage {
+ public:
+  // Reads the network's files into the node's copy, divided between its ranks, and prepares the strategy on
+  // the ranks that compute.  Collective over the world.
+  LoadedStage(const StageSource& source, Rank& rank, Progress& progress, StageRecord& record);
+  LoadedStage(const LoadedStage&) = delete;
+  LoadedStage& operator=(const LoadedStage&) = delete;
+
+  // On the ranks that compute.
+  offload::StageWeights& weights() { return *weights_; }
+  // Ends the strategy's work and notes what it did.
+  void finish(StageRecord& record);
+
+ private:
+  Rank* rank_;
+  std::unique_ptr<offload::NodeArena> arena_;
+  std::unique_ptr<offload::StageWeights> weights_;
+};
+
+}  // namespace ferry::worker

@@ -1,0 +1,42 @@
+// The three stages of a video, each on the ranks of one job.  All are collective over the world, in this
+// order; each loads its weights and lets them go.
+//
+//   text      prompt -> context rows     the first rank; then every rank has them
+//   denoise   noise -> latent            all ranks; every rank has the whole latent
+//   decode    latent -> frames           the first rank
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <vector>
+
+#include "worker/job.h"
+#include "worker/networks.h"
+#include "worker/options.h"
+#include "worker/progress.h"
+#include "worker/rank.h"
+#include "worker/record.h"
+
+namespace ferry::worker {
+
+struct StageInput {
+  const Options* options = nullptr;
+  const Job* job = nullptr;
+  const Networks* networks = nullptr;
+  Rank* rank = nullptr;
+  Progress* progress = nullptr;
+};
+
+// The contexts of the guidance branches, conditional first: [Lt, text_dim] on the device, in the text
+// encoder's compute type, or fp32 as read from the job's file.  One without guidance, else two.
+std::vector<at::Tensor> text_stage(const StageInput& input, StageRecord& record);
+
+// The latent [C, T, h, w] fp32 on the device.  The branches run as options.parallel.cfg says, and combine as
+// v = vu + guidance * (vc - vu) in fp32.
+at::Tensor denoise_stage(const StageInput& input, const std::vector<at::Tensor>& contexts,
+                         StageRecord& record);
+
+// [F, H, W, 3] uint8 in host memory on the first rank; undefined on the others.
+at::Tensor decode_stage(const StageInput& input, const at::Tensor& latent, StageRecord& record);
+
+}  // namespace ferry::worker

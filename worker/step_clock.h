@@ -1,0 +1,31 @@
+// Times the steps of a loop on the device without holding it up: the host stays at most one step ahead.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "base/device.h"
+
+namespace ferry::worker {
+
+class StepClock {
+ public:
+  // `done` is called on the calling thread for each step that has ended on the device, in order.
+  StepClock(Device& device, std::function<void()> done);
+
+  // A step has been queued on device.compute().  Blocks until the step before it has ended.
+  void step();
+  // Blocks until the last step has ended; the seconds that each took on the device.
+  std::vector<double> finish();
+
+ private:
+  void wait_for_last();
+
+  Device& device_;
+  std::function<void()> done_;
+  std::vector<std::unique_ptr<Event>> events_;  // the beginning, then the end of each step
+  std::size_t waited_ = 0;                      // steps that have ended
+};
+
+}  // namespace ferry::worker
