@@ -16,11 +16,9 @@ namespace {
 
 using std::chrono::microseconds;
 
-// One pause between two tests, by how long nothing has happened.
+// One pause between two tests, by how long it has been waited beyond the first moments.
 void pause(Clock::duration waited) {
-  if (waited < microseconds(100)) {
-    std::this_thread::yield();
-  } else if (waited < std::chrono::milliseconds(20)) {
+  if (waited < std::chrono::milliseconds(20)) {
     std::this_thread::sleep_for(microseconds(20));
   } else if (waited < std::chrono::seconds(1)) {
     std::this_thread::sleep_for(microseconds(50));
@@ -46,7 +44,8 @@ void CommThread::run(std::function<void()> work) {
   }
 }
 
-void CommThread::wait_all(std::span<MPI_Request> requests, const char* what) {
+void CommThread::wait_all(std::span<MPI_Request> requests, const char* what, double busy_s) {
+  const Clock::duration busy = as_duration(busy_s);
   const Deadline deadline(deadline_s_);
   const Clock::time_point begin = Clock::now();
   while (true) {
@@ -59,7 +58,12 @@ void CommThread::wait_all(std::span<MPI_Request> requests, const char* what) {
       throw Error(
           fmt::format("{} waited longer than {} s: another rank is late or gone", what, deadline.seconds()));
     }
-    pause(Clock::now() - begin);
+    const Clock::duration waited = Clock::now() - begin;
+    if (waited < busy) {
+      std::this_thread::yield();
+    } else {
+      pause(waited);
+    }
   }
 }
 

@@ -28,9 +28,10 @@ class CommThread {
   // Throws what `work` threw; Error when its turn did not come within the deadline.
   void run(std::function<void()> work);
 
-  // Called on the thread: completes all `requests`.  `what` names the operation in messages.
+  // Called on the thread: completes all `requests`.  `what` names the operation in messages.  For the first
+  // `busy_s` seconds it only yields between tests: MPI moves large messages piece by piece inside them.
   // Throws MpiError; Error when the deadline passes or stop() was called.
-  void wait_all(std::span<MPI_Request> requests, const char* what);
+  void wait_all(std::span<MPI_Request> requests, const char* what, double busy_s = 100e-6);
 
   void set_deadline(double seconds) { deadline_s_ = seconds; }
   double deadline_s() const { return deadline_s_; }

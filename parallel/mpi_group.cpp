@@ -9,6 +9,9 @@ namespace ferry::parallel {
 
 namespace {
 
+constexpr std::size_t kLargeBytes = std::size_t{256} << 10;
+constexpr double kSlowest = 0.5e9;  // bytes/s; a transfer that is slower is stuck, and its waiter sleeps
+
 constexpr int kTag = 1;  // operations follow one another, and so do messages between two ranks
 
 std::byte* at(void* data, std::size_t offset) { return static_cast<std::byte*>(data) + offset; }
@@ -65,13 +68,24 @@ void MpiGroup::post_send(const void* data, std::size_t bytes, int peer) {
   });
 }
 
-void MpiGroup::finish(const char* what) {
-  thread_.wait_all(requests_, what);
+// Before a transfer that is worth it: sleeps until every rank is there, so that finish() need not.
+void MpiGroup::meet(std::size_t bytes, const char* what) {
+  if (bytes < kLargeBytes) return;
+  MPI_Request request = MPI_REQUEST_NULL;
+  FERRY_MPI_CHECK(MPI_Ibarrier(comm_, &request));
+  thread_.wait_all({&request, 1}, what);
+}
+
+void MpiGroup::finish(std::size_t bytes, const char* what) {
+  const double busy_s = bytes < kLargeBytes ? 100e-6 : static_cast<double>(bytes) / kSlowest;
+  thread_.wait_all(requests_, what, busy_s);
   requests_.clear();
 }
 
 void MpiGroup::all_to_all(void* recv, const void* send, std::size_t bytes_per_rank, Stream& stream) {
   queue(stream, [=, this] {
+    const std::size_t moved = 2 * bytes_per_rank * static_cast<std::size_t>(size_ - 1);  // there and here
+    meet(moved, "all_to_all");
     // Rank r starts with its neighbour r + 1, so that no rank is everybody's first.
     for (int i = 1; i < size_; ++i) {
       const int peer = (rank_ + size_ - i) % size_;
@@ -82,29 +96,32 @@ void MpiGroup::all_to_all(void* recv, const void* send, std::size_t bytes_per_ra
       post_send(at(send, peer * bytes_per_rank), bytes_per_rank, peer);
     }
     copy_own(at(recv, rank_ * bytes_per_rank), at(send, rank_ * bytes_per_rank), bytes_per_rank);
-    finish("all_to_all");
+    finish(moved, "all_to_all");
   });
 }
 
 void MpiGroup::all_gather(void* recv, const void* send, std::size_t bytes_per_rank, Stream& stream) {
   queue(stream, [=, this] {
+    const std::size_t moved = 2 * bytes_per_rank * static_cast<std::size_t>(size_ - 1);
+    meet(moved, "all_gather");
     for (int i = 1; i < size_; ++i) {
       const int peer = (rank_ + size_ - i) % size_;
       post_receive(at(recv, peer * bytes_per_rank), bytes_per_rank, peer);
     }
     for (int i = 1; i < size_; ++i) post_send(send, bytes_per_rank, (rank_ + i) % size_);
     copy_own(at(recv, rank_ * bytes_per_rank), send, bytes_per_rank);
-    finish("all_gather");
+    finish(moved, "all_gather");
   });
 }
 
 void MpiGroup::broadcast(void* buffer, std::size_t bytes, int root, Stream& stream) {
   check_root(*this, root);
   queue(stream, [=, this] {
+    meet(bytes, "broadcast");
     each_piece(bytes, message_bytes_, [&](std::size_t offset, int count) {
       MPI_Request& request = requests_.emplace_back(MPI_REQUEST_NULL);
       FERRY_MPI_CHECK(MPI_Ibcast(at(buffer, offset), count, MPI_BYTE, root, comm_, &request));
-      finish("broadcast");
+      finish(static_cast<std::size_t>(count), "broadcast");
     });
   });
 }

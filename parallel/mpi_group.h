@@ -35,7 +35,8 @@ class MpiGroup final : public Group {
   void queue(Stream& stream, std::function<void()> work);
   void post_receive(void* data, std::size_t bytes, int peer);
   void post_send(const void* data, std::size_t bytes, int peer);
-  void finish(const char* what);
+  void meet(std::size_t bytes, const char* what);
+  void finish(std::size_t bytes, const char* what);
 
   CommThread& thread_;
   MPI_Comm comm_;
