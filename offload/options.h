@@ -15,18 +15,18 @@ enum class Interleave : std::uint8_t { Free, Gated, Auto };
 
 struct Options {
   Type type = Type::None;
-  double offload_ratio = 1.0;                 // share of the blocks that are ferried, 0..1
-  int prefetch_size = 1;                      // blocks copied ahead
-  bool pin_cpu_memory = true;                 // page-lock the node's copy
-  bool lazy_gpu_cache = false;                // take slot memory at first use
-  std::optional<double> vram_limit;           // GiB of accounted device bytes; unset: never promote
-  std::optional<std::int64_t> max_num_param;  // larger modules use the overflow configuration
+  double offload_ratio = 1.0;                   // share of the blocks that are ferried, 0..1
+  int prefetch_size = 1;                        // blocks copied ahead
+  bool pin_cpu_memory = true;                   // page-lock the node's copy
+  bool lazy_gpu_cache = false;                  // take slot memory at first use
+  std::optional<double> vram_limit{};           // GiB of accounted device bytes; unset: never promote
+  std::optional<std::int64_t> max_num_param{};  // larger modules use the overflow configuration
   Transport transport = Transport::Auto;
   Interleave interleave = Interleave::Auto;
-  double link_gbps = 0;    // 1e9 bytes/s cap of arena -> slot copies; 0: none
-  std::string module_map;  // sequential: "linear,layernorm,..." ; empty: every module
-  std::map<std::string, std::string> module_config;  // the six dtype/device keys
-  std::map<std::string, std::string> overflow_module_config;
+  double link_gbps = 0;      // 1e9 bytes/s cap of arena -> slot copies; 0: none
+  std::string module_map{};  // sequential: "linear,layernorm,..." ; empty: every module
+  std::map<std::string, std::string> module_config{};  // the six dtype/device keys
+  std::map<std::string, std::string> overflow_module_config{};
 };
 
 }  // namespace ferry::offload

@@ -1,0 +1,1 @@
+ferry_mpi_test(offload_mpi_test SOURCES mpi/offload_arena_mpi_test.cpp LIBS ferry_offload_toy)

@@ -1,0 +1,63 @@
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "base/memory_use.h"
+#include "offload/arena.h"
+#include "tests/support/mpi_fixture.h"
+#include "tests/unit/offload_toy.h"
+
+namespace ferry::offload {
+namespace {
+
+using testing::MpiTest;
+using testing::ranks;
+using testing::same_bits;
+using testing::toy_forward;
+using testing::toy_source;
+using testing::toy_spec;
+using testing::ToyShape;
+
+class ArenaMpi : public MpiTest, public ::testing::WithParamInterface<MemoryKind> {};
+
+TEST_P(ArenaMpi, RanksLoadTogetherAndEachReadsEverything) {
+  ArenaPlan plan = arena_plan(toy_spec(), {}, ranks().node_size());
+  plan.first = GetParam();
+  NodeArena arena(plan, node_ranks(ranks()));
+  EXPECT_EQ(arena.kind(), GetParam());
+  EXPECT_EQ(reinterpret_cast<std::uintptr_t>(arena.data()) % kBlobAlign, 0U);
+  arena.load(toy_source(), 1, {});
+  const auto device = make_cpu_device();
+  DeviceAccount account;
+  const StageSetup setup{.device = device.get(), .account = &account, .peers = world_peers(ranks())};
+  const auto stage = make_stage(arena, {.type = Type::Model}, setup);
+  EXPECT_TRUE(same_bits(toy_forward(*stage), testing::toy_reference({})));
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, ArenaMpi,
+                         ::testing::Values(MemoryKind::Memfd, MemoryKind::Window, MemoryKind::Private),
+                         [](const auto& info) {
+                           return std::string(info.param == MemoryKind::Window ? "window"
+                                                                               : name_of(info.param));
+                         });
+
+class ArenaShare : public MpiTest {};
+
+// The system's own figure: the ranks' proportional shares of the mapping add up to one copy.
+TEST_F(ArenaShare, TheNodeHoldsOneCopy) {
+  const ToyShape shape{.layers = 7, .dim = 512};
+  NodeArena arena(arena_plan(toy_spec(shape), {}, 1), node_ranks(ranks()));
+  arena.load(toy_source(), 1, {});
+  volatile std::byte sink{};
+  for (std::size_t i = 0; i < arena.bytes(); i += 4096) sink = arena.data()[i];  // map every page
+  ranks().node().barrier();
+  const std::size_t mine = mapped_pss(arena.data(), arena.bytes());
+  std::size_t sum = 0;
+  for (const std::string& each : ranks().node().all_gather(std::to_string(mine))) sum += std::stoull(each);
+  EXPECT_LE(static_cast<double>(sum), 1.03 * static_cast<double>(arena.bytes()));
+  EXPECT_GE(static_cast<double>(sum), 0.97 * static_cast<double>(arena.bytes()));
+  static_cast<void>(sink);
+}
+
+}  // namespace
+}  // namespace ferry::offload

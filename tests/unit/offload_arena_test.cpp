@@ -1,0 +1,145 @@
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+
+#include <cstring>
+
+#include "base/error.h"
+#include "offload/arena.h"
+#include "offload/host_check.h"
+#include "tests/unit/offload_toy.h"
+
+namespace ferry::offload {
+namespace {
+
+using ::testing::HasSubstr;
+using testing::run_ranks;
+using testing::toy_arena;
+using testing::toy_source;
+using testing::toy_spec;
+
+ArenaPlan toy_plan(MemoryKind first = MemoryKind::Memfd) {
+  ArenaPlan plan = arena_plan(toy_spec(), {}, 1);
+  plan.first = first;
+  return plan;
+}
+
+// The value of every element of every tensor, as a network reads it.
+void expect_toy_values(const NodeArena& arena) {
+  std::vector<std::byte> expected;
+  for (const model::ModuleId id : all_modules(arena.spec())) {
+    const model::ModuleSpec& module = model::module_of(arena.spec(), id);
+    for (std::size_t t = 0; t < module.tensors.size(); ++t) {
+      const TensorPlace& place = place_of(arena.layout(), id).tensors[t];
+      expected.assign(place.format.bytes, std::byte{0});
+      toy_source()(module.tensors[t], expected.data(), 0, module.tensors[t].shape[0]);
+      const std::byte* found = arena.at(blob_of(arena.layout(), id)) + place.offset;
+      EXPECT_EQ(std::memcmp(found, expected.data(), expected.size()), 0) << module.tensors[t].key;
+    }
+  }
+}
+
+TEST(NodeArena, RanksLoadTheirSharesIntoOneMemory) {
+  run_ranks(3, [](const Peers& peers) {
+    NodeArena arena(toy_plan(), {.peers = peers, .make_window = {}});
+    EXPECT_EQ(arena.kind(), MemoryKind::Memfd);
+    std::size_t mine = 0;
+    arena.load(toy_source(), 2, [&](const LoadProgress& progress) { mine = progress.bytes_done; });
+    EXPECT_LT(mine, arena.bytes() / 2);
+    expect_toy_values(arena);
+  });
+}
+
+TEST(NodeArena, RanksSeeTheSamePages) {
+  run_ranks(2, [](const Peers& peers) {
+    const auto memory = make_memfd_memory(1 << 16, peers);
+    if (peers.rank == 1) memory->data()[12345] = std::byte{77};
+    barrier(peers);
+    EXPECT_EQ(memory->data()[12345], std::byte{77});
+  });
+}
+
+TEST(NodeArena, PrivateMemoryIsLoadedWholeByEveryRank) {
+  run_ranks(2, [](const Peers& peers) {
+    NodeArena arena(toy_plan(MemoryKind::Private), {.peers = peers, .make_window = {}});
+    EXPECT_EQ(arena.kind(), MemoryKind::Private);
+    arena.load(toy_source(), 1, {});
+    expect_toy_values(arena);
+  });
+}
+
+TEST(NodeArena, ARankThatCannotReadFailsEveryRankWithItsWords) {
+  int failed = 0;
+  std::mutex mutex;
+  run_ranks(2, [&](const Peers& peers) {
+    NodeArena arena(toy_plan(), {.peers = peers, .make_window = {}});
+    const TensorSource source = [&](const model::TensorSpec& spec, std::byte*, std::int64_t, std::int64_t) {
+      if (peers.rank == 1) throw UserError("shard.safetensors: " + spec.key + " is damaged");
+    };
+    try {
+      arena.load(source, 1, {});
+    } catch (const UserError& error) {
+      EXPECT_THAT(error.what(), HasSubstr("shard.safetensors: "));
+      const std::lock_guard lock(mutex);
+      ++failed;
+    }
+  });
+  EXPECT_EQ(failed, 2);
+}
+
+TEST(NodeArena, NobodyCanMapASealedArenaForWriting) {
+  const auto memory = make_memfd_memory(1 << 16, {});
+  // The descriptor is the newest one of this process that is a memfd.
+  int descriptor = -1;
+  for (int fd = 3; fd < 256; ++fd) {
+    char target[64] = {};
+    const std::string link = "/proc/self/fd/" + std::to_string(fd);
+    if (::readlink(link.c_str(), target, sizeof(target) - 1) > 0 &&
+        std::strstr(target, "ferry-weights") != nullptr) {
+      descriptor = fd;
+    }
+  }
+  ASSERT_GE(descriptor, 0);
+  void* before = ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
+  EXPECT_NE(before, MAP_FAILED);
+  ::munmap(before, 4096);
+  memory->seal();
+  EXPECT_EQ(::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0), MAP_FAILED);
+  EXPECT_NE(::ftruncate(descriptor, 0), 0);
+}
+
+TEST(HostCheck, RefusesWhatDoesNotFitWithBothNumbersAndTheSettingThatWould) {
+  const ArenaPlan plan = arena_plan(toy_spec({.layers = 7, .dim = 512}), {}, 1);
+  const std::size_t bytes = arena_layout(plan.stored, 1).bytes;
+  const HostMemory room{.total_bytes = 2 * bytes, .available_bytes = bytes, .limited_by_cgroup = false};
+  EXPECT_NO_THROW(check_host_memory(plan, bytes, 1, room));
+  const HostMemory less{
+      .total_bytes = 2 * bytes, .available_bytes = bytes * 2 / 3, .limited_by_cgroup = true};
+  try {
+    check_host_memory(plan, bytes, 1, less);
+    FAIL();
+  } catch (const UserError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("toy: the weights take"));
+    EXPECT_THAT(error.what(), HasSubstr("limit of the cgroup"));
+    EXPECT_THAT(error.what(), HasSubstr("offload_dtype = fp8"));
+  }
+}
+
+TEST(HostCheck, SaysThatNothingFits) {
+  const ArenaPlan plan = arena_plan(toy_spec(), {}, 1);
+  const HostMemory none{.total_bytes = 1 << 20, .available_bytes = 1000, .limited_by_cgroup = false};
+  EXPECT_THAT([&] { check_host_memory(plan, arena_layout(plan.stored, 1).bytes, 1, none); },
+              ::testing::ThrowsMessage<UserError>(HasSubstr("no setting fits")));
+}
+
+TEST(HostCheck, PrivateCopiesCountOncePerRank) {
+  const ArenaPlan plan = arena_plan(toy_spec(), {}, 1);
+  const std::size_t bytes = arena_layout(plan.stored, 1).bytes;
+  const HostMemory room{.total_bytes = 4 * bytes, .available_bytes = 3 * bytes, .limited_by_cgroup = false};
+  EXPECT_NO_THROW(check_host_memory(plan, bytes, 3, room));
+  EXPECT_THROW(check_host_memory(plan, bytes, 4, room), UserError);
+}
+
+}  // namespace
+}  // namespace ferry::offload

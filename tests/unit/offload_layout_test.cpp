@@ -1,0 +1,85 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "offload/layout.h"
+#include "offload/loader.h"
+#include "tests/unit/offload_toy.h"
+
+namespace ferry::offload {
+namespace {
+
+using testing::toy_spec;
+
+TEST(ArenaLayout, EveryTensorHasItsOwnBytesAtA256ByteBorderInsideItsBlob) {
+  const model::NetworkSpec spec = toy_spec({.layers = 3, .dim = 40});
+  const ArenaLayout layout = arena_layout(spec, 4);
+  std::vector<std::pair<std::size_t, std::size_t>> ranges;
+  for (const model::ModuleId id : all_modules(spec)) {
+    const Blob& blob = blob_of(layout, id);
+    for (const TensorPlace& tensor : place_of(layout, id).tensors) {
+      EXPECT_EQ(tensor.offset % 256, 0U);
+      EXPECT_LE(tensor.offset + tensor.format.bytes, blob.bytes);
+      ranges.emplace_back(blob.offset + tensor.offset, blob.offset + tensor.offset + tensor.format.bytes);
+    }
+  }
+  std::sort(ranges.begin(), ranges.end());
+  for (std::size_t i = 1; i < ranges.size(); ++i) EXPECT_GE(ranges[i].first, ranges[i - 1].second);
+  EXPECT_LE(ranges.back().second, layout.bytes);
+}
+
+TEST(ArenaLayout, BlobsStartAtPagesAndArePaddedToAMultipleOfTheRanks) {
+  const ArenaLayout layout = arena_layout(toy_spec({.layers = 3, .dim = 40}), 3);
+  std::set<std::size_t> starts;
+  for (const Blob& blob : {layout.head.blob, layout.blocks[0].blob, layout.blocks[1].blob,
+                           layout.blocks[2].blob, layout.tail.blob, layout.host}) {
+    EXPECT_EQ(blob.offset % 4096, 0U);
+    EXPECT_EQ(blob.bytes % (3 * 256), 0U);
+    EXPECT_TRUE(starts.insert(blob.offset).second);
+  }
+  EXPECT_EQ(*starts.rbegin(), layout.host.offset);
+}
+
+TEST(ArenaLayout, HostOnlyModulesAreNotInTheBlobThatIsCopied) {
+  model::NetworkSpec spec = toy_spec({.layers = 1, .dim = 64});
+  const ArenaLayout with = arena_layout(spec, 1);
+  spec.head[0].host_only = false;
+  const ArenaLayout without = arena_layout(spec, 1);
+  EXPECT_EQ(without.head.blob.bytes - with.head.blob.bytes, 50 * 64 * 2U);
+  EXPECT_EQ(with.host.bytes, 50 * 64 * 2U);
+  EXPECT_EQ(without.host.bytes, 0U);
+}
+
+TEST(Loader, PiecesCoverEveryRowOnceAndStayBelowTheSize) {
+  const model::NetworkSpec spec = toy_spec({.layers = 2, .dim = 96});
+  const ArenaLayout layout = arena_layout(spec, 1);
+  std::map<std::string, std::int64_t> rows;
+  for (const Piece& piece : pieces_of(spec, layout, 4096)) {
+    EXPECT_EQ(piece.row_begin, rows[piece.tensor->key]);
+    EXPECT_LE(piece.bytes, 4096U);
+    rows[piece.tensor->key] = piece.row_end;
+  }
+  for (const model::ModuleId id : all_modules(spec)) {
+    for (const auto& tensor : model::module_of(spec, id).tensors)
+      EXPECT_EQ(rows[tensor.key], tensor.shape[0]);
+  }
+}
+
+TEST(Loader, SharesOfTheRanksAreEvenAndLoseNothing) {
+  const model::NetworkSpec spec = toy_spec({.layers = 5, .dim = 96});
+  const std::vector<Piece> pieces = pieces_of(spec, arena_layout(spec, 1), 4096);
+  std::size_t total = 0;
+  for (const Piece& piece : pieces) total += piece.bytes;
+  std::size_t count = 0;
+  for (int rank = 0; rank < 4; ++rank) {
+    std::size_t bytes = 0;
+    for (const Piece& piece : share_of(pieces, rank, 4)) bytes += piece.bytes;
+    count += share_of(pieces, rank, 4).size();
+    EXPECT_NEAR(static_cast<double>(bytes), static_cast<double>(total) / 4, 4096.0);
+  }
+  EXPECT_EQ(count, pieces.size());
+}
+
+}  // namespace
+}  // namespace ferry::offload
