@@ -37,8 +37,9 @@ struct PartReport {
   std::map<std::string, std::int64_t> dtype_tensors;
   std::vector<ListedTensor> tensors;
   std::vector<std::pair<std::string, std::string>> config;  // detected dimensions, name and value
-  std::vector<std::string> missing;                         // official names
-  std::vector<std::string> unexpected;                      // names in the file
+  std::vector<std::string> missing_optional;  // of the VAE's encoder, which decoding never reads
+  std::vector<std::string> missing;           // official names
+  std::vector<std::string> unexpected;        // names in the file
   std::vector<WrongShape> wrong_shapes;
 
   bool usable() const { return error.empty() && missing.empty() && wrong_shapes.empty(); }

@@ -31,7 +31,8 @@ struct MakeModelOptions {
   bool sparse = false;                        // headers and holes: full sizes, no data, (nearly) no disk
   bool overwrite = false;                     // replace files that exist
   int threads = 0;                            // 0: as many as the processor has
-  std::string tokenizer;                      // spiece.model to copy for `tiny`; empty: write none
+  std::string
+      tokenizer;  // spiece.model to copy; empty: the small model's, when it is found beside the program
 };
 
 struct MakeModelProgress {

@@ -1,0 +1,16 @@
+// CRC-32 of zip archives (ISO 3309, reflected polynomial 0xEDB88320).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace ferry::model {
+
+// The checksum of everything seen so far and `bytes`; start with 0.
+std::uint32_t crc32(std::uint32_t sum, std::span<const std::byte> bytes);
+
+// The same for `count` bytes of zero, in time log(count).
+std::uint32_t crc32_zeros(std::uint32_t sum, std::uint64_t count);
+
+}  // namespace ferry::model
