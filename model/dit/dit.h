@@ -20,6 +20,7 @@
 #include "model/dit/config.h"
 #include "model/dit/spec.h"
 #include "model/weights.h"
+#include "parallel/exchange_gate.h"
 #include "parallel/group.h"
 
 namespace ferry::model {
@@ -30,10 +31,11 @@ using DitTap = std::function<void(std::string_view name, int block, const at::Te
 
 struct DitRuntime {
   Device* device = nullptr;
-  parallel::Group* ulysses = nullptr;  // nullptr: one rank
-  Stream* exchange = nullptr;          // the exchanges run here; nullptr: on the compute stream
-  DType compute = DType::BF16;         // as given to dit_spec
-  DitTap tap;                          // empty: nobody looks
+  parallel::Group* ulysses = nullptr;      // nullptr: one rank
+  Stream* exchange = nullptr;              // the exchanges run here; nullptr: on the compute stream
+  parallel::ExchangeGate* gate = nullptr;  // told of each exchange; nullptr: nobody
+  DType compute = DType::BF16;             // as given to dit_spec
+  DitTap tap;                              // empty: nobody looks
 };
 
 // Keys and values of one cross-attention: [text_len, dim], compute type, keys normalised.

@@ -46,6 +46,7 @@ struct Grid {
   std::int64_t rows = 0;
   std::int64_t cols = 0;
   constexpr std::int64_t tokens() const { return frames * rows * cols; }
+  friend constexpr bool operator==(const Grid&, const Grid&) = default;
 };
 
 // Offset in a latent of the given grid of channel c, corner (dy, dx) of token t's patch.

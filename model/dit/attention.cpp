@@ -1,0 +1,143 @@
+#include "model/dit/attention.h"
+
+#include <ATen/ops/scaled_dot_product_attention.h>
+
+#include "model/dit/linear.h"
+#include "model/kernels/heads.h"
+#include "model/kernels/rms_norm_rope.h"
+
+namespace ferry::model {
+
+namespace {
+
+void project(const Pass& pass, int block, DitBlock module, const at::Tensor& in, const at::Tensor& out) {
+  const ModuleScope scope(pass.weights, id_of(block, module));
+  linear_out(out, in, scope.view());
+}
+
+struct Rotation {
+  const float* table = nullptr;  // nullptr: none
+  std::int64_t tokens = 0;
+};
+
+// Normalises, rotates, and writes destination-major for `ranks`.
+void norm_heads(const Pass& pass, ModuleId norm, const at::Tensor& in, const at::Tensor& out,
+                const Rotation& rotation, std::int64_t ranks) {
+  const ModuleScope scope(pass.weights, norm);
+  kernels::rms_norm_rope({.in = in.data_ptr(),
+                          .out = out.data_ptr(),
+                          .dtype = pass.runtime.compute,
+                          .weight = scope[0].data_ptr<float>(),
+                          .rope = rotation.table,
+                          .tokens = in.size(0),
+                          .rotated = rotation.tokens,
+                          .heads = pass.config.heads,
+                          .head_dim = pass.config.head_dim(),
+                          .ranks = ranks,
+                          .eps = static_cast<float>(pass.config.eps)},
+                         pass.stream());
+}
+
+// q [queries, width], k and v [keys, width], width = some heads of head_dim; result [queries, width].
+at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::int64_t head_dim) {
+  const auto heads = [&](const at::Tensor& x) {
+    return x.view({1, x.size(0), -1, head_dim}).transpose(1, 2);
+  };
+  const at::Tensor out = at::scaled_dot_product_attention(heads(q), heads(k), heads(v));
+  return out.transpose(1, 2).reshape(q.sizes());
+}
+
+Rotation rotation_of(const Pass& pass) { return {pass.work.rope.data_ptr<float>(), pass.work.shard.real}; }
+
+void attend_alone(const Pass& pass, int block) {
+  const Workspace& work = pass.work;
+  const at::Tensor v = work.part(0);
+  const at::Tensor q = work.part(1);
+  const at::Tensor k = work.part(2);
+  project(pass, block, DitBlock::SelfV, work.u, v);
+  project(pass, block, DitBlock::SelfQ, work.u, q);
+  norm_heads(pass, id_of(block, DitBlock::SelfNormQ), q, q, rotation_of(pass), 1);
+  project(pass, block, DitBlock::SelfK, work.u, k);
+  norm_heads(pass, id_of(block, DitBlock::SelfNormK), k, k, rotation_of(pass), 1);
+  pass.tap("self_attn.q", block, q);
+  project(pass, block, DitBlock::SelfO, attend(q, k, v, pass.config.head_dim()), work.u);
+}
+
+kernels::Heads heads_of(const Pass& pass, const at::Tensor& in, const at::Tensor& out) {
+  return {.in = in.data_ptr(),
+          .out = out.data_ptr(),
+          .tokens = pass.work.shard.per_rank,
+          .heads = pass.config.heads,
+          .ranks = pass.ranks(),
+          .head_bytes = pass.config.head_dim() * in.element_size()};
+}
+
+// An inbox [s, C] read as all tokens of this rank's heads, [S, C / P].
+at::Tensor all_tokens(const Pass& pass, const at::Tensor& inbox) {
+  return inbox.view({inbox.size(0) * pass.ranks(), -1});
+}
+
+// The keys leave through the outbox that the values left through, so those must have gone.
+void attend_together(const Pass& pass, int block) {
+  const Workspace& work = pass.work;
+  const at::Tensor projected = work.part(0);
+  const at::Tensor outbox = work.part(1);
+  const at::Tensor query_outbox = work.part(2);
+  project(pass, block, DitBlock::SelfV, work.u, projected);
+  kernels::pack_heads(heads_of(pass, projected, outbox), pass.stream());
+  pass.exchange->start(Trip::Value, work.part(3), outbox);
+
+  project(pass, block, DitBlock::SelfQ, work.u, projected);
+  norm_heads(pass, id_of(block, DitBlock::SelfNormQ), projected, query_outbox, rotation_of(pass),
+             pass.ranks());
+  pass.exchange->start(Trip::Query, work.part(4), query_outbox);
+
+  project(pass, block, DitBlock::SelfK, work.u, projected);
+  pass.exchange->finish(Trip::Value);
+  norm_heads(pass, id_of(block, DitBlock::SelfNormK), projected, outbox, rotation_of(pass), pass.ranks());
+  pass.exchange->start(Trip::Key, work.part(5), outbox);
+
+  pass.exchange->finish(Trip::Query);
+  pass.exchange->finish(Trip::Key);
+  const std::int64_t keys = work.shard.tokens;
+  const at::Tensor out =
+      attend(all_tokens(pass, work.part(4)), all_tokens(pass, work.part(5)).narrow(0, 0, keys),
+             all_tokens(pass, work.part(3)).narrow(0, 0, keys), pass.config.head_dim());
+  pass.exchange->start(Trip::Back, outbox, out);
+  pass.exchange->finish(Trip::Back);
+  kernels::unpack_heads(heads_of(pass, outbox, query_outbox), pass.stream());
+  project(pass, block, DitBlock::SelfO, query_outbox, work.u);
+}
+
+void fill(const Pass& pass, int block, const at::Tensor& text, CrossKeyValue& cached) {
+  {
+    const ModuleScope scope(pass.weights, id_of(block, DitBlock::CrossK));
+    cached.key = linear(text, scope.view());
+  }
+  norm_heads(pass, id_of(block, DitBlock::CrossNormK), cached.key, cached.key, {}, 1);
+  const ModuleScope scope(pass.weights, id_of(block, DitBlock::CrossV));
+  cached.value = linear(text, scope.view());
+}
+
+}  // namespace
+
+void self_attention(const Pass& pass, int block) {
+  if (pass.exchange == nullptr) {
+    attend_alone(pass, block);
+  } else {
+    attend_together(pass, block);
+  }
+  pass.tap("self_attn", block, pass.work.u);
+}
+
+void cross_attention(const Pass& pass, int block, const at::Tensor& text, CrossKeyValue& cached) {
+  if (!cached.key.defined()) fill(pass, block, text, cached);
+  const at::Tensor q = pass.work.part(0);
+  project(pass, block, DitBlock::CrossQ, pass.work.u, q);
+  norm_heads(pass, id_of(block, DitBlock::CrossNormQ), q, q, {}, 1);
+  project(pass, block, DitBlock::CrossO, attend(q, cached.key, cached.value, pass.config.head_dim()),
+          pass.work.u);
+  pass.tap("cross_attn", block, pass.work.u);
+}
+
+}  // namespace ferry::model

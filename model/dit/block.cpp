@@ -1,0 +1,103 @@
+#include "model/dit/block.h"
+
+#include <ATen/TensorOperators.h>
+
+#include "model/dit/attention.h"
+#include "model/dit/linear.h"
+#include "model/kernels/gate_residual.h"
+#include "model/kernels/gelu.h"
+#include "model/kernels/layer_norm.h"
+
+namespace ferry::model {
+
+namespace {
+
+Modulation modulation_of(const Pass& pass, int block) {
+  const ModuleScope scope(pass.weights, id_of(block, DitBlock::Modulation));
+  const at::Tensor rows = scope[0].view({6, -1}) + pass.e0;
+  return {rows[0], rows[1], rows[2], rows[3], rows[4], rows[5]};
+}
+
+// Everything but scale and shift of a norm from x to work.u.
+kernels::LayerNorm norm_of(const Pass& pass, const at::Tensor& x, DType norm_type) {
+  return {.x = x.data_ptr<float>(),
+          .norm_type = norm_type,
+          .out = pass.work.u.data_ptr(),
+          .out_type = pass.runtime.compute,
+          .rows = x.size(0),
+          .dim = x.size(1),
+          .eps = static_cast<float>(pass.config.eps)};
+}
+
+void modulate(const Pass& pass, kernels::LayerNorm norm, const at::Tensor& scale, const at::Tensor& shift) {
+  norm.scale = scale.data_ptr<float>();
+  norm.shift = shift.data_ptr<float>();
+  kernels::layer_norm_modulate(norm, pass.stream());
+}
+
+// x += work.u * gate; an undefined gate is 1.
+void add_to(const Pass& pass, const at::Tensor& x, const at::Tensor& gate) {
+  kernels::gate_residual({.x = x.data_ptr<float>(),
+                          .y = pass.work.u.data_ptr(),
+                          .y_type = pass.runtime.compute,
+                          .gate = gate.defined() ? gate.data_ptr<float>() : nullptr,
+                          .out = x.data_ptr<float>(),
+                          .rows = x.size(0),
+                          .dim = x.size(1)},
+                         pass.stream());
+}
+
+void attend_to_itself(const Pass& pass, int block, const at::Tensor& x, const Modulation& m) {
+  const DType norm_type = block == 0 ? pass.runtime.compute : DType::F32;
+  modulate(pass, norm_of(pass, x, norm_type), m.scale_attention, m.shift_attention);
+  self_attention(pass, block);
+  add_to(pass, x, m.gate_attention);
+}
+
+void attend_to_text(const Pass& pass, int block, const at::Tensor& x, DitContext& branch) {
+  {
+    const ModuleScope scope(pass.weights, id_of(block, DitBlock::Norm3));
+    kernels::LayerNorm norm = norm_of(pass, x, DType::F32);
+    norm.scale = scope[0].data_ptr<float>();
+    norm.shift = scope[1].data_ptr<float>();
+    kernels::layer_norm_affine(norm, pass.stream());
+  }
+  cross_attention(pass, block, branch.text, branch.blocks.at(static_cast<std::size_t>(block)));
+  add_to(pass, x, {});
+}
+
+void feed_forward(const Pass& pass, int block, const at::Tensor& x, const Modulation& m) {
+  modulate(pass, norm_of(pass, x, DType::F32), m.scale_ffn, m.shift_ffn);
+  const at::Tensor hidden = pass.work.hidden(pass.config.ffn_dim);
+  {
+    const ModuleScope scope(pass.weights, id_of(block, DitBlock::Ffn0));
+    linear_out(hidden, pass.work.u, scope.view());
+  }
+  kernels::gelu_tanh(hidden.data_ptr(), pass.runtime.compute, hidden.numel(), pass.stream());
+  {
+    const ModuleScope scope(pass.weights, id_of(block, DitBlock::Ffn2));
+    linear_out(pass.work.u, hidden, scope.view());
+  }
+  pass.tap("ffn", block, pass.work.u);
+  add_to(pass, x, m.gate_ffn);
+}
+
+}  // namespace
+
+void run_block(const Pass& pass, int block, std::span<DitContext* const> branches) {
+  const BlockScope scope(pass.weights, block);
+  const Modulation m = modulation_of(pass, block);
+  if (block == 0) {
+    attend_to_itself(pass, block, pass.work.x[0], m);
+    for (std::size_t i = 1; i < branches.size(); ++i) pass.work.x[i].copy_(pass.work.x[0]);
+  }
+  for (std::size_t i = 0; i < branches.size(); ++i) {
+    const at::Tensor& x = pass.work.x[i];
+    if (block != 0) attend_to_itself(pass, block, x, m);
+    attend_to_text(pass, block, x, *branches[i]);
+    feed_forward(pass, block, x, m);
+    pass.tap("block", block, x);
+  }
+}
+
+}  // namespace ferry::model

@@ -1,0 +1,47 @@
+// The Ulysses exchange of one rank: all-to-alls on a stream of their own, tied to the compute stream by
+// events that are made once.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <array>
+#include <memory>
+
+#include "base/device.h"
+#include "model/dit/dit.h"
+
+namespace ferry::model {
+
+// One exchange in flight at a time for each of these.
+enum class Trip : int { Value, Query, Key, Back };
+
+class HeadExchange {
+ public:
+  // What `runtime` points to outlives this; runtime.ulysses is not nullptr.
+  explicit HeadExchange(const DitRuntime& runtime);
+
+  // Queues recv[r] <- piece of rank r, for send = one equal piece per rank, behind what is queued on the
+  // compute stream so far; returns at once.  Neither tensor may be written until finish(trip).
+  void start(Trip trip, const at::Tensor& recv, const at::Tensor& send);
+
+  // What is queued on the compute stream from now on comes after the exchange.
+  void finish(Trip trip);
+
+  // recv [P * rows, ...] on every rank becomes the ranks' `send` [rows, ...] one after the other, ordered
+  // with the compute stream on both sides.
+  void gather(const at::Tensor& recv, const at::Tensor& send);
+
+ private:
+  struct Ties {
+    std::unique_ptr<Event> ready;  // on the compute stream: `send` is written, `recv` is free
+    std::unique_ptr<Event> done;   // on the exchange stream
+  };
+
+  Stream& compute_;
+  Stream& exchange_;
+  parallel::Group& group_;
+  parallel::ExchangeGate* gate_;
+  std::array<Ties, 4> ties_;
+};
+
+}  // namespace ferry::model

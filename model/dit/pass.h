@@ -1,0 +1,36 @@
+// What the parts of one forward share.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <string_view>
+
+#include "model/dit/dit.h"
+#include "model/dit/exchange.h"
+#include "model/dit/workspace.h"
+
+namespace ferry::model {
+
+struct Pass {
+  const DitConfig& config;
+  Weights& weights;
+  const DitRuntime& runtime;
+  const Workspace& work;
+  HeadExchange* exchange;  // nullptr: one rank
+  at::Tensor e;            // time embedding [1, C] fp32
+  at::Tensor e0;           // its projection [6, C] fp32
+
+  Stream& stream() const { return runtime.device->compute(); }
+  std::int64_t ranks() const { return exchange == nullptr ? 1 : runtime.ulysses->size(); }
+  void tap(std::string_view name, int block, const at::Tensor& value) const {
+    if (runtime.tap) runtime.tap(name, block, value);
+  }
+};
+
+// The six rows that modulate a block, in this order (wan21.md section 2.7); [C] fp32 each.
+struct Modulation {
+  at::Tensor shift_attention, scale_attention, gate_attention;
+  at::Tensor shift_ffn, scale_ffn, gate_ffn;
+};
+
+}  // namespace ferry::model
