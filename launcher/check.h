@@ -1,0 +1,12 @@
+// What can be said about a run before any rank starts and before any file of the model is opened.
+#pragma once
+
+#include "worker/options.h"
+
+namespace ferry::launcher {
+
+// Throws UserError: no model folder or no prompt, `--device cuda` where no GPU can be used, degrees that do
+// not multiply to the number of ranks (`ranks`; 0: not known), a folder that results cannot be written to.
+void check_options(const worker::Options& options, int ranks);
+
+}  // namespace ferry::launcher

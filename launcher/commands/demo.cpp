@@ -1,0 +1,90 @@
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <filesystem>
+
+#include "base/error.h"
+#include "launcher/check.h"
+#include "launcher/commands/generate.h"
+#include "launcher/keys.h"
+#include "launcher/program.h"
+#include "launcher/settings.h"
+#include "worker/output/files.h"
+
+namespace ferry::launcher {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kWords =
+    "The small model knows\n"
+    "  colours      red, green, blue, yellow, purple, orange\n"
+    "  shapes       circle, square, triangle\n"
+    "  directions   left, right, up, down\n"
+    "  backgrounds  black, white, grey\n"
+    "in sentences like \"a red circle moving right on a black background\".\n";
+
+// Where the small model lies: in the repository this program was built in, or where it was installed.
+std::string demo_model() {
+  const fs::path program = fs::read_symlink("/proc/self/exe").parent_path();
+  for (const fs::path& place : {program / "../../models/demo", program / "../share/ferry/models/demo"}) {
+    if (fs::is_directory(place)) return fs::weakly_canonical(place).string();
+  }
+  throw UserError("demo: the small model models/demo is not beside this program; --model says where it is");
+}
+
+// What `ferry demo` means where generate would take the model's default or ask.
+void set_defaults(worker::Options& options) {
+  options.job.prompt = "a red circle moving right on a black background";
+  options.job.seed = 1;
+  options.job.out_scale = 6;
+  options.job.overwrite = true;
+}
+
+void fill_in(worker::Options& options) {
+  if (options.job.out.empty()) {
+    fs::create_directories("out");
+    options.job.out = fmt::format("out/{}.mp4", worker::slug_of(options.job.prompt));
+  }
+}
+
+bool gives_model(const CommandLine& line) {
+  for (const Setting& setting : line.settings) {
+    if (setting.flag->key == "model.path") return true;
+  }
+  return false;
+}
+
+// The command line as if it said --model <the small model>.
+CommandLine with_model(const std::vector<FlagGroup>& groups, CommandLine line) {
+  if (gives_model(line)) return line;
+  const CommandLine model = parse_command_line(groups, {"--model", demo_model()});
+  line.settings.insert(line.settings.end(), model.settings.begin(), model.settings.end());
+  return line;
+}
+
+}  // namespace
+
+Command make_demo() {
+  const auto options = std::make_shared<worker::Options>();
+  set_defaults(*options);
+  Command command{"demo", "makes a video with the small model of the repository; needs no GPU",
+                  "[--prompt TEXT] [options]", run_keys(*options)};
+  command.takes_ranks = true;
+  command.takes_config = true;
+  command.default_ranks = 2;
+  command.more_help = kWords;
+  command.check = [options, groups = command.groups](const CommandLine& line, int ranks) {
+    refuse_positional(line);
+    apply_settings(groups, gather_settings(groups, with_model(groups, line)), *options);
+    fill_in(*options);
+    check_options(*options, ranks);
+  };
+  command.run = [options](int& argc, char**& argv) {
+    if (speaks()) std::fputs(kWords, stdout);
+    return run_worker(argc, argv, *options);
+  };
+  return command;
+}
+
+}  // namespace ferry::launcher

@@ -1,0 +1,67 @@
+#include "model/checkpoint/inspect.h"
+
+#include <cstdio>
+#include <memory>
+
+#include "base/error.h"
+#include "launcher/command.h"
+#include "launcher/keys.h"
+#include "launcher/value.h"
+
+namespace ferry::launcher {
+namespace {
+
+struct InspectOptions {
+  std::string path;
+  bool json = false;
+  bool tensors = false;
+};
+
+std::vector<FlagGroup> inspect_keys(InspectOptions& options) {
+  const auto into = [](bool& target) {
+    return [&target](const std::string& flag, const std::string& value) { target = to_bool(flag, value); };
+  };
+  return {{"[inspect]",
+           {{"json", "", "", "one JSON object instead of text", "", true, into(options.json)},
+            {"tensors", "", "", "list every tensor", "", true, into(options.tensors)}}}};
+}
+
+// The first thing wrong with a checkpoint, as one line; empty when it can be used.
+std::string first_fault(const model::InspectReport& report) {
+  for (const model::PartReport& part : report.parts) {
+    const std::string name(model::name_of(part.part));
+    if (!part.error.empty()) return part.error;
+    if (!part.missing.empty()) return name + ": tensor " + part.missing.front() + " is missing";
+    if (!part.wrong_shapes.empty())
+      return name + ": tensor " + part.wrong_shapes.front().key + " has a wrong shape";
+  }
+  return report.tokenizer_error;
+}
+
+int inspect(const InspectOptions& options) {
+  const model::InspectReport report = model::inspect(options.path);
+  const std::string text =
+      options.json ? model::to_json(report) + "\n" : model::to_text(report, options.tensors);
+  std::fputs(text.c_str(), stdout);
+  std::fflush(stdout);
+  if (!report.usable()) throw UserError(first_fault(report));
+  return 0;
+}
+
+}  // namespace
+
+Command make_inspect() {
+  const auto options = std::make_shared<InspectOptions>();
+  Command command{"inspect", "lists and validates a checkpoint folder", "DIR [options]",
+                  inspect_keys(*options)};
+  command.more_help = "Exit code 0 when every part can be used, 2 when one cannot.\n";
+  command.check = [options](const CommandLine& line, int) {
+    for (const Setting& setting : line.settings) setting.flag->set(setting.written, setting.value);
+    if (line.positional.size() != 1) throw UserError("inspect: one checkpoint folder is needed");
+    options->path = line.positional.front();
+  };
+  command.run = [options](int&, char**&) { return inspect(*options); };
+  return command;
+}
+
+}  // namespace ferry::launcher

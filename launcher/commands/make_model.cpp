@@ -1,0 +1,121 @@
+#include "model/checkpoint/make_model.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <memory>
+
+#include "base/error.h"
+#include "launcher/command.h"
+#include "launcher/interrupt.h"
+#include "launcher/value.h"
+
+namespace ferry::launcher {
+namespace {
+
+using model::MakeModelOptions;
+using Set = std::function<void(const std::string&, const std::string&)>;
+
+Set text(std::string& target) {
+  return [&target](const std::string& flag, const std::string& value) {
+    if (value.empty()) throw UserError(flag + ": the value is empty");
+    target = value;
+  };
+}
+
+template <typename Target>
+Set count(Target& target) {
+  return [&target](const std::string& flag, const std::string& value) {
+    target = to_integer(flag, value, 1, INT32_MAX);
+  };
+}
+
+Set boolean(bool& target) {
+  return [&target](const std::string& flag, const std::string& value) { target = to_bool(flag, value); };
+}
+
+Set parts(std::vector<model::Part>& target) {
+  return [&target](const std::string& flag, const std::string& value) {
+    target.clear();
+    for (std::size_t begin = 0; begin <= value.size();) {
+      const std::size_t end = std::min(value.find(',', begin), value.size());
+      const std::string word = value.substr(begin, end - begin);
+      target.push_back(static_cast<model::Part>(to_choice(flag, word, {"dit", "vae", "text_encoder"})));
+      begin = end + 1;
+    }
+  };
+}
+
+Set dtype(std::optional<DType>& target) {
+  return [&target](const std::string& flag, const std::string& value) {
+    to_choice(flag, value, {"fp32", "bf16", "fp16"});
+    target = dtype_from_name(value);
+  };
+}
+
+Set layout(model::KeyLayout& target) {
+  return [&target](const std::string& flag, const std::string& value) {
+    target = static_cast<model::KeyLayout>(to_choice(flag, value, {"official", "diffusers"}));
+  };
+}
+
+std::vector<FlagGroup> make_model_keys(MakeModelOptions& o) {
+  const auto seed = [&o](const std::string& flag, const std::string& value) {
+    o.seed = static_cast<std::uint64_t>(to_integer(flag, value, 0, INT64_MAX));
+  };
+  const auto shard = [&o](const std::string& flag, const std::string& value) {
+    o.shard_bytes = static_cast<std::int64_t>(to_number(flag, value, 1e-6, 1e6) * 1e9);
+  };
+  return {
+      {"[make-model]",
+       {{"size", "", "NAME", "tiny, 1.3B, 14B", "tiny", false, text(o.preset)},
+        {"parts", "", "LIST", "of dit, vae, text_encoder", "all", false, parts(o.parts)},
+        {"layout", "", "NAME", "names and folders: official, diffusers", "official", false, layout(o.layout)},
+        {"dtype", "", "TYPE", "fp32, bf16, fp16", "as published", false, dtype(o.dtype)},
+        {"layers", "", "N", "layers of the DiT", "the size's", false, count(o.layers)},
+        {"heads", "", "N", "heads of the DiT; tiny only", "the size's", false, count(o.heads)},
+        {"head_dim", "", "N", "even; tiny only", "the size's", false, count(o.head_dim)},
+        {"text_layers", "", "N", "layers of the text encoder", "the size's", false, count(o.text_layers)},
+        {"seed", "", "N", "of the weights", "0", false, seed},
+        {"shard_gb", "", "GB", "a file ends before this much data", "10", false, shard},
+        {"tokenizer", "", "FILE", "spiece.model to copy into the folder", "none", false, text(o.tokenizer)},
+        {"threads", "", "N", "0: as many as there are cores", "0", false, count(o.threads)},
+        {"sparse", "", "", "right sizes, no data, almost no disk", "", true, boolean(o.sparse)},
+        {"overwrite", "", "", "replace files that exist", "", true, boolean(o.overwrite)}}}};
+}
+
+void show_progress(const model::MakeModelProgress& progress) {
+  if (isatty(STDERR_FILENO) == 0) return;
+  const double done = 1e-9 * static_cast<double>(progress.bytes_done);
+  const double total = 1e-9 * static_cast<double>(progress.bytes_total);
+  fmt::print(stderr, "\r{:.2f} of {:.2f} GB{}", done, total,
+             progress.bytes_done == progress.bytes_total ? "\n" : "");
+}
+
+int make_model(const MakeModelOptions& options) {
+  const Interrupt interrupt;
+  const model::MakeModelResult result = model::make_model(options, show_progress);
+  for (const std::string& file : result.files) fmt::print("{}\n", file);
+  fmt::print("{:.3f} GB of weights in {} files\n", 1e-9 * static_cast<double>(result.bytes),
+             result.files.size());
+  if (!result.note.empty()) fmt::print("{}\n", result.note);
+  return 0;
+}
+
+}  // namespace
+
+Command make_make_model() {
+  const auto options = std::make_shared<MakeModelOptions>();
+  Command command{"make-model", "writes a checkpoint with seeded random weights", "DIR [options]",
+                  make_model_keys(*options)};
+  command.check = [options](const CommandLine& line, int) {
+    for (const Setting& setting : line.settings) setting.flag->set(setting.written, setting.value);
+    if (line.positional.size() != 1) throw UserError("make-model: the folder to write is needed");
+    options->out = line.positional.front();
+  };
+  command.run = [options](int&, char**&) { return make_model(*options); };
+  return command;
+}
+
+}  // namespace ferry::launcher

@@ -1,0 +1,89 @@
+#include "launcher/interrupt.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <regex>
+
+#include "base/error.h"
+#include "launcher/program.h"
+
+namespace ferry::launcher {
+namespace {
+
+namespace fs = std::filesystem;
+
+sigset_t ending_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGTERM);
+  return set;
+}
+
+bool writable(int descriptor) {
+  const int flags = ::fcntl(descriptor, F_GETFL);
+  return flags >= 0 && (flags & O_ACCMODE) != O_RDONLY;
+}
+
+[[noreturn]] void end_by(int signal) {
+  for (const std::string& file : unfinished_files()) ::unlink(file.c_str());
+  if (speaks()) std::fprintf(stderr, "ferry: ended by %s\n", signal == SIGINT ? "SIGINT" : "SIGTERM");
+  ::_exit(128 + signal);
+}
+
+void wait_for_signal(int signals, int stop) {
+  pollfd sources[2] = {{signals, POLLIN, 0}, {stop, POLLIN, 0}};
+  while (sources[1].revents == 0) {
+    ::poll(sources, 2, -1);
+    signalfd_siginfo info{};
+    if (sources[0].revents != 0 && ::read(signals, &info, sizeof(info)) == sizeof(info)) {
+      end_by(static_cast<int>(info.ssi_signo));
+    }
+  }
+  ::close(signals);
+}
+
+}  // namespace
+
+std::vector<std::string> unfinished_files() {
+  // base/file.h's PendingFile: .<stem>.<six characters><extension>
+  static const std::regex kPending(R"(\..+\.[A-Za-z0-9]{6}(\.[^.]*)?)");
+  std::vector<std::string> files;
+  std::error_code ignored;
+  for (const fs::directory_entry& entry : fs::directory_iterator("/proc/self/fd", ignored)) {
+    const int descriptor = std::atoi(entry.path().filename().c_str());
+    const fs::path file = fs::read_symlink(entry.path(), ignored);
+    if (descriptor > STDERR_FILENO && writable(descriptor) && fs::is_regular_file(file, ignored) &&
+        std::regex_match(file.filename().string(), kPending)) {
+      files.push_back(file.string());
+    }
+  }
+  return files;
+}
+
+Interrupt::Interrupt() {
+  const sigset_t set = ending_signals();
+  ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  const int signals = ::signalfd(-1, &set, SFD_CLOEXEC);
+  stop_ = ::eventfd(0, EFD_CLOEXEC);
+  if (signals < 0 || stop_ < 0) throw_errno("signalfd or eventfd");
+  thread_ = std::thread(wait_for_signal, signals, stop_);
+}
+
+Interrupt::~Interrupt() {
+  ::eventfd_write(stop_, 1);
+  thread_.join();
+  ::close(stop_);
+  const sigset_t set = ending_signals();
+  ::pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
+}
+
+}  // namespace ferry::launcher

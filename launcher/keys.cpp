@@ -1,0 +1,210 @@
+#include "launcher/keys.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "launcher/value.h"
+
+namespace ferry::launcher {
+namespace {
+
+using Set = std::function<void(const std::string& flag, const std::string& value)>;
+
+constexpr double kAnyPositive = 1e9;
+
+Set text(std::string& target) {
+  return [&target](const std::string&, const std::string& value) { target = value; };
+}
+
+// The same, for what may not be given and empty.
+Set word(std::string& target) {
+  return [&target](const std::string& flag, const std::string& value) {
+    if (value.empty()) throw UserError(flag + ": the value is empty");
+    target = value;
+  };
+}
+
+Set choice(std::string& target, std::vector<std::string> words) {
+  return [&target, words = std::move(words)](const std::string& flag, const std::string& value) {
+    target = words[to_choice(flag, value, words)];
+  };
+}
+
+template <typename Target>
+Set integer(Target& target, std::int64_t least, std::int64_t most = INT32_MAX) {
+  return [&target, least, most](const std::string& flag, const std::string& value) {
+    target = static_cast<int>(to_integer(flag, value, least, most));
+  };
+}
+
+template <typename Target>
+Set number(Target& target, double least, double most) {
+  return [&target, least, most](const std::string& flag, const std::string& value) {
+    target = to_number(flag, value, least, most);
+  };
+}
+
+Set boolean(bool& target) {
+  return [&target](const std::string& flag, const std::string& value) { target = to_bool(flag, value); };
+}
+
+Set size(worker::JobOptions& job) {
+  return [&job](const std::string& flag, const std::string& value) {
+    const auto [width, height] = to_size(flag, value);
+    if (width < 16 || height < 16 || width % 16 != 0 || height % 16 != 0) {
+      throw UserError(fmt::format("{}: {} is not a multiple of 16 both ways, as in 832x480", flag, value));
+    }
+    job.width = width;
+    job.height = height;
+  };
+}
+
+Set frames(worker::JobOptions& job) {
+  return [&job](const std::string& flag, const std::string& value) {
+    const std::int64_t count = to_integer(flag, value, 1, 100000);
+    if (count % 4 != 1) {
+      const std::int64_t below = (count - 1) / 4 * 4 + 1;
+      throw UserError(
+          fmt::format("{}: {} is not 4n+1; the nearest are {} and {}", flag, count, below, below + 4));
+    }
+    job.frames = count;
+  };
+}
+
+Set sampler(worker::JobOptions& job) {
+  return [&job](const std::string& flag, const std::string& value) {
+    const std::vector<std::string> names = {"unipc", "dpm++", "euler", "step_distill"};
+    job.sampler = names[to_choice(flag, value, names)];
+  };
+}
+
+Set cfg_mode(parallel::Options& options) {
+  return [&options](const std::string& flag, const std::string& value) {
+    options.cfg = static_cast<parallel::CfgMode>(to_choice(flag, value, {"serial", "paired", "parallel"}));
+  };
+}
+
+// Flag by flag: key, flag without group, placeholder, what it is, default.
+FlagGroup model_group(worker::ModelOptions& m) {
+  return {"[model]",
+          {{"model.path", "model", "DIR", "checkpoint folder, official or diffusers layout", "", false,
+            word(m.path)},
+           {"model.device", "device", "NAME", "auto, cpu or cuda", m.device, false,
+            choice(m.device, {"auto", "cpu", "cuda"})},
+           {"model.dtype", "dtype", "TYPE", "arithmetic of the DiT and the text encoder: bf16, fp32", m.dtype,
+            false, choice(m.dtype, {"bf16", "fp32"})},
+           {"model.vae_dtype", "vae_dtype", "TYPE", "arithmetic of the VAE: fp32, bf16", m.vae_dtype, false,
+            choice(m.vae_dtype, {"fp32", "bf16"})}}};
+}
+
+FlagGroup job_group(worker::JobOptions& j) {
+  const std::string model = "the model's";
+  const auto negative = [&j](const std::string&, const std::string& v) { j.negative_prompt = v; };
+  const auto seed = [&j](const std::string& flag, const std::string& v) {
+    j.seed = to_integer(flag, v, -1, INT64_MAX);
+  };
+  return {
+      "[job]",
+      {{"job.prompt", "prompt", "TEXT", "what to make", "", false, text(j.prompt)},
+       {"job.negative_prompt", "negative_prompt", "TEXT", "what to avoid; may be empty", model, false,
+        negative},
+       {"job.size", "size", "WxH", "pixels, multiples of 16", model, false, size(j)},
+       {"job.frames", "frames", "N", "4n+1", model, false, frames(j)},
+       {"job.steps", "steps", "N", "denoising steps", model, false, integer(j.steps, 1, 1000)},
+       {"job.sampler", "sampler", "NAME", "unipc, dpm++, euler, step_distill", model, false, sampler(j)},
+       {"job.guidance", "guidance", "G", "1: without the negative prompt's branch", model, false,
+        number(j.guidance, 0, 1000)},
+       {"job.shift", "shift", "S", "of the noise schedule", model, false, number(j.shift, 1e-3, 1000)},
+       {"job.seed", "seed", "N", "-1: drawn, and recorded", "-1", false, seed},
+       {"job.noise", "noise", "FILE", "safetensors, tensor `noise` [C,T,h,w], in place of the seed's", "",
+        false, word(j.noise)},
+       {"job.noise_device", "noise_device", "NAME", "whose generator draws the noise: auto, cpu, cuda",
+        j.noise_device, false, choice(j.noise_device, {"auto", "cpu", "cuda"})},
+       {"job.context", "context", "FILE",
+        "safetensors, tensors `positive` and `negative` [L,D], in place of the text encoder", "", false,
+        word(j.context)},
+       {"job.fps", "fps", "N", "frames a second of the file", model, false, number(j.fps, 0.1, 1000)},
+       {"job.out", "out", "FILE", "the video; its contact sheet and record lie beside it",
+        "made from prompt and seed", false, word(j.out)},
+       {"job.out_scale", "out_scale", "N", "each pixel becomes N x N in the video", "1", false,
+        integer(j.out_scale, 1, 16)},
+       {"job.save", "save", "FILE", "safetensors to write: `latents`, and `frames` uint8 [F,H,W,3]", "",
+        false, word(j.save)},
+       {"job.overwrite", "overwrite", "", "replace files that exist", "false", true, boolean(j.overwrite)},
+       {"job.jobs", "jobs", "FILE", "a manifest of prompts; not there yet", "", false,
+        not_yet("a manifest")}}};
+}
+
+FlagGroup parallel_group(parallel::Options& p) {
+  return {
+      "[parallel]",
+      {{"parallel.ulysses", "ulysses", "N", "ranks that share one video's tokens; 0: all that are left", "0",
+        false, integer(p.ulysses, 0)},
+       {"parallel.cfg", "cfg", "MODE", "the two guidance branches: serial, paired (layer by layer), parallel",
+        "paired", false, cfg_mode(p)},
+       {"parallel.data", "data", "N", "videos at a time; 0: what is left of the ranks", "1", false,
+        integer(p.data, 0)}}};
+}
+
+FlagGroup run_group(worker::Options& o) {
+  const auto attention = [](const std::string& flag, const std::string& value) {
+    if (value == "sage" || value == "int8" || value == "fp8") not_yet("8-bit attention")(flag, value);
+    to_choice(flag, value, {"auto"});
+  };
+  return {
+      "[run] [trace] [attention] [lora]",
+      {{"run.dry_run", "", "", "check everything, make nothing", "false", true, boolean(o.run.dry_run)},
+       {"run.log_level", "", "LEVEL", "debug, info, warning, error, off", o.run.log_level, false,
+        choice(o.run.log_level, {"debug", "info", "warning", "error", "off"})},
+       {"run.deadline_s", "", "S", "a rank that waits longer for the others brings the job down",
+        fmt::format("{:g}", o.run.deadline_s), false, number(o.run.deadline_s, 1, kAnyPositive)},
+       {"trace.file", "", "FILE", "lanes of compute and copies for Perfetto", "", false, word(o.trace_file)},
+       {"attention.impl", "", "NAME", "auto; 8-bit is not there yet", "auto", false, attention},
+       {"lora.path", "", "FILE", "not there yet", "", false, not_yet("LoRA")},
+       {"lora.strength", "", "S", "not there yet", "", false, not_yet("LoRA")}}};
+}
+
+}  // namespace
+
+std::function<void(const std::string&, const std::string&)> not_yet(const std::string& what) {
+  return [what](const std::string& flag, const std::string&) {
+    throw UserError(fmt::format("{}: not yet: {} is not part of this version", flag, what));
+  };
+}
+
+std::vector<FlagGroup> run_keys(worker::Options& options) {
+  std::vector<FlagGroup> groups = {
+      model_group(options.model),
+      job_group(options.job),
+      parallel_group(options.parallel),
+      {"[offload], for every stage",
+       offload_keys("offload", {&options.dit, &options.vae, &options.text_encoder})},
+      run_group(options)};
+  FlagGroup stages{
+      "[dit] [vae] [text_encoder]: the same for one stage, as in --dit.offload.type async", {}, false};
+  const std::pair<const char*, offload::Options*> named[] = {{"dit.offload", &options.dit},
+                                                             {"vae.offload", &options.vae},
+                                                             {"text_encoder.offload", &options.text_encoder}};
+  for (const auto& [prefix, stage] : named) {
+    for (Flag& flag : offload_keys(prefix, {stage})) stages.flags.push_back(std::move(flag));
+  }
+  for (Flag& flag : offload_keys("clip.offload", {})) {
+    flag.set = not_yet("CLIP");
+    stages.flags.push_back(std::move(flag));
+  }
+  groups.push_back(std::move(stages));
+  return groups;
+}
+
+bool is_stage_key(const std::string& key) { return key.find(".offload.") != std::string::npos; }
+
+bool is_model_default(const std::string& key) {
+  const std::vector<std::string> allowed = {
+      "model.dtype", "model.vae_dtype", "job.negative_prompt", "job.size",  "job.frames",
+      "job.steps",   "job.sampler",     "job.guidance",        "job.shift", "job.fps"};
+  return std::find(allowed.begin(), allowed.end(), key) != allowed.end();
+}
+
+}  // namespace ferry::launcher

@@ -1,0 +1,30 @@
+// Every key of a run, its flag, its help and its place in worker::Options.  docs/options.md explains them.
+//
+// A key of [model], [job] and [parallel] is also a flag without its group.  [offload] holds for every stage;
+// [dit], [vae] and [text_encoder] hold the same keys for one stage ("dit.offload.type") and win over it.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "launcher/flag.h"
+#include "worker/options.h"
+
+namespace ferry::launcher {
+
+// The groups in the order of help.  `options` must outlive the result.
+std::vector<FlagGroup> run_keys(worker::Options& options);
+
+// The flags of [offload] under `prefix` ("offload", "dit.offload"); a value goes into every one of `stages`.
+std::vector<Flag> offload_keys(const std::string& prefix, const std::vector<offload::Options*>& stages);
+
+// A setter that refuses: "<flag>: <what> is not there yet".
+std::function<void(const std::string&, const std::string&)> not_yet(const std::string& what);
+
+// True for a key of one stage, which is applied after those of [offload].
+bool is_stage_key(const std::string& key);
+
+// True for a key that a checkpoint's own ferry.cfg may set: how its videos are made, not where they go.
+bool is_model_default(const std::string& key);
+
+}  // namespace ferry::launcher

@@ -1,0 +1,19 @@
+#include <cstdio>
+#include <exception>
+
+#include "base/error.h"
+#include "launcher/program.h"
+
+// Wrong input: one line, exit code 2, from the rank that speaks.  Anything else that escapes: exit code 1.
+int main(int argc, char** argv) {
+  using namespace ferry;
+  try {
+    return launcher::run_program(argc, argv);
+  } catch (const UserError& error) {
+    if (launcher::speaks()) std::fprintf(stderr, "ferry: %s\n", error.what());
+    return 2;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "ferry: %s\n", error.what());
+    return 1;
+  }
+}

@@ -1,0 +1,192 @@
+#include "launcher/options.h"
+
+#include <fmt/format.h>
+
+#include <boost/program_options/options_description.hpp>
+#include <boost/program_options/parsers.hpp>
+#include <boost/program_options/value_semantic.hpp>
+#include <fstream>
+#include <map>
+#include <set>
+#include <sstream>
+
+#include "base/error.h"
+#include "base/nearest.h"
+#include "launcher/value.h"
+
+namespace po = boost::program_options;
+
+namespace ferry::launcher {
+namespace {
+
+constexpr unsigned kHelpWidth = 110;
+
+// Every name under which a value can be given, and what it stands for.
+using Names = std::map<std::string, const Flag*>;
+
+Names names_of(const std::vector<FlagGroup>& groups) {
+  Names names;
+  for (const FlagGroup& group : groups) {
+    for (const Flag& flag : group.flags) {
+      names[flag.key] = &flag;
+      if (!flag.short_form.empty()) names[flag.short_form] = &flag;
+      const std::size_t dot = flag.key.find('.');
+      if (dot != std::string::npos && !flag.short_form.empty()) names[flag.key.substr(dot + 1)] = &flag;
+    }
+  }
+  return names;
+}
+
+po::options_description describe_names(const Names& names) {
+  po::options_description description;
+  for (const auto& [name, flag] : names) {
+    auto* value = po::value<std::string>();
+    if (flag->is_switch) value->implicit_value("true");
+    description.add_options()(name.c_str(), value);
+  }
+  return description;
+}
+
+void add_common(po::options_description& description) {
+  description.add_options()("config", po::value<std::string>());
+  description.add_options()("ranks,n", po::value<std::string>());
+  description.add_options()("help,h", po::bool_switch());
+}
+
+// "; did you mean --prompt?", or nothing when no name is near.
+std::string suggestion(const std::string& word, const Names& names, const std::string& dashes) {
+  std::vector<std::string> known = {"config", "ranks", "help"};
+  for (const auto& entry : names) known.push_back(entry.first);
+  const std::string near = nearest(word, known);
+  return near.empty() ? "" : fmt::format("; did you mean {}{}?", dashes, near);
+}
+
+[[noreturn]] void throw_unknown_option(const std::string& token, const Names& names) {
+  const std::string word = token.substr(std::min(token.find_first_not_of('-'), token.size()));
+  throw UserError(fmt::format("{}: unknown option{}", token.substr(0, token.find('=')),
+                              suggestion(word.substr(0, word.find('=')), names, "--")));
+}
+
+// Boost refuses "--negative_prompt=", which means an empty value here.
+std::vector<std::string> split_empty_values(const std::vector<std::string>& args) {
+  std::vector<std::string> split;
+  for (const std::string& arg : args) {
+    if (arg.size() > 3 && arg.starts_with("--") && arg.find('=') == arg.size() - 1) {
+      split.push_back(arg.substr(0, arg.size() - 1));
+      split.emplace_back();
+    } else {
+      split.push_back(arg);
+    }
+  }
+  return split;
+}
+
+std::vector<po::option> tokens_of(const std::vector<std::string>& args,
+                                  const po::options_description& description) {
+  namespace style = po::command_line_style;
+  const int kStyle = style::allow_long | style::long_allow_next | style::long_allow_adjacent |
+                     style::allow_short | style::allow_dash_for_short | style::short_allow_next |
+                     style::short_allow_adjacent;
+  try {
+    po::command_line_parser parser(split_empty_values(args));
+    return parser.options(description).style(kStyle).allow_unregistered().run().options;
+  } catch (const po::error_with_option_name& error) {
+    throw UserError(fmt::format("{}: the value is missing", error.get_option_name()));
+  }
+}
+
+std::string value_of(const po::option& token) { return token.value.empty() ? "" : token.value.front(); }
+
+// The setting that "--name value" makes.  A value that is itself an option means that one was forgotten.
+Setting setting_of(const po::option& token, const Names& names) {
+  Setting setting{names.at(token.string_key), "--" + token.string_key, value_of(token)};
+  if (setting.flag->is_switch && token.value.empty()) setting.value = "true";
+  if (setting.value.starts_with("--") && names.contains(setting.value.substr(2))) {
+    throw UserError(fmt::format("{}: the value is missing", setting.written));
+  }
+  return setting;
+}
+
+// One token of the command line.
+void take_token(const po::option& token, const Names& names, CommandLine& line) {
+  if (token.unregistered) throw_unknown_option(token.original_tokens.front(), names);
+  if (token.position_key >= 0) {
+    line.positional.push_back(value_of(token));
+  } else if (token.string_key == "help") {
+    line.help = true;
+  } else if (token.string_key == "config") {
+    line.config_files.push_back(value_of(token));
+  } else if (token.string_key == "ranks") {
+    line.ranks = static_cast<int>(to_integer("-n", value_of(token), 1, 4096));
+  } else {
+    line.settings.push_back(setting_of(token, names));
+  }
+}
+
+void refuse_repeated(const std::vector<Setting>& settings) {
+  std::set<const Flag*> seen;
+  for (const Setting& setting : settings) {
+    if (!seen.insert(setting.flag).second) {
+      throw UserError(fmt::format("{}: given twice", setting.written));
+    }
+  }
+}
+
+}  // namespace
+
+CommandLine parse_command_line(const std::vector<FlagGroup>& groups, const std::vector<std::string>& args) {
+  const Names names = names_of(groups);
+  po::options_description description = describe_names(names);
+  add_common(description);
+  CommandLine line;
+  for (const po::option& token : tokens_of(args, description)) take_token(token, names, line);
+  refuse_repeated(line.settings);
+  return line;
+}
+
+std::vector<Setting> parse_config_file(const std::vector<FlagGroup>& groups, const std::string& path) {
+  const Names names = names_of(groups);
+  std::ifstream file(path);
+  if (!file) throw UserError(fmt::format("--config: {}: no such file, or it cannot be read", path));
+  std::vector<Setting> settings;
+  try {
+    for (const po::option& token : po::parse_config_file(file, describe_names(names), true).options) {
+      const auto found = names.find(token.string_key);
+      if (found == names.end()) {
+        throw UserError(fmt::format("{}: unknown key '{}'{}", path, token.string_key,
+                                    suggestion(token.string_key, names, "")));
+      }
+      settings.push_back({found->second, fmt::format("{}: {}", path, token.string_key), value_of(token)});
+    }
+  } catch (const po::error& error) {
+    throw UserError(fmt::format("{}: {}", path, error.what()));
+  }
+  refuse_repeated(settings);
+  return settings;
+}
+
+std::string describe(const std::vector<FlagGroup>& groups) {
+  std::ostringstream out;
+  for (const FlagGroup& group : groups) {
+    if (!group.listed) {
+      out << group.title << "\n\n";
+      continue;
+    }
+    po::options_description description(group.title, kHelpWidth, kHelpWidth / 2);
+    for (const Flag& flag : group.flags) {
+      const std::string& name = flag.short_form.empty() ? flag.key : flag.short_form;
+      std::string help = flag.help;
+      if (!flag.default_text.empty()) help += fmt::format(" ({})", flag.default_text);
+      if (flag.is_switch) {
+        description.add_options()(name.c_str(), help.c_str());
+      } else {
+        auto* value = po::value<std::string>()->value_name(flag.value_name);
+        description.add_options()(name.c_str(), value, help.c_str());
+      }
+    }
+    out << description << '\n';
+  }
+  return out.str();
+}
+
+}  // namespace ferry::launcher

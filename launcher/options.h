@@ -1,0 +1,35 @@
+// The command line and .cfg files, read into settings.  The only file that knows Boost.Program_options.
+//
+// A key of a .cfg file is a flag:  [offload] prefetch_size = 2  is  --offload.prefetch_size 2.
+// Command line beats file (--config F, repeatable, later wins) beats the checkpoint's own ferry.cfg beats
+// default.  There are two short options, -n and -h.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "launcher/flag.h"
+
+namespace ferry::launcher {
+
+struct CommandLine {
+  std::vector<Setting> settings;          // in the order given
+  std::vector<std::string> config_files;  // --config
+  std::vector<std::string> positional;
+  int ranks = 0;      // -n; 0: not given
+  bool help = false;  // -h, --help
+};
+
+// `args` are the words after the command's name.  Settings point into `groups`.
+// Throws UserError: an unknown option (names the nearest), one without its value, one given twice.
+CommandLine parse_command_line(const std::vector<FlagGroup>& groups, const std::vector<std::string>& args);
+
+// The settings of one .cfg file.  A '#' starts a comment, also within a line.
+// Throws UserError: no such file, a line that is neither [group] nor key = value, an unknown key (names the
+// nearest).
+std::vector<Setting> parse_config_file(const std::vector<FlagGroup>& groups, const std::string& path);
+
+// The groups as the --help text.
+std::string describe(const std::vector<FlagGroup>& groups);
+
+}  // namespace ferry::launcher

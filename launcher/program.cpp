@@ -1,0 +1,104 @@
+#include "launcher/program.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+
+#include "base/error.h"
+#include "base/nearest.h"
+#include "launcher/spawn.h"
+#include "parallel/environment.h"
+#include "worker/version.h"
+
+namespace ferry::launcher {
+namespace {
+
+void print(const std::string& text) {
+  if (speaks()) std::fputs(text.c_str(), stdout);
+}
+
+std::string version_text() {
+  std::string text;
+  for (const auto& [name, version] : worker::versions()) text += fmt::format("{:<10}{}\n", name, version);
+  return text;
+}
+
+[[noreturn]] void throw_unknown_command(const std::string& word, const std::vector<Command>& commands) {
+  if (word == "plan") throw UserError("plan: not yet: this command is not part of this version");
+  std::vector<std::string> names;
+  for (const Command& command : commands) names.push_back(command.name);
+  const std::string near = nearest(word, names);
+  throw UserError(fmt::format("{}: unknown command{}", word,
+                              near.empty() ? "; see ferry --help" : fmt::format("; did you mean {}?", near)));
+}
+
+// How many ranks the command line asks to launch; 0: none.
+int ranks_to_launch(const Command& command, const CommandLine& line) {
+  if (line.ranks > 0 && !command.takes_ranks) {
+    throw UserError(fmt::format("-n: ferry {} does not run on ranks", command.name));
+  }
+  if (parallel::is_rank()) {
+    if (line.ranks > 0)
+      throw UserError("-n: this process is a rank already; mpirun or srun sets their number");
+    return 0;
+  }
+  return line.ranks > 0 ? line.ranks : command.default_ranks;
+}
+
+int run_command(Command& command, const std::vector<std::string>& words, std::size_t name_words, int& argc,
+                char**& argv) {
+  const CommandLine line = parse_command_line(
+      command.groups, {words.begin() + static_cast<std::ptrdiff_t>(name_words), words.end()});
+  if (line.help) {
+    print(help_text(command));
+    return 0;
+  }
+  if (!line.config_files.empty() && !command.takes_config) {
+    throw UserError(fmt::format("--config: ferry {} takes no .cfg file", command.name));
+  }
+  const int launched = ranks_to_launch(command, line);
+  command.check(line, launched);
+  if (launched > 0) become_mpirun(words, launched);
+  return command.run(argc, argv);
+}
+
+}  // namespace
+
+bool speaks() {
+  for (const char* variable : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "SLURM_PROCID"}) {
+    const char* rank = std::getenv(variable);
+    if (rank != nullptr) return !parallel::is_rank() || std::string(rank) == "0";
+  }
+  return true;
+}
+
+std::pair<Command*, std::size_t> find_command(std::vector<Command>& commands,
+                                              const std::vector<std::string>& words) {
+  std::string name;
+  for (std::size_t count = 1; count <= std::min<std::size_t>(2, words.size()); ++count) {
+    name += (count == 1 ? "" : " ") + words[count - 1];
+    for (Command& command : commands) {
+      if (command.name == name) return {&command, count};
+    }
+  }
+  throw_unknown_command(words.front(), commands);
+}
+
+int run_program(int& argc, char**& argv) {
+  const std::vector<std::string> words(argv + 1, argv + argc);
+  std::vector<Command> commands = all_commands();
+  if (words.empty() || words[0] == "--help" || words[0] == "-h" || words[0] == "help") {
+    print(overview(commands));
+    return words.empty() ? 2 : 0;
+  }
+  if (words[0] == "--version") {
+    print(version_text());
+    return 0;
+  }
+  const auto [command, name_words] = find_command(commands, words);
+  return run_command(*command, words, name_words, argc, argv);
+}
+
+}  // namespace ferry::launcher

@@ -1,0 +1,18 @@
+// The life of an MPI job inside one process: start, work, and an end that takes every rank along.
+#pragma once
+
+#include <functional>
+
+#include "parallel/session.h"
+#include "worker/options.h"
+
+namespace ferry::launcher {
+
+// Starts MPI and the log, runs `work` and ends MPI; returns its exit code.
+//   UserError             thrown again after MPI has ended; every rank must throw it
+//   any other exception   rank, host and reason are logged, all ranks go down, exit code 1
+//   SIGINT, SIGTERM       all ranks go down, exit code 128 + the signal's number (launcher/interrupt.h)
+int run_ranks(int& argc, char**& argv, const worker::RunOptions& options,
+              const std::function<int(parallel::Session&)>& work);
+
+}  // namespace ferry::launcher

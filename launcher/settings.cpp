@@ -1,0 +1,68 @@
+#include "launcher/settings.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+
+#include "base/error.h"
+#include "launcher/keys.h"
+
+namespace ferry::launcher {
+namespace {
+
+constexpr const char* kModelFile = "ferry.cfg";
+
+std::string last_value(const std::vector<Setting>& settings, const std::string& key) {
+  for (auto setting = settings.rbegin(); setting != settings.rend(); ++setting) {
+    if (setting->flag->key == key) return setting->value;
+  }
+  return "";
+}
+
+std::vector<Setting> model_settings(const std::vector<FlagGroup>& groups, const std::string& model_dir) {
+  const std::filesystem::path file = std::filesystem::path(model_dir) / kModelFile;
+  if (model_dir.empty() || !std::filesystem::exists(file)) return {};
+  std::vector<Setting> settings = parse_config_file(groups, file.string());
+  for (const Setting& setting : settings) {
+    if (!is_model_default(setting.flag->key)) {
+      throw UserError(
+          fmt::format("{}: a model's own file sets only how its videos are made", setting.written));
+    }
+  }
+  return settings;
+}
+
+}  // namespace
+
+std::vector<Setting> gather_settings(const std::vector<FlagGroup>& groups, const CommandLine& line) {
+  std::vector<Setting> given;
+  for (const std::string& path : line.config_files) {
+    const std::vector<Setting> settings = parse_config_file(groups, path);
+    given.insert(given.end(), settings.begin(), settings.end());
+  }
+  given.insert(given.end(), line.settings.begin(), line.settings.end());
+  std::vector<Setting> all = model_settings(groups, last_value(given, "model.path"));
+  all.insert(all.end(), given.begin(), given.end());
+  return all;
+}
+
+void apply_settings(const std::vector<FlagGroup>& groups, std::vector<Setting> settings,
+                    worker::Options& options) {
+  std::stable_partition(settings.begin(), settings.end(),
+                        [](const Setting& setting) { return !is_stage_key(setting.flag->key); });
+  std::map<const Flag*, std::string> values;
+  for (const Setting& setting : settings) {
+    setting.flag->set(setting.written, setting.value);
+    values[setting.flag] = setting.value;
+  }
+  for (const FlagGroup& group : groups) {
+    for (const Flag& flag : group.flags) {
+      const auto given = values.find(&flag);
+      if (given != values.end()) options.echo.emplace_back(flag.key, given->second);
+    }
+  }
+}
+
+}  // namespace ferry::launcher

@@ -1,0 +1,20 @@
+// Settings from the three places they come from, in order, into worker::Options.
+#pragma once
+
+#include <vector>
+
+#include "launcher/options.h"
+#include "worker/options.h"
+
+namespace ferry::launcher {
+
+// Everything given, lowest precedence first: <model folder>/ferry.cfg, each --config, the command line.
+// Throws UserError as parse_config_file does, and when a ferry.cfg sets more than how videos are made.
+std::vector<Setting> gather_settings(const std::vector<FlagGroup>& groups, const CommandLine& line);
+
+// Stores the values, those of single stages after those of [offload], and lists the result in options.echo.
+// Throws UserError from the flags' setters.
+void apply_settings(const std::vector<FlagGroup>& groups, std::vector<Setting> settings,
+                    worker::Options& options);
+
+}  // namespace ferry::launcher

@@ -1,0 +1,65 @@
+#include "launcher/spawn.h"
+
+#include <sched.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+
+#include "base/error.h"
+
+namespace ferry::launcher {
+namespace {
+
+int usable_cores() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof(set), &set) != 0) return 1;
+  return std::max(1, CPU_COUNT(&set));
+}
+
+bool has_value_attached(const std::string& arg) {
+  return arg.starts_with("--ranks=") || (arg.starts_with("-n") && !arg.starts_with("--") && arg.size() > 2);
+}
+
+}  // namespace
+
+std::vector<std::string> without_ranks(const std::vector<std::string>& args) {
+  std::vector<std::string> kept;
+  for (std::size_t i = 0; i < args.size(); ++i) {
+    if (args[i] == "-n" || args[i] == "--ranks") {
+      ++i;
+    } else if (!has_value_attached(args[i])) {
+      kept.push_back(args[i]);
+    }
+  }
+  return kept;
+}
+
+Launch plan_launch(const std::string& program, const std::vector<std::string>& args, int ranks, int cores) {
+  Launch launch;
+  // --quiet: a rank that fails says why itself; mpirun would add ten lines about it.
+  launch.words = {"mpirun",          "--quiet", "--bind-to",           "none",
+                  "--oversubscribe", "-n",      std::to_string(ranks), program};
+  const std::vector<std::string> kept = without_ranks(args);
+  launch.words.insert(launch.words.end(), kept.begin(), kept.end());
+  launch.variables = {{"OMPI_ALLOW_RUN_AS_ROOT", "1"}, {"OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1"}};
+  if (std::getenv("OMP_NUM_THREADS") == nullptr) {
+    launch.variables.emplace_back("OMP_NUM_THREADS", std::to_string(std::max(1, cores / ranks)));
+  }
+  return launch;
+}
+
+void become_mpirun(const std::vector<std::string>& args, int ranks) {
+  const std::string program = std::filesystem::read_symlink("/proc/self/exe").string();
+  Launch launch = plan_launch(program, args, ranks, usable_cores());
+  for (const auto& [name, value] : launch.variables) setenv(name.c_str(), value.c_str(), 1);
+  std::vector<char*> words;
+  for (std::string& word : launch.words) words.push_back(word.data());
+  words.push_back(nullptr);
+  execvp(words[0], words.data());
+  throw UserError("-n: mpirun cannot be started; is Open MPI's mpirun on the PATH?");
+}
+
+}  // namespace ferry::launcher

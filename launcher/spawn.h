@@ -1,0 +1,26 @@
+// `ferry ... -n N`: the same program on N ranks of this machine, through mpirun.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace ferry::launcher {
+
+struct Launch {
+  std::vector<std::string> words;                              // mpirun and its arguments
+  std::vector<std::pair<std::string, std::string>> variables;  // to set in the environment
+};
+
+// What is run for `program` with `args` (main's, less the program's name; -n N is taken out).  Ranks are
+// bound to no core and share the cores' threads: OMP_NUM_THREADS = cores / ranks, at least 1, unless it is
+// set already.  Open MPI refuses to run as root unless two variables say that it may.
+Launch plan_launch(const std::string& program, const std::vector<std::string>& args, int ranks, int cores);
+
+// The arguments without -n N, -nN, --ranks N and --ranks=N.
+std::vector<std::string> without_ranks(const std::vector<std::string>& args);
+
+// Becomes that mpirun, so that signals and the exit code need no forwarding.  Returns only by throwing
+// UserError: mpirun is not on the PATH.
+[[noreturn]] void become_mpirun(const std::vector<std::string>& args, int ranks);
+
+}  // namespace ferry::launcher
