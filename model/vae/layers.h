@@ -18,8 +18,9 @@ struct Chunk {
   bool first = false;  // the first latent frame: no past, and no doubling in time
 };
 
-// norm and SiLU (`norm`), then the causal 3x3x3 convolution (`conv`), whose input has type `dtype`.
-at::Tensor norm_silu_conv(const Chunk& chunk, ModuleId norm, ModuleId conv, const at::Tensor& x, DType dtype);
+// norm and SiLU (`norm`), then the causal 3x3x3 convolution (`conv`), whose input has type `dtype`.  `x` is
+// let go before the convolution.
+at::Tensor norm_silu_conv(const Chunk& chunk, ModuleId norm, ModuleId conv, at::Tensor x, DType dtype);
 
 // A causal 3x3x3 convolution alone.
 at::Tensor causal_conv(const Chunk& chunk, ModuleId conv, const at::Tensor& x);

@@ -1,0 +1,2 @@
+ferry_test(vae_test SOURCES unit/vae_decode_test.cpp unit/vae_parts_test.cpp unit/vae_reference.cpp
+  LIBS ferry_test_support)
