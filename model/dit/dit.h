@@ -35,7 +35,7 @@ struct DitRuntime {
   Stream* exchange = nullptr;              // the exchanges run here; nullptr: on the compute stream
   parallel::ExchangeGate* gate = nullptr;  // told of each exchange; nullptr: nobody
   DType compute = DType::BF16;             // as given to dit_spec
-  DitTap tap;                              // empty: nobody looks
+  DitTap tap = nullptr;                    // empty: nobody looks
 };
 
 // Keys and values of one cross-attention: [text_len, dim], compute type, keys normalised.
