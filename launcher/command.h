@@ -14,10 +14,10 @@ struct Command {
   std::string summary;  // one line
   std::string usage;    // what follows the name, "[options]"
   std::vector<FlagGroup> groups;
-  bool takes_ranks = false;   // runs on MPI ranks, so -n is allowed
-  int default_ranks = 0;      // that -n stands for when it is not given and this process is no rank; 0: none
-  bool takes_config = false;  // --config is allowed
-  std::string more_help = {};      // printed after the options
+  bool takes_ranks = false;    // runs on MPI ranks, so -n is allowed
+  int default_ranks = 0;       // that -n stands for when it is not given and this process is no rank; 0: none
+  bool takes_config = false;   // --config is allowed
+  std::string more_help = {};  // printed after the options
   // Checks what can be checked without ranks; throws UserError.  Called before run(), and before ranks are
   // launched, with the number of ranks when it is known (else 0).
   std::function<void(const CommandLine& line, int ranks)> check = {};

@@ -19,7 +19,7 @@ packages_build=(
   libavformat-dev libavcodec-dev libavutil-dev libswscale-dev
   libgtest-dev libgmock-dev python3-venv)
 packages_test=(ffmpeg)
-packages_check=(clang-format clang-tidy-16)
+packages_check=(clang-format)
 
 say() { echo "setup: $*" >&2; }
 fail() { say "$*"; exit 1; }
@@ -27,7 +27,16 @@ fail() { say "$*"; exit 1; }
 wanted_packages() {
   printf '%s\n' "${packages_build[@]}"
   if [ "$level" != build ]; then printf '%s\n' "${packages_test[@]}"; fi
-  if [ "$level" = check ]; then printf '%s\n' "${packages_check[@]}"; fi
+  if [ "$level" = check ]; then printf '%s\n' "${packages_check[@]}" "$(linter)"; fi
+}
+
+# The code needs clang-tidy 16 or later; which there are depends on the release.
+linter() {
+  local version
+  for version in 16 17 18 19; do
+    if apt-cache show "clang-tidy-$version" >/dev/null 2>&1; then break; fi
+  done
+  echo "clang-tidy-$version"
 }
 
 missing_packages() {

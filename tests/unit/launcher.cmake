@@ -1,2 +1,10 @@
 ferry_test(launcher_test SOURCES unit/launcher_options_test.cpp unit/launcher_settings_test.cpp
   unit/launcher_spawn_test.cpp unit/launcher_check_test.cpp LIBS ferry::launcher)
+
+# Rules of the repository itself.
+find_package(Python3 REQUIRED COMPONENTS Interpreter)
+add_test(NAME include_direction COMMAND Python3::Interpreter ${PROJECT_SOURCE_DIR}/tools/check_includes.py
+  ${PROJECT_SOURCE_DIR})
+add_test(NAME size_limits COMMAND Python3::Interpreter ${PROJECT_SOURCE_DIR}/tools/check_sizes.py ${PROJECT_SOURCE_DIR})
+add_test(NAME launcher_tools_test COMMAND Python3::Interpreter
+  ${PROJECT_SOURCE_DIR}/tests/unit/launcher_tools_test.py)
