@@ -1,0 +1,122 @@
+// parallel/nccl_group.h and the binding of ranks to GPUs, on as many GPUs as there are ranks.
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "parallel/binding.h"
+#include "parallel/groups.h"
+#include "parallel/nccl_group.h"
+#include "tests/support/gpu.h"
+#include "tests/support/mpi_fixture.h"
+
+namespace ferry::parallel {
+namespace {
+
+class NcclGroupTest : public ferry::testing::MpiTest {
+ protected:
+  void SetUp() override {
+    // Every rank skips when one must.
+    if (!session().all_agree(cuda_device_count() >= size())) {
+      if (ferry::testing::gpu_required() && size() == 1)
+        FAIL() << "FERRY_REQUIRE_GPU=1, but no GPU is usable";
+      GTEST_SKIP() << "fewer GPUs than ranks";
+    }
+    device_ = make_cuda_device(gpu_of_rank(session()));
+    group_ = make_nccl_group(session().world(), 60);
+  }
+  void TearDown() override {
+    group_.reset();
+    MpiTest::TearDown();
+  }
+  // Host values on the device and back.
+  DeviceMemory up(const std::vector<std::uint32_t>& values) {
+    DeviceMemory memory = device_->allocate(values.size() * 4);
+    device_->compute().copy(memory.data(), values.data(), values.size() * 4);
+    device_->compute().synchronize();
+    return memory;
+  }
+  std::vector<std::uint32_t> down(const DeviceMemory& memory) {
+    std::vector<std::uint32_t> values(memory.bytes() / 4);
+    device_->compute().copy(values.data(), memory.data(), memory.bytes());
+    device_->compute().synchronize();
+    return values;
+  }
+  static std::uint32_t value(int from, int to, std::size_t i) {
+    return static_cast<std::uint32_t>(from * 1000003 + to * 10007) + static_cast<std::uint32_t>(i) * 7;
+  }
+  std::unique_ptr<Device> device_;
+  std::unique_ptr<Group> group_;
+};
+
+TEST_F(NcclGroupTest, AllToAllTradesPieces) {
+  EXPECT_EQ(group_->rank(), rank());
+  EXPECT_EQ(group_->size(), size());
+  EXPECT_EQ(group_->backend().substr(0, 5), "nccl ");
+  for (const std::size_t count : {std::size_t{1}, std::size_t{1001}, std::size_t{1} << 20}) {
+    std::vector<std::uint32_t> mine;
+    std::vector<std::uint32_t> expected;
+    for (int other = 0; other < size(); ++other) {
+      for (std::size_t i = 0; i < count; ++i) {
+        mine.push_back(value(rank(), other, i));
+        expected.push_back(value(other, rank(), i));
+      }
+    }
+    const DeviceMemory send = up(mine);
+    const DeviceMemory recv = up(std::vector<std::uint32_t>(mine.size()));
+    group_->all_to_all(recv.data(), send.data(), count * 4, device_->compute());
+    group_->check();
+    EXPECT_EQ(down(recv), expected);
+  }
+}
+
+TEST_F(NcclGroupTest, AllGatherWorksInPlaceAndBroadcastFromEveryRoot) {
+  constexpr std::size_t kCount = 5003;
+  std::vector<std::uint32_t> all;
+  for (int from = 0; from < size(); ++from) {
+    for (std::size_t i = 0; i < kCount; ++i) all.push_back(value(from, 0, i));
+  }
+  std::vector<std::uint32_t> mine(all.size());
+  std::copy_n(all.begin() + rank() * kCount, kCount, mine.begin() + rank() * kCount);
+  const DeviceMemory recv = up(mine);
+  group_->all_gather(recv.data(), recv.data() + rank() * kCount * 4, kCount * 4, device_->compute());
+  EXPECT_EQ(down(recv), all);
+  for (int root = 0; root < size(); ++root) {
+    const DeviceMemory buffer = up(std::vector<std::uint32_t>(77, value(rank(), 1, 0)));
+    group_->broadcast(buffer.data(), buffer.bytes(), root, device_->compute());
+    EXPECT_EQ(down(buffer), std::vector<std::uint32_t>(77, value(root, 1, 0)));
+  }
+  EXPECT_THROW(group_->broadcast(nullptr, 0, size(), device_->compute()), std::invalid_argument);
+  group_->all_gather(nullptr, nullptr, 0, device_->compute());
+}
+
+TEST_F(NcclGroupTest, RefusesAStreamOfTheCpu) {
+  const auto cpu = make_cpu_device();
+  char byte = 0;
+  EXPECT_THROW(group_->broadcast(&byte, 1, 0, cpu->compute()), std::invalid_argument);
+}
+
+TEST_F(NcclGroupTest, GroupsOfAMeshWorkBesideEachOther) {
+  const Mesh mesh = make_mesh({}, size(), rank(), size());
+  Groups groups = make_groups(session(), mesh, *device_);
+  const auto gather = device_->make_stream("gather", Priority::High);
+  const auto done = device_->make_event(EventKind::Order);
+  constexpr std::size_t kCount = 1 << 16;
+  const DeviceMemory send = up(std::vector<std::uint32_t>(kCount * size(), rank()));
+  const DeviceMemory recv = up(std::vector<std::uint32_t>(kCount * size()));
+  const DeviceMemory weights = up(std::vector<std::uint32_t>(kCount * size(), rank()));
+  for (int i = 0; i < 20; ++i) {
+    groups.ulysses->all_to_all(recv.data(), send.data(), kCount * 4, device_->compute());
+    groups.weights->all_gather(weights.data(), weights.data() + rank() * kCount * 4, kCount * 4, *gather);
+  }
+  gather->record(*done);
+  wait_for(*done, groups, 60);
+  for (int from = 0; from < size(); ++from) {
+    EXPECT_EQ(down(recv)[from * kCount + 5], static_cast<std::uint32_t>(from));
+    EXPECT_EQ(down(weights)[from * kCount + 5], static_cast<std::uint32_t>(from));
+  }
+}
+
+}  // namespace
+}  // namespace ferry::parallel
