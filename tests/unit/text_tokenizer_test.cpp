@@ -2,14 +2,13 @@
 #include "model/text/tokenizer.h"
 
 #include <gmock/gmock.h>
-#include <unistd.h>
 
 #include <cstdlib>
-#include <filesystem>
 #include <fstream>
 #include <sstream>
 
 #include "base/error.h"
+#include "tests/support/temporary_folder.h"
 
 namespace ferry::model {
 namespace {
@@ -23,10 +22,7 @@ class DemoTokenizer : public ::testing::Test {
     const char* source = std::getenv("FERRY_SOURCE_DIR");
     ASSERT_NE(source, nullptr) << "run through ctest, which names the source directory";
     path_ = std::string(source) + "/models/demo/tokenizer/spiece.model";
-    folder_ = std::filesystem::temp_directory_path() / ("ferry_tokenizer_" + std::to_string(::getpid()));
-    std::filesystem::create_directory(folder_);
   }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
 
   std::string bytes() const {
     std::ifstream file(path_, std::ios::binary);
@@ -36,7 +32,7 @@ class DemoTokenizer : public ::testing::Test {
   }
 
   std::string write(const std::string& content) const {
-    const std::string file = folder_ / "spiece.model";
+    const std::string file = folder_.file("spiece.model");
     std::ofstream(file, std::ios::binary) << content;
     return file;
   }
@@ -52,7 +48,7 @@ class DemoTokenizer : public ::testing::Test {
   }
 
   std::string path_;
-  std::filesystem::path folder_;
+  testing::TemporaryFolder folder_;
 };
 
 TEST_F(DemoTokenizer, AppendsEndOfSentenceOnly) {
@@ -81,10 +77,11 @@ TEST_F(DemoTokenizer, RefusesDamagedFilesByName) {
   for (const std::string& content :
        {std::string(), std::string("not a model at all"), whole.substr(0, whole.size() / 2),
         whole.substr(0, 100), std::string(1000, '\xff')}) {
-    EXPECT_THAT(refusal(write(content)), HasSubstr(folder_ / "spiece.model")) << content.size() << " bytes";
+    EXPECT_THAT(refusal(write(content)), HasSubstr(folder_.file("spiece.model")))
+        << content.size() << " bytes";
   }
-  EXPECT_THAT(refusal(folder_ / "absent.model"), HasSubstr("absent.model"));
-  EXPECT_THAT(refusal(folder_), HasSubstr(folder_));
+  EXPECT_THAT(refusal(folder_.file("absent.model")), HasSubstr("absent.model"));
+  EXPECT_THAT(refusal(folder_.path()), HasSubstr(folder_.path()));
 }
 
 }  // namespace
