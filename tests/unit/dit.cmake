@@ -1,1 +1,2 @@
-ferry_test(dit_test SOURCES unit/dit_golden_test.cpp LIBS ferry_test_support)
+ferry_test(dit_test SOURCES unit/dit_golden_test.cpp unit/dit_forward_test.cpp unit/dit_reference.cpp
+  LIBS ferry_test_support)

@@ -1,0 +1,1 @@
+ferry_test(kernels_test SOURCES unit/kernels_test.cpp LIBS ferry::model)

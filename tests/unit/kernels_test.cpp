@@ -1,0 +1,310 @@
+// The CPU kernels of model/kernels against LibTorch's own operations, over odd shapes.
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/gelu.h>
+#include <ATen/ops/layer_norm.h>
+#include <ATen/ops/linspace.h>
+#include <ATen/ops/pow.h>
+#include <ATen/ops/randn.h>
+#include <ATen/ops/rsqrt.h>
+#include <ATen/ops/stack.h>
+#include <ATen/ops/zeros_like.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "model/kernels/gate_residual.h"
+#include "model/kernels/gelu.h"
+#include "model/kernels/heads.h"
+#include "model/kernels/layer_norm.h"
+#include "model/kernels/patch.h"
+#include "model/kernels/rms_norm_rope.h"
+#include "model/tensor.h"
+#include "parallel/ulysses.h"
+
+namespace ferry::model::kernels {
+namespace {
+
+using at::Tensor;
+
+class Kernels : public ::testing::Test {
+ protected:
+  Stream& stream() { return device_->compute(); }
+  std::unique_ptr<Device> device_ = make_cpu_device();
+};
+
+// One bf16 unit in the last place of the larger value, plus what fp32 sums in another order may move.
+void expect_close(const Tensor& value, const Tensor& reference, const std::string& what) {
+  ASSERT_EQ(value.sizes(), reference.sizes()) << what;
+  const double ulp = value.scalar_type() == at::kBFloat16 ? 1.0 / 128 : 0.0;
+  const Tensor v = value.to(at::kDouble);
+  const Tensor r = reference.to(at::kDouble);
+  const double worst = ((v - r).abs() - r.abs() * (ulp + 2e-6)).max().item<double>();
+  EXPECT_LT(worst, 2e-6) << what;
+}
+
+struct Shape {
+  std::int64_t rows;
+  std::int64_t dim;
+};
+const std::vector<Shape> kShapes = {{1, 1}, {3, 7}, {5, 16}, {7, 33}, {2, 192}, {129, 250}, {65, 1536}};
+const std::vector<DType> kTypes = {DType::F32, DType::BF16};
+
+std::string name(const Shape& s, DType a, DType b) {
+  return std::to_string(s.rows) + "x" + std::to_string(s.dim) + " " + std::string(name_of(a)) + " " +
+         std::string(name_of(b));
+}
+
+struct NormInputs {
+  explicit NormInputs(const Shape& s)
+      : x(at::randn({s.rows, s.dim}) * 3 + 1.5), scale(at::randn({s.dim})), shift(at::randn({s.dim})) {}
+  LayerNorm args(const Tensor& out) const {
+    return {.x = x.data_ptr<float>(),
+            .scale = scale.data_ptr<float>(),
+            .shift = shift.data_ptr<float>(),
+            .out = out.data_ptr(),
+            .out_type = dtype_of(out),
+            .rows = x.size(0),
+            .dim = x.size(1)};
+  }
+  Tensor x, scale, shift;
+};
+
+TEST_F(Kernels, LayerNormModulate) {
+  for (const Shape& s : kShapes) {
+    for (const DType norm_type : kTypes) {
+      for (const DType out_type : kTypes) {
+        const NormInputs in(s);
+        const Tensor out = at::empty({s.rows, s.dim}, scalar_type(out_type));
+        LayerNorm args = in.args(out);
+        args.norm_type = norm_type;
+        layer_norm_modulate(args, stream());
+        const Tensor norm =
+            at::layer_norm(in.x, {s.dim}, {}, {}, 1e-6).to(scalar_type(norm_type)).to(at::kFloat);
+        const Tensor reference = (norm * (in.scale + 1.0) + in.shift).to(out.scalar_type());
+        if (norm_type == DType::BF16) {
+          // A last bit of LN(x) that differs is multiplied by 1 + scale.
+          const double close =
+              ((out - reference).abs() <= (reference.abs() + 1) * 1e-5).to(at::kDouble).mean().item<double>();
+          EXPECT_GE(close, 0.97 - 1.0 / static_cast<double>(out.numel())) << name(s, norm_type, out_type);
+        } else {
+          expect_close(out, reference, name(s, norm_type, out_type));
+        }
+      }
+    }
+  }
+}
+
+TEST_F(Kernels, LayerNormAffineAlsoInPlace) {
+  for (const Shape& s : kShapes) {
+    for (const DType out_type : kTypes) {
+      const NormInputs in(s);
+      const Tensor reference = at::layer_norm(in.x, {s.dim}, in.scale, in.shift, 1e-6);
+      const Tensor out = out_type == DType::F32 ? in.x : at::empty({s.rows, s.dim}, at::kBFloat16);
+      layer_norm_affine(in.args(out), stream());
+      expect_close(out, reference.to(out.scalar_type()), name(s, DType::F32, out_type));
+    }
+  }
+}
+
+TEST_F(Kernels, GateResidual) {
+  for (const Shape& s : kShapes) {
+    for (const DType y_type : kTypes) {
+      for (const bool gated : {true, false}) {
+        const Tensor x = at::randn({s.rows, s.dim});
+        const Tensor y = at::randn({s.rows, s.dim}).to(scalar_type(y_type));
+        const Tensor gate = at::randn({s.dim});
+        const Tensor reference = gated ? x + y.to(at::kFloat) * gate : x + y.to(at::kFloat);
+        gate_residual({.x = x.data_ptr<float>(),
+                       .y = y.data_ptr(),
+                       .y_type = y_type,
+                       .gate = gated ? gate.data_ptr<float>() : nullptr,
+                       .out = x.data_ptr<float>(),
+                       .rows = s.rows,
+                       .dim = s.dim},
+                      stream());
+        EXPECT_TRUE(at::equal(x, reference)) << name(s, DType::F32, y_type);  // two roundings, the same two
+      }
+    }
+  }
+}
+
+TEST_F(Kernels, GeluTanh) {
+  for (const DType dtype : kTypes) {
+    for (const std::int64_t count : {1, 15, 4097, 100003}) {
+      const Tensor x = (at::linspace(-12, 12, count) + at::randn({count}) * 0.01).to(scalar_type(dtype));
+      // In fp64: LibTorch's fp32 version loses digits where 1 + tanh cancels.
+      const Tensor reference = at::gelu(x.to(at::kDouble), "tanh").to(x.scalar_type());
+      gelu_tanh(x.data_ptr(), dtype, count, stream());
+      expect_close(x, reference, std::to_string(count));
+    }
+  }
+}
+
+TEST_F(Kernels, GeluTanhAtTheEndsOfTheRange) {
+  const float big = 3e38F;
+  const float inf = std::numeric_limits<float>::infinity();
+  float values[] = {0.0F, 100.0F, -100.0F, big, -big, inf, std::nanf("")};
+  gelu_tanh(values, DType::F32, 7, stream());
+  EXPECT_EQ(values[0], 0.0F);
+  EXPECT_EQ(values[1], 100.0F);
+  EXPECT_NEAR(values[2], 0.0F, 1e-30);
+  EXPECT_EQ(values[3], big);
+  EXPECT_NEAR(values[4] / big, 0.0F, 1e-37);  // nothing beside its input
+  EXPECT_EQ(values[5], inf);
+  EXPECT_TRUE(std::isnan(values[6]));
+}
+
+struct HeadShape {
+  std::int64_t tokens, rotated, heads, head_dim, ranks;
+};
+const std::vector<HeadShape> kHeadShapes = {{1, 1, 1, 2, 1},    {7, 5, 4, 6, 2},    {5, 5, 4, 20, 4},
+                                            {13, 0, 3, 48, 3},  {9, 9, 12, 128, 1}, {33, 31, 12, 128, 4},
+                                            {70, 64, 4, 48, 1}, {3, 2, 2, 34, 2}};
+
+// [tokens, heads, D] in destination-major order, by parallel::packed_index.
+Tensor packed(const Tensor& x, std::int64_t ranks) {
+  Tensor out = at::empty_like(x);
+  Tensor rows = out.view({-1, x.size(2)});
+  for (std::int64_t t = 0; t < x.size(0); ++t) {
+    for (std::int64_t h = 0; h < x.size(1); ++h) {
+      rows[parallel::packed_index(t, h, x.size(0), x.size(1), ranks)].copy_(x[t][h]);
+    }
+  }
+  return out;
+}
+
+Tensor reference_norm_rope(const HeadShape& s, const Tensor& z, const Tensor& weight, const Tensor& rope) {
+  const Tensor f = z.to(at::kFloat);
+  const Tensor unit = f * at::rsqrt(at::pow(f, 2).mean(-1, true) + 1e-6);
+  const Tensor normed =
+      (unit.to(z.scalar_type()).to(at::kFloat) * weight).view({s.tokens, s.heads, s.head_dim});
+  Tensor out = normed.clone();
+  if (s.rotated > 0) {
+    const Tensor head = normed.narrow(0, 0, s.rotated).view({s.rotated, s.heads, -1, 2});
+    const Tensor a = head.select(-1, 0);
+    const Tensor b = head.select(-1, 1);
+    const Tensor cos = rope.select(1, 0).unsqueeze(1);
+    const Tensor sin = rope.select(1, 1).unsqueeze(1);
+    out.narrow(0, 0, s.rotated).copy_(at::stack({a * cos - b * sin, a * sin + b * cos}, -1).flatten(2));
+  }
+  return packed(out.to(z.scalar_type()), s.ranks);
+}
+
+TEST_F(Kernels, RmsNormRope) {
+  for (const HeadShape& s : kHeadShapes) {
+    for (const DType dtype : kTypes) {
+      const std::int64_t dim = s.heads * s.head_dim;
+      const Tensor z = (at::randn({s.tokens, dim}) * 2).to(scalar_type(dtype));
+      const Tensor weight = at::randn({dim});
+      const Tensor angle = at::randn({s.rotated, s.head_dim / 2}) * 10;
+      const Tensor rope = at::stack({angle.cos(), angle.sin()}, 1).contiguous();
+      const Tensor reference = reference_norm_rope(s, z, weight, rope);
+      const Tensor out = s.ranks == 1 ? z : at::empty_like(z);  // one rank: in place
+      rms_norm_rope({.in = z.data_ptr(),
+                     .out = out.data_ptr(),
+                     .dtype = dtype,
+                     .weight = weight.data_ptr<float>(),
+                     .rope = s.rotated == 0 ? nullptr : rope.data_ptr<float>(),
+                     .tokens = s.tokens,
+                     .rotated = s.rotated,
+                     .heads = s.heads,
+                     .head_dim = s.head_dim,
+                     .ranks = s.ranks},
+                    stream());
+      const std::string what =
+          "tokens " + std::to_string(s.tokens) + " head_dim " + std::to_string(s.head_dim);
+      if (dtype == DType::F32) {
+        expect_close(out.view_as(reference), reference, what);
+      } else {
+        // A differing last bit before the rotation moves both elements of a pair, by up to one unit of the
+        // larger: compare as pairs' lengths instead.
+        const double differing = (out.view_as(reference) != reference).to(at::kDouble).mean().item<double>();
+        EXPECT_LE(differing, 0.01 + 2.0 / static_cast<double>(out.numel())) << what;
+      }
+    }
+  }
+}
+
+TEST_F(Kernels, PackHeadsWritesDestinationMajorAndUnpackHeadsInverts) {
+  for (const HeadShape& s : kHeadShapes) {
+    for (const DType dtype : kTypes) {
+      const Tensor x = at::randn({s.tokens, s.heads, s.head_dim}).to(scalar_type(dtype));
+      const Tensor out = at::empty_like(x);
+      const Tensor back = at::empty_like(x);
+      Heads args = {.in = x.data_ptr(),
+                    .out = out.data_ptr(),
+                    .tokens = s.tokens,
+                    .heads = s.heads,
+                    .ranks = s.ranks,
+                    .head_bytes = s.head_dim * x.element_size()};
+      pack_heads(args, stream());
+      EXPECT_TRUE(at::equal(out, packed(x, s.ranks)));
+      args.in = out.data_ptr();
+      args.out = back.data_ptr();
+      unpack_heads(args, stream());
+      EXPECT_TRUE(at::equal(back, x));
+    }
+  }
+}
+
+TEST_F(Kernels, HeadsOfOddBytesAreRefused) {
+  EXPECT_THROW(pack_heads({.tokens = 1, .heads = 1, .head_bytes = 6}, stream()), std::invalid_argument);
+}
+
+TEST_F(Kernels, PatchifyCutsChannelMajorAndUnpatchifyJoinsChannelMinor) {
+  for (const Grid& grid : {Grid{1, 1, 1}, Grid{3, 5, 7}, Grid{2, 4, 1}}) {
+    for (const DType dtype : kTypes) {
+      const std::int64_t channels = 5;
+      const Tensor latent = at::randn({channels, grid.frames, grid.rows * 2, grid.cols * 2});
+      const Tensor cut = latent.view({channels, grid.frames, grid.rows, 2, grid.cols, 2});
+      const Tensor reference = cut.permute({1, 2, 4, 0, 3, 5}).reshape({grid.tokens(), channels * 4});
+      const std::int64_t first = grid.tokens() / 3;
+      const std::int64_t count = grid.tokens() - first;
+      const Tensor out = at::empty({count, channels * 4}, scalar_type(dtype));
+      patchify({.latent = latent.data_ptr<float>(),
+                .out = out.data_ptr(),
+                .out_type = dtype,
+                .grid = grid,
+                .channels = channels,
+                .first = first,
+                .count = count},
+               stream());
+      EXPECT_TRUE(at::equal(out, reference.narrow(0, first, count).to(out.scalar_type())));
+
+      const Tensor tokens =
+          cut.permute({1, 2, 4, 3, 5, 0}).reshape({grid.tokens(), 4 * channels}).contiguous();
+      const Tensor joined = at::empty_like(latent);
+      unpatchify({.tokens = tokens.data_ptr<float>(),
+                  .latent = joined.data_ptr<float>(),
+                  .grid = grid,
+                  .channels = channels},
+                 stream());
+      EXPECT_TRUE(at::equal(joined, latent));
+    }
+  }
+}
+
+TEST_F(Kernels, OtherTypesAreRefused) {
+  float x = 0;
+  EXPECT_THROW(gelu_tanh(&x, DType::F16, 1, stream()), std::invalid_argument);
+  EXPECT_THROW(layer_norm_affine({.x = &x, .out = &x, .out_type = DType::F64, .rows = 1, .dim = 1}, stream()),
+               std::invalid_argument);
+}
+
+TEST(KernelElements, PackedHeadIsPackedIndex) {
+  for (const HeadShape& s : kHeadShapes) {
+    for (std::int64_t t = 0; t < s.tokens; ++t) {
+      for (std::int64_t h = 0; h < s.heads; ++h) {
+        EXPECT_EQ(packed_head(t, h, s.tokens, s.heads, s.ranks),
+                  parallel::packed_index(t, h, s.tokens, s.heads, s.ranks));
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace ferry::model::kernels
