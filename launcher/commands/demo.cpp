@@ -63,6 +63,12 @@ CommandLine with_model(const std::vector<FlagGroup>& groups, CommandLine line) {
   return line;
 }
 
+void say_where(const std::string& video) {
+  if (!fs::exists(video)) return;  // a dry run, or no encoder; the log says more
+  const std::string sheet = fs::path(video).replace_extension(".png").string();
+  fmt::print("\nThe video is {}, its frames side by side are {}.\n", video, sheet);
+}
+
 }  // namespace
 
 Command make_demo() {
@@ -82,7 +88,10 @@ Command make_demo() {
   };
   command.run = [options](int& argc, char**& argv) {
     if (speaks()) std::fputs(kWords, stdout);
-    return run_worker(argc, argv, *options);
+    std::fflush(stdout);
+    const int code = run_worker(argc, argv, *options);
+    if (speaks() && code == 0) say_where(options->job.out);
+    return code;
   };
   return command;
 }

@@ -1,0 +1,127 @@
+"""Wrong input through the program: exit code 2 and one line that says what was wrong, before weights are read."""
+
+import os
+import json
+import subprocess
+import unittest
+
+from launcher_support import DEMO, FerryTest, change_tensors, ferry
+
+DIT = "transformer/diffusion_pytorch_model.safetensors"
+
+
+class BadInput(FerryTest):
+    def generate(self, *arguments, model=DEMO, prompt="a red circle", env=None):
+        return ferry("generate", "--model", model, "--prompt", prompt, "--out", self.folder / "x.mp4", *arguments, env=env)
+
+    def test_a_missing_folder(self):
+        self.assert_refused(self.generate(model="/no/such/folder"), "/no/such/folder")
+        self.assert_refused(ferry("inspect", "/no/such/folder"), "/no/such/folder")
+
+    def test_a_folder_without_a_model(self):
+        self.assert_refused(self.generate(model=self.folder), self.folder)
+
+    def test_an_index_that_names_a_missing_shard(self):
+        model = self.copy_of_demo()
+        os.rename(model / DIT, model / "transformer/diffusion_pytorch_model-00001-of-00002.safetensors")
+        index = {"metadata": {}, "weight_map": {"patch_embedding.weight": "diffusion_pytorch_model-00001-of-00002.safetensors",
+                                                "proj_out.bias": "diffusion_pytorch_model-00002-of-00002.safetensors"}}
+        (model / (DIT + ".index.json")).write_text(json.dumps(index))
+        self.assert_refused(self.generate(model=model), "diffusion_pytorch_model-00002-of-00002.safetensors")
+
+    def test_a_missing_tensor_is_named(self):
+        model = self.copy_of_demo()
+        change_tensors(model / DIT, lambda name, *rest: None if name == "blocks.3.ffn.net.2.bias" else rest)
+        self.assert_refused(self.generate(model=model), "blocks.3.ffn", "bias", "missing")
+
+    def test_a_wrong_shape_is_named(self):
+        model = self.copy_of_demo()
+
+        def shorten(name, dtype, shape, data):
+            if name != "blocks.2.attn1.to_q.bias":
+                return dtype, shape, data
+            return dtype, [shape[0] - 1], data[: len(data) // shape[0] * (shape[0] - 1)]
+
+        change_tensors(model / DIT, shorten)
+        self.assert_refused(self.generate(model=model), "blocks.2.self_attn.q.bias", "191", "192")
+
+    def test_a_truncated_safetensors_file(self):
+        model = self.copy_of_demo()
+        with open(model / DIT, "r+b") as file:
+            file.truncate(os.path.getsize(model / DIT) - 1000)
+        self.assert_refused(self.generate(model=model), model / DIT)
+        with open(model / DIT, "r+b") as file:
+            file.truncate(5)
+        self.assert_refused(self.generate(model=model), model / DIT)
+
+    def test_a_truncated_pth_file(self):
+        model = self.folder / "official"
+        made = ferry("make-model", model, "--tokenizer", DEMO / "tokenizer/spiece.model")
+        self.assertEqual(made.returncode, 0, made.stderr)
+        with open(model / "Wan2.1_VAE.pth", "r+b") as file:
+            file.truncate(os.path.getsize(model / "Wan2.1_VAE.pth") // 2)
+        self.assert_refused(self.generate(model=model), model / "Wan2.1_VAE.pth")
+
+    def test_sizes_and_frames_that_do_not_fit(self):
+        self.assert_refused(self.generate("--frames", 6), "--frames", "6", "4n+1")
+        self.assert_refused(self.generate("--size", "72x64"), "--size", "72x64", "16")
+
+    def test_ranks_that_do_not_fit(self):
+        self.assert_refused(self.generate("-n", 2, "--ulysses", 4), "2 ranks", "ulysses 4")
+        self.assert_refused(self.generate("-n", 3, "--cfg", "parallel"), "--cfg", "even")
+
+    def test_heads_that_ranks_do_not_divide(self):
+        # The small model has 4 heads.
+        self.assert_refused(self.generate("-n", 3), "4 heads", "1, 2, 4")
+
+    def test_the_same_under_somebody_elses_mpirun(self):
+        command = ["mpirun", "--quiet", "-n", "3", os.environ["FERRY_BINARY"], "generate", "--model", DEMO,
+                   "--prompt", "x", "--out", self.folder / "x.mp4"]
+        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=60)
+        self.assert_refused(done, "4 heads", "1, 2, 4")
+
+    def test_unknown_options_and_keys_name_the_nearest(self):
+        self.assert_refused(self.generate("--stps", 3), "--stps", "--steps")
+        config = self.folder / "a.cfg"
+        config.write_text("[offload]\nprefetchsize = 2\n")
+        self.assert_refused(self.generate("--config", config), config, "offload.prefetchsize", "offload.prefetch_size")
+        self.assert_refused(ferry("generat"), "generat", "did you mean generate?")
+
+    def test_an_empty_prompt(self):
+        self.assert_refused(self.generate(prompt=""), "--prompt", "empty")
+        self.assert_refused(ferry("generate", "--model", DEMO), "--prompt")
+
+    def test_cuda_without_a_gpu(self):
+        if os.path.exists("/dev/nvidia0"):
+            self.skipTest("a GPU is here")
+        self.assert_refused(self.generate("--device", "cuda"), "--device", "cuda")
+
+    def test_a_folder_that_takes_no_results(self):
+        self.assert_refused(self.generate("--out_scale", 1, "--save", "/proc/x.safetensors"), "/proc")
+        done = ferry("generate", "--model", DEMO, "--prompt", "x", "--out", self.folder / "none" / "x.mp4")
+        self.assert_refused(done, self.folder / "none")
+
+    def test_a_result_is_not_replaced_unasked(self):
+        (self.folder / "x.mp4").write_text("mine")
+        self.assert_refused(self.generate(), self.folder / "x.mp4", "--overwrite")
+        self.assertEqual((self.folder / "x.mp4").read_text(), "mine")
+
+    def test_what_is_not_there_yet(self):
+        for option in [("--lora.path", "x"), ("--jobs", "x"), ("--clip.offload.type", "model"),
+                       ("--attention.impl", "sage")]:
+            self.assert_refused(self.generate(*option), option[0], "not yet")
+        self.assert_refused(ferry("plan"), "plan", "not yet")
+
+    def test_a_word_too_many_and_a_damaged_noise_file(self):
+        self.assert_refused(self.generate("circle"), "circle")
+        (self.folder / "noise.safetensors").write_bytes(b"\xff" * 64)
+        self.assert_refused(self.generate("--noise", self.folder / "noise.safetensors"), "noise.safetensors")
+
+    def test_inspect_refuses_a_damaged_checkpoint_and_names_the_tensor(self):
+        model = self.copy_of_demo()
+        change_tensors(model / DIT, lambda name, *rest: None if name == "proj_out.bias" else rest)
+        self.assert_refused(ferry("inspect", model), "head.head.bias")
+
+
+if __name__ == "__main__":
+    unittest.main()
