@@ -1,10 +1,13 @@
 // Small DiTs with known weights, for the tests of model/dit.
 #pragma once
 
+#include <ATen/CPUGeneratorImpl.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/linalg_vector_norm.h>
+#include <ATen/ops/randn.h>
 
+#include <cmath>
 #include <map>
 #include <memory>
 #include <string>
@@ -35,6 +38,22 @@ inline std::unique_ptr<PlainWeights> golden_weights(const model::DitConfig& conf
   const auto filled = golden_fill(keys);
   return std::make_unique<PlainWeights>(
       std::move(spec), [&](const model::TensorSpec& tensor) { return filled.at(tensor.key); }, device);
+}
+
+// Seeded normal weights at the scale of an initialised network, so that rounding errors stay small: linears
+// 1 / sqrt(in), norm scales about 1.  The same on every rank.
+inline std::unique_ptr<PlainWeights> random_weights(const model::DitConfig& config, DType compute,
+                                                    at::Device device = at::kCPU) {
+  auto generator = at::detail::createCPUGenerator(20240229);
+  const auto fill = [&](const model::TensorSpec& tensor) {
+    const at::Tensor normal = at::randn(tensor.shape, generator, at::TensorOptions(at::kFloat));
+    if (tensor.key.find("norm") != std::string::npos && tensor.key.ends_with("weight"))
+      return normal * 0.1 + 1.0;
+    if (tensor.key.find("modulation") != std::string::npos) return normal * 0.3;
+    if (tensor.shape.size() == 1) return normal * 0.1;
+    return normal / std::sqrt(static_cast<double>(tensor.shape.at(1)));
+  };
+  return std::make_unique<PlainWeights>(model::dit_spec(config, compute), fill, device);
 }
 
 inline double l2(const at::Tensor& x) { return at::linalg_vector_norm(x.to(at::kDouble)).item<double>(); }

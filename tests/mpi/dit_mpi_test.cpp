@@ -1,0 +1,144 @@
+// P ranks give what one rank gives: the DiT over a Ulysses group, on real ranks.
+//
+// Tolerances.  fp32: attention and rows are the same sums, only GEMMs with another number of rows may add up
+// in another order: 1e-6 for one forward.  bf16: such a difference flips last bits (2^-9) of single values,
+// and three blocks carry them on: 1e-2, the tolerance of wan21.md section 15 for a whole model.
+#include <ATen/ops/equal.h>
+#include <gtest/gtest.h>
+
+#include "parallel/exchange_gate.h"
+#include "parallel/groups.h"
+#include "parallel/mpi_group.h"
+#include "tests/support/mpi_fixture.h"
+#include "tests/unit/dit_support.h"
+
+namespace ferry::testing {
+namespace {
+
+using model::Dit;
+using model::DitConfig;
+using model::DitContext;
+using model::DitRuntime;
+
+class DitRanks : public MpiTest {
+ protected:
+  void SetUp() override {
+    group_ = std::make_unique<parallel::MpiGroup>(session().thread(), session().world().comm());
+    exchange_ = device_->make_stream("exchange", Priority::High);
+  }
+  DitRuntime alone(DType compute) { return {.device = device_.get(), .compute = compute}; }
+  DitRuntime together(DType compute) {
+    return {
+        .device = device_.get(), .ulysses = group_.get(), .exchange = exchange_.get(), .compute = compute};
+  }
+  // Two branches, forwarded twice (the second time with cached keys and values); the second results.
+  std::vector<at::Tensor> run(const DitConfig& config, const DitRuntime& runtime, const at::Tensor& latent) {
+    const auto weights = random_weights(config, runtime.compute);
+    Dit dit(config, *weights, runtime);
+    DitContext positive = dit.encode_context(golden_input({5, config.text_dim}, 0.2, 0.05));
+    DitContext negative = dit.encode_context(golden_input({config.text_len, config.text_dim}, 0.7, 0.03));
+    DitContext* branches[] = {&positive, &negative};
+    const auto first = dit.forward(latent, 733, branches);
+    const auto second = dit.forward(latent, 733, branches);
+    EXPECT_TRUE(at::equal(first[0], second[0]));
+    EXPECT_TRUE(at::equal(first[1], second[1]));
+    return second;
+  }
+
+  std::unique_ptr<Device> device_ = make_cpu_device();
+  std::unique_ptr<parallel::MpiGroup> group_;
+  std::unique_ptr<Stream> exchange_;
+};
+
+struct Case {
+  std::int64_t head_dim;
+  std::vector<std::int64_t> latent;  // F, h, w
+};
+
+// 105, 6, 27 and 1 tokens: none of them a multiple of 4, the last leaves ranks without a token of their own.
+const std::vector<Case> kCases = {{24, {3, 10, 14}}, {48, {2, 2, 6}}, {128, {3, 6, 6}}, {34, {1, 2, 2}}};
+
+TEST_F(DitRanks, GiveWhatOneRankGives) {
+  for (const auto& [compute, tolerance] : {std::pair{DType::F32, 1e-6}, std::pair{DType::BF16, 1e-2}}) {
+    for (const Case& c : kCases) {
+      const DitConfig config = four_head_config(c.head_dim);
+      const at::Tensor latent = golden_input({16, c.latent[0], c.latent[1], c.latent[2]}, 0.3, 0.11);
+      const auto one = run(config, alone(compute), latent);
+      const auto all = run(config, together(compute), latent);
+      for (std::size_t i = 0; i < 2; ++i) {
+        EXPECT_LE(relative_l2(all[i], one[i]), tolerance) << "head_dim " << c.head_dim << " branch " << i;
+      }
+    }
+  }
+}
+
+TEST_F(DitRanks, EveryRankHasTheSameBits) {
+  const DitConfig config = four_head_config();
+  const at::Tensor mine = run(config, together(DType::F32), golden_input({16, 3, 10, 14}, 0.3, 0.11))[0];
+  at::Tensor of_rank_0 = mine.clone();
+  group_->broadcast(of_rank_0.data_ptr(), of_rank_0.nbytes(), 0, device_->compute());
+  EXPECT_TRUE(at::equal(mine, of_rank_0));
+}
+
+TEST_F(DitRanks, PairedEqualsSerialBitForBit) {
+  const DitConfig config = four_head_config();
+  const at::Tensor latent = golden_input({16, 3, 10, 14}, 0.3, 0.11);
+  const auto weights = random_weights(config, DType::F32);
+  Dit dit(config, *weights, together(DType::F32));
+  DitContext positive = dit.encode_context(golden_input({5, config.text_dim}, 0.2, 0.05));
+  DitContext negative = dit.encode_context(golden_input({9, config.text_dim}, 0.7, 0.03));
+  DitContext* both[] = {&positive, &negative};
+  const auto paired = dit.forward(latent, 500, both);
+  for (std::size_t i = 0; i < 2; ++i) {
+    DitContext* one[] = {both[i]};
+    EXPECT_TRUE(at::equal(dit.forward(latent, 500, one)[0], paired[i]));
+  }
+}
+
+TEST_F(DitRanks, ExchangesOnTheComputeStreamWhenThereIsNoOther) {
+  const DitConfig config = four_head_config();
+  const at::Tensor latent = golden_input({16, 3, 10, 14}, 0.3, 0.11);
+  DitRuntime runtime = together(DType::F32);
+  const auto apart = run(config, runtime, latent);
+  runtime.exchange = nullptr;
+  EXPECT_TRUE(at::equal(run(config, runtime, latent)[0], apart[0]));
+}
+
+class CountingGate : public parallel::ExchangeGate {
+ public:
+  void before(Stream&) override { ++opened; }
+  void after(Stream&) override { ++closed; }
+  int opened = 0;
+  int closed = 0;
+};
+
+TEST_F(DitRanks, EachExchangeIsToldToTheGate) {
+  const DitConfig config = four_head_config();
+  const auto weights = random_weights(config, DType::F32);
+  CountingGate gate;
+  DitRuntime runtime = together(DType::F32);
+  runtime.gate = &gate;
+  Dit dit(config, *weights, runtime);
+  DitContext context = dit.encode_context(golden_input({5, config.text_dim}, 0.2, 0.05));
+  DitContext* branches[] = {&context};
+  dit.forward(golden_input({16, 1, 4, 6}, 0.3, 0.11), 500, branches);
+  const int exchanges =
+      size() == 1 ? 0 : 3 * 4 + 1;  // v, q, k and back per block, and the gather of the result
+  EXPECT_EQ(gate.opened, exchanges);
+  EXPECT_EQ(gate.closed, exchanges);
+}
+
+TEST_F(DitRanks, HeadsThatTheRanksDoNotDivideAreRefused) {
+  DitConfig config = four_head_config();
+  config.dim = 72;
+  config.heads = 3;
+  const auto weights = random_weights(config, DType::F32);
+  if (size() == 1) {
+    EXPECT_NO_THROW(Dit(config, *weights, together(DType::F32)));
+  } else {
+    EXPECT_THROW(Dit(config, *weights, together(DType::F32)), std::invalid_argument);
+  }
+}
+
+}  // namespace
+}  // namespace ferry::testing
