@@ -98,7 +98,7 @@ std::string to_json(const InspectReport& report) {
   json["tokenizer"] = report.tokenizer;
   json["tokenizer_error"] = report.tokenizer_error;
   // File names need not be UTF-8.
-  return json.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+  return json.dump(2, ' ', false, ordered_json::error_handler_t::replace);
 }
 
 }  // namespace ferry::model

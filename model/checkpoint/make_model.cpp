@@ -174,9 +174,9 @@ std::string demo_tokenizer() {
 }
 
 void check_options(const MakeModelOptions& options, const ModelPlan& plan) {
-  if (options.parts.empty()) throw UserError("--part: expected at least one of dit, vae, text_encoder");
+  if (options.parts.empty()) throw UserError("--parts: expected at least one of dit, vae, text_encoder");
   if (options.shard_bytes < 1)
-    throw UserError(fmt::format("--shard_bytes {}: expected at least 1", options.shard_bytes));
+    throw UserError(fmt::format("--shard_gb: {} bytes; expected at least 1", options.shard_bytes));
   const DType dtype = options.dtype.value_or(DType::F32);
   if (dtype != DType::F32 && dtype != DType::BF16 && dtype != DType::F16) {
     throw UserError(fmt::format("--dtype {}: expected fp32, bf16 or fp16", name_of(dtype)));

@@ -31,7 +31,7 @@ std::int64_t at_most(const char* option, std::int64_t value, std::int64_t most) 
 
 void set_heads(const MakeModelOptions& options, DitConfig& dit) {
   if (!options.heads && !options.head_dim) return;
-  if (options.preset != "tiny") throw UserError("--heads and --head_dim: only --preset tiny takes them");
+  if (options.preset != "tiny") throw UserError("--heads and --head_dim: only the size tiny takes them");
   const std::int64_t head_dim = at_most("head_dim", options.head_dim.value_or(dit.head_dim()), 512);
   if (head_dim % 2 != 0) throw UserError(fmt::format("--head_dim {}: expected an even number", head_dim));
   dit.heads = at_most("heads", options.heads.value_or(dit.heads), 64);
@@ -48,7 +48,7 @@ ModelConfigs preset_configs(const MakeModelOptions& options) {
   } else if (options.preset == "14B") {
     configs = large();
   } else if (options.preset != "1.3B") {
-    throw UserError(fmt::format("--preset {}: expected tiny, 1.3B or 14B", printable(options.preset)));
+    throw UserError(fmt::format("--size {}: expected tiny, 1.3B or 14B", printable(options.preset)));
   }
   configs.vae.latents_mean = wan21_latents_mean();
   configs.vae.latents_std = wan21_latents_std();

@@ -1,0 +1,380 @@
+// .pth archives, written by torch at test time, and refused when they are damaged or hostile.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "model/checkpoint/crc32.h"
+#include "model/checkpoint/pth.h"
+#include "model/checkpoint/pth_writer.h"
+#include "model/checkpoint/zip.h"
+#include "tests/unit/checkpoint_support.h"
+
+namespace ferry::model {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using testing::refusal;
+using testing::TempFolder;
+
+const TensorEntry& at(const PthFile& file, const std::string& key) {
+  for (const TensorEntry& entry : file.entries) {
+    if (entry.key == key) return entry;
+  }
+  throw std::out_of_range(key);
+}
+
+std::vector<float> values_of(const TensorEntry& entry) {
+  std::vector<float> values(static_cast<std::size_t>(entry.numel()));
+  read_tensor(entry, {entry.key, entry.shape, DType::F32, Layout::Contiguous},
+              reinterpret_cast<std::byte*>(values.data()));
+  return values;
+}
+
+constexpr const char* kTorchFiles = R"(
+import sys, collections, torch
+out = sys.argv[1]
+base = torch.arange(24, dtype=torch.float32)
+d = collections.OrderedDict()
+d["plain"] = base.view(4, 6).clone()
+d["transposed"] = base.view(4, 6).t()
+d["shared"] = base[6:12]
+d["step"] = base[1::5]
+d["expanded"] = torch.tensor([7.0]).expand(3)
+d["bf16"] = torch.tensor([1.5, -2.25]).bfloat16()
+d["fp16"] = torch.tensor([0.5, 65504.0]).half()
+d["fp64"] = torch.tensor([1e-3], dtype=torch.float64)
+d["long"] = torch.tensor([1, 2, 3])
+d["scalar"] = torch.tensor(4.5)
+d["empty"] = torch.zeros(0, 5)
+d["parameter"] = torch.nn.Parameter(torch.tensor([9.0]))
+d._metadata = collections.OrderedDict([("", {"version": 1})])
+torch.save(d, out + "/ordered.pth")
+torch.save(dict(d), out + "/dict.pth")
+torch.save(d, out + "/protocol4.pth", pickle_protocol=4)
+torch.save({"epoch": 3, "rate": 0.5, "name": "x", "big": 2**40, "none": None, "list": [1, 2], "w": base}, out + "/mixed.pth")
+many = collections.OrderedDict((f"tensor.{i}", torch.full((2,), float(i))) for i in range(700))
+torch.save(many, out + "/many.pth")
+torch.save(torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.BatchNorm1d(2)).state_dict(), out + "/module.pth")
+)";
+
+// torch takes seconds to start: its files are made once for all tests.
+class TorchFiles : public ::testing::Test {
+ public:
+  static void SetUpTestSuite() {
+    folder_ = std::make_unique<TempFolder>();
+    if (testing::has_python()) testing::run_python(kTorchFiles, {folder_->path()});
+  }
+  static void TearDownTestSuite() { folder_.reset(); }
+  void SetUp() override {
+    if (!testing::has_python()) GTEST_SKIP() << "no Python with torch";
+  }
+  static std::string path(const std::string& name) { return *folder_ / name; }
+
+ private:
+  static std::unique_ptr<TempFolder> folder_;
+};
+std::unique_ptr<TempFolder> TorchFiles::folder_;
+
+void check_values(const PthFile& file) {
+  ASSERT_EQ(file.entries.size(), 12U);
+  EXPECT_EQ(values_of(at(file, "plain"))[23], 23.0F);
+  EXPECT_THAT(at(file, "transposed").shape, ElementsAre(6, 4));
+  EXPECT_THAT(at(file, "transposed").strides, ElementsAre(1, 6));
+  const std::vector<float> transposed = values_of(at(file, "transposed"));
+  for (std::size_t i = 0; i < 24; ++i) EXPECT_EQ(transposed[i], static_cast<float>(i % 4 * 6 + i / 4));
+  EXPECT_THAT(values_of(at(file, "shared")), ElementsAre(6, 7, 8, 9, 10, 11));
+  EXPECT_EQ(at(file, "shared").data, at(file, "transposed").data + 24) << "one storage, two views";
+  EXPECT_THAT(values_of(at(file, "step")), ElementsAre(1, 6, 11, 16, 21));
+  EXPECT_THAT(values_of(at(file, "expanded")), ElementsAre(7, 7, 7));
+  EXPECT_EQ(at(file, "bf16").dtype, DType::BF16);
+  EXPECT_THAT(values_of(at(file, "bf16")), ElementsAre(1.5, -2.25));
+  EXPECT_THAT(values_of(at(file, "fp16")), ElementsAre(0.5, 65504));
+  EXPECT_THAT(values_of(at(file, "fp64")), ElementsAre(1e-3F));
+  EXPECT_EQ(at(file, "long").dtype, DType::I64);
+  EXPECT_THAT(values_of(at(file, "scalar")), ElementsAre(4.5));
+  EXPECT_EQ(at(file, "empty").numel(), 0);
+  EXPECT_THAT(values_of(at(file, "parameter")), ElementsAre(9));
+}
+
+TEST_F(TorchFiles, OrderedDictWithMetadata) { check_values(open_pth(path("ordered.pth"))); }
+TEST_F(TorchFiles, PlainDict) { check_values(open_pth(path("dict.pth"))); }
+TEST_F(TorchFiles, ProtocolFour) { check_values(open_pth(path("protocol4.pth"))); }
+
+TEST_F(TorchFiles, ValuesThatAreNoTensorsAreLeftOut) {
+  const PthFile file = open_pth(path("mixed.pth"));
+  ASSERT_EQ(file.entries.size(), 1U);
+  EXPECT_EQ(file.entries[0].key, "w");
+}
+
+TEST_F(TorchFiles, MoreThan255MemoEntries) {
+  const PthFile file = open_pth(path("many.pth"));
+  ASSERT_EQ(file.entries.size(), 700U);
+  for (std::size_t i = 0; i < 700; ++i) {
+    EXPECT_EQ(file.entries[i].key, "tensor." + std::to_string(i));
+    EXPECT_EQ(values_of(file.entries[i])[1], static_cast<float>(i));
+  }
+}
+
+TEST_F(TorchFiles, StateDictOfAModule) {
+  const PthFile file = open_pth(path("module.pth"));
+  EXPECT_EQ(file.entries.size(), 7U);
+  EXPECT_EQ(at(file, "1.num_batches_tracked").dtype, DType::I64);
+}
+
+TEST_F(TorchFiles, HostilePicklesAreRefusedByName) {
+  const TempFolder folder;
+  testing::run_python(R"(
+import sys, os, torch, collections
+class Evil:
+    def __reduce__(self): return (os.system, ("touch " + sys.argv[1] + "/ran",))
+torch.save({"a": torch.zeros(1), "b": Evil()}, sys.argv[1] + "/system.pth")
+torch.save(Evil(), sys.argv[1] + "/root.pth")
+torch.save(torch.nn.Linear(2, 2), sys.argv[1] + "/module.pth")
+class Getter:
+    def __reduce__(self): return (getattr, ("text", "upper"))
+torch.save({"a": Getter()}, sys.argv[1] + "/getattr.pth", pickle_protocol=4)
+torch.save({"a": torch.zeros(2, dtype=torch.complex64)}, sys.argv[1] + "/complex.pth")
+)",
+                      {folder.path()});
+  const std::vector<std::pair<std::string, std::string>> cases = {{"system.pth", "system"},
+                                                                  {"root.pth", "system"},
+                                                                  {"module.pth", "Linear"},
+                                                                  {"getattr.pth", "getattr"},
+                                                                  {"complex.pth", "ComplexFloatStorage"}};
+  for (const auto& [name, word] : cases) {
+    EXPECT_THAT(refusal([&] { open_pth(folder / name); }),
+                AllOf(HasSubstr(name), HasSubstr("refused"), HasSubstr(word)));
+  }
+  EXPECT_FALSE(std::filesystem::exists(folder / "ran"));
+}
+
+TEST_F(TorchFiles, OldFormatAndCompressedArchivesAreRefused) {
+  const TempFolder folder;
+  testing::run_python(R"(
+import sys, torch, zipfile
+torch.save({"a": torch.zeros(1)}, sys.argv[1] + "/old.pth", _use_new_zipfile_serialization=False)
+torch.save({"a": torch.zeros(1)}, sys.argv[1] + "/new.pth")
+with zipfile.ZipFile(sys.argv[1] + "/new.pth") as i, zipfile.ZipFile(sys.argv[1] + "/deflated.pth", "w", zipfile.ZIP_DEFLATED) as o:
+    for n in i.namelist(): o.writestr(n, i.read(n))
+with zipfile.ZipFile(sys.argv[1] + "/stored.pth", "w") as o, zipfile.ZipFile(sys.argv[1] + "/new.pth") as i:
+    for n in i.namelist(): o.writestr(n, i.read(n))
+)",
+                      {folder.path()});
+  EXPECT_THAT(refusal([&] { open_pth(folder / "old.pth"); }),
+              AllOf(HasSubstr("old.pth"), HasSubstr("no end record")));
+  EXPECT_THAT(refusal([&] { open_pth(folder / "deflated.pth"); }),
+              AllOf(HasSubstr("deflated.pth"), HasSubstr("compressed")));
+  EXPECT_EQ(open_pth(folder / "stored.pth").entries.size(), 1U) << "an archive without alignment or zip64";
+}
+
+// What our writer makes, torch and zipfile read, sums included.
+TEST_F(TorchFiles, TorchReadsWhatIsWritten) {
+  const TempFolder folder;
+  PthWriter writer(folder / "x.pth", {{"a.weight", DType::F32, {2, 3}},
+                                      {"none", DType::F32, {0, 2}},
+                                      {"b", DType::BF16, {3}},
+                                      {"zeros", DType::F32, {100'003}},
+                                      {"s", DType::F32, {}}});
+  const std::vector<float> values = {0, 1, 2, 3, 4, 5};
+  writer.write(std::as_bytes(std::span(values)));
+  const std::vector<std::uint16_t> ones = {0x3f80, 0x4000, 0x4040};
+  writer.write(std::as_bytes(std::span(ones)));
+  writer.skip(400'012);
+  writer.write(std::as_bytes(std::span(values)).subspan(4, 4));
+  writer.finish();
+  testing::run_python(R"(
+import sys, torch, zipfile
+assert zipfile.ZipFile(sys.argv[1]).testzip() is None
+for only in (True, False):
+    t = torch.load(sys.argv[1], weights_only=only, mmap=not only)
+    assert list(t) == ["a.weight", "none", "b", "zeros", "s"] and type(t).__name__ == "OrderedDict"
+    assert torch.equal(t["a.weight"], torch.arange(6.).view(2, 3))
+    assert t["none"].shape == (0, 2) and t["zeros"].shape == (100003,) and t["zeros"].abs().max() == 0
+    assert torch.equal(t["b"], torch.tensor([1., 2., 3.]).bfloat16()) and t["s"].item() == 1
+)",
+                      {folder / "x.pth"});
+  const PthFile file = open_pth(folder / "x.pth");
+  EXPECT_THAT(values_of(at(file, "a.weight")), ElementsAre(0, 1, 2, 3, 4, 5));
+}
+
+TEST(Pth, PayloadsAreAlignedTo64Bytes) {
+  const TempFolder folder;
+  PthWriter writer(folder / "x.pth", {{"a", DType::U8, {3}}, {"b", DType::U8, {70}}, {"c", DType::U8, {1}}});
+  writer.skip(74);
+  writer.finish();
+  const std::string bytes = testing::read_bytes(folder / "x.pth");
+  const auto members = read_zip(std::as_bytes(std::span(bytes)), "x.pth");
+  ASSERT_EQ(members.size(), 6U);
+  for (const ZipMember& member : members) {
+    EXPECT_EQ((reinterpret_cast<const char*>(member.data.data()) - bytes.data()) % 64, 0) << member.name;
+  }
+}
+
+// More than 4 GiB in a sparse file: zip64 sizes, offsets and directory.
+TEST(Pth, MembersAndOffsetsBeyondFourGigabytes) {
+  const TempFolder folder;
+  const std::int64_t large = (std::int64_t{1} << 32) + 5;
+  PthWriter writer(folder / "x.pth", {{"large", DType::U8, {large}}, {"after", DType::F32, {1}}});
+  const std::byte seven{7};
+  writer.write({&seven, 1});
+  writer.skip(static_cast<std::size_t>(large) - 2);
+  writer.write({&seven, 1});
+  const float value = 1.25F;
+  writer.write(std::as_bytes(std::span(&value, 1)));
+  writer.finish();
+  const PthFile file = open_pth(folder / "x.pth");
+  EXPECT_THAT(at(file, "large").shape, ElementsAre(large));
+  EXPECT_EQ(at(file, "large").data[large - 1], seven);
+  EXPECT_THAT(values_of(at(file, "after")), ElementsAre(1.25F));
+  if (!testing::has_python()) return;
+  testing::run_python(R"(
+import sys, torch
+t = torch.load(sys.argv[1], mmap=True)
+assert t["large"].shape == (2**32 + 5,) and t["large"][-1] == 7 and t["after"].item() == 1.25
+)",
+                      {folder / "x.pth"});
+}
+
+TEST(Pth, ChecksumOfZerosIsThatOfTheirBytes) {
+  const std::string check = "123456789";
+  EXPECT_EQ(crc32(0, std::as_bytes(std::span(check))), 0xcbf43926U);
+  for (const std::size_t count : {0U, 1U, 15U, 16U, 1000U, 65537U}) {
+    const std::vector<std::byte> zeros(count);
+    EXPECT_EQ(crc32_zeros(0x1234567, count), crc32(0x1234567, zeros)) << count;
+  }
+}
+
+// A whole archive around a pickle, to test what torch.save would never write.
+std::string archive_refused(const std::string& pickle, std::uint64_t storage_bytes = 16) {
+  const TempFolder folder;
+  const std::string path = folder / "x.pth";
+  ZipWriter zip(path);
+  zip.add("x/data.pkl", pickle);
+  zip.add("x/data/0", std::string(storage_bytes, 'a'));
+  zip.finish();
+  const std::string message = refusal([&] { open_pth(path); });
+  EXPECT_THAT(message, HasSubstr(path));
+  return message;
+}
+
+// The pickle of {"odd.name": tensor}, each part as pickle bytes.
+std::string tensor_pickle(const std::string& numel, const std::string& offset, const std::string& shape,
+                          const std::string& strides) {
+  const auto text = [](const std::string& value) {
+    return std::string("X") + static_cast<char>(value.size()) + std::string(3, '\0') + value;
+  };
+  return "\x80\x02}" + text("odd.name") + "ctorch._utils\n_rebuild_tensor_v2\n((" + text("storage") +
+         "ctorch\nFloatStorage\n" + text("0") + text("cpu") + numel + "tQ" + offset + shape + strides +
+         "\x89}tRs.";
+}
+
+const std::string kOne = std::string("K\x01", 2);
+const std::string kFour = std::string("K\x04", 2);
+const std::string kZero = std::string("K\x00", 2);
+
+TEST(PthRefused, ViewsBeyondTheirStorage) {
+  const std::string huge = std::string("\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f", 10);
+  const std::string negative = "J\xff\xff\xff\xff";
+  const std::vector<std::pair<std::string, std::string>> cases = {
+      {tensor_pickle(kFour, kOne, "(" + kFour + "t", "(" + kOne + "t"), "beyond the 4 elements"},
+      {tensor_pickle(kFour, kZero, "(" + kFour + "t", "(" + kFour + "t"), "beyond the 4 elements"},
+      {tensor_pickle(kFour, huge, "(" + kOne + "t", "(" + kOne + "t"), "beyond the 4 elements"},
+      {tensor_pickle("K\x05", kZero, "(" + kFour + "t", "(" + kOne + "t"),
+       "should have 5 elements and has 4"},
+      {tensor_pickle(huge, kZero, "(" + kFour + "t", "(" + kOne + "t"), "should have"},
+      {tensor_pickle(kFour, kZero, "(" + huge + huge + "t", "(" + kZero + kZero + "t"), "too large"},
+      {tensor_pickle(kFour, kZero, "(" + kFour + kFour + "t", "(" + huge + huge + "t"), "too large"},
+  };
+  for (const auto& [pickle, reason] : cases) {
+    EXPECT_THAT(archive_refused(pickle), AllOf(HasSubstr("odd.name"), HasSubstr(reason)));
+  }
+  EXPECT_THAT(archive_refused(tensor_pickle(kFour, negative, "(" + kOne + "t", "(" + kOne + "t")),
+              HasSubstr("offset"));
+  EXPECT_THAT(archive_refused(tensor_pickle(kFour, kZero, "(" + negative + "t", "(" + kOne + "t")),
+              HasSubstr("size"));
+  EXPECT_THAT(archive_refused(tensor_pickle(kFour, kZero, "(" + kFour + "t", "(t")),
+              HasSubstr("differ in length"));
+}
+
+TEST(PthRefused, PicklesThatMakeNoSense) {
+  const std::vector<std::pair<std::string, std::string>> cases = {
+      {"", "ends too early"},
+      {"\x80\x02", "ends too early"},
+      {"\x80\x09}.", "protocol 9"},
+      {"\x80\x02.", "stack is empty"},
+      {"\x80\x02N.", "root is no dict"},
+      {"\x80\x02}.", "no tensors"},
+      {"\x80\x02}u.", "mark is missing"},
+      {"\x80\x02}(Nu.", "has no value"},
+      {"\x80\x02](NNu.", "cannot hold"},
+      {"\x80\x02h\x05.", "memo 5"},
+      {"\x80\x02X\xff\xff\xff\xff"
+       "abc.",
+       "ends too early"},
+      {std::string("\x80\x02X\x01\0\0\0\xff.", 9), "not UTF-8"},
+      {"\x80\x02"
+       "cposix\nsystem\n.",
+       "posix system"},
+      {"\x80\x02"
+       "cposix",
+       "ends too early"},
+      {"\x80\x02I1\n.", "opcode 0x49"},
+      {"\x80\x02)R.", "stack is empty"},
+      {"\x80\x02N)R.", "no function"},
+      {"\x80\x02"
+       "ctorch\nFloatStorage\n)R.",
+       "called as a function"},
+      {"\x80\x02NQ.", "no tuple of five"},
+      {std::string("\x80\x02\x8a\x09") + std::string(9, 'x') + ".", "beyond 64 bits"},
+      {std::string("\x80\x02") + std::string(100'000, '(') + ".", "stack is empty"},
+      {std::string("\x80\x02") + std::string(1'100'000, 'N') + ".", "more than 1000000 values"},
+  };
+  for (const auto& [pickle, reason] : cases)
+    EXPECT_THAT(archive_refused(pickle), HasSubstr(reason)) << reason;
+}
+
+TEST(PthRefused, NestedTuplesDoNotOverflowTheStack) {
+  std::string pickle = "\x80\x02)";
+  for (int i = 0; i < 500'000; ++i) pickle += "\x85";
+  EXPECT_THAT(archive_refused(pickle + "."), HasSubstr("root is no dict"));
+}
+
+TEST(PthRefused, StorageThatIsNotThere) {
+  const TempFolder folder;
+  ZipWriter zip(folder / "x.pth");
+  zip.add("x/data.pkl", tensor_pickle(kFour, kZero, "(" + kFour + "t", "(" + kOne + "t"));
+  zip.finish();
+  EXPECT_THAT(refusal([&] { open_pth(folder / "x.pth"); }),
+              AllOf(HasSubstr("odd.name"), HasSubstr("not in the archive")));
+}
+
+TEST(PthRefused, ForeignByteOrderAndRepeatedMembers) {
+  const TempFolder folder;
+  const std::string good = tensor_pickle(kFour, kZero, "(" + kFour + "t", "(" + kOne + "t");
+  {
+    ZipWriter zip(folder / "x.pth");
+    zip.add("x/data.pkl", good);
+    zip.add("x/byteorder", "big");
+    zip.finish();
+  }
+  EXPECT_THAT(refusal([&] { open_pth(folder / "x.pth"); }), HasSubstr("byte order"));
+  {
+    ZipWriter zip(folder / "y.pth");
+    zip.add("x/data.pkl", good);
+    zip.add("x/data.pkl", good);
+    zip.finish();
+  }
+  EXPECT_THAT(refusal([&] { open_pth(folder / "y.pth"); }), HasSubstr("two members"));
+  {
+    ZipWriter zip(folder / "z.pth");
+    zip.add("x/other", "1");
+    zip.finish();
+  }
+  EXPECT_THAT(refusal([&] { open_pth(folder / "z.pth"); }), HasSubstr("no data.pkl"));
+}
+
+}  // namespace
+}  // namespace ferry::model
