@@ -33,6 +33,7 @@ at::Tensor decode(const StageInput& input, offload::StageWeights& weights, const
     input.rank->session->broadcast(kWorking, 0);
   };
   const model::VaeRuntime runtime{.device = input.rank->device.get(), .compute = input.networks->vae.compute};
+  const TraceScope span(input.rank->trace.get(), Lane::Compute, "decode", input.rank->device->compute());
   model::vae_decode(input.networks->facts.vae, weights, latent, runtime, sink);
   input.rank->session->broadcast(kDone, 0);
   return frames;

@@ -81,6 +81,7 @@ at::Tensor sample(const StageInput& input, Branches& branches, StageRecord& reco
   input.progress->begin("denoise", job.steps);
   StepClock clock(*input.rank->device, [&] { input.progress->step(); });
   for (int i = 0; i < job.steps; ++i) {
+    const TraceScope span(input.rank->trace.get(), Lane::Compute, "step", input.rank->device->compute(), i);
     const std::vector<at::Tensor> velocities = branches(x, sampler.timesteps()[static_cast<std::size_t>(i)]);
     x = sampler.step(i, x, combined(velocities, job.guidance)).contiguous();
     clock.step();
@@ -103,6 +104,7 @@ at::Tensor denoise_stage(const StageInput& input, const std::vector<at::Tensor>&
   runtime.device = rank.device.get();
   runtime.ulysses = rank.groups.ulysses.get();
   runtime.exchange = rank.on_gpu() ? rank.exchange.get() : &rank.session->comm();
+  runtime.gate = stage.weights().exchange_gate();
   runtime.compute = network.compute;
   at::Tensor latent;
   {

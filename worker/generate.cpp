@@ -9,6 +9,7 @@
 #include "offload/host_check.h"
 #include "offload/layout.h"
 #include "worker/agree.h"
+#include "worker/output/files.h"
 #include "worker/stages.h"
 
 namespace ferry::worker {
@@ -31,6 +32,7 @@ Job checked_job(const Options& options, const Networks& networks, const Device& 
   if (mesh.data > 1) {
     throw UserError(fmt::format("data {}: not yet: one run makes one video, so data must be 1", mesh.data));
   }
+  if (!options.trace_file.empty()) check_can_write(options.trace_file, true);
   const Job job = resolve_job(options.job, networks.facts, device.type() == DeviceType::Cuda);
   if (mesh.cfg == 2 && !job.guided()) {
     throw UserError(
@@ -63,6 +65,7 @@ Prepared prepare(const Options& options, parallel::Session& session) {
     if (session.rank() != 0) prepared.networks = open_networks(options);
   });
   prepared.rank = make_rank(std::move(device), mesh_of(options, prepared.networks, session), session);
+  if (!options.trace_file.empty()) prepared.rank->trace = std::make_unique<Trace>(*prepared.rank->device);
   return prepared;
 }
 

@@ -21,4 +21,7 @@ std::string driver_version();
 std::size_t torch_peak_bytes(const Device& device);
 void reset_torch_peak(const Device& device);
 
+// Gives the memory that LibTorch keeps for later back to the device; nothing on the CPU.
+void release_torch_cache(const Device& device);
+
 }  // namespace ferry::worker

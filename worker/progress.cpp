@@ -11,7 +11,8 @@ namespace ferry::worker {
 namespace {
 
 constexpr int kBarWidth = 20;
-constexpr std::chrono::seconds kSparse{10};
+constexpr int kNameWidth = 17;  // of "load text_encoder"
+constexpr std::chrono::milliseconds kSparse{10'000};
 constexpr std::chrono::milliseconds kDense{100};
 
 double seconds_since(std::chrono::steady_clock::time_point begin) {
@@ -33,10 +34,12 @@ std::string duration_text(double seconds) {
 }
 
 std::string progress_text(const ProgressState& state, double first_step_seconds) {
-  if (state.total == 0) return fmt::format("{:<8} {}", state.stage, duration_text(state.seconds));
+  if (state.total == 0)
+    return fmt::format("{:<{}} {}", state.stage, kNameWidth, duration_text(state.seconds));
   const auto filled = static_cast<std::size_t>(kBarWidth * state.done / state.total);
   const std::string bar = std::string(filled, '#') + std::string(kBarWidth - filled, '-');
-  std::string text = fmt::format("{:<8} [{}] {:>3}/{}", state.stage, bar, state.done, state.total);
+  std::string text =
+      fmt::format("{:<{}} [{}] {:>3}/{}", state.stage, kNameWidth, bar, state.done, state.total);
   if (state.done > 0) {
     const double rate = seconds_per_step(state, first_step_seconds);
     const double left =
@@ -57,32 +60,31 @@ Progress Progress::on_stderr() {
 void Progress::begin(const std::string& stage, std::int64_t total) {
   state_ = {.stage = stage, .done = 0, .total = total, .seconds = 0, .step_seconds = 0};
   began_ = Clock::now();
-  show(false);
+  shown_ = began_;
+  if (terminal_) show(progress_text(state_, 0));
 }
 
 void Progress::step() {
   ++state_.done;
-  state_.step_seconds = seconds_since(began_);
+  state_.seconds = state_.step_seconds = seconds_since(began_);
   if (state_.done == 1) first_step_seconds_ = state_.step_seconds;
-  const auto since_shown = Clock::now() - shown_;
-  if (terminal_ ? since_shown >= kDense : since_shown >= kSparse) show(false);
+  if (Clock::now() - shown_ >= (terminal_ ? kDense : kSparse))
+    show(progress_text(state_, first_step_seconds_));
 }
 
-void Progress::end() { show(true); }
-
-void Progress::show(bool last) {
-  if (!write_) return;
+void Progress::end() {
   state_.seconds = seconds_since(began_);
+  show(fmt::format("{:<{}} {:.2f} s", state_.stage, kNameWidth, state_.seconds));
+  if (terminal_ && write_) write_("\n");
+  width_ = 0;
+}
+
+void Progress::show(const std::string& text) {
+  if (!write_) return;
   shown_ = Clock::now();
-  const std::string text = last ? fmt::format("{:<8} {:.2f} s", state_.stage, state_.seconds)
-                                : progress_text(state_, first_step_seconds_);
-  if (!terminal_) {
-    write_(text + "\n");
-    return;
-  }
   const std::size_t blanks = width_ > text.size() ? width_ - text.size() : 0;
-  width_ = last ? 0 : text.size();
-  write_("\r" + text + std::string(blanks, ' ') + (last ? "\n" : ""));
+  width_ = text.size();
+  write_(terminal_ ? "\r" + text + std::string(blanks, ' ') : text + "\n");
 }
 
 }  // namespace ferry::worker

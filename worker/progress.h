@@ -1,7 +1,7 @@
 // How far a run is, on rank 0: stages, their steps and the time left.
 //
-// A terminal gets one line that is rewritten; a file or pipe gets a line at the start and end of a stage and
-// at most one every ten seconds between.
+// A terminal gets one line that is rewritten; a file or pipe gets a line at the end of each stage
+// and at most one every ten seconds before.
 #pragma once
 
 #include <chrono>
@@ -22,8 +22,8 @@ struct ProgressState {
 // "0:07", "12:34", "1:02:03".
 std::string duration_text(double seconds);
 
-// "denoise  [#####---------------]  12/50  1.23 s/step  0:47 left".  The first step is left out of the rate
-// once there are others: it pays for warm-up.
+// "denoise           [#####---------------]  12/50  1.23 s/step  0:47 left".  The first step is left out of
+// the rate once there are others: it pays for warm-up.
 std::string progress_text(const ProgressState& state, double first_step_seconds);
 
 class Progress {
@@ -43,7 +43,7 @@ class Progress {
   void end();
 
  private:
-  void show(bool last);
+  void show(const std::string& text);
   using Clock = std::chrono::steady_clock;
 
   Write write_;

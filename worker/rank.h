@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/device.h"
+#include "base/trace.h"
 #include "offload/device_account.h"
 #include "parallel/groups.h"
 #include "parallel/mesh.h"
@@ -19,6 +20,7 @@ struct Rank {
   parallel::Groups groups;
   offload::DeviceAccount account;
   std::unique_ptr<Stream> exchange;  // of its own on a GPU; the session's thread serves on the CPU
+  std::unique_ptr<Trace> trace;      // nullptr: nobody asked for one
 
   bool is_first() const { return session->rank() == 0; }
   bool on_gpu() const { return device->type() == DeviceType::Cuda; }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "model/checkpoint/safetensors.h"
 #include "model/defaults.h"
 #include "model/sampler/sampler.h"
@@ -165,6 +166,9 @@ void fill_output(Job& job, const JobOptions& options) {
                             .fps = job.fps,
                             .scale = job.out_scale},
                            extension);
+  if (extension == ".mp4" && job.codec.extension != extension) {
+    spdlog::warn("no MP4 encoder here: the video becomes {}{}", stem, job.codec.extension);
+  }
   job.video = stem + job.codec.extension;
   job.sheet = stem + ".png";
   job.sidecar = stem + ".json";

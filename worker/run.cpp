@@ -30,6 +30,15 @@ std::vector<RankRecord> gather_records(const Rank& rank, const Generation& made)
   return records;
 }
 
+// The spans of all ranks in one file.  Collective.
+void write_trace(const std::string& path, const Rank& rank) {
+  std::vector<std::vector<TraceSpan>> ranks;
+  for (const std::string& text : rank.session->all_gather(to_text(rank.trace->spans()))) {
+    ranks.push_back(spans_from_text(text));
+  }
+  if (rank.is_first()) publish(path, perfetto_json(ranks), true);
+}
+
 void write_all(const Options& options, const Job& job, const Generation& made, RunFacts facts,
                Clock::time_point begin) {
   write_results(job, made);
@@ -54,6 +63,7 @@ int run(const Options& options, parallel::Session& session) {
                  .mesh = prepared.rank->mesh,
                  .backend = prepared.rank->groups.data_root->backend(),
                  .total_s = 0};
+  if (prepared.rank->trace != nullptr) write_trace(options.trace_file, *prepared.rank);
   if (first) write_all(options, prepared.job, made, std::move(facts), begin);
   return 0;
 }

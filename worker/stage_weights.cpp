@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/memory_use.h"
+#include "worker/agree.h"
 #include "worker/gpu.h"
 
 namespace ferry::worker {
@@ -13,6 +14,7 @@ offload::StageSetup setup_of(Rank& rank, Runs runs) {
   offload::StageSetup setup;
   setup.device = rank.device.get();
   setup.account = &rank.account;
+  setup.trace = rank.trace.get();
   if (runs == Runs::Alone) return setup;
   setup.peers = offload::world_peers(*rank.session);
   setup.weights = rank.groups.weights.get();
@@ -40,12 +42,16 @@ LoadedStage::LoadedStage(const StageSource& source, Rank& rank, Progress& progre
                                *rank.session, shown(progress));
   progress.end();
   record.load_s = seconds_since(begin);
-  if (source.runs == Runs::Alone && !rank.is_first()) {
+  agree(*rank.session, [&] { apply_strategy(source); });
+}
+
+void LoadedStage::apply_strategy(const StageSource& source) {
+  if (source.runs == Runs::Alone && !rank_->is_first()) {
     // Page-locking is collective over the node, whoever computes.
-    if (source.options->pin_cpu_memory) arena_->pin(*rank.device);
+    if (source.options->pin_cpu_memory) arena_->pin(*rank_->device);
     return;
   }
-  weights_ = offload::make_stage(*arena_, *source.options, setup_of(rank, source.runs));
+  weights_ = offload::make_stage(*arena_, *source.options, setup_of(*rank_, source.runs));
   weights_->prepare();
 }
 
@@ -57,6 +63,8 @@ void LoadedStage::finish(StageRecord& record) {
   record.weights_peak_bytes = rank_->account.peak();
   record.torch_peak_bytes = torch_peak_bytes(*rank_->device);
   record.pss_bytes = process_memory().pss_bytes;
+  // The next stage's weights are not taken from LibTorch's allocator.
+  release_torch_cache(*rank_->device);
 }
 
 }  // namespace ferry::worker

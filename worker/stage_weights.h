@@ -25,6 +25,7 @@ class LoadedStage {
  public:
   // Reads the network's files into the node's copy, divided between its ranks, and prepares the strategy on
   // the ranks that compute.  Collective over the world.
+  // Throws UserError on every rank: not enough memory, options that do not suit the network.
   LoadedStage(const StageSource& source, Rank& rank, Progress& progress, StageRecord& record);
   LoadedStage(const LoadedStage&) = delete;
   LoadedStage& operator=(const LoadedStage&) = delete;
@@ -35,6 +36,7 @@ class LoadedStage {
   void finish(StageRecord& record);
 
  private:
+  void apply_strategy(const StageSource& source);
   Rank* rank_;
   std::unique_ptr<offload::NodeArena> arena_;
   std::unique_ptr<offload::StageWeights> weights_;

@@ -35,6 +35,7 @@ std::vector<at::Tensor> encode(const StageInput& input, StageRecord& record) {
   std::vector<at::Tensor> contexts;
   input.progress->begin("text", 0);
   if (input.rank->is_first()) {
+    const TraceScope span(input.rank->trace.get(), Lane::Compute, "text", input.rank->device->compute());
     const AllCores cores(input.rank->on_gpu() ? 1 : input.rank->session->node_size());
     const auto ids = token_ids(input);
     contexts = model::umt5_encode(*input.networks->facts.text, stage.weights(), ids, *input.rank->device,

@@ -31,4 +31,8 @@ void reset_torch_peak(const Device& device) {
   c10::cuda::CUDACachingAllocator::resetPeakStats(static_cast<c10::DeviceIndex>(device.index()));
 }
 
+void release_torch_cache(const Device& device) {
+  if (device.type() == DeviceType::Cuda) c10::cuda::CUDACachingAllocator::emptyCache();
+}
+
 }  // namespace ferry::worker

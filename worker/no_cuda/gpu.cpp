@@ -6,5 +6,6 @@ std::string cuda_version() { return "none"; }
 std::string nccl_version() { return "none"; }
 std::size_t torch_peak_bytes(const Device&) { return 0; }
 void reset_torch_peak(const Device&) {}
+void release_torch_cache(const Device&) {}
 
 }  // namespace ferry::worker

@@ -1,0 +1,2 @@
+ferry_mpi_test(worker_generate_mpi_test SOURCES mpi/worker_generate_mpi_test.cpp LIBS ferry::worker ferry_test_support
+  TIMEOUT 300)

@@ -1,0 +1,212 @@
+// The whole pipeline on the small model (4 heads), on as many ranks as there are: the guidance mode and the
+// strategy may not change a bit, and every rank ends with the same latent.  tests/e2e compares numbers of
+// ranks.
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/linalg_vector_norm.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "base/error.h"
+#include "tests/support/mpi_fixture.h"
+#include "tests/support/safetensors_io.h"
+#include "tests/support/temporary_folder.h"
+#include "worker/agree.h"
+#include "worker/generate.h"
+#include "worker/noise.h"
+
+namespace ferry::worker {
+namespace {
+
+using ::ferry::testing::MpiTest;
+using ::ferry::testing::TemporaryFolder;
+using ::ferry::testing::write_safetensors;
+using parallel::CfgMode;
+using ::testing::HasSubstr;
+
+std::string demo_model() {
+  const char* source = std::getenv("FERRY_SOURCE_DIR");
+  return std::string(source != nullptr ? source : ".") + "/models/demo";
+}
+
+double relative_l2(const at::Tensor& a, const at::Tensor& b) {
+  return (at::linalg_vector_norm(a - b) / at::linalg_vector_norm(b)).item<double>();
+}
+
+// 48x80 and 5 frames: 2 x 3 x 5 = 30 tokens, which 4 ranks do not divide.
+Options small_job(const std::string& out) {
+  Options options;
+  options.model.path = demo_model();
+  options.model.device = "cpu";
+  options.model.dtype = "fp32";
+  options.job.prompt = "a red circle moving right on a black background";
+  options.job.negative_prompt = "a blue square";
+  options.job.width = 80;
+  options.job.height = 48;
+  options.job.frames = 5;
+  options.job.steps = 4;
+  options.job.guidance = 5.0;
+  options.job.seed = 3;
+  options.job.out = out;
+  return options;
+}
+
+class Generate : public MpiTest {
+ protected:
+  Generation make(const Options& options) {
+    Prepared prepared = prepare(options, session());
+    Progress silent;
+    return generate(options, prepared, silent);
+  }
+  at::Tensor latents(const Options& options) { return make(options).latents; }
+
+  // The UserError that every rank must throw alike.
+  std::string refusal(const Options& options) {
+    std::string mine;
+    try {
+      prepare(options, session());
+    } catch (const UserError& error) {
+      mine = error.what();
+    }
+    for (const std::string& other : session().all_gather(mine)) EXPECT_EQ(other, mine);
+    return mine;
+  }
+
+  TemporaryFolder folder;  // one for each rank; only rank 0's is checked
+  Options options = small_job(folder.file("video.mp4"));
+};
+
+TEST_F(Generate, EveryRankEndsWithTheSameLatent) {
+  const at::Tensor mine = latents(options);
+  const std::string bytes(static_cast<const char*>(mine.const_data_ptr()), mine.nbytes());
+  EXPECT_EQ(mine.sizes(), at::IntArrayRef({16, 2, 6, 10}));
+  EXPECT_EQ(session().broadcast(bytes, 0), bytes);
+}
+
+TEST_F(Generate, TheSameSeedGivesTheSameBitsAndAnotherSeedDoesNot) {
+  const Generation first = make(options);
+  const Generation again = make(options);
+  EXPECT_TRUE(at::equal(first.latents, again.latents));
+  if (rank() == 0) {
+    EXPECT_EQ(first.frames.sizes(), at::IntArrayRef({5, 48, 80, 3}));
+    EXPECT_TRUE(at::equal(first.frames, again.frames));
+  }
+  options.job.seed = 4;
+  EXPECT_FALSE(at::equal(latents(options), first.latents));
+}
+
+TEST_F(Generate, PairedAndSerialGuidanceGiveTheSameBits) {
+  options.parallel.cfg = CfgMode::Serial;
+  const at::Tensor serial = latents(options);
+  options.parallel.cfg = CfgMode::Paired;
+  EXPECT_TRUE(at::equal(latents(options), serial));
+}
+
+TEST_F(Generate, ParallelGuidanceIsCloseToSerialAndAlikeOnEveryRank) {
+  if (size() % 2 != 0) GTEST_SKIP() << "parallel guidance needs an even number of ranks";
+  const at::Tensor serial = latents(options);
+  options.parallel.cfg = CfgMode::Parallel;
+  const at::Tensor parallel = latents(options);
+  const std::string bytes(static_cast<const char*>(parallel.const_data_ptr()), parallel.nbytes());
+  EXPECT_EQ(session().broadcast(bytes, 1), bytes);
+  // Half the Ulysses degree: GEMMs of another number of rows round otherwise, in fp32.
+  EXPECT_LE(relative_l2(parallel, serial), 1e-5);
+}
+
+TEST_F(Generate, GuidanceOneLeavesTheNegativePromptOut) {
+  options.job.guidance = 1.0;
+  const Generation made = make(options);
+  EXPECT_EQ(made.contexts.size(), 1U);
+  options.job.negative_prompt = "something else";
+  EXPECT_TRUE(at::equal(latents(options), made.latents));
+}
+
+TEST_F(Generate, OffloadingAWholeStageChangesNoBit) {
+  const Generation resident = make(options);
+  options.dit.type = options.vae.type = options.text_encoder.type = offload::Type::Model;
+  const Generation ferried = make(options);
+  EXPECT_TRUE(at::equal(ferried.latents, resident.latents));
+  if (rank() == 0) {
+    EXPECT_TRUE(at::equal(ferried.frames, resident.frames));
+  }
+  ASSERT_TRUE(ferried.stages[1].offload.has_value());
+  EXPECT_EQ(ferried.stages[1].offload->type, offload::Type::Model);
+  EXPECT_GT(ferried.stages[1].offload->copied_once_bytes, 0U);
+}
+
+TEST_F(Generate, NoiseAndContextsFromFilesGiveTheBitsTheyWereSavedFrom) {
+  const Generation made = make(options);
+  ASSERT_EQ(made.contexts.size(), 2U);
+  options.job.context = folder.file("context.safetensors");
+  write_safetensors(options.job.context, {{"positive", made.contexts[0]}, {"negative", made.contexts[1]}});
+  options.job.prompt.clear();
+  EXPECT_TRUE(at::equal(latents(options), made.latents));
+}
+
+TEST_F(Generate, NoiseFromAFileTakesThePlaceOfTheSeed) {
+  Job job;
+  job.latent_shape = {16, 2, 6, 10};
+  job.seed = 3;
+  job.noise_device = "cpu";
+  const at::Tensor drawn = latents(options);
+  options.job.noise = folder.file("noise.safetensors");
+  write_safetensors(options.job.noise, {{"noise", make_noise(job, *make_cpu_device())}});
+  options.job.seed = 99;
+  EXPECT_TRUE(at::equal(latents(options), drawn));
+}
+
+TEST_F(Generate, TimesEveryStepAndStage) {
+  const Generation made = make(options);
+  ASSERT_EQ(made.stages.size(), 3U);
+  EXPECT_EQ(made.stages[1].name, "denoise");
+  EXPECT_EQ(made.stages[1].step_s.size(), 4U);
+  for (const double seconds : made.stages[1].step_s) EXPECT_GT(seconds, 0);
+  EXPECT_EQ(made.stages[2].step_s.size(), rank() == 0 ? 2U : 0U);
+  RankRecord record{.rank = rank(), .host = "h", .device = "cpu", .peak_rss_bytes = 5, .stages = made.stages};
+  const RankRecord back = rank_record_from_json(to_json(record));
+  EXPECT_EQ(to_json(back), to_json(record));
+  EXPECT_EQ(back.stages[1].step_s, made.stages[1].step_s);
+}
+
+TEST_F(Generate, RanksRefuseTogether) {
+  options.job.frames = 6;
+  EXPECT_THAT(refusal(options), HasSubstr("frames 6"));
+  options.job.frames = 5;
+  options.parallel.ulysses = 3;
+  EXPECT_THAT(refusal(options), HasSubstr("ulysses"));
+  options.parallel.ulysses = 0;
+  options.model.path = folder.file("nothing");
+  EXPECT_THAT(refusal(options), HasSubstr("nothing"));
+}
+
+TEST_F(Generate, RefusesParallelGuidanceWithoutASecondBranch) {
+  if (size() == 1) GTEST_SKIP() << "parallel guidance needs two ranks";
+  options.parallel.cfg = CfgMode::Parallel;
+  options.job.guidance = 1;
+  EXPECT_THAT(refusal(options), HasSubstr("cfg parallel"));
+}
+
+TEST_F(Generate, RefusesSeveralVideosAtATime) {
+  if (size() == 1) GTEST_SKIP() << "one rank makes one video";
+  options.parallel.data = size();
+  EXPECT_THAT(refusal(options), HasSubstr("not yet"));
+}
+
+TEST_F(Generate, AgreeThrowsTheFirstErrorOnEveryRank) {
+  const int last = size() - 1;
+  try {
+    agree(session(), [&] {
+      if (rank() == last) throw UserError("wrong on the last rank");
+    });
+    ADD_FAILURE() << "no error on rank " << rank();
+  } catch (const UserError& error) {
+    EXPECT_STREQ(error.what(), "wrong on the last rank");
+  }
+  EXPECT_EQ(from_rank_0(session(), [&] { return std::string("from ") + std::to_string(rank()); }), "from 0");
+  EXPECT_THROW(from_rank_0(session(), []() -> std::string { throw UserError("no"); }), UserError);
+}
+
+}  // namespace
+}  // namespace ferry::worker

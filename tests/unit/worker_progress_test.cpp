@@ -1,0 +1,57 @@
+// What people see of a run's progress.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <string>
+
+#include "worker/progress.h"
+
+namespace ferry::worker {
+namespace {
+
+using ::testing::EndsWith;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+TEST(Progress, DurationsReadLikeAClock) {
+  EXPECT_EQ(duration_text(0.4), "0:00");
+  EXPECT_EQ(duration_text(7), "0:07");
+  EXPECT_EQ(duration_text(754), "12:34");
+  EXPECT_EQ(duration_text(3723), "1:02:03");
+  EXPECT_EQ(duration_text(-3), "0:00");
+}
+
+TEST(Progress, TheFirstStepDoesNotCountForTheTimeLeft) {
+  // The first step took 10 s, the next four 1 s each; 15 are left, and half a second of the next is over.
+  const ProgressState state{.stage = "denoise", .done = 5, .total = 20, .seconds = 14.5, .step_seconds = 14};
+  const std::string text = progress_text(state, 10);
+  EXPECT_THAT(text, HasSubstr("[#####---------------]   5/20  1.00 s/step"));
+  EXPECT_THAT(text, EndsWith("0:15 left"));  // 14.5, rounded
+}
+
+TEST(Progress, ATerminalGetsOneLineThatIsRewritten) {
+  std::string seen;
+  Progress progress([&](const std::string& text) { seen += text; }, true);
+  progress.begin("denoise", 2);
+  progress.step();
+  progress.step();
+  progress.end();
+  EXPECT_THAT(seen, StartsWith("\rdenoise"));
+  EXPECT_THAT(seen, EndsWith("\n"));
+  EXPECT_EQ(std::count(seen.begin(), seen.end(), '\n'), 1);
+}
+
+TEST(Progress, AFileGetsOneLineForAShortStage) {
+  std::string seen;
+  Progress progress([&](const std::string& text) { seen += text; }, false);
+  progress.begin("denoise", 100);
+  for (int i = 0; i < 100; ++i) progress.step();
+  progress.end();
+  EXPECT_EQ(std::count(seen.begin(), seen.end(), '\n'), 1);
+  EXPECT_EQ(std::count(seen.begin(), seen.end(), '\r'), 0);
+  EXPECT_THAT(seen, StartsWith("denoise"));
+}
+
+}  // namespace
+}  // namespace ferry::worker
