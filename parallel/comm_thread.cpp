@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <sys/prctl.h>
 
+#include <algorithm>
 #include <chrono>
 #include <thread>
 
@@ -15,6 +16,9 @@ namespace ferry::parallel {
 namespace {
 
 using std::chrono::microseconds;
+
+constexpr int kSignTag = 2;
+constexpr std::chrono::milliseconds kLongWait(500);
 
 // One pause between two tests, by how long it has been waited beyond the first moments.
 void pause(Clock::duration waited) {
@@ -36,17 +40,51 @@ CommThread::CommThread(double deadline_s) : deadline_s_(deadline_s) {
 }
 
 void CommThread::run(std::function<void()> work) {
-  const Deadline deadline(deadline_s_ + 1);
+  const Clock::time_point begin = Clock::now();
   stream_.call(std::move(work));
   stream_.record(done_);
-  if (!done_.synchronize_until(deadline.end())) {
-    throw Error(fmt::format("no answer from the communication thread within {} s", deadline.seconds()));
+  // The thread keeps the deadline itself; this one is for work whose turn does not come.
+  constexpr std::chrono::seconds kGrace(1);
+  while (!done_.synchronize_until(limit(begin) + kGrace)) {
+    if (Clock::now() < limit(begin) + kGrace) continue;
+    throw Error(fmt::format("no answer from the communication thread within {} s", deadline_s()));
   }
+}
+
+// On the thread.
+void CommThread::look_for_signs() {
+  while (true) {
+    int found = 0;
+    MPI_Status status;
+    FERRY_MPI_CHECK(MPI_Iprobe(MPI_ANY_SOURCE, kSignTag, MPI_COMM_WORLD, &found, &status));
+    if (found == 0) return;
+    FERRY_MPI_CHECK(
+        MPI_Recv(nullptr, 0, MPI_BYTE, status.MPI_SOURCE, kSignTag, MPI_COMM_WORLD, MPI_STATUS_IGNORE));
+    last_sign_ = Clock::now();
+  }
+}
+
+Clock::time_point CommThread::limit(Clock::time_point begin) const {
+  return std::max(begin, last_sign_.load()) + as_duration(deadline_s_);
+}
+
+void CommThread::send_sign_of_life() {
+  stream_.call([] {
+    int rank = 0;
+    int size = 1;
+    FERRY_MPI_CHECK(MPI_Comm_rank(MPI_COMM_WORLD, &rank));
+    FERRY_MPI_CHECK(MPI_Comm_size(MPI_COMM_WORLD, &size));
+    for (int peer = 0; peer < size; ++peer) {
+      if (peer == rank) continue;
+      MPI_Request request = MPI_REQUEST_NULL;
+      FERRY_MPI_CHECK(MPI_Isend(nullptr, 0, MPI_BYTE, peer, kSignTag, MPI_COMM_WORLD, &request));
+      FERRY_MPI_CHECK(MPI_Request_free(&request));
+    }
+  });
 }
 
 void CommThread::wait_all(std::span<MPI_Request> requests, const char* what, double busy_s) {
   const Clock::duration busy = as_duration(busy_s);
-  const Deadline deadline(deadline_s_);
   const Clock::time_point begin = Clock::now();
   while (true) {
     int done = 0;
@@ -54,16 +92,17 @@ void CommThread::wait_all(std::span<MPI_Request> requests, const char* what, dou
         MPI_Testall(static_cast<int>(requests.size()), requests.data(), &done, MPI_STATUSES_IGNORE));
     if (done != 0) return;
     if (stopped_) throw Error(fmt::format("{} was stopped", what));
-    if (deadline.passed()) {
+    const Clock::time_point now = Clock::now();
+    if (now >= limit(begin)) {
       throw Error(
-          fmt::format("{} waited longer than {} s: another rank is late or gone", what, deadline.seconds()));
+          fmt::format("{} waited longer than {} s: another rank is late or gone", what, deadline_s()));
     }
-    const Clock::duration waited = Clock::now() - begin;
-    if (waited < busy) {
+    if (now - begin < busy) {
       std::this_thread::yield();
-    } else {
-      pause(waited);
+      continue;
     }
+    if (now - begin > kLongWait) look_for_signs();
+    pause(now - begin);
   }
 }
 

@@ -65,8 +65,12 @@ class Session {
   // world; the Session keeps it until MPI ends.
   MPI_Comm split(int color);
 
-  // How long any wait for another rank may last, in seconds (600 at first).
+  // How long any wait for another rank may last without a sign of life from the others, in seconds (600 at
+  // first).
   void set_deadline(double seconds) { thread_->set_deadline(seconds); }
+  // Says that this rank is at work.  A rank that works while others wait for it (text encoding, decoding,
+  // loading) calls it now and then, at every report of progress.  Any thread; returns at once.
+  void send_sign_of_life() { thread_->send_sign_of_life(); }
 
   // Logs rank, host and reason and ends all ranks with `exit_code`, which is not 0.
   [[noreturn]] void abort(const std::string& reason, int exit_code = 1);

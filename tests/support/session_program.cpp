@@ -24,6 +24,12 @@ void run(Session& ranks, const std::string& how) {
   if (how == "hang" && last) std::this_thread::sleep_for(std::chrono::seconds(60));
   if (how == "late" && last) std::this_thread::sleep_for(std::chrono::seconds(1));
   if (how == "late") return;
+  if (how == "work" && last) {
+    for (int i = 0; i < 12; ++i) {
+      ranks.send_sign_of_life();
+      std::this_thread::sleep_for(std::chrono::milliseconds(400));
+    }
+  }
   ranks.barrier();
   // Nobody sends: the others wait on the communication thread when one rank gives up.
   if (how == "throw_mid_exchange") {

@@ -81,6 +81,12 @@ TEST(Session, ARankThatHangsIsGivenUpAfterTheDeadline) {
   EXPECT_LT(ended.seconds, kSoon_s);
 }
 
+TEST(Session, ARankThatShowsSignsOfLifeIsWaitedForBeyondTheDeadline) {
+  const Ended ended = run_ranks(3, "work");
+  EXPECT_EQ(ended.exit_code, 0) << ended.output;
+  EXPECT_GE(ended.seconds, 4.8);  // the deadline is 2 s
+}
+
 TEST(Session, AnExceptionThatLeavesItsScopeLeavesNoRankBehind) {
   const Ended ended = run_ranks(2, "leave_scope");
   EXPECT_NE(ended.exit_code, 0) << ended.output;
