@@ -5,23 +5,37 @@
 
 namespace ferry::offload {
 
+namespace {
+
+// A chunk that comes so little late was held up by the scheduler; the link was not idle.
+constexpr Clock::duration kOversleep = std::chrono::microseconds(500);
+
+}  // namespace
+
 std::size_t chunk_bytes(DeviceType device) {
   return device == DeviceType::Cuda ? std::size_t{16} << 20 : std::size_t{4} << 20;
 }
 
-void Link::copy(Stream& stream, void* dst, const void* src, std::size_t bytes) {
+void Link::copy(Stream& stream, void* dst, const void* src, std::size_t bytes, int block) {
   copied_bytes_ += bytes;
-  if (gbps_ > 0) start_clock(stream);
   for (std::size_t done = 0; done < bytes; done += chunk_bytes_) {
     const std::size_t part = std::min(chunk_bytes_, bytes - done);
-    stream.copy(static_cast<std::byte*>(dst) + done, static_cast<const std::byte*>(src) + done, part);
-    if (gbps_ > 0) sleep_off(stream, part);
+    if (guard_ != nullptr) guard_->enter(stream);
+    {
+      const TraceScope span(trace_, Lane::Copy, "copy", stream, block);
+      if (gbps_ > 0) start_clock(stream);
+      stream.copy(static_cast<std::byte*>(dst) + done, static_cast<const std::byte*>(src) + done, part);
+      if (gbps_ > 0) sleep_off(stream, part);
+    }
+    if (guard_ != nullptr) guard_->leave(stream);
   }
 }
 
-// An idle link saves nothing up for later.
 void Link::start_clock(Stream& stream) {
-  stream.call([this] { free_at_ = std::max(free_at_, Clock::now()); });
+  stream.call([this] {
+    const Clock::time_point now = Clock::now();
+    if (now - free_at_ > kOversleep) free_at_ = now;
+  });
 }
 
 void Link::sleep_off(Stream& stream, std::size_t bytes) {

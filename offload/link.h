@@ -6,24 +6,35 @@
 
 #include "base/clock.h"
 #include "base/device.h"
+#include "base/trace.h"
 
 namespace ferry::offload {
 
 // Bytes of one copy command: 16 MiB on a GPU (98 % of the link's speed), 4 MiB on the CPU.
 std::size_t chunk_bytes(DeviceType device);
 
+// What goes around each chunk, queued in the same stream.
+class ChunkGuard {
+ public:
+  virtual ~ChunkGuard() = default;
+  virtual void enter(Stream& stream) = 0;
+  virtual void leave(Stream& stream) = 0;
+};
+
 // One stream's way out of host memory.  With a cap the stream sleeps after each chunk until the moment at
 // which a link of that speed would be done with it (absolute times, so that oversleeping does not add up);
-// it never spins.  On CUDA the sleep is a host call in the stream.
+// it never spins, and an idle link saves nothing up.  On CUDA the sleep is a host call in the stream.
 class Link {
  public:
-  // `gbps` is 1e9 bytes/s; 0: no cap.
-  Link(double gbps, std::size_t chunk_bytes) : gbps_(gbps), chunk_bytes_(chunk_bytes) {}
+  // `gbps` is 1e9 bytes/s; 0: no cap.  `guard` and `trace` may be nullptr, else outlive this.
+  Link(double gbps, std::size_t chunk_bytes, ChunkGuard* guard = nullptr, Trace* trace = nullptr)
+      : gbps_(gbps), chunk_bytes_(chunk_bytes), guard_(guard), trace_(trace) {}
   Link(const Link&) = delete;
   Link& operator=(const Link&) = delete;
 
-  // Queued on `stream`, always the same one; returns at once where the stream is asynchronous.
-  void copy(Stream& stream, void* dst, const void* src, std::size_t bytes);
+  // Queued on `stream`, always the same one; returns at once where the stream is asynchronous.  Each chunk
+  // is a span "copy <block>" of the trace.
+  void copy(Stream& stream, void* dst, const void* src, std::size_t bytes, int block = -1);
   std::size_t chunk() const { return chunk_bytes_; }
   std::uint64_t copied_bytes() const { return copied_bytes_; }
 
@@ -32,6 +43,8 @@ class Link {
   void sleep_off(Stream& stream, std::size_t bytes);
   double gbps_;
   std::size_t chunk_bytes_;
+  ChunkGuard* guard_;
+  Trace* trace_;
   std::uint64_t copied_bytes_ = 0;
   Clock::time_point free_at_;  // when the emulated link is free again; touched in stream order only
 };

@@ -1,4 +1,5 @@
 #include "base/error.h"
+#include "offload/async.h"
 #include "offload/none.h"
 #include "offload/stage.h"
 #include "offload/whole_model.h"
@@ -15,6 +16,8 @@ std::unique_ptr<Strategy> make_strategy(NodeArena& arena, const Options& options
       return on_cpu(setup) ? make_in_place(arena, setup) : make_whole_model(arena, options, setup, true);
     case Type::Model:
       return make_whole_model(arena, options, setup, false);
+    case Type::Async:
+      return make_async(arena, options, setup);
     default:
       throw UserError("offload.type: not yet");
   }

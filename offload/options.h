@@ -6,12 +6,18 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace ferry::offload {
 
 enum class Type : std::uint8_t { None, Model, Sequential, Async, Auto };
 enum class Transport : std::uint8_t { Full, Sharded, Auto };
 enum class Interleave : std::uint8_t { Free, Gated, Auto };
+
+// The words the user types.
+std::string_view name_of(Type type);
+std::string_view name_of(Transport transport);
+std::string_view name_of(Interleave interleave);
 
 struct Options {
   Type type = Type::None;

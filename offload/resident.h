@@ -18,7 +18,10 @@ class Resident {
   // Takes memory for `block` (index, kHead or kTail) and queues its copy on the compute stream; nothing
   // when it is there already.  Throws OutOfMemory.
   void add(int block, Link& link);
-  // Drops all.  The caller has seen to it that no work uses them.
+  // Drops one, or all.  The caller has seen to it that no work uses them.
+  void remove(int block) {
+    std::erase_if(blocks_, [=](const Block& each) { return each.index == block; });
+  }
   void clear() { blocks_.clear(); }
   bool has(int block) const { return find(block) != nullptr; }
   // Views of a module of a block that is there.

@@ -15,6 +15,7 @@
 #include <string>
 
 #include "base/device.h"
+#include "base/trace.h"
 #include "model/weights.h"
 #include "offload/arena.h"
 #include "offload/device_account.h"
@@ -40,6 +41,8 @@ struct StageSetup {
   Stream* gather = nullptr;
   // Debugging: bytes of a slot that has been used for the last time become 0xFF (NaN in every float type).
   bool poison = false;
+  // Lanes copy and gather; nullptr: no trace.
+  Trace* trace = nullptr;
 };
 
 // What a strategy does when its stage asks.  Calls come in the order that PassOrder checked.

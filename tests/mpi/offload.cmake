@@ -1,1 +1,2 @@
-ferry_mpi_test(offload_mpi_test SOURCES mpi/offload_arena_mpi_test.cpp LIBS ferry_offload_toy)
+ferry_mpi_test(offload_mpi_test SOURCES mpi/offload_arena_mpi_test.cpp mpi/offload_async_mpi_test.cpp
+  LIBS ferry_offload_toy)

@@ -1,0 +1,198 @@
+#include "offload/async.h"
+
+#include <sys/prctl.h>
+
+#include <stdexcept>
+#include <utility>
+
+namespace ferry::offload {
+
+namespace {
+
+constexpr int kHead = model::ModuleId::kHead;
+constexpr int kTail = model::ModuleId::kTail;
+
+std::unique_ptr<Stream> make_copy_stream(Device& device) {
+  auto stream = device.make_stream("ferry-copy", Priority::High);
+  // Linux rounds a thread's sleeps up by 50 us unless told otherwise.
+  if (device.type() == DeviceType::Cpu) stream->call([] { ::prctl(PR_SET_TIMERSLACK, 1000, 0, 0, 0); });
+  return stream;
+}
+
+bool shards(const AsyncPlan& plan) { return plan.transport == Transport::Sharded; }
+
+std::unique_ptr<Stream> make_gather_stream(const AsyncPlan& plan, const StageSetup& setup) {
+  if (!shards(plan) || setup.gather != nullptr) return nullptr;
+  return setup.device->make_stream("ferry-gather", Priority::High);
+}
+
+}  // namespace
+
+Async::Async(NodeArena& arena, const Options& options, const StageSetup& setup, AsyncPlan plan)
+    : arena_(arena),
+      setup_(setup),
+      plan_(std::move(plan)),
+      lazy_(options.lazy_gpu_cache),
+      gated_on_gpu_(plan_.interleave == Interleave::Gated && setup.device->type() == DeviceType::Cuda),
+      offloaded_(arena.spec().blocks.size()),
+      copy_(make_copy_stream(*setup.device)),
+      own_gather_(make_gather_stream(plan_, setup)),
+      turns_(plan_.interleave == Interleave::Gated && !gated_on_gpu_ ? std::make_unique<TurnGate>()
+                                                                     : nullptr),
+      setup_link_(options.link_gbps, chunk_bytes(setup.device->type())),
+      link_(options.link_gbps, chunk_bytes(setup.device->type()), turns_.get(), setup.trace),
+      meter_(*setup.device, static_cast<int>(plan_.residency.offloaded.size())),
+      resident_(arena, *setup.device, *setup.account),
+      ferrying_(arena, ferrying_plan(setup),
+                {.copy = copy_.get(),
+                 .gather = own_gather_ ? own_gather_.get() : setup.gather,
+                 .link = &link_,
+                 .group = shards(plan_) ? setup.weights : nullptr,
+                 .meter = &meter_,
+                 .trace = setup.trace},
+                setup.device->compute()) {
+  for (const int block : plan_.residency.offloaded) offloaded_[static_cast<std::size_t>(block)] = true;
+  if (gated_on_gpu_) {
+    std::vector<Stream*> streams = {copy_.get()};
+    if (own_gather_) streams.push_back(own_gather_.get());
+    orders_ = std::make_unique<OrderGate>(*setup.device, std::move(streams));
+  }
+  if (!lazy_) allocate_gpu_cache();
+}
+
+Async::~Async() {
+  try {
+    drop_slots();
+  } catch (...) {  // the error was thrown where it mattered
+  }
+}
+
+FerryingPlan Async::ferrying_plan(const StageSetup& setup) const {
+  return {.residency = plan_.residency,
+          .poison = setup.poison,
+          .in_portions = gated_on_gpu_,
+          .late_gathers = shards(plan_) && setup.gather != nullptr};
+}
+
+void Async::require_between_forwards(const char* what) const {
+  if (running_) throw std::invalid_argument(std::string(what) + " is called inside a forward");
+}
+
+void Async::allocate_gpu_cache() {
+  require_between_forwards("allocate_gpu_cache()");
+  if (!enabled_ || cache_allocated()) return;
+  ferrying_.reset(make_slots(arena_, plan_.residency, *setup_.device, *setup_.account));
+}
+
+void Async::cleanup_gpu_cache() {
+  require_between_forwards("cleanup_gpu_cache()");
+  drop_slots();
+}
+
+// Whoever might still read or write a slot is waited for.
+void Async::drop_slots() {
+  if (!cache_allocated()) return;
+  setup_.device->compute().synchronize();
+  copy_->synchronize();
+  if (own_gather_) own_gather_->synchronize();
+  if (shards(plan_) && setup_.gather != nullptr) setup_.gather->synchronize();
+  ferrying_.reset({});
+}
+
+void Async::disable_offload() {
+  require_between_forwards("disable_offload()");
+  if (!std::exchange(enabled_, false)) return;
+  drop_slots();
+  if (!prepared_) return;
+  for (const int block : plan_.residency.offloaded) resident_.add(block, setup_link_);
+}
+
+void Async::enable_offload() {
+  require_between_forwards("enable_offload()");
+  if (std::exchange(enabled_, true)) return;
+  setup_.device->compute().synchronize();
+  for (const int block : plan_.residency.offloaded) resident_.remove(block);
+  if (!lazy_) allocate_gpu_cache();
+}
+
+void Async::prepare() {
+  if (!prepared_) {
+    resident_.add(kHead, setup_link_);
+    for (const int block : plan_.residency.resident) resident_.add(block, setup_link_);
+    if (!enabled_) {
+      for (const int block : plan_.residency.offloaded) resident_.add(block, setup_link_);
+    }
+    resident_.add(kTail, setup_link_);
+    prepared_ = true;
+  }
+  if (!lazy_) allocate_gpu_cache();
+  if (cache_allocated()) ferrying_.top_up();
+}
+
+void Async::finish() {
+  running_ = false;
+  drop_slots();
+  setup_.device->compute().synchronize();
+  resident_.clear();
+  prepared_ = false;
+}
+
+// A pass that was broken off leaves the sequence in the middle; it starts over.
+void Async::end() {
+  running_ = false;
+  if (cache_allocated() && !ferrying_.at_start()) drop_slots();
+}
+
+void Async::acquire_block(int block) {
+  exchanges_ = 0;
+  if (!ferries(block)) return;
+  if (!cache_allocated()) {
+    ferrying_.reset(make_slots(arena_, plan_.residency, *setup_.device, *setup_.account));
+  }
+  ferrying_.acquire();
+}
+
+void Async::release_block(int block) {
+  exchanges_per_block_ = exchanges_;
+  if (ferries(block)) ferrying_.release(block);
+}
+
+std::span<const at::Tensor> Async::acquire(model::ModuleId id) {
+  return ferries(id.block) ? ferrying_.use(id) : resident_[id];
+}
+
+void Async::release(model::ModuleId id) {
+  if (ferries(id.block)) ferrying_.used(id);
+}
+
+void Async::before(Stream& exchange) {
+  if (turns_) turns_->before(exchange);
+  if (orders_) orders_->before(exchange);
+}
+
+void Async::after(Stream& exchange) {
+  if (turns_) turns_->after(exchange);
+  if (orders_) orders_->after(exchange);
+  ++exchanges_;
+  if (!cache_allocated()) return;
+  if (gated_on_gpu_ && exchanges_per_block_ > 0) ferrying_.some(1.0 / exchanges_per_block_);
+  if (exchanges_ == exchanges_per_block_) ferrying_.flush_gathers();
+}
+
+void Async::describe(Report& report) const {
+  meter_.collect();
+  report.type = Type::Async;
+  report.transport = plan_.transport;
+  report.interleave = plan_.interleave;
+  report.offloaded = enabled_ ? static_cast<int>(plan_.residency.offloaded.size()) : 0;
+  report.slots = plan_.residency.slots;
+  report.copied_once_bytes = setup_link_.copied_bytes();
+  report.ferried_bytes = link_.copied_bytes();
+  report.gathered_bytes = ferrying_.gathered_bytes();
+  report.skipped_bytes = ferrying_.skipped_bytes();
+  report.copy_ms = meter_.copy_ms();
+  report.exposed_copy_ms = meter_.exposed_ms();
+  report.exposed_ms_by_block = meter_.exposed_ms_by_block();
+}
+
+}  // namespace ferry::offload

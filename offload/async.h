@@ -1,0 +1,97 @@
+// `async`: blocks are ferried one ahead of the one that computes (cpu-offloading.txt, "Async CPU Offload").
+//
+//   layer 0:  [copy][compute]
+//   layer 1:        [copy]   [compute]
+//   layer 2:                 [copy]   [compute]
+//
+// Head, tail and the resident blocks stay on the device for the stage; the others pass through
+// min(prefetch_size + 1, offloaded) slots.  A forward allocates no device memory, makes no event, and the
+// host waits for nothing.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "offload/ferrying.h"
+#include "offload/gate.h"
+#include "offload/meter.h"
+#include "offload/resident.h"
+#include "offload/stage.h"
+
+namespace ferry::offload {
+
+// What was decided before the stage, the same on every rank.
+struct AsyncPlan {
+  Residency residency;
+  Transport transport = Transport::Full;     // not Auto
+  Interleave interleave = Interleave::Free;  // not Auto
+};
+
+class Async final : public Strategy, private parallel::ExchangeGate {
+ public:
+  // Takes the slots' memory unless options.lazy_gpu_cache.
+  Async(NodeArena& arena, const Options& options, const StageSetup& setup, AsyncPlan plan);
+  ~Async() override;
+
+  // The four below are called between forwards, on every rank that runs the stage; inside a forward they
+  // throw std::invalid_argument.
+
+  // Takes the slots' device memory now.  Throws OutOfMemory.
+  void allocate_gpu_cache();
+  // Gives it back; the next forward takes it again.
+  void cleanup_gpu_cache();
+  // Brings every block to the device and ferries nothing from now on.
+  void disable_offload();
+  // Goes back to ferrying.
+  void enable_offload();
+  bool enabled() const { return enabled_; }
+  bool cache_allocated() const { return ferrying_.has_slots(); }
+
+  void prepare() override;
+  void finish() override;
+  void begin() override { running_ = true; }
+  void end() override;
+  void acquire_block(int block) override;
+  void release_block(int block) override;
+  std::span<const at::Tensor> acquire(model::ModuleId id) override;
+  void release(model::ModuleId id) override;
+  parallel::ExchangeGate* exchange_gate() override { return this; }
+  void describe(Report& report) const override;
+
+ private:
+  void before(Stream& exchange) override;
+  void after(Stream& exchange) override;
+  bool ferries(int block) const {
+    return enabled_ && block >= 0 && offloaded_[static_cast<std::size_t>(block)];
+  }
+  void require_between_forwards(const char* what) const;
+  void drop_slots();
+  FerryingPlan ferrying_plan(const StageSetup& setup) const;
+
+  NodeArena& arena_;
+  StageSetup setup_;
+  AsyncPlan plan_;
+  bool lazy_;
+  bool gated_on_gpu_;
+  std::vector<bool> offloaded_;  // by block
+  std::unique_ptr<Stream> copy_;
+  std::unique_ptr<Stream> own_gather_;
+  std::unique_ptr<TurnGate> turns_;
+  std::unique_ptr<OrderGate> orders_;
+  Link setup_link_;  // residents, on the compute stream
+  Link link_;        // slots, on the copy stream
+  mutable Meter meter_;
+  Resident resident_;
+  Ferrying ferrying_;
+  bool enabled_ = true;
+  bool prepared_ = false;
+  bool running_ = false;
+  int exchanges_ = 0;            // of the block that runs
+  int exchanges_per_block_ = 0;  // of the last block
+};
+
+// Validates, decides what is Auto and agrees with the peers.  Collective over setup.peers.
+// Throws UserError.
+std::unique_ptr<Strategy> make_async(NodeArena& arena, const Options& options, const StageSetup& setup);
+
+}  // namespace ferry::offload

@@ -1,0 +1,181 @@
+#include "offload/ferrying.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "offload/annotate.h"
+
+namespace ferry::offload {
+
+namespace {
+
+constexpr std::size_t kAll = std::numeric_limits<std::size_t>::max();
+constexpr std::uint8_t kNaN = 0xFF;  // every byte of a NaN, in every float type
+
+bool includes(const std::vector<bool>& have, const std::vector<bool>& wanted) {
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    if (wanted[i] && !have[i]) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+Ferrying::Ferrying(const NodeArena& arena, FerryingPlan plan, Carrier carrier, Stream& compute)
+    : arena_(arena),
+      plan_(std::move(plan)),
+      carrier_(carrier),
+      compute_(compute),
+      index_of_block_(arena.spec().blocks.size(), -1),
+      classes_(layout_classes(arena.layout(), plan_.residency.offloaded)) {
+  for (const int block : plan_.residency.offloaded) {
+    const std::size_t modules = block_of(arena.layout(), block).modules.size();
+    index_of_block_[static_cast<std::size_t>(block)] = static_cast<int>(expected_.size());
+    expected_.emplace_back(modules, true);
+    used_.emplace_back(modules, false);
+  }
+}
+
+void Ferrying::reset(std::vector<Slot> slots) {
+  slots_ = std::move(slots);
+  busy_.assign(slots_.size(), false);
+  jobs_.clear();
+  issued_ = acquired_ = 0;
+  for (std::vector<bool>& modules : expected_) modules.assign(modules.size(), true);
+  for (std::vector<bool>& modules : used_) modules.assign(modules.size(), false);
+}
+
+int Ferrying::block_at(std::int64_t position) const {
+  return plan_.residency.offloaded[static_cast<std::size_t>(position % period())];
+}
+
+Slot& Ferrying::slot_at(std::int64_t position) {
+  return slots_[static_cast<std::size_t>(position) % slots_.size()];
+}
+
+bool Ferrying::may_issue(std::int64_t position) {
+  return !busy_[static_cast<std::size_t>(position) % slots_.size()];
+}
+
+void Ferrying::top_up() {
+  while (may_issue(issued_)) issue(issued_++);
+}
+
+void Ferrying::issue(std::int64_t position) {
+  Slot& slot = slot_at(position);
+  const int block = block_at(position);
+  const BlockPlace& place = block_of(arena_.layout(), block);
+  const std::vector<bool>& wanted = expected_[static_cast<std::size_t>(index_of(block))];
+  busy_[static_cast<std::size_t>(position) % slots_.size()] = true;
+  if (slot.block == block && includes(slot.modules, wanted)) return;
+  Job job{.position = position, .block = block, .slot = &slot, .blob = place.blob, .todo = {}};
+  job.todo = own_share(carrier_, place.blob, ranges_of(place, wanted));
+  const std::vector<bool> all(wanted.size(), true);
+  skipped_bytes_ +=
+      total_bytes(own_share(carrier_, place.blob, ranges_of(place, all))) - total_bytes(job.todo);
+  slot.block = block;
+  slot.modules = wanted;
+  jobs_.push_back(std::move(job));
+  if (plan_.in_portions) return;
+  copy_some(carrier_, jobs_.back(), arena_.data(), kAll);
+  if (!plan_.late_gathers) complete_job(jobs_.back());
+  while (!jobs_.empty() && jobs_.front().complete) jobs_.pop_front();
+}
+
+void Ferrying::complete_job(Job& job) {
+  if (job.complete) return;
+  complete(carrier_, job);
+  const auto ranks = static_cast<std::size_t>(carrier_.shards());
+  gathered_bytes_ += job.blob.bytes / ranks * (ranks - 1);
+}
+
+void Ferrying::finish_up_to(std::int64_t position) {
+  while (!jobs_.empty() && jobs_.front().position <= position) {
+    copy_some(carrier_, jobs_.front(), arena_.data(), kAll);
+    complete_job(jobs_.front());
+    jobs_.pop_front();
+  }
+}
+
+void Ferrying::some(double share_of_block) {
+  const auto budget =
+      static_cast<std::size_t>(share_of_block * static_cast<double>(slots_.front().memory.bytes()));
+  std::size_t left = budget;
+  for (Job& job : jobs_) {
+    if (job.copied) continue;
+    const std::uint64_t before = carrier_.link->copied_bytes();
+    copy_some(carrier_, job, arena_.data(), left);
+    left -= std::min<std::size_t>(left, carrier_.link->copied_bytes() - before);
+    if (left == 0) return;
+  }
+}
+
+void Ferrying::flush_gathers() {
+  while (!jobs_.empty() && jobs_.front().copied) {
+    complete_job(jobs_.front());
+    jobs_.pop_front();
+  }
+}
+
+void Ferrying::acquire() {
+  top_up();
+  finish_up_to(acquired_);
+  Slot& slot = slot_at(acquired_);
+  carrier_.meter->wait_begins(acquired_, compute_);
+  compute_.wait(*slot.ready);
+  carrier_.meter->wait_ends(acquired_, compute_);
+  ++acquired_;
+}
+
+void Ferrying::release(int block) {
+  std::int64_t position = acquired_ - 1;
+  if (block_at(position) != block) --position;
+  Slot& slot = slot_at(position);
+  compute_.record(*slot.free);
+  busy_[static_cast<std::size_t>(position) % slots_.size()] = false;
+  const auto index = static_cast<std::size_t>(index_of(block));
+  expected_[index] = used_[index];
+  used_[index].assign(used_[index].size(), false);
+  if (plan_.poison && block_at(position + static_cast<std::int64_t>(slots_.size())) != block) poison(slot);
+  if (plan_.late_gathers) flush_gathers();
+  top_up();
+}
+
+void Ferrying::poison(Slot& slot) {
+  carrier_.copy->wait(*slot.free);
+  carrier_.copy->fill(slot.memory.data(), kNaN, slot.memory.bytes());
+  slot.block = -1;
+}
+
+const Slot& Ferrying::slot_of(int block) const {
+  return *std::find_if(slots_.begin(), slots_.end(),
+                       [block](const Slot& slot) { return slot.block == block; });
+}
+
+std::span<const at::Tensor> Ferrying::use(model::ModuleId id) {
+  const Slot& slot = slot_of(id.block);
+  const auto module = static_cast<std::size_t>(id.module);
+  const auto index = static_cast<std::size_t>(index_of(id.block));
+  if (!slot.modules[module]) fetch_module(slots_[static_cast<std::size_t>(&slot - slots_.data())], id);
+  used_[index][module] = true;
+  const ModulePlace& place = place_of(arena_.layout(), id);
+  annotate_read(slot.memory.data() + place.offset, place.bytes);
+  return slot.views[static_cast<std::size_t>(classes_[index])][module];
+}
+
+void Ferrying::used(model::ModuleId id) const {
+  const ModulePlace& place = place_of(arena_.layout(), id);
+  annotate_read(slot_of(id.block).memory.data() + place.offset, place.bytes);
+}
+
+void Ferrying::fetch_module(Slot& slot, model::ModuleId id) {
+  const ModulePlace& place = place_of(arena_.layout(), id);
+  const std::byte* source = arena_.at(blob_of(arena_.layout(), id)) + place.offset;
+  carrier_.copy->wait(*slot.ready);
+  carrier_.link->copy(*carrier_.copy, slot.memory.data() + place.offset, source, place.bytes, id.block);
+  carrier_.copy->record(*slot.staged);
+  compute_.wait(*slot.staged);
+  slot.modules[static_cast<std::size_t>(id.module)] = true;
+}
+
+}  // namespace ferry::offload

@@ -1,0 +1,143 @@
+#include "offload/link_test.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <functional>
+
+#include "base/clock.h"
+#include "offload/link.h"
+
+namespace ferry::offload {
+
+namespace {
+
+constexpr std::size_t kMostBytes = std::size_t{64} << 20;
+constexpr int kRepeats = 3;
+constexpr double kClearlySooner = 0.9;
+constexpr double kClearlySlower = 1.2;
+
+// What the measurements of one rank share.
+class Bench {
+ public:
+  Bench(NodeArena& arena, const Options& options, const StageSetup& setup)
+      : setup_(setup),
+        source_(arena.data()),
+        ranks_(static_cast<std::size_t>(setup.weights->size())),
+        bytes_(round_up(std::min(kMostBytes, arena.bytes() / ranks_ / kTensorAlign * kTensorAlign),
+                        kTensorAlign * ranks_)),
+        to_(setup.device->allocate(bytes_)),
+        from_(setup.device->allocate(bytes_)),
+        copy_(setup.device->make_stream("ferry-test", Priority::High)),
+        own_(setup.gather == nullptr ? setup.device->make_stream("ferry-test-2", Priority::High) : nullptr),
+        link_(options.link_gbps, chunk_bytes(setup.device->type())) {
+    bytes_ = std::min(bytes_, arena.bytes() / (kTensorAlign * ranks_) * (kTensorAlign * ranks_));
+  }
+  double bytes() const { return static_cast<double>(bytes_); }
+  void copy() { link_.copy(*copy_, to_.data(), source_, bytes_); }
+  void gather() {
+    const std::size_t shard = bytes_ / ranks_;
+    setup_.weights->all_gather(
+        from_.data(), from_.data() + shard * static_cast<std::size_t>(setup_.weights->rank()), shard, comm());
+  }
+  void exchange() { setup_.weights->all_to_all(from_.data(), to_.data(), bytes_ / ranks_, comm()); }
+  void wait_copy() { copy_->synchronize(); }
+  void wait_comm() { comm().synchronize(); }
+  // Median seconds of `work` on this rank, all ranks starting together.
+  double time(const std::function<void()>& work, const std::function<void()>& end = {}) {
+    std::array<double, kRepeats> seconds{};
+    for (double& each : seconds) {
+      barrier(setup_.peers);
+      const Clock::time_point begin = Clock::now();
+      work();
+      each = seconds_since(begin);
+      if (end) end();
+    }
+    std::sort(seconds.begin(), seconds.end());
+    return seconds[kRepeats / 2];
+  }
+
+ private:
+  Stream& comm() { return own_ ? *own_ : *setup_.gather; }
+  const StageSetup& setup_;
+  const std::byte* source_;
+  std::size_t ranks_;
+  std::size_t bytes_;
+  DeviceMemory to_;
+  DeviceMemory from_;
+  std::unique_ptr<Stream> copy_;
+  std::unique_ptr<Stream> own_;
+  Link link_;
+};
+
+// The largest of every rank's times, so that all decide alike.
+double slowest(const Peers& peers, double seconds) {
+  double most = 0;
+  for (const std::string& each : gather_words(peers, fmt::format("{:.9f}", seconds))) {
+    most = std::max(most, std::stod(each));
+  }
+  return std::max(most, 1e-9);
+}
+
+}  // namespace
+
+LinkFigures measure_links(NodeArena& arena, const Options& options, const StageSetup& setup) {
+  Bench bench(arena, options, setup);
+  const auto whole_copy = [&] {
+    bench.copy();
+    bench.wait_copy();
+  };
+  const auto whole_exchange = [&] {
+    bench.exchange();
+    bench.wait_comm();
+  };
+  whole_copy();  // touches the memory
+  bench.time(whole_exchange);
+  double alone = 0;
+  for (int turn = 0; turn < setup.peers.size; ++turn) {
+    const double mine = bench.time([&] {
+      if (turn == setup.peers.rank) whole_copy();
+    });
+    if (turn == setup.peers.rank) alone = mine;
+  }
+  LinkFigures figures;
+  const auto gbps = [&](double seconds) { return bench.bytes() / slowest(setup.peers, seconds) / 1e9; };
+  figures.alone_gbps = gbps(alone);
+  figures.together_gbps = gbps(bench.time(whole_copy));
+  figures.gather_gbps = gbps(bench.time([&] {
+    bench.gather();
+    bench.wait_comm();
+  }));
+  figures.exchange_ms = 1e3 * slowest(setup.peers, bench.time(whole_exchange));
+  const double beside = bench.time(
+      [&] {
+        bench.copy();
+        whole_exchange();
+      },
+      [&] { bench.wait_copy(); });
+  figures.exchange_beside_ms = 1e3 * slowest(setup.peers, beside);
+  return figures;
+}
+
+Transport choose_transport(const LinkFigures& figures, int ranks) {
+  const double full = 1 / figures.together_gbps;
+  const double sharded = std::max(1 / figures.together_gbps / ranks, 1 / figures.gather_gbps);
+  return sharded < kClearlySooner * full ? Transport::Sharded : Transport::Full;
+}
+
+Interleave choose_interleave(const LinkFigures& figures) {
+  return figures.exchange_beside_ms > kClearlySlower * figures.exchange_ms ? Interleave::Gated
+                                                                           : Interleave::Free;
+}
+
+std::string to_text(const LinkFigures& figures) {
+  return fmt::format(
+      "links {:.1f} GB/s alone, {:.1f} together; gather {:.1f} GB/s; all-to-all {:.2f} ms, {:.2f} beside "
+      "copies",
+      figures.alone_gbps, figures.together_gbps, figures.gather_gbps, figures.exchange_ms,
+      figures.exchange_beside_ms);
+}
+
+}  // namespace ferry::offload

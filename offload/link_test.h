@@ -1,0 +1,33 @@
+// A short measurement at the start of a stage, from which transport and interleave `auto` are decided.
+#pragma once
+
+#include <string>
+
+#include "offload/arena.h"
+#include "offload/options.h"
+#include "offload/stage.h"
+
+namespace ferry::offload {
+
+// 1e9 bytes/s and milliseconds; the slowest rank's.
+struct LinkFigures {
+  double alone_gbps = 0;          // arena -> device, one rank after the other
+  double together_gbps = 0;       // all ranks of a node at once, each
+  double gather_gbps = 0;         // bytes of a whole block per second of its gather
+  double exchange_ms = 0;         // an all-to-all alone
+  double exchange_beside_ms = 0;  // the same while every rank copies
+};
+
+// Collective over setup.peers; setup.weights is a group of at least two ranks.  Blocks for some tens of
+// milliseconds; takes device memory for the while.
+LinkFigures measure_links(NodeArena& arena, const Options& options, const StageSetup& setup);
+
+// Sharded when it brings a block clearly sooner: the slower of 1/P of the block over each link and the
+// gather, against the whole block over each link.
+Transport choose_transport(const LinkFigures& figures, int ranks);
+// Gated when copies clearly slow an exchange.
+Interleave choose_interleave(const LinkFigures& figures);
+
+std::string to_text(const LinkFigures& figures);
+
+}  // namespace ferry::offload

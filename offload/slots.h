@@ -1,0 +1,48 @@
+// The device side of async: a fixed pool of block-sized buffers with their views and events.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <vector>
+
+#include "offload/arena.h"
+#include "offload/device_account.h"
+#include "offload/residency.h"
+#include "offload/views.h"
+
+namespace ferry::offload {
+
+struct Slot {
+  AccountedMemory memory;
+  std::vector<BlockViews> views;  // by layout class
+  std::unique_ptr<Event> free;    // on the compute stream: its block has been used
+  std::unique_ptr<Event> staged;  // on the copy stream: this rank's bytes are there
+  std::unique_ptr<Event> ready;   // all bytes are there
+  int block = -1;                 // whose bytes it holds or is about to; -1: nobody's
+  std::vector<bool> modules;      // which modules of it
+};
+
+// Blocks whose tensors lie at the same offsets share a class, and so the views of a slot.  One entry per
+// offloaded block, counted from 0.
+std::vector<int> layout_classes(const ArenaLayout& layout, const std::vector<int>& offloaded);
+
+// Takes the memory (category Slots), makes every view and event.  Throws OutOfMemory.
+std::vector<Slot> make_slots(const NodeArena& arena, const Residency& residency, Device& device,
+                             DeviceAccount& account);
+
+// Contiguous bytes of a blob.
+struct Range {
+  std::size_t offset = 0;
+  std::size_t bytes = 0;
+  friend bool operator==(const Range&, const Range&) = default;
+};
+
+// The bytes of the chosen modules of a block, neighbours merged.
+std::vector<Range> ranges_of(const BlockPlace& block, const std::vector<bool>& modules);
+
+// The parts of `ranges` that lie in [begin, end).
+std::vector<Range> clip(const std::vector<Range>& ranges, std::size_t begin, std::size_t end);
+
+std::size_t total_bytes(const std::vector<Range>& ranges);
+
+}  // namespace ferry::offload

@@ -1,0 +1,56 @@
+#include "offload/transport.h"
+
+#include <algorithm>
+
+namespace ferry::offload {
+
+std::vector<Range> own_share(const Carrier& carrier, const Blob& blob, const std::vector<Range>& ranges) {
+  if (carrier.group == nullptr) return ranges;
+  const std::size_t shard = blob.bytes / static_cast<std::size_t>(carrier.shards());
+  const std::size_t begin = shard * static_cast<std::size_t>(carrier.shard());
+  return clip(ranges, begin, begin + shard);
+}
+
+void copy_some(const Carrier& carrier, Job& job, const std::byte* arena, std::size_t most_bytes) {
+  if (job.copied) return;
+  if (!job.started) {
+    carrier.copy->wait(*job.slot->free);
+    carrier.meter->copy_begins(job.position, *carrier.copy);
+    job.started = true;
+  }
+  std::size_t queued = 0;
+  while (job.next < job.todo.size() && queued < most_bytes) {
+    const Range& range = job.todo[job.next];
+    const std::size_t part = std::min(range.bytes - job.done, carrier.link->chunk());
+    const std::size_t offset = range.offset + job.done;
+    carrier.link->copy(*carrier.copy, job.slot->memory.data() + offset, arena + job.blob.offset + offset,
+                       part, job.block);
+    queued += part;
+    job.done += part;
+    if (job.done < range.bytes) continue;
+    job.done = 0;
+    ++job.next;
+  }
+  if (job.next < job.todo.size()) return;
+  carrier.copy->record(carrier.group == nullptr ? *job.slot->ready : *job.slot->staged);
+  carrier.meter->copy_ends(job.position, *carrier.copy);
+  job.copied = true;
+  job.complete = carrier.group == nullptr;
+}
+
+void complete(const Carrier& carrier, Job& job) {
+  if (job.complete) return;
+  const auto ranks = static_cast<std::size_t>(carrier.shards());
+  const std::size_t shard = job.blob.bytes / ranks;
+  std::byte* data = job.slot->memory.data();
+  carrier.gather->wait(*job.slot->staged);
+  {
+    const TraceScope span(carrier.trace, Lane::Gather, "gather", *carrier.gather, job.block);
+    carrier.group->all_gather(data, data + shard * static_cast<std::size_t>(carrier.shard()), shard,
+                              *carrier.gather);
+  }
+  carrier.gather->record(*job.slot->ready);
+  job.complete = true;
+}
+
+}  // namespace ferry::offload

@@ -1,0 +1,118 @@
+#include <gtest/gtest.h>
+
+#include <tuple>
+
+#include "offload/async.h"
+#include "parallel/groups.h"
+#include "tests/support/mpi_fixture.h"
+#include "tests/unit/offload_toy.h"
+
+namespace ferry::offload {
+namespace {
+
+using testing::MpiTest;
+using testing::ranks;
+using testing::same_bits;
+using testing::toy_forward;
+using testing::toy_reference;
+using testing::toy_source;
+using testing::toy_spec;
+using testing::ToyShape;
+
+// All ranks of this test on one node, as one Ulysses group that exchanges in every block.
+struct Rig {
+  std::unique_ptr<Device> device = make_cpu_device();
+  parallel::Groups groups = parallel::make_groups(
+      ranks(), {.data = 1, .cfg = 1, .ulysses = ranks().size(), .ulysses_index = ranks().rank()}, *device);
+  DeviceAccount account;
+  NodeArena arena{arena_plan(toy_spec(), {}, ranks().node_size()), node_ranks(ranks())};
+  std::unique_ptr<StageWeights> stage;
+  std::vector<std::byte> send = std::vector<std::byte>(1 << 16);
+  std::vector<std::byte> recv = std::vector<std::byte>(1 << 16);
+  std::unique_ptr<Event> done = device->make_event(EventKind::Order);
+
+  explicit Rig(const Options& options) {
+    arena.load(toy_source(), 1, {});
+    stage = make_stage(arena, options,
+                       {.device = device.get(),
+                        .account = &account,
+                        .peers = world_peers(ranks()),
+                        .weights = groups.weights.get(),
+                        .gather = &ranks().comm(),
+                        .poison = true});
+  }
+  std::vector<at::Tensor> forward(int branches) {
+    return toy_forward(*stage, branches, [this](int) { exchange(); });
+  }
+  void exchange() {
+    Stream& stream = ranks().comm();
+    {
+      const parallel::GatedExchange gated(stage->exchange_gate(), stream);
+      const std::size_t bytes = send.size() / static_cast<std::size_t>(groups.ulysses->size());
+      groups.ulysses->all_to_all(recv.data(), send.data(), bytes, stream);
+    }
+    stream.record(*done);
+    device->compute().wait(*done);
+  }
+};
+
+using Case = std::tuple<double, int, Transport, Interleave, double>;
+
+class AsyncMpi : public MpiTest, public ::testing::WithParamInterface<Case> {};
+
+TEST_P(AsyncMpi, GivesTheBitsOfWeightsThatAreSimplyThere) {
+  Options options{.type = Type::Async};
+  std::tie(options.offload_ratio, options.prefetch_size, options.transport, options.interleave,
+           options.link_gbps) = GetParam();
+  Rig rig(options);
+  for (const int branches : {2, 1, 1, 2}) {
+    EXPECT_TRUE(same_bits(rig.forward(branches), toy_reference({}, branches)));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, AsyncMpi,
+                         ::testing::Combine(::testing::Values(1.0, 0.5, 0.25), ::testing::Values(1, 2, 3),
+                                            ::testing::Values(Transport::Full, Transport::Sharded),
+                                            ::testing::Values(Interleave::Free, Interleave::Gated),
+                                            ::testing::Values(0.0)));
+INSTANTIATE_TEST_SUITE_P(
+    SlowLink, AsyncMpi,
+    ::testing::Combine(::testing::Values(1.0), ::testing::Values(1),
+                       ::testing::Values(Transport::Full, Transport::Sharded, Transport::Auto),
+                       ::testing::Values(Interleave::Free, Interleave::Gated, Interleave::Auto),
+                       ::testing::Values(0.05)));
+
+class AsyncTransport : public MpiTest {};
+
+TEST_F(AsyncTransport, ShardedFerriesOnePthOfTheBytesOverEachLink) {
+  const auto per_pass = [](Transport transport) {
+    Rig rig({.type = Type::Async, .transport = transport, .interleave = Interleave::Free});
+    for (int i = 0; i < 2; ++i) rig.forward(1);
+    const std::uint64_t before = rig.stage->report().ferried_bytes;
+    for (int i = 0; i < 2; ++i) rig.forward(1);
+    return (rig.stage->report().ferried_bytes - before) / 2;
+  };
+  const std::uint64_t full = per_pass(Transport::Full);
+  const std::uint64_t sharded = per_pass(Transport::Sharded);
+  const auto size = static_cast<std::uint64_t>(ranks().size());
+  // Padding at the end of a block is nobody's module, so the last shard may be a little shorter.
+  EXPECT_LE(sharded, full / size + 7 * 256 * size);
+  EXPECT_GE(sharded, full / size - 7 * 256 * size);
+}
+
+TEST_F(AsyncTransport, AutoShardsWhenTheLinkIsTheBound) {
+  Rig rig({.type = Type::Async, .transport = Transport::Auto, .link_gbps = 0.02});
+  EXPECT_EQ(rig.stage->report().transport, ranks().size() > 1 ? Transport::Sharded : Transport::Full);
+}
+
+TEST_F(AsyncTransport, RanksThatDisagreeAreRefused) {
+  if (ranks().size() == 1) GTEST_SKIP() << "one rank cannot disagree";
+  EXPECT_THROW(Rig({.type = Type::Async,
+                    .offload_ratio = ranks().rank() == 0 ? 1.0 : 0.5,
+                    .transport = Transport::Full,
+                    .interleave = Interleave::Free}),
+               std::invalid_argument);
+}
+
+}  // namespace
+}  // namespace ferry::offload
