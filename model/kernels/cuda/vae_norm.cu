@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <stdexcept>
 
-#include "base/error.h"
+#include "base/cuda/check.h"
 #include "model/kernels/element.h"
 #include "model/kernels/vae_norm.h"
 
@@ -70,8 +70,7 @@ void launch(const VaeNorm& a, cudaStream_t stream) {
   } else {
     normalise<1, X, Y><<<blocks, kThreads, 0, stream>>>(a);
   }
-  const cudaError_t error = cudaGetLastError();
-  if (error != cudaSuccess) throw CudaError(std::string("vae_norm: ") + cudaGetErrorString(error));
+  FERRY_CHECK(cudaGetLastError());
 }
 
 }  // namespace

@@ -1,0 +1,47 @@
+#include "model/kernels/cuda/launch.h"
+#include "model/kernels/cuda/rows.cuh"
+
+namespace ferry::model::kernels::cuda {
+
+namespace {
+
+struct Wide {
+  uint4 words;
+};
+
+// A block a token; Word is what a thread moves at once.
+template <typename Word, bool kPack>
+__global__ void move_heads(const Heads a) {
+  const std::int64_t t = blockIdx.x;
+  const int words = static_cast<int>(a.head_bytes / sizeof(Word));
+  const int all = static_cast<int>(a.heads) * words;
+  const auto* in = static_cast<const Word*>(a.in);
+  auto* out = static_cast<Word*>(a.out);
+  for (int i = threadIdx.x; i < all; i += kThreads) {
+    const std::int64_t natural = t * all + i;
+    const std::int64_t packed = packed_head(t, i / words, a.tokens, a.heads, a.ranks) * words + i % words;
+    out[kPack ? packed : natural] = in[kPack ? natural : packed];
+  }
+}
+
+template <bool kPack>
+void launch(const Heads& a, cudaStream_t stream) {
+  if (a.tokens == 0) return;
+  const auto rows = static_cast<unsigned>(a.tokens);
+  const bool wide =
+      aligned(16, a.head_bytes, static_cast<const char*>(a.in), static_cast<const char*>(a.out));
+  if (wide) {
+    move_heads<Wide, kPack><<<rows, kThreads, 0, stream>>>(a);
+  } else {
+    move_heads<std::uint32_t, kPack><<<rows, kThreads, 0, stream>>>(a);
+  }
+  check_launch(kPack ? "pack_heads" : "unpack_heads");
+}
+
+}  // namespace
+
+void pack_heads(const Heads& args, void* stream) { launch<true>(args, as_stream(stream)); }
+
+void unpack_heads(const Heads& args, void* stream) { launch<false>(args, as_stream(stream)); }
+
+}  // namespace ferry::model::kernels::cuda
