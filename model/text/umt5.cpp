@@ -41,14 +41,20 @@ at::Tensor stepwise_gelu(const at::Tensor& z) {
   return z * 0.5 * (at::tanh(inner) + 1.0);
 }
 
-// Rows of the bias table for all pairs: [Lt * Lt], query-major.
+// Rows of the bias table for the distances 1 - Lt .. Lt - 1: [2 Lt - 1].
 at::Tensor bucket_rows(std::int64_t tokens, at::Device device) {
-  at::Tensor rows = at::empty({tokens, tokens}, at::kLong);
+  at::Tensor rows = at::empty({2 * tokens - 1}, at::kLong);
   auto* row = rows.mutable_data_ptr<std::int64_t>();
-  for (std::int64_t query = 0; query < tokens; ++query) {
-    for (std::int64_t key = 0; key < tokens; ++key) *row++ = umt5_bucket(key - query);
-  }
-  return rows.flatten().to(device);
+  for (std::int64_t distance = 1 - tokens; distance < tokens; ++distance) *row++ = umt5_bucket(distance);
+  return rows.to(device);
+}
+
+// The bias of every (query, key) from the table [32, heads]: [heads, Lt, Lt].
+at::Tensor position_bias(const at::Tensor& table, const at::Tensor& rows) {
+  const std::int64_t tokens = (rows.size(0) + 1) / 2;
+  const at::Tensor by_distance = at::index_select(table.t(), 1, rows);
+  // Query i sees the window of Lt distances that begins at -i, the window Lt - 1 - i of all.
+  return by_distance.unfold(1, tokens, 1).flip(1);
 }
 
 // [Lt, heads * d] to [heads, Lt, d]
@@ -60,7 +66,7 @@ at::Tensor by_head(const at::Tensor& x, std::int64_t heads) {
 at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& bias) {
   const std::int64_t heads = bias.size(0);
   const at::Tensor scores = at::bmm(by_head(q, heads), by_head(k, heads).transpose(1, 2)) + bias;
-  const at::Tensor weights = at::softmax(scores, -1, at::kFloat).to(q.scalar_type());
+  const at::Tensor weights = at::softmax(scores, -1);  // fp32 inside, rounded once
   return at::bmm(weights, by_head(v, heads)).transpose(0, 1).reshape(q.sizes());
 }
 
@@ -99,11 +105,7 @@ class Encoder {
   Batch biases() {
     const ModuleScope module(weights_, {.block = block_, .module = Bias});
     Batch out;
-    for (std::size_t i = 0; i < x_.size(); ++i) {
-      const std::int64_t tokens = x_[i].size(0);
-      const at::Tensor table = at::index_select(module[0], 0, rows_[i]);
-      out.push_back(table.view({tokens, tokens, config_.heads}).permute({2, 0, 1}));
-    }
+    for (const at::Tensor& rows : rows_) out.push_back(position_bias(module[0], rows));
     return out;
   }
 
