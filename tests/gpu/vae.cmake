@@ -1,0 +1,3 @@
+if(FERRY_CUDA)
+  ferry_test(vae_gpu_test SOURCES gpu/vae_gpu_test.cpp unit/vae_reference.cpp LIBS ferry_test_support LABELS gpu)
+endif()
