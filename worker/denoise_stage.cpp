@@ -64,20 +64,9 @@ at::Tensor combined(const std::vector<at::Tensor>& velocities, double guidance) 
   return velocities[1] + (velocities[0] - velocities[1]) * guidance;
 }
 
-// Drawn once and shared, so that no rank's generator can differ.
-at::Tensor shared_noise(const StageInput& input) {
-  const Device& device = *input.rank->device;
-  const at::Tensor noise = input.rank->is_first() ? make_noise(*input.job, device).contiguous()
-                                                  : model::empty(input.job->latent_shape, DType::F32, device);
-  input.rank->groups.data_root->broadcast(noise.mutable_data_ptr(), noise.nbytes(), 0,
-                                          input.rank->device->compute());
-  return noise;
-}
-
-at::Tensor sample(const StageInput& input, Branches& branches, StageRecord& record) {
+at::Tensor sample(const StageInput& input, Branches& branches, at::Tensor x, StageRecord& record) {
   const Job& job = *input.job;
   model::Sampler sampler = model::make_sampler(job.sampler, job.steps, job.shift);
-  at::Tensor x = shared_noise(input);
   input.progress->begin("denoise", job.steps);
   StepClock clock(*input.rank->device, [&] { input.progress->step(); });
   for (int i = 0; i < job.steps; ++i) {
@@ -93,8 +82,17 @@ at::Tensor sample(const StageInput& input, Branches& branches, StageRecord& reco
 
 }  // namespace
 
+at::Tensor noise_stage(const StageInput& input) {
+  const Device& device = *input.rank->device;
+  const at::Tensor noise = input.rank->is_first() ? make_noise(*input.job, device).contiguous()
+                                                  : model::empty(input.job->latent_shape, DType::F32, device);
+  input.rank->groups.data_root->broadcast(noise.mutable_data_ptr(), noise.nbytes(), 0,
+                                          input.rank->device->compute());
+  return noise;
+}
+
 at::Tensor denoise_stage(const StageInput& input, const std::vector<at::Tensor>& contexts,
-                         StageRecord& record) {
+                         const at::Tensor& noise, StageRecord& record) {
   record.name = "denoise";
   const Clock::time_point begin = Clock::now();
   Rank& rank = *input.rank;
@@ -110,7 +108,7 @@ at::Tensor denoise_stage(const StageInput& input, const std::vector<at::Tensor>&
   {
     model::Dit dit(input.networks->facts.dit, stage.weights(), runtime);
     Branches branches(input, dit, contexts);
-    latent = sample(input, branches, record);
+    latent = sample(input, branches, noise, record);
   }
   stage.finish(record);
   record.run_s = seconds_since(begin) - record.load_s;

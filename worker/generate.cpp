@@ -80,9 +80,11 @@ Generation generate(const Options& options, Prepared& prepared, Progress& progre
   Generation made;
   made.stages.resize(3);
   const std::vector<at::Tensor> contexts = text_stage(input, made.stages[0]);
-  const at::Tensor latent = denoise_stage(input, contexts, made.stages[1]);
+  const at::Tensor noise = noise_stage(input);
+  const at::Tensor latent = denoise_stage(input, contexts, noise, made.stages[1]);
   made.frames = decode_stage(input, latent, made.stages[2]);
   made.latents = latent.to(at::kCPU);
+  made.noise = noise.to(at::kCPU);
   made.contexts = on_cpu(contexts);
   return made;
 }

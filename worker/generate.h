@@ -32,6 +32,7 @@ Prepared prepare(const Options& options, parallel::Session& session);
 
 struct Generation {
   at::Tensor latents;                // [C, T, h, w] fp32 on the CPU, before decoding; on every rank
+  at::Tensor noise;                  // [C, T, h, w] fp32 on the CPU; on every rank
   at::Tensor frames;                 // [F, H, W, 3] uint8 on the CPU; on rank 0
   std::vector<at::Tensor> contexts;  // [Lt, D] on the CPU, conditional first; on every rank
   std::vector<StageRecord> stages;   // of this rank

@@ -35,7 +35,8 @@ struct JobOptions {
   std::string context;                // safetensors file, "positive" and "negative" [L, D]
   std::optional<double> fps;
   std::string out;    // video path; empty: made from prompt and seed
-  std::string save;   // safetensors: "latents", "frames" uint8 [F, H, W, 3]
+  std::string save;   // safetensors: "latents", "frames" uint8 [F, H, W, 3], and what
+                      // they were made from: "noise", "positive", "negative"
   int out_scale = 1;  // each pixel becomes n x n in the video file (nearest neighbour)
   bool overwrite = false;
 };

@@ -193,7 +193,7 @@ std::uint64_t most_output_bytes(const Job& job) {
   const std::uint64_t sheet_and_sidecar = 8'000'000;
   // Y4M is 1.5 bytes a pixel; an H.264 file at this quality stays below half a byte.
   const std::uint64_t video = pixels * scale * scale * (job.codec.encoder == "y4m" ? 3 : 1) / 2;
-  return sheet_and_sidecar + video + (job.save.empty() ? 0 : latent + pixels * 3);
+  return sheet_and_sidecar + video + (job.save.empty() ? 0 : 2 * latent + pixels * 3);
 }
 
 Job resolve_job(const JobOptions& options, const ModelFacts& facts, bool device_is_cuda) {

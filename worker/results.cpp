@@ -4,6 +4,7 @@
 #include <span>
 
 #include "model/checkpoint/safetensors.h"
+#include "model/tensor.h"
 #include "worker/noise.h"
 #include "worker/output/files.h"
 #include "worker/output/frames.h"
@@ -19,12 +20,19 @@ std::span<const std::byte> bytes_of(const at::Tensor& tensor) {
   return {static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes()};
 }
 
+// Beside the result, what it was made from: the file serves as --noise and --context of another run.
 void save_tensors(const Job& job, const Generation& made) {
-  const at::Tensor latents = made.latents.contiguous();
-  model::SafetensorsWriter file(job.save, {{"latents", DType::F32, latents.sizes().vec()},
-                                           {"frames", DType::U8, made.frames.sizes().vec()}});
-  file.write(bytes_of(latents));
-  file.write(bytes_of(made.frames));
+  std::vector<std::pair<std::string, at::Tensor>> tensors = {
+      {"latents", made.latents}, {"noise", made.noise}, {"positive", made.contexts[0]}};
+  if (made.contexts.size() > 1) tensors.emplace_back("negative", made.contexts[1]);
+  tensors.emplace_back("frames", made.frames);
+  std::vector<model::TensorInfo> infos;
+  for (auto& [name, tensor] : tensors) {
+    tensor = tensor.contiguous();
+    infos.push_back({name, model::dtype_of(tensor), tensor.sizes().vec()});
+  }
+  model::SafetensorsWriter file(job.save, infos);
+  for (const auto& [name, tensor] : tensors) file.write(bytes_of(tensor));
   file.finish();
 }
 

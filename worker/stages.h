@@ -31,10 +31,14 @@ struct StageInput {
 // encoder's compute type, or fp32 as read from the job's file.  One without guidance, else two.
 std::vector<at::Tensor> text_stage(const StageInput& input, StageRecord& record);
 
+// The noise [C, T, h, w] fp32 on the device, drawn or read by the first rank and shared, so that no rank's
+// generator can differ.
+at::Tensor noise_stage(const StageInput& input);
+
 // The latent [C, T, h, w] fp32 on the device.  The branches run as options.parallel.cfg says, and combine as
 // v = vu + guidance * (vc - vu) in fp32.
 at::Tensor denoise_stage(const StageInput& input, const std::vector<at::Tensor>& contexts,
-                         StageRecord& record);
+                         const at::Tensor& noise, StageRecord& record);
 
 // [F, H, W, 3] uint8 in host memory on the first rank; undefined on the others.
 at::Tensor decode_stage(const StageInput& input, const at::Tensor& latent, StageRecord& record);
