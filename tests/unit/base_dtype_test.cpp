@@ -139,7 +139,7 @@ TEST(DType, TooLargeIsInfinityOrSaturates) {
   EXPECT_EQ(written(kFp16, DType::F32, -1e30f), 0xfc00u);
   EXPECT_EQ(written(kBf16, DType::F32, std::numeric_limits<float>::max()), 0x7f80u);
   EXPECT_EQ(written(kBf16, DType::F64, 1e300), 0x7f80u);
-  for (const float large : {448.0f, 463.0f, 464.0f, 1e30f, kInfinity}) {
+  for (const float large : {448.0f, 463.0f, 464.0f, 465.0f, 479.0f, 480.0f, 1e30f, kInfinity}) {
     EXPECT_EQ(written(kFp8, DType::F32, large), 0x7eu) << large;
     EXPECT_EQ(written(kFp8, DType::F32, -large), 0xfeu) << large;
   }

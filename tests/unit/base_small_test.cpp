@@ -54,6 +54,8 @@ TEST(Nearest, NamesTheClosestKnownWordOrNone) {
   EXPECT_EQ(nearest("step", known), "steps");
   EXPECT_EQ(nearest("colour", known), "");
   EXPECT_EQ(nearest("x", {}), "");
+  const std::array<std::string, 2> equally_near = {"frames", "frameb"};
+  EXPECT_EQ(nearest("framex", equally_near), "frames");
 }
 
 TEST(Deadline, PassesWhenItsSecondsAreOver) {
