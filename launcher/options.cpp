@@ -37,20 +37,26 @@ Names names_of(const std::vector<FlagGroup>& groups) {
   return names;
 }
 
-po::options_description describe_names(const Names& names) {
+// In a file every key has a value; on the command line a switch has none.
+po::options_description file_names(const Names& names) {
   po::options_description description;
-  for (const auto& [name, flag] : names) {
-    auto* value = po::value<std::string>();
-    if (flag->is_switch) value->implicit_value("true");
-    description.add_options()(name.c_str(), value);
-  }
+  for (const auto& entry : names) description.add_options()(entry.first.c_str(), po::value<std::string>());
   return description;
 }
 
-void add_common(po::options_description& description) {
+po::options_description command_line_names(const Names& names) {
+  po::options_description description;
+  for (const auto& [name, flag] : names) {
+    if (flag->is_switch) {
+      description.add_options()(name.c_str(), po::bool_switch());
+    } else {
+      description.add_options()(name.c_str(), po::value<std::string>());
+    }
+  }
   description.add_options()("config", po::value<std::string>());
   description.add_options()("ranks,n", po::value<std::string>());
   description.add_options()("help,h", po::bool_switch());
+  return description;
 }
 
 // "; did you mean --prompt?", or nothing when no name is near.
@@ -90,8 +96,10 @@ std::vector<po::option> tokens_of(const std::vector<std::string>& args,
   try {
     po::command_line_parser parser(split_empty_values(args));
     return parser.options(description).style(kStyle).allow_unregistered().run().options;
-  } catch (const po::error_with_option_name& error) {
-    throw UserError(fmt::format("{}: the value is missing", error.get_option_name()));
+  } catch (const po::invalid_command_line_syntax& error) {
+    const bool extra = error.kind() == po::invalid_syntax::extra_parameter;
+    throw UserError(
+        fmt::format("{}: {}", error.get_option_name(), extra ? "takes no value" : "the value is missing"));
   }
 }
 
@@ -100,7 +108,7 @@ std::string value_of(const po::option& token) { return token.value.empty() ? "" 
 // The setting that "--name value" makes.  A value that is itself an option means that one was forgotten.
 Setting setting_of(const po::option& token, const Names& names) {
   Setting setting{names.at(token.string_key), "--" + token.string_key, value_of(token)};
-  if (setting.flag->is_switch && token.value.empty()) setting.value = "true";
+  if (setting.flag->is_switch) setting.value = "true";
   if (setting.value.starts_with("--") && names.contains(setting.value.substr(2))) {
     throw UserError(fmt::format("{}: the value is missing", setting.written));
   }
@@ -124,9 +132,9 @@ void take_token(const po::option& token, const Names& names, CommandLine& line) 
 }
 
 void refuse_repeated(const std::vector<Setting>& settings) {
-  std::set<const Flag*> seen;
+  std::set<std::string> seen;
   for (const Setting& setting : settings) {
-    if (!seen.insert(setting.flag).second) {
+    if (!seen.insert(setting.flag->key).second) {
       throw UserError(fmt::format("{}: given twice", setting.written));
     }
   }
@@ -136,8 +144,7 @@ void refuse_repeated(const std::vector<Setting>& settings) {
 
 CommandLine parse_command_line(const std::vector<FlagGroup>& groups, const std::vector<std::string>& args) {
   const Names names = names_of(groups);
-  po::options_description description = describe_names(names);
-  add_common(description);
+  const po::options_description description = command_line_names(names);
   CommandLine line;
   for (const po::option& token : tokens_of(args, description)) take_token(token, names, line);
   refuse_repeated(line.settings);
@@ -150,7 +157,7 @@ std::vector<Setting> parse_config_file(const std::vector<FlagGroup>& groups, con
   if (!file) throw UserError(fmt::format("--config: {}: no such file, or it cannot be read", path));
   std::vector<Setting> settings;
   try {
-    for (const po::option& token : po::parse_config_file(file, describe_names(names), true).options) {
+    for (const po::option& token : po::parse_config_file(file, file_names(names), true).options) {
       const auto found = names.find(token.string_key);
       if (found == names.end()) {
         throw UserError(fmt::format("{}: unknown key '{}'{}", path, token.string_key,

@@ -1,6 +1,6 @@
 #include "launcher/ranks.h"
 
-#include <algorithm>
+#include <cstdlib>
 #include <optional>
 
 #include "base/error.h"
@@ -30,6 +30,8 @@ int run_session(parallel::Session& session, const std::function<int(parallel::Se
 
 int run_ranks(int& argc, char**& argv, const worker::RunOptions& options,
               const std::function<int(parallel::Session&)>& work) {
+  // Alone, MPI needs no daemon beside this process (nor ssh to start it).
+  if (!parallel::is_rank()) setenv("OMPI_MCA_ess_singleton_isolated", "1", 0);
   const Interrupt interrupt;
   std::optional<UserError> refused;
   int code = 0;

@@ -52,14 +52,14 @@ void apply_settings(const std::vector<FlagGroup>& groups, std::vector<Setting> s
                     worker::Options& options) {
   std::stable_partition(settings.begin(), settings.end(),
                         [](const Setting& setting) { return !is_stage_key(setting.flag->key); });
-  std::map<const Flag*, std::string> values;
+  std::map<std::string, std::string> values;
   for (const Setting& setting : settings) {
     setting.flag->set(setting.written, setting.value);
-    values[setting.flag] = setting.value;
+    values[setting.flag->key] = setting.value;
   }
   for (const FlagGroup& group : groups) {
     for (const Flag& flag : group.flags) {
-      const auto given = values.find(&flag);
+      const auto given = values.find(flag.key);
       if (given != values.end()) options.echo.emplace_back(flag.key, given->second);
     }
   }

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <sstream>
 
 #include "base/error.h"
 
@@ -17,6 +18,15 @@ int usable_cores() {
   CPU_ZERO(&set);
   if (sched_getaffinity(0, sizeof(set), &set) != 0) return 1;
   return std::max(1, CPU_COUNT(&set));
+}
+
+bool on_path(const std::string& name) {
+  const char* path = std::getenv("PATH");
+  std::istringstream folders(path == nullptr ? "" : path);
+  for (std::string folder; std::getline(folders, folder, ':');) {
+    if (access((folder + "/" + name).c_str(), X_OK) == 0) return true;
+  }
+  return false;
 }
 
 bool has_value_attached(const std::string& arg) {
@@ -55,6 +65,8 @@ void become_mpirun(const std::vector<std::string>& args, int ranks) {
   const std::string program = std::filesystem::read_symlink("/proc/self/exe").string();
   Launch launch = plan_launch(program, args, ranks, usable_cores());
   for (const auto& [name, value] : launch.variables) setenv(name.c_str(), value.c_str(), 1);
+  // mpirun looks for ssh even when every rank is on this machine, and stops without it.
+  if (!on_path("ssh") && !on_path("rsh")) setenv("OMPI_MCA_plm_rsh_agent", "", 0);
   std::vector<char*> words;
   for (std::string& word : launch.words) words.push_back(word.data());
   words.push_back(nullptr);

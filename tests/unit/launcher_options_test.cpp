@@ -66,6 +66,15 @@ TEST(Options, ValuesReachTheirPlaces) {
   EXPECT_EQ(o.run.deadline_s, 30);
 }
 
+TEST(Options, ASwitchTakesNoValueAndLeavesTheNextWordAlone) {
+  worker::Options options;
+  const std::vector<FlagGroup> groups = run_keys(options);
+  const CommandLine line = parse_command_line(groups, {"--overwrite", "word"});
+  EXPECT_THAT(line.positional, ::testing::ElementsAre("word"));
+  EXPECT_EQ(line.settings.at(0).value, "true");
+  EXPECT_EQ(error_of({"--overwrite=false"}), "--overwrite: takes no value");
+}
+
 TEST(Options, UnsetStaysUnset) {
   const worker::Options o = read({});
   EXPECT_FALSE(o.job.frames || o.job.steps || o.job.width || o.job.guidance || o.job.negative_prompt);

@@ -78,6 +78,18 @@ TEST(Settings, ModuleConfigurationsAreListsOfTheSixKeys) {
   EXPECT_THAT(error_of({"--offload.module_config", "bf16"}), HasSubstr("not key=value"));
 }
 
+// A command keeps a copy of its groups; settings may point into either.
+TEST(Settings, FlagsAreTheSameInEveryCopyOfTheGroups) {
+  const TemporaryFolder folder;
+  const std::string file = folder.write("a.cfg", "[job]\nsteps = 2\n");
+  worker::Options options;
+  const std::vector<FlagGroup> groups = run_keys(options);
+  const std::vector<FlagGroup> copy = groups;
+  apply_settings(copy, gather_settings(copy, parse_command_line(groups, {"--config", file, "--steps", "3"})),
+                 options);
+  EXPECT_THAT(options.echo, ::testing::ElementsAre(Pair("job.steps", "3")));
+}
+
 TEST(Settings, WhatWasGivenIsEchoedOnceAsKeyAndValue) {
   const TemporaryFolder folder;
   const std::string file = folder.write("a.cfg", "[job]\nsteps = 2\n");
