@@ -4,6 +4,8 @@
 #include <cassert>
 #include <utility>
 
+#include "base/error.h"
+
 namespace ferry::offload {
 
 std::string_view name_of(Category category) {
@@ -55,18 +57,35 @@ void DeviceAccount::remove_reclaim(const void* owner) {
   std::erase_if(reclaimers_, [owner](const Reclaimer& each) { return each.owner == owner; });
 }
 
-void DeviceAccount::make_room(const void* asker, std::size_t bytes) {
+void DeviceAccount::make_room(std::size_t bytes) {
   const std::optional<std::size_t> most = limit();
-  if (!most) return;
-  for (const Reclaimer& each : reclaimers_) {
-    const std::size_t wanted = used() + bytes;
-    if (wanted <= *most) return;
-    if (each.owner != asker) each.reclaim(wanted - *most);
-  }
+  if (most && used() + bytes > *most) reclaim(used() + bytes - *most);
 }
 
+std::size_t DeviceAccount::reclaim(std::size_t bytes) {
+  std::size_t given = 0;
+  for (const Reclaimer& each : reclaimers_) {
+    if (given < bytes) given += each.reclaim(bytes - given);
+  }
+  return given;
+}
+
+namespace {
+
+DeviceMemory allocate(Device& device, DeviceAccount& account, std::size_t bytes) {
+  account.make_room(bytes);
+  try {
+    return device.allocate(bytes);
+  } catch (const OutOfMemory&) {
+    if (account.reclaim(bytes) == 0) throw;
+  }
+  return device.allocate(bytes);
+}
+
+}  // namespace
+
 AccountedMemory::AccountedMemory(Device& device, DeviceAccount& account, Category category, std::size_t bytes)
-    : memory_(device.allocate(bytes)), account_(&account), category_(category) {
+    : memory_(allocate(device, account, bytes)), account_(&account), category_(category) {
   account_->take(category_, memory_.bytes());
 }
 

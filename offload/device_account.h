@@ -59,8 +59,10 @@ class DeviceAccount {
   // Stages that can give memory back when another one needs it.
   void add_reclaim(const void* owner, Reclaim reclaim);
   void remove_reclaim(const void* owner);
-  // Asks them, except `asker`, until `bytes` more fit under limit(); does nothing without a limit.
-  void make_room(const void* asker, std::size_t bytes);
+  // Asks them until `bytes` more fit under limit(); does nothing without a limit.
+  void make_room(std::size_t bytes);
+  // Asks them for `bytes`, whatever the limit; returns what they gave.
+  std::size_t reclaim(std::size_t bytes);
 
  private:
   static std::size_t index(Category category) { return static_cast<std::size_t>(category); }
@@ -86,7 +88,8 @@ class DeviceAccount {
 class AccountedMemory {
  public:
   AccountedMemory() = default;
-  // Throws OutOfMemory, and then counts nothing.
+  // Before it takes the memory it makes room under the limit; when the device is full it asks the reclaimers
+  // and tries once more.  Throws OutOfMemory, and then counts nothing.
   AccountedMemory(Device& device, DeviceAccount& account, Category category, std::size_t bytes);
   AccountedMemory(AccountedMemory&& other) noexcept;
   AccountedMemory& operator=(AccountedMemory&& other) noexcept;

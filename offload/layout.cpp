@@ -8,20 +8,6 @@ namespace ferry::offload {
 
 namespace {
 
-// Puts a module's tensors one after the other from `end` on, and moves `end` behind them.
-ModulePlace place_module(const model::ModuleSpec& module, std::size_t& end) {
-  ModulePlace place;
-  place.offset = end;
-  place.host_only = module.host_only;
-  for (const model::TensorSpec& spec : module.tensors) {
-    TensorPlace tensor{.offset = end, .dtype = spec.dtype, .format = model::memory_format(spec)};
-    end += round_up(tensor.format.bytes, kTensorAlign);
-    place.tensors.push_back(std::move(tensor));
-  }
-  place.bytes = end - place.offset;
-  return place;
-}
-
 class Placer {
  public:
   explicit Placer(std::size_t blob_multiple) : multiple_(blob_multiple) {}
@@ -54,6 +40,19 @@ void add_modules(std::vector<model::ModuleId>& ids, int block, std::size_t count
 }
 
 }  // namespace
+
+ModulePlace place_module(const model::ModuleSpec& module, std::size_t& end) {
+  ModulePlace place;
+  place.offset = end;
+  place.host_only = module.host_only;
+  for (const model::TensorSpec& spec : module.tensors) {
+    TensorPlace tensor{.offset = end, .dtype = spec.dtype, .format = model::memory_format(spec)};
+    end += round_up(tensor.format.bytes, kTensorAlign);
+    place.tensors.push_back(std::move(tensor));
+  }
+  place.bytes = end - place.offset;
+  return place;
+}
 
 ArenaLayout arena_layout(const model::NetworkSpec& stored, int ranks) {
   if (ranks < 1) throw std::invalid_argument("arena_layout: ranks " + std::to_string(ranks) + " < 1");

@@ -56,6 +56,9 @@ struct ArenaLayout {
 // `stored` has the dtypes as kept in the arena; `ranks` is P >= 1.
 ArenaLayout arena_layout(const model::NetworkSpec& stored, int ranks);
 
+// Places a module's tensors one after the other from `end` on, and moves `end` behind them.
+ModulePlace place_module(const model::ModuleSpec& module, std::size_t& end);
+
 const BlockPlace& block_of(const ArenaLayout& layout, int block);  // index, ModuleId::kHead or kTail
 const ModulePlace& place_of(const ArenaLayout& layout, model::ModuleId id);
 // The blob in which a module lies.

@@ -1,6 +1,7 @@
 #include "base/error.h"
 #include "offload/async.h"
 #include "offload/none.h"
+#include "offload/sequential.h"
 #include "offload/stage.h"
 #include "offload/whole_model.h"
 
@@ -18,6 +19,8 @@ std::unique_ptr<Strategy> make_strategy(NodeArena& arena, const Options& options
       return make_whole_model(arena, options, setup, false);
     case Type::Async:
       return make_async(arena, options, setup);
+    case Type::Sequential:
+      return make_sequential(arena, options, setup);
     default:
       throw UserError("offload.type: not yet");
   }

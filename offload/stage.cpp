@@ -1,5 +1,6 @@
 #include "offload/stage.h"
 
+#include <stdexcept>
 #include <utility>
 
 #include "base/error.h"
@@ -18,7 +19,15 @@ void StageWeights::prepare() { strategy_->prepare(); }
 
 void StageWeights::finish() { strategy_->finish(); }
 
-void StageWeights::set_loras(std::map<std::string, model::Lora> loras) { loras_.set(std::move(loras)); }
+void StageWeights::set_loras(std::map<std::string, model::Lora> loras) {
+  for (const model::ModuleId id : all_modules(spec())) {
+    const std::string& name = model::module_of(spec(), id).name;
+    if (!loras.contains(name) || strategy_->takes_lora(id)) continue;
+    throw std::invalid_argument("LoRA of " + name +
+                                ": only AutoWrappedLinear applies it (offload.module_map)");
+  }
+  loras_.set(std::move(loras));
+}
 
 Report StageWeights::report() const {
   Report report;

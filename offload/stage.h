@@ -59,6 +59,8 @@ class Strategy {
   virtual std::span<const at::Tensor> acquire(model::ModuleId id) = 0;
   virtual void release(model::ModuleId) {}
   virtual parallel::ExchangeGate* exchange_gate() { return nullptr; }
+  // Whether additions to this linear can be applied.
+  virtual bool takes_lora(model::ModuleId) const { return true; }
   // Fills in what it knows.
   virtual void describe(Report& report) const = 0;
 };
@@ -74,7 +76,8 @@ class StageWeights final : public model::Weights {
   // The stage ends: waits for its last work, then drops what need not stay.  prepare() may follow.
   void finish();
   // Additions to linears, by module name.  The tensors' device memory is the caller's, counted here.
-  // Throws std::invalid_argument for a name that is not a linear of the network, or shapes that do not fit.
+  // Throws std::invalid_argument for a name that is not a linear of the network, shapes that do not fit, or a
+  // linear that is wrapped by AutoWrappedModule.
   void set_loras(std::map<std::string, model::Lora> loras);
   // The network brackets its exchanges with this; nullptr: it need not.
   parallel::ExchangeGate* exchange_gate() { return strategy_->exchange_gate(); }

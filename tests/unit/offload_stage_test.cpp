@@ -99,21 +99,23 @@ TEST(DeviceAccount, KnowsWhatThePeakWasMadeOf) {
   EXPECT_EQ(account.peak(), 130U);
 }
 
-TEST(DeviceAccount, AsksTheOthersUntilThereIsRoom) {
+TEST(DeviceAccount, AsksForMemoryBackUntilThereIsRoomUnderTheLimit) {
   DeviceAccount account;
   int owner = 0;
-  int asker = 0;
   account.take(Category::Keep, 100);
   account.add_reclaim(&owner, [&](std::size_t bytes) {
     account.give(Category::Keep, bytes);
     return bytes;
   });
-  account.make_room(&asker, 1000);
+  account.make_room(1000);
   EXPECT_EQ(account.now(), 100U) << "without a limit nobody gives anything";
-  account.add_limit(&asker, 120);
-  account.make_room(&owner, 50);
-  EXPECT_EQ(account.now(), 100U) << "the asker is not asked";
-  account.make_room(&asker, 50);
+  account.add_limit(&owner, 120);
+  account.make_room(20);
+  EXPECT_EQ(account.now(), 100U);
+  account.make_room(50);
+  EXPECT_EQ(account.now(), 70U);
+  account.remove_limit(&owner);
+  account.make_room(1000);
   EXPECT_EQ(account.now(), 70U);
 }
 
