@@ -15,21 +15,14 @@ namespace ferry::parallel {
 
 namespace {
 
-using std::chrono::microseconds;
-
 constexpr int kSignTag = 2;
 constexpr std::chrono::milliseconds kLongWait(500);
 
-// One pause between two tests, by how long it has been waited beyond the first moments.
+// One pause between two tests: a hundredth of what has been waited, so that it is not waited much longer
+// than needed, and no more than a test a millisecond while another rank works alone.
 void pause(Clock::duration waited) {
-  if (waited < std::chrono::milliseconds(20)) {
-    std::this_thread::sleep_for(microseconds(20));
-  } else if (waited < std::chrono::seconds(1)) {
-    std::this_thread::sleep_for(microseconds(50));
-  } else {
-    // Another rank works alone (it encodes text or decodes): leave it the cores.
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
+  std::this_thread::sleep_for(
+      std::clamp<Clock::duration>(waited / 100, std::chrono::microseconds(20), std::chrono::milliseconds(1)));
 }
 
 }  // namespace

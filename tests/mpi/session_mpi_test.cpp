@@ -71,9 +71,9 @@ TEST_F(SessionTest, AWaitThatOutlastsItsDeadlineIsAnError) {
 }
 
 TEST_F(SessionTest, WaitingLeavesTheCoreToOthers) {
-  // The last rank is half a second late; the others' threads may not spend that in a spin.
+  // The last rank is a second late; the others' threads may not spend that in a spin.
   session().barrier();
-  if (rank() == size() - 1) std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  if (rank() == size() - 1) std::this_thread::sleep_for(std::chrono::seconds(1));
   struct timespec before = {};
   struct timespec after = {};
   ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &before);
@@ -81,8 +81,9 @@ TEST_F(SessionTest, WaitingLeavesTheCoreToOthers) {
   ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &after);
   const double busy =
       static_cast<double>(after.tv_sec - before.tv_sec) + 1e-9 * (after.tv_nsec - before.tv_nsec);
-  // A spin would take 0.5 s of processor time; sleeping takes a tenth of it at most.
-  EXPECT_LT(busy, 0.25);
+  // A spin would take 1 s of processor time, a tenth of that on a crowded machine; sleeping takes 0.02 s.
+  EXPECT_LT(busy, 0.07);
+  RecordProperty("busy_ms", static_cast<int>(busy * 1e3));
 }
 
 }  // namespace

@@ -80,7 +80,7 @@ TEST(Mesh, RefusesGuidanceBranchesOnAnOddNumberOfRanks) {
 TEST(Mesh, RefusesHeadsThatDoNotDivideAndListsTheDegreesThatDo) {
   EXPECT_THAT(refusal({}, 8, 12),
               AllOf(HasSubstr("12 attention heads"), HasSubstr("8"), HasSubstr("1, 2, 3, 4, 6")));
-  EXPECT_THAT(refusal({}, 8, 12), ::testing::Not(HasSubstr("12 can"))) << "12 ranks were not started";
+  EXPECT_THAT(refusal({}, 8, 12), ::testing::Not(HasSubstr("6, 12"))) << "12 ranks were not started";
   EXPECT_EQ(refusal({}, 4, 12), "accepted");
 }
 
