@@ -108,7 +108,7 @@ void ConfigFile::refuse(const char* name, const std::string& why) const {
   throw UserError(fmt::format("{}: {} is {}, {}", path_, name, shown, why));
 }
 
-const TensorEntry& needed(const Checkpoint& checkpoint, const std::string& key, std::size_t rank) {
+const TensorEntry& needed(const Checkpoint& checkpoint, std::string_view key, std::size_t rank) {
   const TensorEntry* entry = checkpoint.find(key);
   if (entry == nullptr) {
     throw UserError(fmt::format("{}: tensor {} of the {} is missing", checkpoint.files().front(), key,

@@ -6,6 +6,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "model/checkpoint/checkpoint.h"
@@ -41,7 +42,7 @@ class ConfigFile {
 };
 
 // A tensor that detection needs.  Throws UserError when it is missing, has another rank or an extent of 0.
-const TensorEntry& needed(const Checkpoint& checkpoint, const std::string& key, std::size_t rank);
+const TensorEntry& needed(const Checkpoint& checkpoint, std::string_view key, std::size_t rank);
 
 // The largest number after `prefix` among official keys, plus 1; 0 when there is none.
 std::int64_t count_after(const Checkpoint& checkpoint, const char* prefix);
