@@ -1,0 +1,49 @@
+// How long a DiT forward takes, beside the time of its matrix products and attention alone.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "model/dit/dit.h"
+
+namespace ferry::bench {
+
+struct ForwardCase {
+  model::DitConfig config;
+  std::int64_t width = 416;  // pixels, a multiple of 16
+  std::int64_t height = 240;
+  std::int64_t frames = 17;  // 1 + a multiple of 4
+  int branches = 1;          // guidance branches per forward
+  int warmups = 1;
+  int samples = 5;
+};
+
+struct ForwardResult {
+  ForwardCase measured;
+  DType compute = DType::BF16;
+  std::string device;
+  int ranks = 1;
+  int threads = 0;
+  std::int64_t tokens = 0;
+  double tflop = 0;                     // of one forward on all ranks, by wan21.md section 9.3
+  std::vector<double> forward_seconds;  // one per sample
+  // The library alone on the same shapes, weights and threads, each sample right after the forward of the
+  // same index: every linear of the blocks by at::linear, then every attention; nothing between them.
+  std::vector<double> linear_seconds;
+  std::vector<double> attention_seconds;
+};
+
+// Forwards a random latent with `weights` (of dit_spec(config, runtime.compute)): `warmups` times, then
+// `samples` times, in turn with the floor.  With a Ulysses group, collective over it; each rank measures
+// itself.  Runs on the device's compute stream and waits for it.
+// Throws std::invalid_argument for a size that is no whole number of patches or frames, Error when the result
+// is not finite.
+ForwardResult measure_forward(const ForwardCase& what, model::Weights& weights,
+                              const model::DitRuntime& runtime);
+
+// One line: the case, medians, spread (largest less smallest, over the median), the ratio to the floor.
+std::string to_json(const ForwardResult& result);
+
+}  // namespace ferry::bench

@@ -1,0 +1,78 @@
+#include "bench/forward_floor.h"
+
+#include <ATen/ops/linear.h>
+#include <ATen/ops/randn.h>
+#include <ATen/ops/scaled_dot_product_attention.h>
+
+#include <algorithm>
+
+#include "base/clock.h"
+#include "model/tensor.h"
+#include "parallel/ulysses.h"
+
+namespace ferry::bench {
+
+using model::DitBlock;
+
+ForwardFloor::ForwardFloor(const model::DitConfig& config, model::Weights& weights,
+                           const model::DitRuntime& runtime, std::int64_t tokens, int branches)
+    : config_(config), weights_(weights), device_(*runtime.device), branches_(branches), tokens_(tokens) {
+  const int ranks = runtime.ulysses == nullptr ? 1 : runtime.ulysses->size();
+  const parallel::Shard shard = parallel::shard_of(tokens, ranks, 0);
+  rows_ = shard.per_rank;
+  queries_ = shard.padded;
+  heads_ = config.heads / ranks;
+  const auto options =
+      at::TensorOptions(model::torch_device(device_)).dtype(model::scalar_type(runtime.compute));
+  // Heads as views of [tokens, heads, D], as the model has them.
+  const auto heads = [&](std::int64_t count, std::int64_t of) {
+    return at::randn({1, count, of, config.head_dim()}, options).transpose(1, 2);
+  };
+  noise_ = at::randn({rows_ * std::max(config.dim, config.ffn_dim)}, options);
+  query_ = heads(queries_, heads_);
+  key_ = heads(tokens_, heads_);
+  value_ = heads(tokens_, heads_);
+  text_query_ = heads(rows_, config.heads);
+  text_key_ = heads(config.text_len, config.heads);
+  text_value_ = heads(config.text_len, config.heads);
+}
+
+void ForwardFloor::linear(int block, DitBlock module, std::int64_t in) {
+  const at::Tensor x = noise_.narrow(0, 0, rows_ * in).view({rows_, in});
+  const model::ModuleScope scope(weights_, model::id_of(block, module));
+  for (int i = 0; i < branches_; ++i) at::linear(x, scope[0], scope[1]);
+}
+
+void ForwardFloor::linears() {
+  const model::PassScope pass(weights_, {.kind = "forward", .branches = branches_});
+  for (int block = 0; block < static_cast<int>(config_.layers); ++block) {
+    const model::BlockScope scope(weights_, block);
+    for (const DitBlock module : {DitBlock::SelfV, DitBlock::SelfQ, DitBlock::SelfK, DitBlock::SelfO,
+                                  DitBlock::CrossQ, DitBlock::CrossO, DitBlock::Ffn0}) {
+      linear(block, module, config_.dim);
+    }
+    linear(block, DitBlock::Ffn2, config_.ffn_dim);
+  }
+}
+
+void ForwardFloor::attentions() {
+  for (std::int64_t i = 0; i < config_.layers * branches_; ++i) {
+    at::scaled_dot_product_attention(query_, key_, value_);
+    at::scaled_dot_product_attention(text_query_, text_key_, text_value_);
+  }
+}
+
+template <class Work>
+double ForwardFloor::timed(const Work& work) {
+  device_.compute().synchronize();
+  const auto begin = Clock::now();
+  work();
+  device_.compute().synchronize();
+  return seconds_since(begin);
+}
+
+FloorSeconds ForwardFloor::seconds() {
+  return {.linear = timed([&] { linears(); }), .attention = timed([&] { attentions(); })};
+}
+
+}  // namespace ferry::bench
