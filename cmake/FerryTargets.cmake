@@ -5,6 +5,15 @@ target_compile_options(ferry_flags INTERFACE
   $<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr -Xcompiler=-Wall,-Werror -Werror=all-warnings>)
 target_include_directories(ferry_flags INTERFACE ${PROJECT_SOURCE_DIR})
 
+# LibTorch and this program pass each other C++ objects (locales, exceptions), so both need one libstdc++: the
+# shared one, also where the compiler knows only its archive.
+execute_process(COMMAND ${CMAKE_CXX_COMPILER} -print-file-name=libstdc++.so
+  OUTPUT_VARIABLE _ferry_stdcxx OUTPUT_STRIP_TRAILING_WHITESPACE)
+if(NOT IS_ABSOLUTE "${_ferry_stdcxx}")
+  find_library(FERRY_STDCXX libstdc++.so.6 REQUIRED)
+  target_link_libraries(ferry_flags INTERFACE ${FERRY_STDCXX})
+endif()
+
 set(FERRY_SANITIZE "" CACHE STRING "address or thread")
 if(FERRY_SANITIZE)
   target_compile_options(ferry_flags INTERFACE
