@@ -13,12 +13,12 @@ at::Tensor dpmpp_step(const Schedule& schedule, History& history, int i, const a
   const float sigma = schedule.sigmas[i];
   const float next = schedule.sigmas[i + 1];
   const at::Tensor previous = history.predicted;
-  const at::Tensor predicted = x - v * sigma;
+  at::Tensor predicted = x - v * sigma;
   history.predicted = predicted;
   if (next == 0.0f) return predicted;
   const float h = lambda_of(next) - lambda_of(sigma);
   const float scale = (1.0f - next) * (std::exp(-h) - 1.0f);
-  const at::Tensor first = x * (next / sigma) - predicted * scale;
+  at::Tensor first = x * (next / sigma) - predicted * scale;
   if (i == 0) return first;
   const float r = (lambda_of(sigma) - lambda_of(schedule.sigmas[i - 1])) / h;
   const at::Tensor slope = (predicted - previous) * (1.0f / r);

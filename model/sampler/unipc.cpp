@@ -56,7 +56,7 @@ at::Tensor predicted_sample(const Schedule& schedule, const History& history, in
   if (next == 0.0f) return history.predicted;
   const float h = lambda_of(next) - lambda_of(sigma);
   const float scale = (1.0f - next) * std::expm1(-h);
-  const at::Tensor x = history.sample * (next / sigma) - history.predicted * scale;
+  at::Tensor x = history.sample * (next / sigma) - history.predicted * scale;
   if (predictor_order(schedule, i) == 1) return x;
   const float r = (lambda_of(schedule.sigmas[i - 1]) - lambda_of(sigma)) / h;
   const at::Tensor slope = (history.before - history.predicted) * (1.0f / r);
