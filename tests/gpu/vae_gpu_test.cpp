@@ -109,7 +109,8 @@ TEST_F(VaeGpu, NormAgreesWithTheCpu) {
 }
 
 // The host may run ahead of the device; a host synchronisation in a chunk would show as a sink that is called
-// only once the work before it is done.
+// only once the work before it is done.  Three chunks: the driver itself makes the host wait beyond about a
+// thousand queued kernels.
 TEST_F(VaeGpu, DecodeNeverMakesTheHostWait) {
   const auto config = vae_config_of(16, {1, 2, 4, 4}, {false, true, true}, 2);
   const Tensors tensors = random_weights(config);
@@ -118,7 +119,7 @@ TEST_F(VaeGpu, DecodeNeverMakesTheHostWait) {
   PlainWeights weights(
       model::vae_decoder_spec(config, DType::F32),
       [&](const model::TensorSpec& spec) { return tensors.at(spec.key); }, place);
-  const at::Tensor latent = golden_input({16, 4, 6, 6}, 0.7, 0.37).to(place);
+  const at::Tensor latent = golden_input({16, 3, 6, 6}, 0.7, 0.37).to(place);
   const auto run = [&](const model::FrameSink& sink) {
     model::vae_decode(config, weights, latent, {&device(), DType::F32}, sink);
   };
@@ -132,7 +133,7 @@ TEST_F(VaeGpu, DecodeNeverMakesTheHostWait) {
   int early = 0;
   run([&](int64_t, const at::Tensor&) { early += gate->done() ? 0 : 1; });
   device().compute().synchronize();
-  EXPECT_EQ(early, 4) << "chunks queued while the work before them still ran";
+  EXPECT_EQ(early, 3) << "chunks queued while the work before them still ran";
 }
 
 }  // namespace
