@@ -5,6 +5,7 @@
 #include "offload/async.h"
 #include "offload/limit.h"
 #include "offload/link_test.h"
+#include "offload/none.h"
 
 namespace ferry::offload {
 
@@ -50,12 +51,14 @@ void choose_links(AsyncPlan& plan, NodeArena& arena, const Options& options, con
 
 std::unique_ptr<Strategy> make_async(NodeArena& arena, const Options& options, const StageSetup& setup) {
   const auto layers = static_cast<int>(arena.spec().blocks.size());
+  if (layers == 0) return make_none(arena, options, setup);
   AsyncPlan plan{.residency = plan_residency(arena.spec().name, layers, options)};
   const std::size_t needed = device_bytes(arena.layout(), plan.residency);
   check_limit(arena.spec().name, options,
               {.bytes = needed,
                .made_of = fmt::format("{} slots, {} resident blocks, head and tail", plan.residency.slots,
                                       plan.residency.resident.size())});
+  if (plan.residency.offloaded.empty()) return make_none(arena, options, setup);
   choose_links(plan, arena, options, setup);
   require_same(
       setup.peers, "the offload plan of " + arena.spec().name,

@@ -1,5 +1,9 @@
-#include "base/error.h"
+#include <algorithm>
+
+#include "base/log.h"
 #include "offload/async.h"
+#include "offload/choose.h"
+#include "offload/limit.h"
 #include "offload/none.h"
 #include "offload/sequential.h"
 #include "offload/stage.h"
@@ -9,20 +13,49 @@ namespace ferry::offload {
 
 namespace {
 
-bool on_cpu(const StageSetup& setup) { return setup.device->type() == DeviceType::Cpu; }
+// Weights may take what is free now, less a twentieth for what nobody counts.
+constexpr double kUsable = 0.95;
+
+// The least of all ranks, so that they choose alike.
+std::size_t room_for_weights(const Options& options, const StageSetup& setup) {
+  const auto free =
+      static_cast<std::size_t>(kUsable * static_cast<double>(setup.device->memory().free_bytes));
+  std::size_t room = free - std::min(free, setup.activation_bytes);
+  if (const auto limit = limit_bytes(options)) {
+    room = std::min(room, *limit - std::min(*limit, setup.account->used()));
+  }
+  for (const std::string& each : gather_words(setup.peers, std::to_string(room))) {
+    room = std::min<std::size_t>(room, std::stoull(each));
+  }
+  return room;
+}
+
+Options decided(const NodeArena& arena, const Options& options, const StageSetup& setup) {
+  if (options.type != Type::Auto) return options;
+  const Options chosen = choose_strategy(arena.layout(), options, room_for_weights(options, setup));
+  if (setup.peers.rank == 0) spdlog::info("{}: offload type {}", arena.spec().name, name_of(chosen.type));
+  return chosen;
+}
+
+void check_whole(const NodeArena& arena, const Options& options) {
+  const ArenaLayout& layout = arena.layout();
+  check_limit(arena.spec().name, options,
+              {.bytes = layout.head.blob.bytes + layout.block_bytes() + layout.tail.blob.bytes,
+               .made_of = "all of its weights; async and sequential take less"});
+}
 
 std::unique_ptr<Strategy> make_strategy(NodeArena& arena, const Options& options, const StageSetup& setup) {
   switch (options.type) {
-    case Type::None:
-      return on_cpu(setup) ? make_in_place(arena, setup) : make_whole_model(arena, options, setup, true);
-    case Type::Model:
-      return make_whole_model(arena, options, setup, false);
     case Type::Async:
       return make_async(arena, options, setup);
     case Type::Sequential:
       return make_sequential(arena, options, setup);
+    case Type::Model:
+      check_whole(arena, options);
+      return make_whole_model(arena, options, setup, false);
     default:
-      throw UserError("offload.type: not yet");
+      check_whole(arena, options);
+      return make_none(arena, options, setup);
   }
 }
 
@@ -30,7 +63,8 @@ std::unique_ptr<Strategy> make_strategy(NodeArena& arena, const Options& options
 
 std::unique_ptr<StageWeights> make_stage(NodeArena& arena, const Options& options, const StageSetup& setup) {
   if (options.pin_cpu_memory) arena.pin(*setup.device);
-  return std::make_unique<StageWeights>(arena, setup, make_strategy(arena, options, setup));
+  return std::make_unique<StageWeights>(arena, setup,
+                                        make_strategy(arena, decided(arena, options, setup), setup));
 }
 
 }  // namespace ferry::offload

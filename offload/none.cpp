@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "offload/whole_model.h"
+
 namespace ferry::offload {
 
 namespace {
@@ -33,7 +35,8 @@ class InPlace final : public Strategy {
 
 }  // namespace
 
-std::unique_ptr<Strategy> make_in_place(NodeArena& arena, const StageSetup& setup) {
+std::unique_ptr<Strategy> make_none(NodeArena& arena, const Options& options, const StageSetup& setup) {
+  if (setup.device->type() == DeviceType::Cuda) return make_whole_model(arena, options, setup, true);
   return std::make_unique<InPlace>(arena, *setup.account);
 }
 

@@ -1,4 +1,4 @@
-// `none` on the CPU: the arena is used in place, so that any number of ranks share one copy.
+// `none`: all weights are on the device for the program's life.
 #pragma once
 
 #include <memory>
@@ -7,7 +7,9 @@
 
 namespace ferry::offload {
 
-// Takes no memory and copies nothing.  Its bytes count as resident from prepare() on.
-std::unique_ptr<Strategy> make_in_place(NodeArena& arena, const StageSetup& setup);
+// On a GPU everything is copied there once.  On the CPU the arena is used in place, so that any number of
+// ranks share one copy: no memory is taken, nothing is copied, and the bytes count as resident from prepare()
+// on.
+std::unique_ptr<Strategy> make_none(NodeArena& arena, const Options& options, const StageSetup& setup);
 
 }  // namespace ferry::offload

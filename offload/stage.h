@@ -41,6 +41,8 @@ struct StageSetup {
   Stream* gather = nullptr;
   // Debugging: bytes of a slot that has been used for the last time become 0xFF (NaN in every float type).
   bool poison = false;
+  // For type `auto`: device memory that the stage's activations will want.
+  std::size_t activation_bytes = 0;
   // Lanes copy and gather; nullptr: no trace.
   Trace* trace = nullptr;
 };

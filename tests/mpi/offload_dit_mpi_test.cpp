@@ -1,0 +1,144 @@
+// Offloading moves bytes and changes no result: for a given number of ranks, every strategy, ratio, depth,
+// transport, interleave and guidance mode gives the bit-identical latent of `none`.  Slots are poisoned when
+// they are released, so that a read too late is a NaN and not luck.
+#include <gtest/gtest.h>
+
+#include <tuple>
+
+#include "tests/support/mpi_fixture.h"
+#include "tests/unit/offload_dit.h"
+#include "tests/unit/offload_toy.h"
+
+namespace ferry::offload {
+namespace {
+
+using testing::MpiTest;
+using testing::ranks;
+using testing::same_bits;
+
+struct Run {
+  Options options;
+  bool paired = true;
+};
+
+class SameBits : public MpiTest {
+ protected:
+  void SetUp() override {
+    groups_ = parallel::make_groups(
+        ranks(), {.data = 1, .cfg = 1, .ulysses = size(), .ulysses_index = rank()}, *device_);
+  }
+  at::Tensor latent(NodeArena& arena, const Run& run) {
+    DeviceAccount account;
+    at::Tensor x;
+    {
+      const auto stage = make_stage(arena, run.options,
+                                    {.device = device_.get(),
+                                     .account = &account,
+                                     .peers = world_peers(ranks()),
+                                     .weights = groups_.weights.get(),
+                                     .gather = &ranks().comm(),
+                                     .poison = true});
+      x = testing::denoise({.device = device_.get(),
+                            .groups = size() == 1 ? nullptr : &groups_,
+                            .exchange = &ranks().comm(),
+                            .paired = run.paired},
+                           *stage);
+      stage->finish();
+    }
+    EXPECT_EQ(account.now(), 0U);
+    return x;
+  }
+  at::Tensor latent(const Run& run) {
+    const auto arena = testing::dit_arena(node_ranks(ranks()), run.options, DType::BF16);
+    return latent(*arena, run);
+  }
+
+  std::unique_ptr<Device> device_ = make_cpu_device();
+  parallel::Groups groups_;
+};
+
+TEST_F(SameBits, AsyncOverTheWholeMatrix) {
+  const at::Tensor expected = latent({.options = {.type = Type::None}});
+  ASSERT_FALSE(expected.isnan().any().item<bool>());
+  const auto arena = testing::dit_arena(node_ranks(ranks()), {}, DType::BF16);
+  for (const double ratio : {1.0, 0.5, 0.25}) {
+    for (const int prefetch : {1, 2, 3}) {
+      for (const Transport transport : {Transport::Full, Transport::Sharded}) {
+        for (const Interleave interleave : {Interleave::Free, Interleave::Gated}) {
+          for (const bool paired : {true, false}) {
+            const Options options{.type = Type::Async,
+                                  .offload_ratio = ratio,
+                                  .prefetch_size = prefetch,
+                                  .transport = transport,
+                                  .interleave = interleave};
+            EXPECT_TRUE(same_bits(latent(*arena, {options, paired}), expected))
+                << ratio << " " << prefetch << " " << name_of(transport) << " " << name_of(interleave) << " "
+                << (paired ? "paired" : "serial");
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_F(SameBits, TheOtherStrategies) {
+  const at::Tensor expected = latent({.options = {.type = Type::None}});
+  Options sequential{.type = Type::Sequential};
+  Options kept = sequential;
+  kept.vram_limit = 1;
+  Options partly = sequential;
+  partly.vram_limit = 600'000.0 / (1 << 30);
+  Options wide = sequential;
+  wide.module_config = {{"offload_dtype", "fp32"}};
+  Options linears = sequential;
+  linears.module_map = "linear";
+  for (const bool paired : {true, false}) {
+    EXPECT_TRUE(same_bits(latent({{.type = Type::None}, paired}), expected));
+    EXPECT_TRUE(same_bits(latent({{.type = Type::Model}, paired}), expected));
+    EXPECT_TRUE(same_bits(latent({{.type = Type::Async, .offload_ratio = 0}, paired}), expected));
+    EXPECT_TRUE(same_bits(latent({{.type = Type::Async, .lazy_gpu_cache = true}, paired}), expected));
+    EXPECT_TRUE(same_bits(latent({{.type = Type::Async, .pin_cpu_memory = false}, paired}), expected));
+    for (const Options& options : {sequential, kept, partly, wide, linears}) {
+      EXPECT_TRUE(same_bits(latent({options, paired}), expected));
+    }
+  }
+}
+
+// Accounted peaks: none > model > async > sequential, and async's rises with its depth.
+TEST_F(SameBits, DeviceMemoryHasTheDocumentsOrder) {
+  // Two stages; `none` holds both for the program's life, the others one at a time.
+  const auto peak = [&](const Options& options) {
+    DeviceAccount account;
+    const StageSetup setup{.device = device_.get(),
+                           .account = &account,
+                           .peers = world_peers(ranks()),
+                           .weights = groups_.weights.get(),
+                           .gather = &ranks().comm()};
+    const auto first_arena = testing::dit_arena(node_ranks(ranks()), options, DType::BF16);
+    const auto second_arena = testing::dit_arena(node_ranks(ranks()), options, DType::BF16);
+    const auto first = make_stage(*first_arena, options, setup);
+    testing::denoise(
+        {.device = device_.get(), .groups = size() == 1 ? nullptr : &groups_, .exchange = &ranks().comm()},
+        *first, 1);
+    first->finish();
+    const auto second = make_stage(*second_arena, options, setup);
+    testing::denoise(
+        {.device = device_.get(), .groups = size() == 1 ? nullptr : &groups_, .exchange = &ranks().comm()},
+        *second, 1);
+    return account.peak();
+  };
+  const std::size_t none = peak({.type = Type::None});
+  const std::size_t model = peak({.type = Type::Model});
+  std::vector<std::size_t> async;
+  for (const int prefetch : {1, 2, 3})
+    async.push_back(peak({.type = Type::Async, .prefetch_size = prefetch}));
+  const std::size_t sequential = peak({.type = Type::Sequential});
+  EXPECT_GT(none, model);
+  EXPECT_GT(model, async[2]);
+  EXPECT_GT(async[2], async[1]);
+  EXPECT_GT(async[1], async[0]);
+  EXPECT_GT(async[0], sequential);
+}
+
+}  // namespace
+}  // namespace ferry::offload

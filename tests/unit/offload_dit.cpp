@@ -1,0 +1,76 @@
+#include "tests/unit/offload_dit.h"
+
+#include <ATen/TensorOperators.h>
+
+#include <cmath>
+
+#include "model/tensor.h"
+#include "tests/support/plain_weights.h"
+#include "tests/unit/offload_toy.h"
+
+namespace ferry::testing {
+
+namespace {
+
+// toy_value()s at the scale of an initialised network.
+offload::TensorSource dit_source() {
+  return [](const model::TensorSpec& spec, std::byte* tensor, std::int64_t row_begin, std::int64_t row_end) {
+    std::int64_t row = 1;
+    for (std::size_t d = 1; d < spec.shape.size(); ++d) row *= spec.shape[d];
+    const bool scale = spec.key.find("norm") != std::string::npos && spec.key.ends_with("weight");
+    const float width = scale ? 0.2F : 12.0F / std::sqrt(static_cast<float>(row));
+    for (std::int64_t i = row_begin * row; i < row_end * row; ++i) {
+      const float value = toy_value(spec.key, i) * width + (scale ? 1.0F : 0.0F);
+      convert(tensor + static_cast<std::size_t>(i) * size_of(spec.dtype), spec.dtype, &value, DType::F32, 1);
+    }
+  };
+}
+
+// The two velocities, conditional first.
+std::vector<at::Tensor> velocities(model::Dit& dit, const at::Tensor& x, double timestep, bool paired,
+                                   std::vector<model::DitContext>& contexts) {
+  model::DitContext* both[] = {&contexts[0], &contexts[1]};
+  if (paired) return dit.forward(x, timestep, both);
+  std::vector<at::Tensor> found;
+  for (model::DitContext*& each : both)
+    found.push_back(dit.forward(x, timestep, std::span(&each, 1))[0].clone());
+  return found;
+}
+
+}  // namespace
+
+model::DitConfig offload_dit_config() {
+  return {.dim = 96, .ffn_dim = 200, .heads = 4, .layers = 7, .text_dim = 40, .text_len = 19};
+}
+
+std::unique_ptr<offload::NodeArena> dit_arena(const offload::NodeRanks& node, const offload::Options& options,
+                                              DType compute) {
+  const model::NetworkSpec spec = model::dit_spec(offload_dit_config(), compute);
+  auto arena =
+      std::make_unique<offload::NodeArena>(offload::arena_plan(spec, options, node.peers.size), node);
+  arena->load(dit_source(), 1, {});
+  return arena;
+}
+
+at::Tensor denoise(const DitRig& rig, offload::StageWeights& weights, int steps) {
+  model::DitRuntime runtime;
+  runtime.device = rig.device;
+  runtime.ulysses = rig.groups == nullptr ? nullptr : rig.groups->ulysses.get();
+  runtime.exchange = rig.exchange;
+  runtime.gate = weights.exchange_gate();
+  runtime.compute = rig.compute;
+  const model::DitConfig config = offload_dit_config();
+  model::Dit dit(config, weights, runtime);
+  const at::Device device = model::torch_device(*rig.device);
+  std::vector<model::DitContext> contexts;
+  contexts.push_back(dit.encode_context(golden_input({5, config.text_dim}, 0.2, 0.05).to(device)));
+  contexts.push_back(dit.encode_context(golden_input({19, config.text_dim}, 0.7, 0.03).to(device)));
+  at::Tensor x = golden_input({16, 2, 6, 10}, 0.3, 0.11).to(device);
+  for (int i = 0; i < steps; ++i) {
+    const auto v = velocities(dit, x, 900.0 - 250.0 * i, rig.paired, contexts);
+    x = x - (v[1] + (v[0] - v[1]) * 5.0) * 0.1;
+  }
+  return x;
+}
+
+}  // namespace ferry::testing
