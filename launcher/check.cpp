@@ -13,7 +13,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-void check_model(const worker::ModelOptions& model) {
+void check_folder_and_device(const worker::ModelOptions& model) {
   if (model.path.empty())
     throw UserError("--model: the checkpoint folder is missing, as in --model Wan2.1-T2V-1.3B");
   if (!fs::exists(model.path)) throw UserError(fmt::format("--model: {}: no such folder", model.path));
@@ -68,8 +68,12 @@ void check_degrees(const parallel::Options& options, int ranks) {
 }  // namespace
 
 void check_options(const worker::Options& options, int ranks) {
-  check_model(options.model);
+  check_model(options, ranks);
   check_job(options.job);
+}
+
+void check_model(const worker::Options& options, int ranks) {
+  check_folder_and_device(options.model);
   if (ranks > 0) check_degrees(options.parallel, ranks);
 }
 

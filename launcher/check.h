@@ -9,4 +9,7 @@ namespace ferry::launcher {
 // not multiply to the number of ranks (`ranks`; 0: not known), a folder that results cannot be written to.
 void check_options(const worker::Options& options, int ranks);
 
+// The same without the job: model, device and degrees.
+void check_model(const worker::Options& options, int ranks);
+
 }  // namespace ferry::launcher

@@ -30,6 +30,8 @@ Command make_generate();
 Command make_demo();
 Command make_inspect();
 Command make_make_model();
+Command make_bench_forward();
+Command make_bench_decode();
 
 // All of them, in the order of help.
 std::vector<Command> all_commands();

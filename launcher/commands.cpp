@@ -10,6 +10,8 @@ std::vector<Command> all_commands() {
   commands.push_back(make_demo());
   commands.push_back(make_inspect());
   commands.push_back(make_make_model());
+  commands.push_back(make_bench_forward());
+  commands.push_back(make_bench_decode());
   return commands;
 }
 

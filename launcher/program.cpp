@@ -83,6 +83,9 @@ std::pair<Command*, std::size_t> find_command(std::vector<Command>& commands,
       if (command.name == name) return {&command, count};
     }
   }
+  if (words.front() == "bench") {
+    throw UserError("bench: what to measure is missing or unknown; accepted: bench forward, bench decode");
+  }
   throw_unknown_command(words.front(), commands);
 }
 

@@ -14,7 +14,7 @@ level=${1:-build}
 venv=.venv
 packages_build=(
   g++ cmake ninja-build ccache pkg-config git ca-certificates
-  libopenmpi-dev openmpi-bin openssh-client libboost-program-options-dev libsentencepiece-dev
+  libopenmpi-dev openmpi-bin openssh-client libboost-program-options-dev libsentencepiece-dev libutf8proc-dev
   nlohmann-json3-dev libspdlog-dev libfmt-dev libpng-dev libhwloc-dev libnuma-dev
   libavformat-dev libavcodec-dev libavutil-dev libswscale-dev
   libgtest-dev libgmock-dev python3-venv)

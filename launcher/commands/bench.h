@@ -1,0 +1,24 @@
+// Measurements of bench/ on a checkpoint, on the ranks of a job.
+#pragma once
+
+#include "parallel/session.h"
+#include "worker/options.h"
+
+namespace ferry::launcher {
+
+struct BenchOptions {
+  worker::Options run;  // model, ranks, offload, and of the job only size and frames
+  int samples = 5;
+  int warmups = 1;
+  int branches = 1;   // guidance branches of a forward
+  bool json = false;  // one line of JSON, versions included, instead of a table
+};
+
+// DiT forwards by all ranks, printed by rank 0.  Collective over the world.
+// Throws UserError, the same on every rank, for what is wrong before weights are read.
+int bench_forward(const BenchOptions& options, parallel::Session& session);
+
+// VAE decodes by rank 0.  The same rules.
+int bench_decode(const BenchOptions& options, parallel::Session& session);
+
+}  // namespace ferry::launcher

@@ -1,0 +1,168 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "base/error.h"
+#include "bench/decode.h"
+#include "bench/forward.h"
+#include "launcher/commands/bench.h"
+#include "model/dit/spec.h"
+#include "worker/agree.h"
+#include "worker/stage_weights.h"
+#include "worker/version.h"
+
+namespace ferry::launcher {
+namespace {
+
+using model::Part;
+
+constexpr std::int64_t kWidth = 416;
+constexpr std::int64_t kHeight = 240;
+constexpr std::int64_t kFrames = 17;
+
+// One network of the checkpoint, checked by its headers; the others need not be there.
+template <typename Config>
+struct Measured {
+  Config config;
+  worker::Network network;
+};
+
+Measured<model::DitConfig> open_dit(const worker::ModelOptions& options) {
+  model::Checkpoint checkpoint = model::Checkpoint::open(options.path, Part::Dit);
+  const DType compute = dtype_from_name(options.dtype);
+  const model::DitConfig config = model::dit_config(checkpoint);
+  const model::NetworkSpec spec = model::dit_spec(config, compute);
+  model::validate(checkpoint, spec);
+  return {config, {std::move(checkpoint), spec, compute}};
+}
+
+Measured<model::VaeConfig> open_vae(const worker::ModelOptions& options) {
+  model::Checkpoint checkpoint = model::Checkpoint::open(options.path, Part::Vae);
+  const DType compute = dtype_from_name(options.vae_dtype);
+  const model::VaeConfig config = model::vae_config(checkpoint);
+  const model::NetworkSpec spec = model::vae_decoder_spec(config, compute);
+  model::validate(checkpoint, spec);
+  return {config, {std::move(checkpoint), spec, compute}};
+}
+
+std::string spread_text(std::vector<double> samples) {
+  const auto [least, most] = std::minmax_element(samples.begin(), samples.end());
+  return fmt::format("{:>9.4f} s   {:.4f} to {:.4f}", bench::median(samples), *least, *most);
+}
+
+// {"versions": {...}, <the measurement>}
+std::string with_versions(const std::string& line) {
+  std::string versions;
+  for (const auto& [name, version] : worker::versions()) {
+    versions += fmt::format("{}\"{}\": \"{}\"", versions.empty() ? "" : ", ", name, version);
+  }
+  return fmt::format("{{\"versions\": {{{}}}, {}\n", versions, line.substr(1));
+}
+
+std::string text_of(const bench::ForwardResult& r) {
+  std::vector<double> floor;
+  for (std::size_t i = 0; i < r.linear_seconds.size(); ++i) {
+    floor.push_back(r.linear_seconds[i] + r.attention_seconds[i]);
+  }
+  const bench::ForwardCase& c = r.measured;
+  std::string text = fmt::format(
+      "DiT forward, {}x{}, {} frames: {} tokens, {} layers of {}, {} branches, {}; {}, {} ranks, {} threads\n"
+      "             median        least to most of {}\n",
+      c.width, c.height, c.frames, r.tokens, c.config.layers, c.config.dim, c.branches, name_of(r.compute),
+      r.device, r.ranks, r.threads, c.samples);
+  text += fmt::format("forward    {}\nlinears    {}\nattention  {}\n", spread_text(r.forward_seconds),
+                      spread_text(r.linear_seconds), spread_text(r.attention_seconds));
+  const double forward = bench::median(r.forward_seconds);
+  return text + fmt::format("forward / (linears + attention alone) {:.3f}; {:.0f} GFLOP/s\n",
+                            forward / bench::median(floor), 1e3 * r.tflop / forward);
+}
+
+std::string text_of(const bench::DecodeResult& r) {
+  const bench::DecodeCase& c = r.measured;
+  std::string text = fmt::format(
+      "VAE decode, {}x{}, {} frames, {}; {}, {} threads; {:.2f} TFLOP\n"
+      "             median        least to most of {}\n",
+      c.width, c.height, c.frames, name_of(c.compute), r.device, r.threads, r.tflop, c.samples);
+  text += fmt::format("decode     {}\nfloor      {}\n", spread_text(r.decode_seconds),
+                      spread_text(r.floor_seconds));
+  return text +
+         fmt::format(
+             "decode / (convolutions and attention alone) {:.3f}; peak {:.3f} GB beyond weights and latent\n",
+             bench::median(r.decode_seconds) / bench::median(r.floor_seconds),
+             1e-9 * static_cast<double>(r.peak_bytes));
+}
+
+template <typename Result>
+void print(const Result& result, bool json) {
+  const std::string text = json ? with_versions(to_json(result)) : text_of(result);
+  std::fputs(text.c_str(), stdout);
+}
+
+// What `open` gives on every rank, or one UserError for all.
+template <typename Open>
+auto opened(parallel::Session& session, const Open& open) {
+  std::optional<decltype(open())> result;
+  worker::agree(session, [&] { result.emplace(open()); });
+  return std::move(*result);
+}
+
+// The ranks of a measurement, with the weights of one stage.
+struct Stage {
+  Stage(const worker::StageSource& source, const worker::Options& options, int heads,
+        parallel::Session& session)
+      : rank(worker::make_rank(worker::make_device(options.model.device, session),
+                               parallel::make_mesh(options.parallel, session.size(), session.rank(), heads),
+                               session)),
+        loaded(source, *rank, progress, record) {}
+  std::unique_ptr<worker::Rank> rank;
+  worker::Progress progress;
+  worker::StageRecord record;
+  worker::LoadedStage loaded;
+};
+
+}  // namespace
+
+int bench_forward(const BenchOptions& options, parallel::Session& session) {
+  const auto dit = opened(session, [&] { return open_dit(options.run.model); });
+  const int heads = static_cast<int>(dit.config.heads);
+  Stage stage({&dit.network, &options.run.dit, worker::Runs::Together}, options.run, heads, session);
+  model::DitRuntime runtime;
+  runtime.device = stage.rank->device.get();
+  runtime.ulysses = stage.rank->groups.ulysses.get();
+  runtime.exchange = stage.rank->on_gpu() ? stage.rank->exchange.get() : &session.comm();
+  runtime.gate = stage.loaded.weights().exchange_gate();
+  runtime.compute = dit.network.compute;
+  const worker::JobOptions& job = options.run.job;
+  const bench::ForwardCase what{.config = dit.config,
+                                .width = job.width.value_or(kWidth),
+                                .height = job.height.value_or(kHeight),
+                                .frames = job.frames.value_or(kFrames),
+                                .branches = options.branches,
+                                .warmups = options.warmups,
+                                .samples = options.samples};
+  const bench::ForwardResult result = bench::measure_forward(what, stage.loaded.weights(), runtime);
+  if (session.rank() == 0) print(result, options.json);
+  stage.loaded.finish(stage.record);
+  return 0;
+}
+
+int bench_decode(const BenchOptions& options, parallel::Session& session) {
+  const auto vae = opened(session, [&] { return open_vae(options.run.model); });
+  Stage stage({&vae.network, &options.run.vae, worker::Runs::Alone}, options.run, session.size(), session);
+  const worker::JobOptions& job = options.run.job;
+  const bench::DecodeCase what{.config = vae.config,
+                               .width = job.width.value_or(kWidth),
+                               .height = job.height.value_or(kHeight),
+                               .frames = job.frames.value_or(kFrames),
+                               .compute = vae.network.compute,
+                               .samples = options.samples};
+  if (session.rank() == 0) {
+    print(bench::measure_decode(what, stage.loaded.weights(), *stage.rank->device), options.json);
+  }
+  session.barrier();
+  stage.loaded.finish(stage.record);
+  return 0;
+}
+
+}  // namespace ferry::launcher
