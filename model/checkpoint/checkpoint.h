@@ -89,13 +89,6 @@ class Checkpoint {
   std::vector<std::shared_ptr<const void>> mappings_;
 };
 
-// Starts reading a tensor's bytes from disk; a hint that returns at once.
-void prefetch_pages(const TensorEntry& entry);
-
-// Takes a tensor that was read, and will not be again, out of this process's resident memory.  The page cache
-// keeps it.
-void drop_pages(const TensorEntry& entry);
-
 // Dimensions, from the tensors' shapes.  What shapes do not say (heads, text_len, eps, latents_mean and
 // _std) comes from config.json, else from Wan's constants (head size 128, text_len 512, eps 1e-6).
 // Throws UserError: config.json contradicts the shapes, a tensor needed for this is missing or has the

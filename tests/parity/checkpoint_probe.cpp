@@ -1,0 +1,56 @@
+// checkpoint_probe FOLDER: makes FOLDER/official and FOLDER/diffusers with the same random weights, and reads
+// both back: FOLDER/<layout>-<part>.safetensors holds every tensor under its official name.
+#include <iostream>
+
+#include "model/checkpoint/make_model.h"
+#include "model/checkpoint/safetensors.h"
+
+namespace {
+
+using namespace ferry;
+
+void read_back(const std::string& folder, model::Part part, const std::string& out) {
+  const model::Checkpoint checkpoint = model::Checkpoint::open(folder, part);
+  std::vector<model::TensorInfo> infos;
+  for (const model::TensorEntry& entry : checkpoint.entries())
+    infos.push_back({entry.key, entry.dtype, entry.shape});
+  model::SafetensorsWriter writer(out, infos);
+  for (const model::TensorInfo& info : infos) {
+    std::vector<std::byte> bytes(info.bytes());
+    model::read_tensor(*checkpoint.find(info.name),
+                       {info.name, info.shape, info.dtype, model::Layout::Contiguous}, bytes.data());
+    writer.write(bytes);
+  }
+  writer.finish();
+}
+
+void run(const std::string& folder) {
+  for (const auto& [layout, name] : {std::pair(model::KeyLayout::Official, "official"),
+                                     std::pair(model::KeyLayout::Diffusers, "diffusers")}) {
+    model::MakeModelOptions options;
+    options.out = folder + "/" + name;
+    options.layout = layout;
+    options.layers = 12;
+    model::make_model(options, {});
+    for (const model::Part part : {model::Part::Dit, model::Part::Vae, model::Part::TextEncoder}) {
+      read_back(options.out, part,
+                options.out + "-" + std::to_string(static_cast<int>(part)) + ".safetensors");
+    }
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 2) {
+    std::cerr << "usage: checkpoint_probe FOLDER\n";
+    return 2;
+  }
+  try {
+    run(argv[1]);
+  } catch (const std::exception& error) {
+    std::cerr << "checkpoint_probe: " << error.what() << '\n';
+    return 1;
+  }
+  return 0;
+}
