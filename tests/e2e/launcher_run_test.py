@@ -137,7 +137,7 @@ class Texts(FerryTest):
     def test_help_names_the_commands_and_each_has_its_own(self):
         overview = ferry("--help")
         self.assertEqual(overview.returncode, 0)
-        for command in ["generate", "demo", "inspect", "make-model"]:
+        for command in ["generate", "demo", "inspect", "make-model", "bench forward", "bench decode"]:
             self.assertIn(command, overview.stdout)
             text = ferry(*command.split(), "--help")
             self.assertEqual((text.returncode, text.stderr), (0, ""), command)
@@ -167,6 +167,19 @@ class Texts(FerryTest):
                      DEMO / "tokenizer/spiece.model")
         self.assertEqual(made.returncode, 0, made.stderr)
         self.assertEqual(ferry("inspect", self.folder / "m").returncode, 0)
+
+    def test_bench_prints_a_table_or_one_line_of_json(self):
+        made = ferry("make-model", self.folder / "m", "--parts", "dit,vae")
+        self.assertEqual(made.returncode, 0, made.stderr)
+        common = ["--model", self.folder / "m", "--size", "64x64", "--frames", 5, "--samples", 1]
+        table = ferry("bench", "forward", *common)
+        self.assertIn("DiT forward, 64x64, 5 frames: 32 tokens", table.stdout, table.stderr)
+        measured = json.loads(ferry("bench", "forward", "-n", 2, "--json", *common).stdout)
+        self.assertEqual((measured["ranks"], measured["tokens"]), (2, 32))
+        self.assertIn("libtorch", measured["versions"])
+        decoded = json.loads(ferry("bench", "decode", "--json", *common).stdout)
+        self.assertGreater(decoded["decode_s"], 0)
+        self.assert_refused(ferry("bench"), "bench forward")
 
     def test_demo_makes_a_video_under_out_and_says_where(self):
         # The program finds the small model beside it, unless it was built elsewhere.
