@@ -10,15 +10,6 @@
 namespace ferry::worker {
 namespace {
 
-constexpr const char* kWorking = "working";
-constexpr const char* kDone = "done";
-
-// The others hear of every latent frame, so that a long decode is not taken for a rank that hangs.
-void wait_for_first(parallel::Session& session) {
-  while (session.broadcast("", 0) == kWorking) {
-  }
-}
-
 at::Tensor decode(const StageInput& input, offload::StageWeights& weights, const at::Tensor& latent,
                   StageRecord& record) {
   const Job& job = *input.job;
@@ -30,12 +21,11 @@ at::Tensor decode(const StageInput& input, offload::StageWeights& weights, const
     record.step_s.push_back(seconds_since(begin));
     begin = Clock::now();
     input.progress->step();
-    input.rank->session->broadcast(kWorking, 0);
+    input.rank->session->send_sign_of_life();
   };
   const model::VaeRuntime runtime{.device = input.rank->device.get(), .compute = input.networks->vae.compute};
   const TraceScope span(input.rank->trace.get(), Lane::Compute, "decode", input.rank->device->compute());
   model::vae_decode(input.networks->facts.vae, weights, latent, runtime, sink);
-  input.rank->session->broadcast(kDone, 0);
   return frames;
 }
 
@@ -51,9 +41,8 @@ at::Tensor decode_stage(const StageInput& input, const at::Tensor& latent, Stage
     input.progress->begin("decode", latent.size(1));
     frames = decode(input, stage.weights(), latent, record);
     input.progress->end();
-  } else {
-    wait_for_first(*input.rank->session);
   }
+  input.rank->session->barrier();
   stage.finish(record);
   record.run_s = seconds_since(begin) - record.load_s;
   return frames;

@@ -8,6 +8,7 @@
 #include "model/torch_stream.h"
 #include "offload/host_check.h"
 #include "offload/layout.h"
+#include "offload/residency.h"
 #include "worker/agree.h"
 #include "worker/output/files.h"
 #include "worker/stages.h"
@@ -20,8 +21,12 @@ parallel::Mesh mesh_of(const Options& options, const Networks& networks, const p
                              static_cast<int>(networks.facts.dit.heads));
 }
 
-void check_room(const Network& network, const offload::Options& options, int node_size) {
+// Whether the strategy suits the network, and the host has room for its weights.
+void check_weights(const Network& network, const offload::Options& options, int node_size) {
   const offload::ArenaPlan plan = offload::arena_plan(network.spec, options, node_size);
+  if (options.type == offload::Type::Async) {
+    offload::plan_residency(network.spec.name, static_cast<int>(network.spec.blocks.size()), options);
+  }
   offload::check_host_memory(plan, offload::arena_layout(plan.stored, node_size).bytes, 1, host_memory());
 }
 
@@ -39,9 +44,9 @@ Job checked_job(const Options& options, const Networks& networks, const Device& 
         "cfg parallel: guidance 1 has one branch, which leaves half of the ranks without work; "
         "accepted: serial, paired, or another guidance");
   }
-  if (networks.text) check_room(*networks.text, options.text_encoder, session.node_size());
-  check_room(networks.dit, options.dit, session.node_size());
-  check_room(networks.vae, options.vae, session.node_size());
+  if (networks.text) check_weights(*networks.text, options.text_encoder, session.node_size());
+  check_weights(networks.dit, options.dit, session.node_size());
+  check_weights(networks.vae, options.vae, session.node_size());
   return job;
 }
 

@@ -31,7 +31,7 @@ void to_json(nlohmann::json& json, const StageRecord& stage) {
           {"step_s", stage.step_s},
           {"weights_peak_bytes", stage.weights_peak_bytes},
           {"torch_peak_bytes", stage.torch_peak_bytes},
-          {"pss_bytes", stage.pss_bytes},
+          {"peak_pss_bytes", stage.peak_pss_bytes},
           {"offload", stage.offload ? nlohmann::json(*stage.offload) : nlohmann::json()}};
 }
 
@@ -42,7 +42,7 @@ void from_json(const nlohmann::json& json, StageRecord& stage) {
   json.at("step_s").get_to(stage.step_s);
   json.at("weights_peak_bytes").get_to(stage.weights_peak_bytes);
   json.at("torch_peak_bytes").get_to(stage.torch_peak_bytes);
-  json.at("pss_bytes").get_to(stage.pss_bytes);
+  json.at("peak_pss_bytes").get_to(stage.peak_pss_bytes);
   if (!json.at("offload").is_null()) stage.offload = json.at("offload").get<offload::Report>();
 }
 

@@ -18,7 +18,7 @@ struct StageRecord {
   std::optional<offload::Report> offload;  // of the ranks that ran the stage
   std::size_t weights_peak_bytes = 0;      // device memory for weights, as accounted
   std::size_t torch_peak_bytes = 0;        // device memory that LibTorch held; 0 on the CPU
-  std::size_t pss_bytes = 0;               // host memory of this process when the stage ended
+  std::size_t peak_pss_bytes = 0;          // most host memory of this process, shared pages divided
 };
 
 // One rank, as it reports itself at the end.

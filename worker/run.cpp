@@ -64,6 +64,7 @@ int run(const Options& options, parallel::Session& session) {
                  .backend = prepared.rank->groups.data_root->backend(),
                  .total_s = 0};
   if (prepared.rank->trace != nullptr) write_trace(options.trace_file, *prepared.rank);
+  session.send_sign_of_life();
   if (first) write_all(options, prepared.job, made, std::move(facts), begin);
   return 0;
 }

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "base/clock.h"
-#include "base/memory_use.h"
 #include "worker/agree.h"
 #include "worker/gpu.h"
 
@@ -22,10 +21,11 @@ offload::StageSetup setup_of(Rank& rank, Runs runs) {
   return setup;
 }
 
-// Shows a load in hundredths of this rank's share.
-std::function<void(const offload::LoadProgress&)> shown(Progress& progress) {
-  return [&progress, shown = 0](const offload::LoadProgress& load) mutable {
+// Shows a load in hundredths of this rank's share, and keeps the ranks that are faster waiting.
+std::function<void(const offload::LoadProgress&)> shown(Progress& progress, parallel::Session& session) {
+  return [&progress, &session, shown = 0](const offload::LoadProgress& load) mutable {
     const int now = load.bytes_total == 0 ? 100 : static_cast<int>(100 * load.bytes_done / load.bytes_total);
+    if (shown < now) session.send_sign_of_life();
     for (; shown < now; ++shown) progress.step();
   };
 }
@@ -39,7 +39,7 @@ LoadedStage::LoadedStage(const StageSource& source, Rank& rank, Progress& progre
   reset_torch_peak(*rank.device);
   progress.begin("load " + source.network->spec.name, 100);
   arena_ = offload::load_arena(source.network->checkpoint, source.network->spec, *source.options,
-                               *rank.session, shown(progress));
+                               *rank.session, shown(progress, *rank.session));
   progress.end();
   record.load_s = seconds_since(begin);
   agree(*rank.session, [&] { apply_strategy(source); });
@@ -62,7 +62,7 @@ void LoadedStage::finish(StageRecord& record) {
   }
   record.weights_peak_bytes = rank_->account.peak();
   record.torch_peak_bytes = torch_peak_bytes(*rank_->device);
-  record.pss_bytes = process_memory().pss_bytes;
+  record.peak_pss_bytes = memory_.peak_pss_bytes();
   // The next stage's weights are not taken from LibTorch's allocator.
   release_torch_cache(*rank_->device);
 }

@@ -5,6 +5,7 @@
 
 #include "offload/arena.h"
 #include "offload/stage.h"
+#include "worker/memory_watch.h"
 #include "worker/networks.h"
 #include "worker/progress.h"
 #include "worker/rank.h"
@@ -38,6 +39,7 @@ class LoadedStage {
  private:
   void apply_strategy(const StageSource& source);
   Rank* rank_;
+  MemoryWatch memory_;
   std::unique_ptr<offload::NodeArena> arena_;
   std::unique_ptr<offload::StageWeights> weights_;
 };

@@ -38,6 +38,7 @@ std::vector<at::Tensor> encode(const StageInput& input, StageRecord& record) {
     const TraceScope span(input.rank->trace.get(), Lane::Compute, "text", input.rank->device->compute());
     const AllCores cores(input.rank->on_gpu() ? 1 : input.rank->session->node_size());
     const auto ids = token_ids(input);
+    input.rank->session->send_sign_of_life();
     contexts = model::umt5_encode(*input.networks->facts.text, stage.weights(), ids, *input.rank->device,
                                   text.compute);
   }

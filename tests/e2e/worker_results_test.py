@@ -50,7 +50,7 @@ class Results(FerryTest):
             self.assertEqual(denoise["offload"]["type"], "none")
             # 3,963,520 parameters in fp32, and what alignment adds.
             self.assertAlmostEqual(denoise["weights_peak_bytes"], 15.87e6, delta=0.3e6)
-            self.assertGreater(denoise["pss_bytes"], 10e6)
+            self.assertGreater(denoise["peak_pss_bytes"], 10e6)
         self.assertGreater(record["total_s"], 0)
 
     def test_saved_tensors_are_those_of_the_video(self):

@@ -136,7 +136,24 @@ TEST_F(Generate, OffloadingAWholeStageChangesNoBit) {
   EXPECT_GT(ferried.stages[1].offload->copied_once_bytes, 0U);
 }
 
-TEST_F(Generate, NoiseAndContextsFromFilesGiveTheBitsTheyWereSavedFrom) {
+TEST_F(Generate, FerryingBlocksChangesNoBit) {
+  const at::Tensor resident = latents(options);
+  options.dit.type = offload::Type::Async;
+  options.dit.prefetch_size = 2;
+  const Generation ferried = make(options);
+  EXPECT_TRUE(at::equal(ferried.latents, resident));
+  ASSERT_TRUE(ferried.stages[1].offload.has_value());
+  EXPECT_EQ(ferried.stages[1].offload->offloaded, 6);
+  EXPECT_GT(ferried.stages[1].offload->ferried_bytes, 0U);
+}
+
+TEST_F(Generate, RefusesAStrategyThatDoesNotSuitTheNetworkBeforeLoading) {
+  options.dit.type = offload::Type::Async;
+  options.dit.prefetch_size = 7;  // of 6 blocks
+  EXPECT_THAT(refusal(options), HasSubstr("prefetch"));
+}
+
+TEST_F(Generate, ContextsFromAFileTakeThePlaceOfThePrompt) {
   const Generation made = make(options);
   ASSERT_EQ(made.contexts.size(), 2U);
   options.job.context = folder.file("context.safetensors");

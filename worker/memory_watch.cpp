@@ -1,0 +1,32 @@
+#include "worker/memory_watch.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "base/memory_use.h"
+
+namespace ferry::worker {
+
+MemoryWatch::MemoryWatch() : thread_([this](const std::stop_token& stop) { watch(stop); }) {}
+
+std::size_t MemoryWatch::peak_pss_bytes() {
+  look();
+  const std::scoped_lock lock(mutex_);
+  return peak_;
+}
+
+void MemoryWatch::look() {
+  const std::size_t now = process_memory().pss_bytes;
+  const std::scoped_lock lock(mutex_);
+  peak_ = std::max(peak_, now);
+}
+
+void MemoryWatch::watch(const std::stop_token& stop) {
+  while (!stop.stop_requested()) {
+    look();
+    std::unique_lock lock(mutex_);
+    wake_.wait_for(lock, stop, std::chrono::seconds(1), [] { return false; });
+  }
+}
+
+}  // namespace ferry::worker
