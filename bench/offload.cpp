@@ -1,0 +1,200 @@
+#include "bench/offload.h"
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/randn.h>
+
+#include <algorithm>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "bench/decode.h"
+#include "bench/shadow_traffic.h"
+#include "model/tensor.h"
+#include "model/torch_stream.h"
+
+namespace ferry::bench {
+
+namespace {
+
+constexpr std::int64_t kPixels = 8;  // of a latent pixel's edge
+
+at::Tensor noise(at::IntArrayRef shape, const Device& device) {
+  return at::randn(shape, at::device(model::torch_device(device)));
+}
+
+struct Inputs {
+  at::Tensor latent;
+  at::Tensor positive;
+  at::Tensor negative;
+};
+
+Inputs make_inputs(const OffloadCase& what, const Device& device) {
+  const model::DitConfig& c = what.config;
+  return {
+      .latent = noise({c.in_channels, (what.frames - 1) / 4 + 1, what.height / kPixels, what.width / kPixels},
+                      device),
+      .positive = noise({c.text_len, c.text_dim}, device),
+      .negative = noise({c.text_len, c.text_dim}, device)};
+}
+
+// Steps of one DiT over some weights.
+class Steps {
+ public:
+  Steps(const OffloadCase& what, const Inputs& inputs, model::Weights& weights,
+        const model::DitRuntime& runtime)
+      : compute_(runtime.device->compute()),
+        dit_(what.config, weights, runtime),
+        latent_(inputs.latent),
+        paired_(what.paired),
+        positive_(dit_.encode_context(inputs.positive)),
+        negative_(dit_.encode_context(inputs.negative)) {}
+
+  double seconds() {
+    compute_.synchronize();
+    const Clock::time_point begin = Clock::now();
+    step();
+    compute_.synchronize();
+    return seconds_since(begin);
+  }
+  const at::Tensor& velocity() const { return velocity_; }
+
+ private:
+  void step() {
+    model::DitContext* both[] = {&positive_, &negative_};
+    if (paired_) {
+      velocity_ = dit_.forward(latent_, 500, both)[1];
+      return;
+    }
+    dit_.forward(latent_, 500, std::span(both, 1));
+    velocity_ = dit_.forward(latent_, 500, std::span(both + 1, 1))[0];
+  }
+  Stream& compute_;
+  model::Dit dit_;
+  at::Tensor latent_;
+  bool paired_;
+  model::DitContext positive_;
+  model::DitContext negative_;
+  at::Tensor velocity_;
+};
+
+// One variant, ready to be measured again and again.
+struct Variant {
+  offload::DeviceAccount account;
+  std::unique_ptr<offload::StageWeights> stage;
+  std::unique_ptr<ShadowTraffic> shadow;
+  std::unique_ptr<Steps> steps;
+  std::unique_ptr<Steps> beside;
+  OffloadResult result;
+};
+
+double exposed(const Variant& variant) { return variant.stage->report().exposed_copy_ms * 1e-3; }
+
+std::unique_ptr<Variant> make_variant(const OffloadCase& what, const offload::Options& options,
+                                      offload::NodeArena& arena, offload::StageSetup setup,
+                                      offload::StageWeights& resident, model::DitRuntime runtime,
+                                      const Inputs& inputs) {
+  auto variant = std::make_unique<Variant>();
+  setup.account = &variant->account;
+  variant->stage = make_stage(arena, options, setup);
+  variant->result.options = options;
+  const offload::Report report = variant->stage->report();
+  offload::Residency residency;
+  if (report.type == offload::Type::Async) {
+    residency = offload::plan_residency(report.stage, report.blocks, options);
+  }
+  variant->shadow =
+      std::make_unique<ShadowTraffic>(resident, arena, *setup.device, residency, options.link_gbps);
+  runtime.gate = nullptr;
+  variant->beside = std::make_unique<Steps>(what, inputs, *variant->shadow, runtime);
+  runtime.gate = variant->stage->exchange_gate();
+  variant->steps = std::make_unique<Steps>(what, inputs, *variant->stage, runtime);
+  return variant;
+}
+
+// Steps until the modules that are used once (cached keys and values) are no longer ferried, and says how
+// many bytes a step then takes.
+void settle(Variant& variant, int passes) {
+  for (int i = 0; i < 3; ++i) variant.steps->seconds();
+  const auto before = static_cast<double>(variant.stage->report().ferried_bytes);
+  for (int i = 0; i < 2; ++i) variant.steps->seconds();
+  OffloadResult& result = variant.result;
+  result.bytes_per_step = (static_cast<double>(variant.stage->report().ferried_bytes) - before) / 2;
+  variant.shadow->match(result.bytes_per_step, passes);
+  if (result.options.link_gbps > 0)
+    result.link_seconds = result.bytes_per_step / result.options.link_gbps * 1e-9;
+}
+
+void sample(Variant& variant, Steps& alone) {
+  OffloadResult& result = variant.result;
+  result.alone_seconds.push_back(alone.seconds());
+  variant.beside->seconds();
+  result.compute_seconds.push_back(variant.beside->seconds());
+  variant.shadow->drain();
+  variant.steps->seconds();
+  const double before = exposed(variant);
+  result.step_seconds.push_back(variant.steps->seconds());
+  result.exposed_seconds.push_back(exposed(variant) - before);
+}
+
+}  // namespace
+
+double OffloadResult::bound_seconds() const { return std::max(median(compute_seconds), link_seconds); }
+
+double OffloadResult::step_over_bound() const { return median(step_seconds) / bound_seconds(); }
+
+std::vector<OffloadResult> measure_offload(const OffloadCase& what, offload::NodeArena& arena,
+                                           const offload::StageSetup& setup,
+                                           const model::DitRuntime& runtime) {
+  const at::NoGradGuard no_grad;
+  const model::TorchStream on(*setup.device);
+  const Inputs inputs = make_inputs(what, *setup.device);
+  const auto resident = make_stage(arena, {}, setup);
+  Steps alone(what, inputs, *resident, runtime);
+  alone.seconds();
+  std::vector<std::unique_ptr<Variant>> variants;
+  for (const offload::Options& options : what.variants) {
+    variants.push_back(make_variant(what, options, arena, setup, *resident, runtime, inputs));
+    settle(*variants.back(), what.paired ? 1 : 2);
+    if (!at::equal(variants.back()->steps->velocity(), alone.velocity())) {
+      throw Error("offload: " + std::string(name_of(options.type)) + " changes the result");
+    }
+  }
+  for (int i = 0; i < what.samples; ++i) {
+    for (const auto& variant : variants) sample(*variant, alone);
+  }
+  std::vector<OffloadResult> results;
+  for (const auto& variant : variants) {
+    variant->result.report = variant->stage->report();
+    variant->result.peak_bytes = variant->account.peak();
+    results.push_back(variant->result);
+  }
+  return results;
+}
+
+std::string to_json(const OffloadCase& what, const OffloadResult& result) {
+  const nlohmann::ordered_json line = {{"measurement", "offload"},
+                                       {"type", name_of(result.report.type)},
+                                       {"offload_ratio", result.options.offload_ratio},
+                                       {"prefetch_size", result.options.prefetch_size},
+                                       {"transport", name_of(result.report.transport)},
+                                       {"interleave", name_of(result.report.interleave)},
+                                       {"link_gbps", result.options.link_gbps},
+                                       {"cfg", what.paired ? "paired" : "serial"},
+                                       {"layers", what.config.layers},
+                                       {"step_s", median(result.step_seconds)},
+                                       {"compute_beside_s", median(result.compute_seconds)},
+                                       {"compute_alone_s", median(result.alone_seconds)},
+                                       {"link_s", result.link_seconds},
+                                       {"bound_s", result.bound_seconds()},
+                                       {"step_over_bound", result.step_over_bound()},
+                                       {"exposed_s", median(result.exposed_seconds)},
+                                       {"bytes_per_step", result.bytes_per_step},
+                                       {"peak_bytes", result.peak_bytes},
+                                       {"samples", result.step_seconds.size()}};
+  return line.dump();
+}
+
+}  // namespace ferry::bench

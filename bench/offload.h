@@ -1,0 +1,52 @@
+// How long a DiT step takes under offloading, beside the least it can take.
+//
+// The bound of a variant is max(compute, link): `compute` is the same step on weights that are simply there,
+// while the same bytes are copied at the same speed into memory that nobody reads; `link` is the bytes of one
+// step over the link's speed.  On the CPU the speed is that of the emulated link (link_gbps).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "model/dit/dit.h"
+#include "offload/stage.h"
+
+namespace ferry::bench {
+
+struct OffloadCase {
+  model::DitConfig config;
+  std::int64_t width = 416;  // pixels, a multiple of 16
+  std::int64_t height = 240;
+  std::int64_t frames = 17;  // 1 + a multiple of 4
+  bool paired = true;        // both guidance branches in one forward, else in two
+  std::vector<offload::Options> variants;
+  int samples = 5;
+};
+
+struct OffloadResult {
+  offload::Options options;
+  offload::Report report;
+  std::vector<double> step_seconds;     // one per sample
+  std::vector<double> compute_seconds;  // beside the same traffic, right before the step of the same index
+  std::vector<double> alone_seconds;    // without any traffic
+  std::vector<double> exposed_seconds;  // of the step: compute waited for weights
+  double bytes_per_step = 0;            // over this rank's link
+  double link_seconds = 0;              // bytes_per_step / link_gbps; 0 without a cap
+  std::size_t peak_bytes = 0;           // accounted device bytes of the stage
+
+  double bound_seconds() const;  // medians
+  double step_over_bound() const;
+};
+
+// Runs the variants in turn, `samples` times, each sample after a step that brings it to its steady state.
+// `arena` holds dit_spec(what.config, runtime.compute).  Collective over setup.peers and the Ulysses group.
+// Throws what make_stage throws; Error when a variant's result differs from the resident weights' in a bit.
+std::vector<OffloadResult> measure_offload(const OffloadCase& what, offload::NodeArena& arena,
+                                           const offload::StageSetup& setup,
+                                           const model::DitRuntime& runtime);
+
+// One JSON line.
+std::string to_json(const OffloadCase& what, const OffloadResult& result);
+
+}  // namespace ferry::bench
