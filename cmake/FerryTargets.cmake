@@ -29,11 +29,20 @@ function(ferry_library name)
   set_target_properties(ferry_${name} PROPERTIES POSITION_INDEPENDENT_CODE ON)
 endfunction()
 
-# The environment in which tests and the program's own launcher start ranks.
+# The environment of tests.  Two run at a time, so threads that wait do not spin.
 set(FERRY_TEST_ENV
   OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
-  OMPI_MCA_hwloc_base_binding_policy=none OMPI_MCA_btl_vader_single_copy_mechanism=none
+  OMP_WAIT_POLICY=passive OMPI_MCA_hwloc_base_binding_policy=none OMPI_MCA_btl_vader_single_copy_mechanism=none
   FERRY_SOURCE_DIR=${PROJECT_SOURCE_DIR} FERRY_BINARY=${PROJECT_BINARY_DIR}/launcher/ferry)
+# Sanitizers leave out what Open MPI does by itself; one OpenMP thread, whose barriers they do not know.
+set(_ferry_support ${PROJECT_SOURCE_DIR}/tests/support)
+if(FERRY_SANITIZE STREQUAL "thread")
+  list(APPEND FERRY_TEST_ENV TSAN_OPTIONS=suppressions=${_ferry_support}/tsan.supp
+    OMPI_MCA_btl=vader,self OMP_NUM_THREADS=1)
+elseif(FERRY_SANITIZE STREQUAL "address")
+  list(APPEND FERRY_TEST_ENV ASAN_OPTIONS=fast_unwind_on_malloc=0
+    LSAN_OPTIONS=suppressions=${_ferry_support}/lsan.supp:print_suppressions=0 OMP_NUM_THREADS=1)
+endif()
 
 function(_ferry_test_binary name)
   cmake_parse_arguments(T "" "" "SOURCES;LIBS" ${ARGN})
