@@ -26,8 +26,8 @@ std::string part_text(const PartReport& part, bool list_tensors) {
   std::string text = fmt::format("{}: {}\n", name_of(part.part), part.usable() ? "complete" : "not usable");
   if (!part.error.empty()) text += fmt::format("  {}\n", part.error);
   if (part.files.empty()) return text;
-  text += fmt::format("  {} layout, {}, {} files from {}\n", part.layout, part.format, part.files.size(),
-                      part.files[0]);
+  text += fmt::format("  {} layout, {}, {}{}\n", part.layout, part.format, part.files[0],
+                      part.files.size() == 1 ? "" : fmt::format(" and {} more", part.files.size() - 1));
   text += fmt::format("  {} tensors, {} parameters, {:.3f} GB:", part.tensors.size(), part.parameters,
                       static_cast<double>(part.bytes) / 1e9);
   for (const auto& [dtype, count] : part.dtype_tensors) {
