@@ -1,6 +1,5 @@
 #include "model/torch_stream.h"
 
-#include <ATen/Context.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
 
@@ -13,8 +12,6 @@ struct TorchStream::Guard {
 
 TorchStream::TorchStream(Device& device) {
   if (device.type() != DeviceType::Cuda) return;
-  // Its allocator answers questions only once LibTorch has met the device.
-  at::globalContext().lazyInitDevice(at::kCUDA);
   auto* native = static_cast<cudaStream_t>(device.compute().native());
   const auto index = static_cast<c10::DeviceIndex>(device.index());
   guard_ = std::make_unique<Guard>(c10::cuda::getStreamFromExternal(native, index));

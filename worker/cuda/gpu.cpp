@@ -1,11 +1,22 @@
 #include "worker/gpu.h"
 
+#include <ATen/Context.h>
 #include <c10/cuda/CUDACachingAllocator.h>
 #include <cuda_runtime_api.h>
 #include <fmt/format.h>
 #include <nccl.h>
 
 namespace ferry::worker {
+
+namespace {
+
+// LibTorch's allocator knows a device only once LibTorch was started on it.
+c10::DeviceIndex started(const Device& device) {
+  at::globalContext().lazyInitDevice(at::kCUDA);
+  return static_cast<c10::DeviceIndex>(device.index());
+}
+
+}  // namespace
 
 std::string cuda_version() {
   int version = 0;
@@ -21,14 +32,13 @@ std::string nccl_version() {
 
 std::size_t torch_peak_bytes(const Device& device) {
   if (device.type() != DeviceType::Cuda) return 0;
-  const auto stats =
-      c10::cuda::CUDACachingAllocator::getDeviceStats(static_cast<c10::DeviceIndex>(device.index()));
+  const auto stats = c10::cuda::CUDACachingAllocator::getDeviceStats(started(device));
   return static_cast<std::size_t>(stats.reserved_bytes[0].peak);
 }
 
 void reset_torch_peak(const Device& device) {
   if (device.type() != DeviceType::Cuda) return;
-  c10::cuda::CUDACachingAllocator::resetPeakStats(static_cast<c10::DeviceIndex>(device.index()));
+  c10::cuda::CUDACachingAllocator::resetPeakStats(started(device));
 }
 
 void release_torch_cache(const Device& device) {
