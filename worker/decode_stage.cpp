@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "model/vae/vae.h"
+#include "worker/activations.h"
 #include "worker/cores.h"
 #include "worker/output/frames.h"
 #include "worker/stage_weights.h"
@@ -34,8 +35,10 @@ at::Tensor decode(const StageInput& input, offload::StageWeights& weights, const
 at::Tensor decode_stage(const StageInput& input, const at::Tensor& latent, StageRecord& record) {
   record.name = "decode";
   const Clock::time_point begin = Clock::now();
-  LoadedStage stage({&input.networks->vae, &input.options->vae, Runs::Alone}, *input.rank, *input.progress,
-                    record);
+  const Network& vae = input.networks->vae;
+  LoadedStage stage({&vae, &input.options->vae, Runs::Alone,
+                     activation_bytes(input.networks->facts.vae, *input.job, vae.compute)},
+                    *input.rank, *input.progress, record);
   at::Tensor frames;
   if (input.rank->is_first()) {
     input.progress->begin("decode", latent.size(1));

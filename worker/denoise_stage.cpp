@@ -7,6 +7,7 @@
 #include "model/dit/dit.h"
 #include "model/sampler/sampler.h"
 #include "model/tensor.h"
+#include "worker/activations.h"
 #include "worker/noise.h"
 #include "worker/stage_weights.h"
 #include "worker/stages.h"
@@ -80,6 +81,11 @@ at::Tensor sample(const StageInput& input, Branches& branches, at::Tensor x, Sta
   return x;
 }
 
+std::size_t activations(const StageInput& input) {
+  const DitActivations how = dit_activations(*input.options, *input.job, input.rank->mesh);
+  return activation_bytes(input.networks->facts.dit, *input.job, how, input.networks->dit.compute);
+}
+
 }  // namespace
 
 at::Tensor noise_stage(const StageInput& input) {
@@ -97,7 +103,8 @@ at::Tensor denoise_stage(const StageInput& input, const std::vector<at::Tensor>&
   const Clock::time_point begin = Clock::now();
   Rank& rank = *input.rank;
   const Network& network = input.networks->dit;
-  LoadedStage stage({&network, &input.options->dit, Runs::Together}, rank, *input.progress, record);
+  LoadedStage stage({&network, &input.options->dit, Runs::Together, activations(input)}, rank,
+                    *input.progress, record);
   model::DitRuntime runtime;
   runtime.device = rank.device.get();
   runtime.ulysses = rank.groups.ulysses.get();

@@ -5,18 +5,36 @@
 #include "base/memory_use.h"
 #include "offload/arena_plan.h"
 #include "offload/layout.h"
+#include "worker/activations.h"
 
 namespace ferry::worker {
 namespace {
 
 constexpr double kGigabyte = 1e9;
 
-std::string weights_line(const Network& network, const offload::Options& options, int node_size) {
+std::string weights_line(const Network& network, const offload::Options& options, int node_size,
+                         std::size_t activation_bytes) {
   const offload::ArenaPlan plan = offload::arena_plan(network.spec, options, node_size);
   const offload::ArenaLayout layout = offload::arena_layout(plan.stored, node_size);
-  return fmt::format("\n  {:<13} {:7.3f} GB of weights in {} blocks, {}", network.spec.name,
-                     static_cast<double>(layout.bytes) / kGigabyte, layout.blocks.size(),
-                     name_of(network.compute));
+  return fmt::format("\n  {:<13} {:7.3f} GB of weights in {} blocks, about {:.3f} GB of activations, {}",
+                     network.spec.name, static_cast<double>(layout.bytes) / kGigabyte, layout.blocks.size(),
+                     static_cast<double>(activation_bytes) / kGigabyte, name_of(network.compute));
+}
+
+std::string networks_lines(const Options& options, const Prepared& prepared) {
+  const Networks& all = prepared.networks;
+  const ModelFacts& facts = all.facts;
+  const int node_size = prepared.rank->session->node_size();
+  const DitActivations how = dit_activations(options, prepared.job, prepared.rank->mesh);
+  std::string text;
+  if (all.text) {
+    text += weights_line(*all.text, options.text_encoder, node_size,
+                         activation_bytes(*facts.text, all.text->compute));
+  }
+  text += weights_line(all.dit, options.dit, node_size,
+                       activation_bytes(facts.dit, prepared.job, how, all.dit.compute));
+  return text + weights_line(all.vae, options.vae, node_size,
+                             activation_bytes(facts.vae, prepared.job, all.vae.compute));
 }
 
 std::string memory_line(const Device& device) {
@@ -38,7 +56,6 @@ std::string memory_line(const Device& device) {
 std::string plan_text(const Options& options, const Prepared& prepared) {
   const Job& job = prepared.job;
   const Rank& rank = *prepared.rank;
-  const int node_size = rank.session->node_size();
   const auto& latent = job.latent_shape;
   std::string text = fmt::format(
       "{}x{}, {} frames, {} {} steps, guidance {:g}, shift {:g}, seed {}; {} tokens\n  {} rank{} (cfg {}, "
@@ -47,10 +64,7 @@ std::string plan_text(const Options& options, const Prepared& prepared) {
       job.width, job.height, job.frames, job.steps, job.sampler, job.guidance, job.shift, job.seed,
       latent[1] * latent[2] * latent[3] / 4, rank.session->size(), rank.session->size() == 1 ? "" : "s",
       rank.mesh.cfg, rank.mesh.ulysses, rank.device->name(), rank.groups.data_root->backend(), job.video);
-  if (prepared.networks.text) text += weights_line(*prepared.networks.text, options.text_encoder, node_size);
-  text += weights_line(prepared.networks.dit, options.dit, node_size);
-  text += weights_line(prepared.networks.vae, options.vae, node_size);
-  return text + memory_line(*rank.device);
+  return text + networks_lines(options, prepared) + memory_line(*rank.device);
 }
 
 }  // namespace ferry::worker

@@ -17,8 +17,8 @@ NLOHMANN_JSON_SERIALIZE_ENUM(Interleave, {{Interleave::Free, "free"},
                                           {Interleave::Auto, "auto"}})
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Report, stage, type, transport, interleave, blocks, offloaded, slots,
                                    host_memory, host_bytes, pinned, passes, copied_once_bytes, ferried_bytes,
-                                   gathered_bytes, skipped_bytes, copy_ms, exposed_copy_ms, promotions,
-                                   demotions)
+                                   gathered_bytes, skipped_bytes, copy_ms, exposed_copy_ms,
+                                   exposed_ms_by_block, promotions, demotions)
 
 }  // namespace ferry::offload
 

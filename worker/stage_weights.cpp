@@ -9,12 +9,13 @@
 namespace ferry::worker {
 namespace {
 
-offload::StageSetup setup_of(Rank& rank, Runs runs) {
+offload::StageSetup setup_of(Rank& rank, const StageSource& source) {
   offload::StageSetup setup;
   setup.device = rank.device.get();
   setup.account = &rank.account;
   setup.trace = rank.trace.get();
-  if (runs == Runs::Alone) return setup;
+  setup.activation_bytes = source.activation_bytes;
+  if (source.runs == Runs::Alone) return setup;
   setup.peers = offload::world_peers(*rank.session);
   setup.weights = rank.groups.weights.get();
   setup.gather = rank.on_gpu() ? nullptr : &rank.session->comm();
@@ -51,7 +52,7 @@ void LoadedStage::apply_strategy(const StageSource& source) {
     if (source.options->pin_cpu_memory) arena_->pin(*rank_->device);
     return;
   }
-  weights_ = offload::make_stage(*arena_, *source.options, setup_of(*rank_, source.runs));
+  weights_ = offload::make_stage(*arena_, *source.options, setup_of(*rank_, source));
   weights_->prepare();
 }
 

@@ -20,6 +20,7 @@ struct StageSource {
   const Network* network = nullptr;
   const offload::Options* options = nullptr;
   Runs runs = Runs::Together;
+  std::size_t activation_bytes = 0;  // that the stage will want beside its weights
 };
 
 class LoadedStage {

@@ -7,6 +7,7 @@
 #include "model/text/clean.h"
 #include "model/text/tokenizer.h"
 #include "model/text/umt5.h"
+#include "worker/activations.h"
 #include "worker/cores.h"
 #include "worker/noise.h"
 #include "worker/stage_weights.h"
@@ -31,7 +32,9 @@ std::vector<std::vector<std::int64_t>> token_ids(const StageInput& input) {
 
 std::vector<at::Tensor> encode(const StageInput& input, StageRecord& record) {
   const Network& text = *input.networks->text;
-  LoadedStage stage({&text, &input.options->text_encoder, Runs::Alone}, *input.rank, *input.progress, record);
+  LoadedStage stage({&text, &input.options->text_encoder, Runs::Alone,
+                     activation_bytes(*input.networks->facts.text, text.compute)},
+                    *input.rank, *input.progress, record);
   std::vector<at::Tensor> contexts;
   input.progress->begin("text", 0);
   if (input.rank->is_first()) {

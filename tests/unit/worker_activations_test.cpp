@@ -1,0 +1,56 @@
+// What the activations take, against the figures of wan21.md section 9.4 and 5.7.
+#include "worker/activations.h"
+
+#include <gtest/gtest.h>
+
+namespace ferry::worker {
+namespace {
+
+constexpr double kMiB = 1024.0 * 1024.0;
+
+const model::DitConfig k14B{.dim = 5120, .ffn_dim = 13824, .heads = 40, .layers = 40};
+
+Job job_480p() {
+  Job job;
+  job.width = 832;
+  job.height = 480;
+  job.frames = 81;
+  job.latent_shape = {16, 21, 60, 104};
+  return job;
+}
+
+double mib(const DitActivations& how) { return activation_bytes(k14B, job_480p(), how, DType::BF16) / kMiB; }
+
+TEST(Activations, ABranchTogetherCostsItsResidualStream) {
+  const double one = mib({.ulysses = 1, .branches = 1, .contexts = 2});
+  const double two = mib({.ulysses = 1, .branches = 2, .contexts = 2});
+  EXPECT_NEAR(two - one, 640, 20);  // L * C * 4 bytes, and a velocity
+}
+
+TEST(Activations, AContextCostsItsKeysAndValues) {
+  const double one = mib({.ulysses = 1, .branches = 1, .contexts = 1});
+  const double two = mib({.ulysses = 1, .branches = 1, .contexts = 2});
+  EXPECT_NEAR(two - one, 40 * 2 * 512 * 5120 * 2 / kMiB, 1);
+}
+
+TEST(Activations, RanksShareTheTokens) {
+  EXPECT_LT(mib({.ulysses = 4, .branches = 2, .contexts = 1}),
+            0.5 * mib({.ulysses = 1, .branches = 2, .contexts = 1}));
+}
+
+TEST(Activations, A14BForwardStaysBelowWhatTheTargetLeaves) {
+  // performance.md: async at most 6.0 GiB, two blocks and head and tail of it 2.2 GiB.
+  EXPECT_LT(mib({.ulysses = 1, .branches = 1, .contexts = 1}), 3.8 * 1024);
+}
+
+TEST(Activations, ADecodeAt720pTakesItsRememberedFrames) {
+  Job job = job_480p();
+  job.width = 1280;
+  job.height = 720;
+  const auto bytes = static_cast<double>(activation_bytes(model::VaeConfig{}, job, DType::F32));
+  EXPECT_GT(bytes, 8.7e9);  // the remembered frames alone
+  EXPECT_LT(bytes, 20e9);
+}
+
+}  // namespace
+}  // namespace ferry::worker

@@ -1,0 +1,35 @@
+// Device memory that the stages' activations take, beside the weights: for choosing a strategy (offload type
+// auto) and for the plan that rank 0 prints.
+#pragma once
+
+#include <cstddef>
+
+#include "base/dtype.h"
+#include "model/dit/config.h"
+#include "model/text/config.h"
+#include "model/vae/config.h"
+#include "parallel/mesh.h"
+#include "worker/job.h"
+#include "worker/options.h"
+
+namespace ferry::worker {
+
+// Of one rank's forward: model/dit/workspace.h, the attention's output, the caches of cross-attention keys
+// and values, and the latents.  `branches` run through each block together; each has its own caches.
+struct DitActivations {
+  int ulysses = 1;   // ranks that share the tokens
+  int branches = 2;  // guidance branches in one forward
+  int contexts = 2;  // guidance branches whose keys and values this rank keeps
+};
+DitActivations dit_activations(const Options& options, const Job& job, const parallel::Mesh& mesh);
+std::size_t activation_bytes(const model::DitConfig& config, const Job& job, const DitActivations& how,
+                             DType compute);
+
+// Of a decode: two remembered frames before every causal convolution, and the few full-size chunks that live
+// at once (wan21.md section 5.7).  An estimate, proportional to pixels.
+std::size_t activation_bytes(const model::VaeConfig& config, const Job& job, DType compute);
+
+// Of one prompt of full length: the score matrix with its position biases, and the widest hidden rows.
+std::size_t activation_bytes(const model::Umt5Config& config, DType compute);
+
+}  // namespace ferry::worker
