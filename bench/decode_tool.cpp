@@ -8,6 +8,8 @@
 #include <string>
 
 #include "bench/decode.h"
+#include "model/tensor.h"
+#include "model/torch_stream.h"
 #include "tests/support/plain_weights.h"
 
 namespace {
@@ -20,8 +22,8 @@ at::Tensor random_tensor(const ferry::model::TensorSpec& spec) {
 }
 
 int run(const std::vector<std::string>& arguments) {
-  if (arguments.size() < 4 || arguments.size() > 6) {
-    std::cerr << "usage: ferry_bench_decode WIDTH HEIGHT FRAMES fp32|bf16 [SAMPLES] [BASE_DIM]\n";
+  if (arguments.size() < 4 || arguments.size() > 7) {
+    std::cerr << "usage: ferry_bench_decode WIDTH HEIGHT FRAMES fp32|bf16 [SAMPLES] [BASE_DIM] [cpu|cuda]\n";
     return 2;
   }
   ferry::bench::DecodeCase what;

@@ -18,7 +18,7 @@ void normalise_pixel(const X* x, Y* y, const float* gamma, std::int64_t channels
 #pragma omp simd
   for (std::int64_t c = 0; c < channels; ++c) {
     const float value = to_float(x[c]) * scale * gamma[c];
-    y[c] = from_float<Y>(kSilu ? value / (1.0F + fast_exp(-value)) : value);
+    y[c] = from_float<Y>(kSilu ? vae_silu(value) : value);
   }
 }
 

@@ -14,15 +14,19 @@ namespace ferry::model::vae {
 class CausalCache {
  public:
   // The input buffer [2 + t, h, w, c] of the convolution `id` for a chunk of the given frames, made with
-  // `options`: its first two frames are the remembered ones, zeros in the beginning; the caller writes the
-  // rest.
-  at::Tensor open(ModuleId id, at::IntArrayRef frames, const at::TensorOptions& options);
+  // `options`: in front what is remembered of the frames before, zeros where there were none; the caller
+  // writes the rest.
+  at::Tensor open(ModuleId id, at::IntArrayRef frames, const at::TensorOptions& options) const;
 
-  // Remembers the last two frames of the buffer.
-  void close(ModuleId id, const at::Tensor& buffer);
+  // Remembers the last two frames of `input` [t, h, w, c], or the one there is.
+  void close(ModuleId id, const at::Tensor& input);
 
  private:
-  std::map<std::pair<int, int>, at::Tensor> last_;  // [2, h, w, c]
+  struct Past {
+    at::Tensor frames;       // [2, h, w, c]
+    std::int64_t known = 0;  // the last ones; the others were never written
+  };
+  std::map<std::pair<int, int>, Past> past_;
 };
 
 }  // namespace ferry::model::vae

@@ -74,7 +74,7 @@ void vae_decode(const VaeConfig& config, Weights& weights, const at::Tensor& lat
   vae::CausalCache cache;
   std::int64_t frame = 0;
   for (std::int64_t t = 0; t < z.size(0); ++t) {
-    const Chunk chunk = {weights, cache, *runtime.device, t == 0};
+    const Chunk chunk = {weights, cache, *runtime.device, t == 0, t + 1 == z.size(0)};
     at::Tensor frames;
     {
       const PassScope pass(weights, {.kind = t == 0 ? "decode.first" : "decode.next"});

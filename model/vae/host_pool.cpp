@@ -1,4 +1,6 @@
-// A block, large (mapped) or small (LibTorch's):
+// A large block lies in one range of address space, reserved as large as the machine's memory, of which only
+// pages that were once written are backed by memory.  A small one is LibTorch's.  Either begins with a
+// header:
 //
 //   [ Header, 256 bytes ][ the tensor's bytes ]
 //
@@ -7,8 +9,11 @@
 #include "model/vae/host_pool.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <map>
 #include <mutex>
 #include <new>
@@ -21,14 +26,21 @@ namespace ferry::model::vae {
 namespace {
 
 constexpr std::size_t kLarge = std::size_t{1} << 20;
-constexpr std::size_t kHugePage = std::size_t{2} << 20;
+constexpr std::size_t kPage = 4096;
 constexpr std::size_t kHeader = 256;
 
-void* map_pages(std::size_t bytes) {
-  void* data = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (data == MAP_FAILED) throw OutOfMemory("no " + std::to_string(bytes) + " bytes of host memory left");
-  static_cast<void>(::madvise(data, bytes, MADV_HUGEPAGE));  // a wish only
-  return data;
+// nullptr where the system does not let a process reserve that much.
+std::byte* reserve(std::size_t bytes) {
+  constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+  void* base = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, kFlags, -1, 0);
+  if (base == MAP_FAILED) return nullptr;
+  static_cast<void>(::madvise(base, bytes, MADV_HUGEPAGE));  // a wish only
+  return static_cast<std::byte*>(base);
+}
+
+std::size_t machine_memory() {
+  return static_cast<std::size_t>(::sysconf(_SC_PHYS_PAGES)) *
+         static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
 }
 
 }  // namespace
@@ -37,15 +49,20 @@ void* map_pages(std::size_t bytes) {
 // allocator for more memory later.
 class HostPool::Blocks final : public c10::Allocator, public std::enable_shared_from_this<Blocks> {
  public:
-  explicit Blocks(c10::Allocator* small) : small_(small) {}
-  ~Blocks() override { drop_idle(); }
+  explicit Blocks(c10::Allocator* small) : small_(small), bytes_(machine_memory()), base_(reserve(bytes_)) {
+    if (base_ != nullptr) idle_.emplace(0, bytes_);
+  }
+  ~Blocks() override {
+    if (base_ != nullptr) static_cast<void>(::munmap(base_, bytes_));
+  }
+  bool usable() const { return base_ != nullptr; }
 
   c10::DataPtr allocate(std::size_t bytes) override {
     const std::size_t whole = bytes + kHeader;
-    Header header{shared_from_this(), bytes < kLarge ? 0 : (whole + kHugePage - 1) / kHugePage * kHugePage};
-    void* base = header.mapped == 0 ? small_->raw_allocate(whole) : take(header.mapped);
-    new (base) Header(std::move(header));
-    void* data = static_cast<std::byte*>(base) + kHeader;
+    Header header{shared_from_this(), bytes < kLarge ? 0 : (whole + kPage - 1) / kPage * kPage};
+    void* block = header.bytes == 0 ? small_->raw_allocate(whole) : take(header.bytes);
+    new (block) Header(std::move(header));
+    void* data = static_cast<std::byte*>(block) + kHeader;
     return {data, data, &release, c10::Device(c10::kCPU)};
   }
   c10::DeleterFnPtr raw_deleter() const override { return &release; }
@@ -53,67 +70,76 @@ class HostPool::Blocks final : public c10::Allocator, public std::enable_shared_
     std::memcpy(dest, src, count);
   }
 
-  // From now on freed blocks go back to the system at once.
+  // From now on idle memory is the system's again.
   void close() {
     const std::lock_guard lock(mutex_);
     open_ = false;
-    drop_idle();
+    for (const auto& [offset, bytes] : idle_) drop(base_ + offset, bytes);
   }
 
  private:
   struct Header {
     std::shared_ptr<Blocks> owner;
-    std::size_t mapped = 0;  // bytes of the block; 0: a small one
+    std::size_t bytes = 0;  // of the large block; 0: a small one
   };
   static_assert(sizeof(Header) <= kHeader);
 
+  static void drop(std::byte* data, std::size_t bytes) {
+    static_cast<void>(::madvise(data, bytes, MADV_DONTNEED));
+  }
+
   static void release(void* data) {
-    void* base = static_cast<std::byte*>(data) - kHeader;
-    auto* in_block = static_cast<Header*>(base);
+    std::byte* block = static_cast<std::byte*>(data) - kHeader;
+    auto* in_block = reinterpret_cast<Header*>(block);
     const Header header = std::move(*in_block);
     in_block->~Header();
-    if (header.mapped == 0) return header.owner->small_->raw_deallocate(base);
-    header.owner->give_back(base, header.mapped);
+    if (header.bytes == 0) return header.owner->small_->raw_deallocate(block);
+    header.owner->give_back(block, header.bytes);
   }
 
-  // `bytes` becomes those of the block, which may be larger.
-  void* take(std::size_t& bytes) {
+  // The lowest place that fits, so that the same pages serve again.
+  void* take(std::size_t bytes) {
     const std::lock_guard lock(mutex_);
-    const auto found = idle_.lower_bound(bytes);
-    if (found == idle_.end()) {
-      drop_idle();
-      return map_pages(bytes);
-    }
-    bytes = found->first;
-    void* base = found->second;
+    const auto found =
+        std::find_if(idle_.begin(), idle_.end(), [&](const auto& gap) { return gap.second >= bytes; });
+    if (found == idle_.end())
+      throw OutOfMemory("no room for " + std::to_string(bytes) + " bytes in the host pool");
+    const auto [offset, gap] = *found;
     idle_.erase(found);
-    return base;
+    if (gap > bytes) idle_.emplace(offset + bytes, gap - bytes);
+    return base_ + offset;
   }
 
-  void give_back(void* base, std::size_t bytes) {
+  void give_back(std::byte* block, std::size_t bytes) {
     const std::lock_guard lock(mutex_);
-    if (open_) {
-      idle_.emplace(bytes, base);
-    } else {
-      static_cast<void>(::munmap(base, bytes));
-    }
+    if (!open_) drop(block, bytes);
+    const auto place = idle_.emplace(static_cast<std::size_t>(block - base_), bytes).first;
+    merge(place);
+    if (place != idle_.begin()) merge(std::prev(place));
   }
 
-  void drop_idle() {
-    for (const auto& [bytes, base] : idle_) static_cast<void>(::munmap(base, bytes));
-    idle_.clear();
+  // Joins a gap with the next one where they touch.
+  void merge(std::map<std::size_t, std::size_t>::iterator gap) {
+    const auto next = std::next(gap);
+    if (next == idle_.end() || gap->first + gap->second != next->first) return;
+    gap->second += next->second;
+    idle_.erase(next);
   }
 
   c10::Allocator* small_;
+  std::size_t bytes_;
+  std::byte* base_;
   std::mutex mutex_;
-  std::multimap<std::size_t, void*> idle_;
+  std::map<std::size_t, std::size_t> idle_;  // offset to bytes
   bool open_ = true;
 };
 
 HostPool::HostPool() : previous_(c10::GetAllocator(c10::kCPU)) {
   if (dynamic_cast<Blocks*>(previous_) != nullptr) return;
-  blocks_ = std::make_shared<Blocks>(previous_);
-  c10::SetAllocator(c10::kCPU, blocks_.get());
+  const auto blocks = std::make_shared<Blocks>(previous_);
+  if (!blocks->usable()) return;
+  c10::SetAllocator(c10::kCPU, blocks.get());
+  blocks_ = blocks;
 }
 
 HostPool::~HostPool() {

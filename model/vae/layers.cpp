@@ -31,16 +31,26 @@ void normalise(const Chunk& chunk, ModuleId id, const at::Tensor& x, const at::T
                     chunk.device.compute());
 }
 
-// The frames of `buffer` behind its past.
-at::Tensor fresh(const at::Tensor& buffer) { return buffer.narrow(0, 2, buffer.size(0) - 2); }
+// The input of a causal convolution: this chunk's frames, to be written, behind those before them.
+struct CausalInput {
+  at::Tensor all;    // [2 + t, h, w, c]; of the first chunk [t, h, w, c]
+  at::Tensor fresh;  // its last t frames
+};
 
-// Convolves a buffer of the cache and remembers its end.  With zeros for a past, a single frame meets the
-// last tap alone.
-at::Tensor convolve_buffer(const Chunk& chunk, ModuleId id, const at::Tensor& buffer) {
+CausalInput open_input(const Chunk& chunk, ModuleId id, const at::Tensor& like, DType dtype) {
+  const auto options = like.options().dtype(scalar_type(dtype));
+  const at::Tensor all =
+      chunk.first ? at::empty(like.sizes(), options) : chunk.cache.open(id, like.sizes(), options);
+  const std::int64_t t = like.size(0);
+  return {all, all.narrow(0, all.size(0) - t, t)};
+}
+
+// Remembers the end of `in` and convolves.  With zeros for a past, a single frame meets the last tap alone.
+at::Tensor convolve_input(const Chunk& chunk, ModuleId id, const CausalInput& in) {
   const ModuleScope conv(chunk.weights, id);
-  chunk.cache.close(id, buffer);
-  if (chunk.first) return conv_in_space(fresh(buffer), tap(filter_of(conv), 2), 1);
-  return conv_in_time(buffer, filter_of(conv));
+  if (!chunk.last) chunk.cache.close(id, in.all);
+  if (chunk.first) return conv_in_space(in.all, tap(filter_of(conv), 2), 1);
+  return conv_in_time(in.all, filter_of(conv));
 }
 
 at::Tensor residual(const Chunk& chunk, int block, const Unit& unit, const at::Tensor& x) {
@@ -66,12 +76,12 @@ at::Tensor attention(const Chunk& chunk, int block, const at::Tensor& x) {
 std::array<at::Tensor, 2> double_in_time(const Chunk& chunk, int block, const at::Tensor& x) {
   const ModuleId id = {block, kTimeConv};
   const ModuleScope conv(chunk.weights, id);
-  const at::Tensor buffer = chunk.cache.open(id, x.sizes(), x.options());
-  fresh(buffer).copy_(x);
-  chunk.cache.close(id, buffer);
+  const CausalInput in = open_input(chunk, id, x, dtype_of(x));
+  in.fresh.copy_(x);
+  if (!chunk.last) chunk.cache.close(id, in.all);
   const std::int64_t channels = x.size(3);
   const auto half = [&](std::int64_t which) {
-    return conv_in_time(buffer, {conv[0].narrow(0, which * channels, channels),
+    return conv_in_time(in.all, {conv[0].narrow(0, which * channels, channels),
                                  conv[1].narrow(0, which * channels, channels)});
   };
   return {half(0), half(1)};
@@ -94,16 +104,16 @@ at::Tensor up(const Chunk& chunk, int block, const Unit& unit, at::Tensor x) {
 }  // namespace
 
 at::Tensor norm_silu_conv(const Chunk& chunk, ModuleId norm, ModuleId conv, at::Tensor x, DType dtype) {
-  const at::Tensor buffer = chunk.cache.open(conv, x.sizes(), x.options().dtype(scalar_type(dtype)));
-  normalise(chunk, norm, x, fresh(buffer), true);
+  const CausalInput in = open_input(chunk, conv, x, dtype);
+  normalise(chunk, norm, x, in.fresh, true);
   x.reset();
-  return convolve_buffer(chunk, conv, buffer);
+  return convolve_input(chunk, conv, in);
 }
 
 at::Tensor causal_conv(const Chunk& chunk, ModuleId conv, const at::Tensor& x) {
-  const at::Tensor buffer = chunk.cache.open(conv, x.sizes(), x.options());
-  fresh(buffer).copy_(x);
-  return convolve_buffer(chunk, conv, buffer);
+  const CausalInput in = open_input(chunk, conv, x, dtype_of(x));
+  in.fresh.copy_(x);
+  return convolve_input(chunk, conv, in);
 }
 
 at::Tensor pointwise(const Chunk& chunk, ModuleId conv, const at::Tensor& x) {

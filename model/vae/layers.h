@@ -16,6 +16,7 @@ struct Chunk {
   CausalCache& cache;
   Device& device;
   bool first = false;  // the first latent frame: no past, and no doubling in time
+  bool last = false;   // no frames follow: nothing to remember
 };
 
 // norm and SiLU (`norm`), then the causal 3x3x3 convolution (`conv`), whose input has type `dtype`.  `x` is

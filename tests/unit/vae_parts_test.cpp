@@ -144,6 +144,20 @@ TEST(HostPool, ReusesTheBlockOfAFreedTensor) {
   EXPECT_NE(large().data_ptr(), held.data_ptr());
 }
 
+// Three in a row, the middle one and then its neighbours freed: a tensor as large as all three fits in again.
+TEST(HostPool, FreedNeighboursBecomeOnePlace) {
+  const HostPool pool;
+  at::Tensor a = large();
+  at::Tensor b = large();
+  at::Tensor c = large();
+  const at::Tensor after = large();
+  const void* first = a.data_ptr();
+  b.reset();
+  c.reset();
+  a.reset();
+  EXPECT_EQ(at::empty({3 << 20}, at::kFloat).data_ptr(), first);
+}
+
 TEST(HostPool, TensorsOutliveItAndMayGrow) {
   at::Tensor kept;
   at::Tensor small;

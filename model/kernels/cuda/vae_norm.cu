@@ -38,7 +38,7 @@ __device__ void normalise_pixel(const X* x, Y* y, const VaeNorm& a) {
     Lane<Y, kWidth> out;
     for (int i = 0; i < kWidth; ++i) {
       const float value = to_float(in.values[i]) * scale * a.gamma[c + i];
-      out.values[i] = from_float<Y>(a.silu ? value / (1.0F + __expf(-value)) : value);
+      out.values[i] = from_float<Y>(a.silu ? vae_silu(value) : value);
     }
     *reinterpret_cast<Lane<Y, kWidth>*>(y + c) = out;
   }
