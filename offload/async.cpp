@@ -19,6 +19,14 @@ std::unique_ptr<Stream> make_copy_stream(Device& device) {
   return stream;
 }
 
+bool gates_by_events(const AsyncPlan& plan) {
+  return plan.interleave == Interleave::Gated && plan.gate_by_events;
+}
+
+bool takes_turns(const AsyncPlan& plan) {
+  return plan.interleave == Interleave::Gated && !plan.gate_by_events;
+}
+
 bool shards(const AsyncPlan& plan) { return plan.transport == Transport::Sharded; }
 
 std::unique_ptr<Stream> make_gather_stream(const AsyncPlan& plan, const StageSetup& setup) {
@@ -33,12 +41,10 @@ Async::Async(NodeArena& arena, const Options& options, const StageSetup& setup, 
       setup_(setup),
       plan_(std::move(plan)),
       lazy_(options.lazy_gpu_cache),
-      gated_on_gpu_(plan_.interleave == Interleave::Gated && setup.device->type() == DeviceType::Cuda),
       offloaded_(arena.spec().blocks.size()),
       copy_(make_copy_stream(*setup.device)),
       own_gather_(make_gather_stream(plan_, setup)),
-      turns_(plan_.interleave == Interleave::Gated && !gated_on_gpu_ ? std::make_unique<TurnGate>()
-                                                                     : nullptr),
+      turns_(takes_turns(plan_) ? std::make_unique<TurnGate>() : nullptr),
       setup_link_(options.link_gbps, chunk_bytes(setup.device->type())),
       link_(options.link_gbps, chunk_bytes(setup.device->type()), turns_.get(), setup.trace),
       meter_(*setup.device, static_cast<int>(plan_.residency.offloaded.size())),
@@ -52,10 +58,11 @@ Async::Async(NodeArena& arena, const Options& options, const StageSetup& setup, 
                  .trace = setup.trace},
                 setup.device->compute()) {
   for (const int block : plan_.residency.offloaded) offloaded_[static_cast<std::size_t>(block)] = true;
-  if (gated_on_gpu_) {
+  if (gates_by_events(plan_)) {
     std::vector<Stream*> streams = {copy_.get()};
     if (own_gather_) streams.push_back(own_gather_.get());
     orders_ = std::make_unique<OrderGate>(*setup.device, std::move(streams));
+    gaps_ = std::make_unique<Gaps>(*setup.device);
   }
   if (!lazy_) allocate_gpu_cache();
 }
@@ -70,7 +77,7 @@ Async::~Async() {
 FerryingPlan Async::ferrying_plan(const StageSetup& setup) const {
   return {.residency = plan_.residency,
           .poison = setup.poison,
-          .in_portions = gated_on_gpu_,
+          .in_portions = gates_by_events(plan_),
           .late_gathers = shards(plan_) && setup.gather != nullptr};
 }
 
@@ -145,6 +152,7 @@ void Async::end() {
 
 void Async::acquire_block(int block) {
   exchanges_ = 0;
+  if (gaps_) gaps_->begin_block();
   if (!ferries(block)) return;
   if (!cache_allocated()) {
     ferrying_.reset(make_slots(arena_, plan_.residency, *setup_.device, *setup_.account));
@@ -167,15 +175,17 @@ void Async::release(model::ModuleId id) {
 
 void Async::before(Stream& exchange) {
   if (turns_) turns_->before(exchange);
+  if (gaps_) gaps_->before(exchange);
   if (orders_) orders_->before(exchange);
 }
 
 void Async::after(Stream& exchange) {
   if (turns_) turns_->after(exchange);
+  if (gaps_) gaps_->after(exchange);
   if (orders_) orders_->after(exchange);
   ++exchanges_;
   if (!cache_allocated()) return;
-  if (gated_on_gpu_ && exchanges_per_block_ > 0) ferrying_.some(1.0 / exchanges_per_block_);
+  if (gaps_) ferrying_.some(gaps_->share());
   if (exchanges_ == exchanges_per_block_) ferrying_.flush_gathers();
 }
 

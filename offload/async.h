@@ -13,6 +13,7 @@
 #include <optional>
 
 #include "offload/ferrying.h"
+#include "offload/gaps.h"
 #include "offload/gate.h"
 #include "offload/meter.h"
 #include "offload/resident.h"
@@ -22,9 +23,10 @@ namespace ferry::offload {
 
 // What was decided before the stage, the same on every rank.
 struct AsyncPlan {
-  Residency residency;
+  Residency residency{};
   Transport transport = Transport::Full;     // not Auto
   Interleave interleave = Interleave::Free;  // not Auto
+  bool gate_by_events = false;               // how Gated is done: OrderGate as on a GPU, else TurnGate
 };
 
 class Async final : public Strategy, private parallel::ExchangeGate {
@@ -72,14 +74,14 @@ class Async final : public Strategy, private parallel::ExchangeGate {
   StageSetup setup_;
   AsyncPlan plan_;
   bool lazy_;
-  bool gated_on_gpu_;
   std::vector<bool> offloaded_;  // by block
   std::unique_ptr<Stream> copy_;
   std::unique_ptr<Stream> own_gather_;
   std::unique_ptr<TurnGate> turns_;
   std::unique_ptr<OrderGate> orders_;
-  Link setup_link_;  // residents, on the compute stream
-  Link link_;        // slots, on the copy stream
+  std::unique_ptr<Gaps> gaps_;  // with orders_
+  Link setup_link_;             // residents, on the compute stream
+  Link link_;                   // slots, on the copy stream
   mutable Meter meter_;
   Resident resident_;
   Ferrying ferrying_;

@@ -110,11 +110,10 @@ void Ferrying::some(double share_of_block) {
   }
 }
 
+// What is completed here may depend on nothing that ranks measure for themselves.
 void Ferrying::flush_gathers() {
-  while (!jobs_.empty() && jobs_.front().copied) {
-    complete_job(jobs_.front());
-    jobs_.pop_front();
-  }
+  if (carrier_.group == nullptr) return;
+  finish_up_to(plan_.in_portions ? acquired_ : issued_);
 }
 
 void Ferrying::acquire() {

@@ -48,6 +48,7 @@ class Ferrying {
 
   // The link is free for a while: queues a share of what waits (only in_portions).
   void some(double share_of_block);
+  // The last exchange of a block has been queued: the gathers of what comes next can be.
   void flush_gathers();
 
   std::uint64_t skipped_bytes() const { return skipped_bytes_; }

@@ -26,15 +26,12 @@ class Bench {
       : setup_(setup),
         source_(arena.data()),
         ranks_(static_cast<std::size_t>(setup.weights->size())),
-        bytes_(round_up(std::min(kMostBytes, arena.bytes() / ranks_ / kTensorAlign * kTensorAlign),
-                        kTensorAlign * ranks_)),
+        bytes_(std::min(kMostBytes, arena.bytes()) / (kTensorAlign * ranks_) * (kTensorAlign * ranks_)),
         to_(setup.device->allocate(bytes_)),
         from_(setup.device->allocate(bytes_)),
         copy_(setup.device->make_stream("ferry-test", Priority::High)),
         own_(setup.gather == nullptr ? setup.device->make_stream("ferry-test-2", Priority::High) : nullptr),
-        link_(options.link_gbps, chunk_bytes(setup.device->type())) {
-    bytes_ = std::min(bytes_, arena.bytes() / (kTensorAlign * ranks_) * (kTensorAlign * ranks_));
-  }
+        link_(options.link_gbps, chunk_bytes(setup.device->type())) {}
   double bytes() const { return static_cast<double>(bytes_); }
   void copy() { link_.copy(*copy_, to_.data(), source_, bytes_); }
   void gather() {
@@ -134,7 +131,7 @@ Interleave choose_interleave(const LinkFigures& figures) {
 
 std::string to_text(const LinkFigures& figures) {
   return fmt::format(
-      "links {:.1f} GB/s alone, {:.1f} together; gather {:.1f} GB/s; all-to-all {:.2f} ms, {:.2f} beside "
+      "links {:.3g} GB/s alone, {:.3g} together; gather {:.3g} GB/s; all-to-all {:.2f} ms, {:.2f} beside "
       "copies",
       figures.alone_gbps, figures.together_gbps, figures.gather_gbps, figures.exchange_ms,
       figures.exchange_beside_ms);

@@ -59,6 +59,7 @@ std::unique_ptr<Strategy> make_async(NodeArena& arena, const Options& options, c
                .made_of = fmt::format("{} slots, {} resident blocks, head and tail", plan.residency.slots,
                                       plan.residency.resident.size())});
   if (plan.residency.offloaded.empty()) return make_none(arena, options, setup);
+  plan.gate_by_events = setup.device->type() == DeviceType::Cuda;
   choose_links(plan, arena, options, setup);
   require_same(
       setup.peers, "the offload plan of " + arena.spec().name,

@@ -30,16 +30,27 @@ struct Rig {
   std::vector<std::byte> send = std::vector<std::byte>(1 << 16);
   std::vector<std::byte> recv = std::vector<std::byte>(1 << 16);
   std::unique_ptr<Event> done = device->make_event(EventKind::Order);
+  Trace trace{*device};
 
   explicit Rig(const Options& options) {
     arena.load(toy_source(), 1, {});
-    stage = make_stage(arena, options,
-                       {.device = device.get(),
-                        .account = &account,
-                        .peers = world_peers(ranks()),
-                        .weights = groups.weights.get(),
-                        .gather = &ranks().comm(),
-                        .poison = true});
+    stage = make_stage(arena, options, setup());
+  }
+  // The way of a GPU: order by events.
+  Rig(const Options& options, AsyncPlan plan) {
+    arena.load(toy_source(), 1, {});
+    plan.residency = plan_residency("toy", 7, options);
+    stage = std::make_unique<StageWeights>(arena, setup(),
+                                           std::make_unique<Async>(arena, options, setup(), std::move(plan)));
+  }
+  StageSetup setup() {
+    return {.device = device.get(),
+            .account = &account,
+            .peers = world_peers(ranks()),
+            .weights = groups.weights.get(),
+            .gather = &ranks().comm(),
+            .poison = true,
+            .trace = &trace};
   }
   std::vector<at::Tensor> forward(int branches) {
     return toy_forward(*stage, branches, [this](int) { exchange(); });
@@ -48,6 +59,7 @@ struct Rig {
     Stream& stream = ranks().comm();
     {
       const parallel::GatedExchange gated(stage->exchange_gate(), stream);
+      const TraceScope span(&trace, Lane::Exchange, "exchange", stream);
       const std::size_t bytes = send.size() / static_cast<std::size_t>(groups.ulysses->size());
       groups.ulysses->all_to_all(recv.data(), send.data(), bytes, stream);
     }
@@ -101,8 +113,57 @@ TEST_F(AsyncTransport, ShardedFerriesOnePthOfTheBytesOverEachLink) {
 }
 
 TEST_F(AsyncTransport, AutoShardsWhenTheLinkIsTheBound) {
-  Rig rig({.type = Type::Async, .transport = Transport::Auto, .link_gbps = 0.02});
+  Rig rig({.type = Type::Async, .transport = Transport::Auto, .link_gbps = 0.004});
   EXPECT_EQ(rig.stage->report().transport, ranks().size() > 1 ? Transport::Sharded : Transport::Full);
+}
+
+// Whether a copy was on its way during an exchange.
+bool overlap(const std::vector<TraceSpan>& spans) {
+  for (const TraceSpan& copy : spans) {
+    if (copy.lane != Lane::Copy) continue;
+    for (const TraceSpan& exchange : spans) {
+      if (exchange.lane != Lane::Exchange) continue;
+      if (copy.begin_us < exchange.end_us && exchange.begin_us < copy.end_us) return true;
+    }
+  }
+  return false;
+}
+
+TEST_F(AsyncTransport, GatedKeepsChunksOutOfExchanges) {
+  // A link so slow that copies never end, and exchanges that take a while.
+  Options options{
+      .type = Type::Async, .transport = Transport::Full, .interleave = Interleave::Gated, .link_gbps = 0.02};
+  const auto run = [](Rig& rig) {
+    rig.send.resize(4 << 20);
+    rig.recv.resize(4 << 20);
+    EXPECT_TRUE(same_bits(rig.forward(1), toy_reference({})));
+    EXPECT_TRUE(same_bits(rig.forward(1), toy_reference({})));
+    rig.stage->finish();
+    return overlap(rig.trace.spans());
+  };
+  Rig by_turns(options);
+  EXPECT_FALSE(run(by_turns));
+  Rig by_events(options, {.interleave = Interleave::Gated, .gate_by_events = true});
+  EXPECT_FALSE(run(by_events));
+  options.interleave = Interleave::Free;
+  Rig free(options);
+  EXPECT_TRUE(run(free)) << "the test would not see an overlap";
+}
+
+TEST_F(AsyncTransport, GatingByEventsGivesTheSameBits) {
+  for (const double ratio : {1.0, 0.5}) {
+    for (const int prefetch : {1, 3}) {
+      for (const Transport transport : {Transport::Full, Transport::Sharded}) {
+        Rig rig({.type = Type::Async, .offload_ratio = ratio, .prefetch_size = prefetch},
+                {.transport = ranks().size() == 1 ? Transport::Full : transport,
+                 .interleave = Interleave::Gated,
+                 .gate_by_events = true});
+        for (const int branches : {2, 1, 1, 2}) {
+          EXPECT_TRUE(same_bits(rig.forward(branches), toy_reference({}, branches)));
+        }
+      }
+    }
+  }
 }
 
 TEST_F(AsyncTransport, RanksThatDisagreeAreRefused) {

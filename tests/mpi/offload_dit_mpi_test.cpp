@@ -16,7 +16,7 @@ using testing::MpiTest;
 using testing::ranks;
 using testing::same_bits;
 
-struct Run {
+struct Attempt {
   Options options;
   bool paired = true;
 };
@@ -27,7 +27,7 @@ class SameBits : public MpiTest {
     groups_ = parallel::make_groups(
         ranks(), {.data = 1, .cfg = 1, .ulysses = size(), .ulysses_index = rank()}, *device_);
   }
-  at::Tensor latent(NodeArena& arena, const Run& run) {
+  at::Tensor latent(NodeArena& arena, const Attempt& run) {
     DeviceAccount account;
     at::Tensor x;
     {
@@ -48,7 +48,7 @@ class SameBits : public MpiTest {
     EXPECT_EQ(account.now(), 0U);
     return x;
   }
-  at::Tensor latent(const Run& run) {
+  at::Tensor latent(const Attempt& run) {
     const auto arena = testing::dit_arena(node_ranks(ranks()), run.options, DType::BF16);
     return latent(*arena, run);
   }

@@ -2,8 +2,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <csignal>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 
 #include "base/error.h"
 #include "offload/arena.h"
@@ -107,6 +113,39 @@ TEST(NodeArena, NobodyCanMapASealedArenaForWriting) {
   memory->seal();
   EXPECT_EQ(::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0), MAP_FAILED);
   EXPECT_NE(::ftruncate(descriptor, 0), 0);
+}
+
+std::string text_of(const std::string& path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+std::size_t files_in(const std::string& folder) {
+  const std::filesystem::directory_iterator entries(folder);
+  return static_cast<std::size_t>(std::distance(begin(entries), end(entries)));
+}
+
+// Waits until the process has said over a pipe that its arena is loaded, then kills it.
+TEST(NodeArena, NothingIsLeftBehindWhenARankIsKilled) {
+  const std::size_t shared_files = files_in("/dev/shm");
+  int pipe_ends[2] = {};
+  ASSERT_EQ(::pipe(pipe_ends), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const auto arena = toy_arena({});
+    static_cast<void>(::write(pipe_ends[1], "x", 1));
+    ::pause();
+  }
+  char ready = 0;
+  ASSERT_EQ(::read(pipe_ends[0], &ready, 1), 1);
+  const std::string maps = "/proc/" + std::to_string(child) + "/maps";
+  EXPECT_THAT(text_of(maps), HasSubstr("memfd:ferry-weights"));
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+  EXPECT_EQ(files_in("/dev/shm"), shared_files);
+  EXPECT_EQ(text_of("/proc/net/unix").find("ferry-" + std::to_string(child)), std::string::npos);
+  ::close(pipe_ends[0]);
+  ::close(pipe_ends[1]);
 }
 
 TEST(HostCheck, RefusesWhatDoesNotFitWithBothNumbersAndTheSettingThatWould) {

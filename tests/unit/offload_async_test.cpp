@@ -225,6 +225,11 @@ TEST(Async, ModulesThatThePassesNoLongerUseAreNotFerriedAndComeBackOnDemand) {
   EXPECT_TRUE(same_bits(toy_forward(*rig.stage), toy_reference({})));
 }
 
+TEST(Gaps, AShareIsProportionalToTheGapAndShortGapsGetNothing) {
+  EXPECT_THAT(shares_of({}), ElementsAre());
+  EXPECT_THAT(shares_of({0.1, 0.2, 6, 2}), ElementsAre(0, 0, 0.75, 0.25));
+}
+
 TEST(Async, PoisonTurnsWhatASlotHeldIntoNaN) {
   for (const bool poison : {true, false}) {
     Rig rig(async_options(), {}, poison);

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "model/tensor.h"
+#include "model/torch_stream.h"
 #include "tests/support/plain_weights.h"
 #include "tests/unit/offload_toy.h"
 
@@ -53,6 +54,7 @@ std::unique_ptr<offload::NodeArena> dit_arena(const offload::NodeRanks& node, co
 }
 
 at::Tensor denoise(const DitRig& rig, offload::StageWeights& weights, int steps) {
+  const model::TorchStream on(*rig.device);
   model::DitRuntime runtime;
   runtime.device = rig.device;
   runtime.ulysses = rig.groups == nullptr ? nullptr : rig.groups->ulysses.get();

@@ -1,0 +1,46 @@
+// When the link is free between the exchanges of a block, measured by the device's own events.
+//
+//   exchange stream   | V |   | Q | | K |        attention        | O |      rest of the block
+//   gap                    0      1                    2                3
+//
+// With interleave = gated on a GPU the chunks of a block are queued after exchanges; a chunk in a short gap
+// would hold up the next exchange, so each gap gets a share in proportion to its length.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "base/device.h"
+
+namespace ferry::offload {
+
+// Shares of a block's copy for gaps of these lengths: proportional, but nothing for gaps below a tenth of
+// the longest.  They add up to 1; empty for no gaps.
+std::vector<double> shares_of(const std::vector<double>& gaps_ms);
+
+class Gaps {
+ public:
+  explicit Gaps(Device& device);
+  // A block begins; the exchanges up to the next call are its.
+  void begin_block();
+  // Around each exchange, in the exchange stream, before() ahead of any wait for chunks.
+  void before(Stream& exchange);
+  void after(Stream& exchange);
+  // The share of the gap after the exchange that just ended.  Before anything is measured: all after the
+  // last exchange of a block, as far as the last block tells which that is.
+  double share() const;
+
+ private:
+  static constexpr int kMost = 32;  // exchanges of a block that are told apart
+  enum class Sampling { Idle, Running, Closing, Done };
+  void read();
+  std::vector<std::unique_ptr<Event>> begins_;  // of exchange i; one more for the next block's first
+  std::vector<std::unique_ptr<Event>> ends_;
+  Sampling sampling_ = Sampling::Idle;
+  int sampled_ = 0;    // exchanges of the sampled block
+  int exchanges_ = 0;  // of this block so far
+  int of_last_block_ = 0;
+  std::vector<double> shares_;
+};
+
+}  // namespace ferry::offload
