@@ -32,6 +32,7 @@ Command make_inspect();
 Command make_make_model();
 Command make_bench_forward();
 Command make_bench_decode();
+Command make_bench_offload();
 
 // All of them, in the order of help.
 std::vector<Command> all_commands();

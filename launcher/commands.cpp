@@ -12,6 +12,7 @@ std::vector<Command> all_commands() {
   commands.push_back(make_make_model());
   commands.push_back(make_bench_forward());
   commands.push_back(make_bench_decode());
+  commands.push_back(make_bench_offload());
   return commands;
 }
 

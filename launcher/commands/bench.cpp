@@ -1,6 +1,8 @@
 #include "launcher/commands/bench.h"
 
+#include <functional>
 #include <memory>
+#include <sstream>
 
 #include "base/error.h"
 #include "launcher/check.h"
@@ -13,7 +15,35 @@
 namespace ferry::launcher {
 namespace {
 
-std::vector<FlagGroup> bench_keys(BenchOptions& options) {
+// "1,0.5" -> each word through `read`.
+template <typename T>
+auto list(std::vector<T>& target, std::function<T(const std::string& flag, const std::string& word)> read) {
+  return [&target, read](const std::string& flag, const std::string& value) {
+    target.clear();
+    std::istringstream words(value);
+    for (std::string word; std::getline(words, word, ',');) target.push_back(read(flag, word));
+    if (target.empty()) throw UserError(flag + ": the list is empty");
+  };
+}
+
+FlagGroup sweep_keys(BenchOptions& options) {
+  const auto ratio = [](const std::string& flag, const std::string& word) {
+    return to_number(flag, word, 0, 1);
+  };
+  const auto depth = [](const std::string& flag, const std::string& word) {
+    return static_cast<int>(to_integer(flag, word, 1, 1000));
+  };
+  const auto transport = [](const std::string& flag, const std::string& word) {
+    return static_cast<offload::Transport>(to_choice(flag, word, {"full", "sharded", "auto"}));
+  };
+  return {"[sweep]: every combination",
+          {{"ratios", "", "LIST", "of offload_ratio", "1,0.5", false, list<double>(options.ratios, ratio)},
+           {"prefetches", "", "LIST", "of prefetch_size", "1", false, list<int>(options.prefetches, depth)},
+           {"transports", "", "LIST", "of full, sharded, auto", "full", false,
+            list<offload::Transport>(options.transports, transport)}}};
+}
+
+std::vector<FlagGroup> bench_keys(BenchOptions& options, bool sweeps) {
   const auto count = [](int& target, int least) {
     return [&target, least](const std::string& flag, const std::string& value) {
       target = static_cast<int>(to_integer(flag, value, least, 1000));
@@ -23,6 +53,7 @@ std::vector<FlagGroup> bench_keys(BenchOptions& options) {
     options.json = to_bool(flag, value);
   };
   std::vector<FlagGroup> groups = run_keys(options.run);
+  if (sweeps) groups.insert(groups.begin(), sweep_keys(options));
   groups.insert(groups.begin(),
                 {"[bench]",
                  {{"samples", "", "N", "timed runs", "5", false, count(options.samples, 1)},
@@ -36,7 +67,8 @@ std::vector<FlagGroup> bench_keys(BenchOptions& options) {
 Command make_bench(const std::string& name, const std::string& summary,
                    int (*measure)(const BenchOptions&, parallel::Session&)) {
   const auto options = std::make_shared<BenchOptions>();
-  Command command{name, summary, "--model DIR [--size WxH] [--frames N] [options]", bench_keys(*options)};
+  Command command{name, summary, "--model DIR [--size WxH] [--frames N] [options]",
+                  bench_keys(*options, measure == bench_offload)};
   command.takes_ranks = true;
   command.takes_config = true;
   command.more_help =
@@ -64,6 +96,16 @@ Command make_bench_forward() {
 
 Command make_bench_decode() {
   return make_bench("bench decode", "times VAE decodes beside their convolutions alone", bench_decode);
+}
+
+Command make_bench_offload() {
+  Command command = make_bench(
+      "bench offload", "times DiT steps under async offloading beside their lower bound", bench_offload);
+  command.more_help +=
+      "The bound is max(compute beside the same traffic, bytes / link); --dit.offload.link_gbps makes a link "
+      "of that\n"
+      "speed.  --cfg serial: the guidance branches in two forwards instead of one.\n";
+  return command;
 }
 
 }  // namespace ferry::launcher

@@ -1,6 +1,8 @@
 // Measurements of bench/ on a checkpoint, on the ranks of a job.
 #pragma once
 
+#include <vector>
+
 #include "parallel/session.h"
 #include "worker/options.h"
 
@@ -10,7 +12,11 @@ struct BenchOptions {
   worker::Options run;  // model, ranks, offload, and of the job only size and frames
   int samples = 5;
   int warmups = 1;
-  int branches = 1;   // guidance branches of a forward
+  int branches = 1;  // guidance branches of a forward
+  // What bench offload sweeps over, all combinations; the rest of a variant is run.dit.
+  std::vector<double> ratios = {1.0, 0.5};
+  std::vector<int> prefetches = {1};
+  std::vector<offload::Transport> transports = {offload::Transport::Full};
   bool json = false;  // one line of JSON, versions included, instead of a table
 };
 
@@ -20,5 +26,8 @@ int bench_forward(const BenchOptions& options, parallel::Session& session);
 
 // VAE decodes by rank 0.  The same rules.
 int bench_decode(const BenchOptions& options, parallel::Session& session);
+
+// DiT steps under async offloading beside their lower bound, by all ranks.  The same rules.
+int bench_offload(const BenchOptions& options, parallel::Session& session);
 
 }  // namespace ferry::launcher

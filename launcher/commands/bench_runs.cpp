@@ -3,61 +3,17 @@
 #include <algorithm>
 #include <cstdio>
 
-#include "base/error.h"
 #include "bench/decode.h"
 #include "bench/forward.h"
-#include "launcher/commands/bench.h"
-#include "model/dit/spec.h"
-#include "worker/agree.h"
+#include "launcher/commands/bench_networks.h"
 #include "worker/stage_weights.h"
-#include "worker/version.h"
 
 namespace ferry::launcher {
 namespace {
 
-using model::Part;
-
-constexpr std::int64_t kWidth = 416;
-constexpr std::int64_t kHeight = 240;
-constexpr std::int64_t kFrames = 17;
-
-// One network of the checkpoint, checked by its headers; the others need not be there.
-template <typename Config>
-struct Measured {
-  Config config;
-  worker::Network network;
-};
-
-Measured<model::DitConfig> open_dit(const worker::ModelOptions& options) {
-  model::Checkpoint checkpoint = model::Checkpoint::open(options.path, Part::Dit);
-  const DType compute = dtype_from_name(options.dtype);
-  const model::DitConfig config = model::dit_config(checkpoint);
-  const model::NetworkSpec spec = model::dit_spec(config, compute);
-  model::validate(checkpoint, spec);
-  return {config, {std::move(checkpoint), spec, compute}};
-}
-
-Measured<model::VaeConfig> open_vae(const worker::ModelOptions& options) {
-  model::Checkpoint checkpoint = model::Checkpoint::open(options.path, Part::Vae);
-  const DType compute = dtype_from_name(options.vae_dtype);
-  const model::VaeConfig config = model::vae_config(checkpoint);
-  const model::NetworkSpec spec = model::vae_decoder_spec(config, compute);
-  model::validate(checkpoint, spec);
-  return {config, {std::move(checkpoint), spec, compute}};
-}
-
 std::string spread_text(std::vector<double> samples) {
   const auto [least, most] = std::minmax_element(samples.begin(), samples.end());
   return fmt::format("{:>9.4f} s   {:.4f} to {:.4f}", bench::median(samples), *least, *most);
-}
-
-// {"versions": {...}, <the measurement>}
-std::string with_versions(const std::string& line) {
-  std::string versions;
-  for (const auto& [name, version] : worker::versions()) {
-    versions += fmt::format("{}\"{}\": \"{}\"", versions.empty() ? "" : ", ", name, version);
-  }
-  return fmt::format("{{\"versions\": {{{}}}, {}\n", versions, line.substr(1));
 }
 
 std::string text_of(const bench::ForwardResult& r) {
@@ -99,14 +55,6 @@ void print(const Result& result, bool json) {
   std::fputs(text.c_str(), stdout);
 }
 
-// What `open` gives on every rank, or one UserError for all.
-template <typename Open>
-auto opened(parallel::Session& session, const Open& open) {
-  std::optional<decltype(open())> result;
-  worker::agree(session, [&] { result.emplace(open()); });
-  return std::move(*result);
-}
-
 // The ranks of a measurement, with the weights of one stage.
 struct Stage {
   Stage(const worker::StageSource& source, const worker::Options& options, int heads,
@@ -124,7 +72,7 @@ struct Stage {
 }  // namespace
 
 int bench_forward(const BenchOptions& options, parallel::Session& session) {
-  const auto dit = opened(session, [&] { return open_dit(options.run.model); });
+  const auto dit = open_dit(options.run.model, session);
   const int heads = static_cast<int>(dit.config.heads);
   Stage stage({&dit.network, &options.run.dit, worker::Runs::Together}, options.run, heads, session);
   model::DitRuntime runtime;
@@ -135,9 +83,9 @@ int bench_forward(const BenchOptions& options, parallel::Session& session) {
   runtime.compute = dit.network.compute;
   const worker::JobOptions& job = options.run.job;
   const bench::ForwardCase what{.config = dit.config,
-                                .width = job.width.value_or(kWidth),
-                                .height = job.height.value_or(kHeight),
-                                .frames = job.frames.value_or(kFrames),
+                                .width = job.width.value_or(kBenchWidth),
+                                .height = job.height.value_or(kBenchHeight),
+                                .frames = job.frames.value_or(kBenchFrames),
                                 .branches = options.branches,
                                 .warmups = options.warmups,
                                 .samples = options.samples};
@@ -148,13 +96,13 @@ int bench_forward(const BenchOptions& options, parallel::Session& session) {
 }
 
 int bench_decode(const BenchOptions& options, parallel::Session& session) {
-  const auto vae = opened(session, [&] { return open_vae(options.run.model); });
+  const auto vae = open_vae(options.run.model, session);
   Stage stage({&vae.network, &options.run.vae, worker::Runs::Alone}, options.run, session.size(), session);
   const worker::JobOptions& job = options.run.job;
   const bench::DecodeCase what{.config = vae.config,
-                               .width = job.width.value_or(kWidth),
-                               .height = job.height.value_or(kHeight),
-                               .frames = job.frames.value_or(kFrames),
+                               .width = job.width.value_or(kBenchWidth),
+                               .height = job.height.value_or(kBenchHeight),
+                               .frames = job.frames.value_or(kBenchFrames),
                                .compute = vae.network.compute,
                                .samples = options.samples};
   if (session.rank() == 0) {

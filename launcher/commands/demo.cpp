@@ -35,6 +35,7 @@ std::string demo_model() {
 
 // What `ferry demo` means where generate would take the model's default or ask.
 void set_defaults(worker::Options& options) {
+  options.model.device = "cpu";  // seconds there, and two ranks need no two GPUs
   options.job.prompt = "a red circle moving right on a black background";
   options.job.seed = 1;
   options.job.out_scale = 6;

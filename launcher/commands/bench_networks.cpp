@@ -1,0 +1,54 @@
+#include "launcher/commands/bench_networks.h"
+
+#include <fmt/format.h>
+
+#include <optional>
+
+#include "model/dit/spec.h"
+#include "model/vae/vae.h"
+#include "worker/agree.h"
+#include "worker/version.h"
+
+namespace ferry::launcher {
+namespace {
+
+using model::Part;
+
+worker::Network checked(model::Checkpoint checkpoint, const model::NetworkSpec& spec, DType compute) {
+  model::validate(checkpoint, spec);
+  return {std::move(checkpoint), spec, compute};
+}
+
+}  // namespace
+
+DitNetwork open_dit(const worker::ModelOptions& options, parallel::Session& session) {
+  DitNetwork dit;
+  worker::agree(session, [&] {
+    model::Checkpoint checkpoint = model::Checkpoint::open(options.path, Part::Dit);
+    const DType compute = dtype_from_name(options.dtype);
+    dit.config = model::dit_config(checkpoint);
+    dit.network = checked(std::move(checkpoint), model::dit_spec(dit.config, compute), compute);
+  });
+  return dit;
+}
+
+VaeNetwork open_vae(const worker::ModelOptions& options, parallel::Session& session) {
+  VaeNetwork vae;
+  worker::agree(session, [&] {
+    model::Checkpoint checkpoint = model::Checkpoint::open(options.path, Part::Vae);
+    const DType compute = dtype_from_name(options.vae_dtype);
+    vae.config = model::vae_config(checkpoint);
+    vae.network = checked(std::move(checkpoint), model::vae_decoder_spec(vae.config, compute), compute);
+  });
+  return vae;
+}
+
+std::string with_versions(const std::string& line) {
+  std::string versions;
+  for (const auto& [name, version] : worker::versions()) {
+    versions += fmt::format("{}\"{}\": \"{}\"", versions.empty() ? "" : ", ", name, version);
+  }
+  return fmt::format("{{\"versions\": {{{}}}, {}\n", versions, line.substr(1));
+}
+
+}  // namespace ferry::launcher

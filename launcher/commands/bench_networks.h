@@ -1,0 +1,34 @@
+// What the measurements share: one network of a checkpoint, and how a result is printed.
+#pragma once
+
+#include <string>
+
+#include "launcher/commands/bench.h"
+#include "parallel/session.h"
+#include "worker/networks.h"
+
+namespace ferry::launcher {
+
+// One network, known and checked by its headers; the checkpoint's other parts need not be there.
+struct DitNetwork {
+  model::DitConfig config;
+  worker::Network network;
+};
+struct VaeNetwork {
+  model::VaeConfig config;
+  worker::Network network;
+};
+
+// On every rank.  Collective over the world; throws the same UserError on all.
+DitNetwork open_dit(const worker::ModelOptions& options, parallel::Session& session);
+VaeNetwork open_vae(const worker::ModelOptions& options, parallel::Session& session);
+
+// The size to measure at, where the user did not say.
+inline constexpr std::int64_t kBenchWidth = 416;
+inline constexpr std::int64_t kBenchHeight = 240;
+inline constexpr std::int64_t kBenchFrames = 17;
+
+// {"versions": {...}, <the measurement's line>}
+std::string with_versions(const std::string& line);
+
+}  // namespace ferry::launcher

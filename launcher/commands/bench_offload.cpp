@@ -1,0 +1,96 @@
+#include <fmt/format.h>
+
+#include <cstdio>
+
+#include "bench/decode.h"
+#include "bench/offload.h"
+#include "launcher/commands/bench_networks.h"
+#include "offload/arena.h"
+#include "worker/rank.h"
+
+namespace ferry::launcher {
+namespace {
+
+std::vector<offload::Options> variants_of(const BenchOptions& options) {
+  std::vector<offload::Options> variants;
+  for (const offload::Transport transport : options.transports) {
+    for (const int prefetch : options.prefetches) {
+      for (const double ratio : options.ratios) {
+        offload::Options variant = options.run.dit;
+        variant.type = offload::Type::Async;
+        variant.transport = transport;
+        variant.prefetch_size = prefetch;
+        variant.offload_ratio = ratio;
+        variants.push_back(variant);
+      }
+    }
+  }
+  return variants;
+}
+
+bench::OffloadCase case_of(const BenchOptions& options, const model::DitConfig& config) {
+  const worker::JobOptions& job = options.run.job;
+  return {.config = config,
+          .width = job.width.value_or(kBenchWidth),
+          .height = job.height.value_or(kBenchHeight),
+          .frames = job.frames.value_or(kBenchFrames),
+          .paired = options.run.parallel.cfg == parallel::CfgMode::Paired,
+          .variants = variants_of(options),
+          .samples = options.samples};
+}
+
+offload::StageSetup setup_of(worker::Rank& rank) {
+  offload::StageSetup setup;
+  setup.device = rank.device.get();
+  setup.account = &rank.account;
+  setup.peers = offload::world_peers(*rank.session);
+  setup.weights = rank.groups.weights.get();
+  setup.gather = rank.on_gpu() ? nullptr : &rank.session->comm();
+  return setup;
+}
+
+model::DitRuntime runtime_of(worker::Rank& rank, DType compute) {
+  model::DitRuntime runtime;
+  runtime.device = rank.device.get();
+  runtime.ulysses = rank.groups.ulysses.get();
+  runtime.exchange = rank.on_gpu() ? rank.exchange.get() : &rank.session->comm();
+  runtime.compute = compute;
+  return runtime;
+}
+
+std::string row_of(const bench::OffloadResult& r) {
+  return fmt::format(
+      "{:>6.2f} {:>8} {:>9} {:>10.4f} {:>10.4f} {:>10.4f} {:>8.3f} {:>10.4f} {:>9.3f} {:>9.3f}\n",
+      r.options.offload_ratio, r.options.prefetch_size, name_of(r.report.transport), bench::median(r.step_seconds),
+      bench::median(r.compute_seconds), r.link_seconds, r.step_over_bound(), bench::median(r.exposed_seconds),
+      1e-9 * r.bytes_per_step, 1e-9 * static_cast<double>(r.peak_bytes));
+}
+
+void print(const bench::OffloadCase& what, const std::vector<bench::OffloadResult>& results, bool json) {
+  std::string text =
+      fmt::format("{:>6} {:>8} {:>9} {:>10} {:>10} {:>10} {:>8} {:>10} {:>9} {:>9}\n", "ratio", "prefetch",
+                  "transport", "step s", "compute s", "link s", "/ bound", "exposed s", "GB/step", "peak GB");
+  if (json) text.clear();
+  for (const bench::OffloadResult& result : results)
+    text += json ? with_versions(to_json(what, result)) : row_of(result);
+  std::fputs(text.c_str(), stdout);
+}
+
+}  // namespace
+
+int bench_offload(const BenchOptions& options, parallel::Session& session) {
+  const DitNetwork dit = open_dit(options.run.model, session);
+  const parallel::Mesh mesh = parallel::make_mesh(options.run.parallel, session.size(), session.rank(),
+                                                  static_cast<int>(dit.config.heads));
+  const std::unique_ptr<worker::Rank> rank =
+      worker::make_rank(worker::make_device(options.run.model.device, session), mesh, session);
+  const auto arena =
+      offload::load_arena(dit.network.checkpoint, dit.network.spec, options.run.dit, session, {});
+  const bench::OffloadCase what = case_of(options, dit.config);
+  const std::vector<bench::OffloadResult> results =
+      bench::measure_offload(what, *arena, setup_of(*rank), runtime_of(*rank, dit.network.compute));
+  if (session.rank() == 0) print(what, results, options.json);
+  return 0;
+}
+
+}  // namespace ferry::launcher
