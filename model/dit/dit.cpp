@@ -62,7 +62,7 @@ void check(const DitConfig& config, std::span<DitContext* const> branches) {
 
 Dit::Dit(const DitConfig& config, Weights& weights, DitRuntime runtime) {
   check(config, weights, runtime);
-  state_ = std::unique_ptr<State>(new State{config, weights, std::move(runtime), {}, {}});
+  state_ = std::make_unique<State>(State{config, weights, std::move(runtime), {}, {}});
   const parallel::Group* group = state_->runtime.ulysses;
   if (group != nullptr && group->size() > 1) state_->exchange.emplace(state_->runtime);
 }

@@ -24,8 +24,9 @@ inline Vectors widest_vectors() {
 }
 
 template <typename Body>
-__attribute__((flatten, target("avx512f,avx512bw,avx512dq,avx512vl,prefer-vector-width=512"))) void
-run_avx512(const Body& body, std::int64_t begin, std::int64_t end) {
+__attribute__((flatten, target("avx512f,avx512bw,avx512dq,avx512vl"))) void run_avx512(const Body& body,
+                                                                                       std::int64_t begin,
+                                                                                       std::int64_t end) {
   body(begin, end);
 }
 
