@@ -144,6 +144,11 @@ void Async::finish() {
   prepared_ = false;
 }
 
+void Async::begin(const std::string& kind) {
+  running_ = true;
+  ferrying_.begin(kind);
+}
+
 // A pass that was broken off leaves the sequence in the middle; it starts over.
 void Async::end() {
   running_ = false;

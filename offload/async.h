@@ -51,7 +51,7 @@ class Async final : public Strategy, private parallel::ExchangeGate {
 
   void prepare() override;
   void finish() override;
-  void begin() override { running_ = true; }
+  void begin(const std::string& kind) override;
   void end() override;
   void acquire_block(int block) override;
   void release_block(int block) override;

@@ -12,6 +12,12 @@ namespace {
 constexpr std::size_t kAll = std::numeric_limits<std::size_t>::max();
 constexpr std::uint8_t kNaN = 0xFF;  // every byte of a NaN, in every float type
 
+std::vector<std::size_t> module_counts(const ArenaLayout& layout, const std::vector<int>& blocks) {
+  std::vector<std::size_t> counts;
+  for (const int block : blocks) counts.push_back(block_of(layout, block).modules.size());
+  return counts;
+}
+
 bool includes(const std::vector<bool>& have, const std::vector<bool>& wanted) {
   for (std::size_t i = 0; i < wanted.size(); ++i) {
     if (wanted[i] && !have[i]) return false;
@@ -27,12 +33,10 @@ Ferrying::Ferrying(const NodeArena& arena, FerryingPlan plan, Carrier carrier, S
       carrier_(carrier),
       compute_(compute),
       index_of_block_(arena.spec().blocks.size(), -1),
-      classes_(layout_classes(arena.layout(), plan_.residency.offloaded)) {
-  for (const int block : plan_.residency.offloaded) {
-    const std::size_t modules = block_of(arena.layout(), block).modules.size();
-    index_of_block_[static_cast<std::size_t>(block)] = static_cast<int>(expected_.size());
-    expected_.emplace_back(modules, true);
-    used_.emplace_back(modules, false);
+      classes_(layout_classes(arena.layout(), plan_.residency.offloaded)),
+      expected_(module_counts(arena.layout(), plan_.residency.offloaded)) {
+  for (int index = 0; const int block : plan_.residency.offloaded) {
+    index_of_block_[static_cast<std::size_t>(block)] = index++;
   }
 }
 
@@ -41,8 +45,13 @@ void Ferrying::reset(std::vector<Slot> slots) {
   busy_.assign(slots_.size(), false);
   jobs_.clear();
   issued_ = acquired_ = 0;
-  for (std::vector<bool>& modules : expected_) modules.assign(modules.size(), true);
-  for (std::vector<bool>& modules : used_) modules.assign(modules.size(), false);
+  pass_end_ = period();
+  expected_.reset();
+}
+
+void Ferrying::begin(const std::string& kind) {
+  expected_.begin(kind);
+  pass_end_ = acquired_ + period();
 }
 
 int Ferrying::block_at(std::int64_t position) const {
@@ -65,7 +74,9 @@ void Ferrying::issue(std::int64_t position) {
   Slot& slot = slot_at(position);
   const int block = block_at(position);
   const BlockPlace& place = block_of(arena_.layout(), block);
-  const std::vector<bool>& wanted = expected_[static_cast<std::size_t>(index_of(block))];
+  const auto index = static_cast<std::size_t>(index_of(block));
+  const std::vector<bool> wanted =
+      position < pass_end_ ? expected_.of_this_pass(index) : expected_.of_any_pass(index);
   busy_[static_cast<std::size_t>(position) % slots_.size()] = true;
   if (slot.block == block && includes(slot.modules, wanted)) return;
   Job job{.position = position, .block = block, .slot = &slot, .blob = place.blob, .todo = {}};
@@ -132,9 +143,7 @@ void Ferrying::release(int block) {
   Slot& slot = slot_at(position);
   compute_.record(*slot.free);
   busy_[static_cast<std::size_t>(position) % slots_.size()] = false;
-  const auto index = static_cast<std::size_t>(index_of(block));
-  expected_[index] = used_[index];
-  used_[index].assign(used_[index].size(), false);
+  expected_.learn(static_cast<std::size_t>(index_of(block)));
   if (plan_.poison && block_at(position + static_cast<std::int64_t>(slots_.size())) != block) poison(slot);
   if (plan_.late_gathers) flush_gathers();
   top_up();
@@ -156,7 +165,7 @@ std::span<const at::Tensor> Ferrying::use(model::ModuleId id) {
   const auto module = static_cast<std::size_t>(id.module);
   const auto index = static_cast<std::size_t>(index_of(id.block));
   if (!slot.modules[module]) fetch_module(slots_[static_cast<std::size_t>(&slot - slots_.data())], id);
-  used_[index][module] = true;
+  expected_.use(index, module);
   const ModulePlace& place = place_of(arena_.layout(), id);
   annotate_read(slot.memory.data() + place.offset, place.bytes);
   return slot.views[static_cast<std::size_t>(classes_[index])][module];

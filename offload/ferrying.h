@@ -7,9 +7,11 @@
 
 #include <cstdint>
 #include <deque>
+#include <string>
 #include <vector>
 
 #include "offload/arena.h"
+#include "offload/expectations.h"
 #include "offload/slots.h"
 #include "offload/transport.h"
 
@@ -33,6 +35,8 @@ class Ferrying {
   void reset(std::vector<Slot> slots);
   bool has_slots() const { return !slots_.empty(); }
 
+  // A pass of this kind begins; the position is the start of one.
+  void begin(const std::string& kind);
   // Queues every copy that may be queued now.
   void top_up();
   // The next position is about to be used: its bytes are there for what is queued on the compute stream from
@@ -72,15 +76,15 @@ class Ferrying {
   FerryingPlan plan_;
   Carrier carrier_;
   Stream& compute_;
-  std::vector<int> index_of_block_;          // among the offloaded, -1: resident
-  std::vector<int> classes_;                 // of the offloaded
-  std::vector<std::vector<bool>> expected_;  // modules that the last pass used, by offloaded block
-  std::vector<std::vector<bool>> used_;      // in this pass
+  std::vector<int> index_of_block_;  // among the offloaded, -1: resident
+  std::vector<int> classes_;         // of the offloaded
+  Expectations expected_;            // by offloaded block
   std::vector<Slot> slots_;
   std::vector<bool> busy_;   // slots whose block may still be used
   std::deque<Job> jobs_;     // queued or to be queued, not complete
   std::int64_t issued_ = 0;  // positions that have a job or had one
   std::int64_t acquired_ = 0;
+  std::int64_t pass_end_ = 0;  // the position after the last of the pass that runs
   std::uint64_t skipped_bytes_ = 0;
   std::uint64_t gathered_bytes_ = 0;
 };

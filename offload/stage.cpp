@@ -44,7 +44,7 @@ Report StageWeights::report() const {
 void StageWeights::begin(const model::PassKey& key) {
   order_.begin(key);
   prepare();
-  strategy_->begin();
+  strategy_->begin(key.kind);
 }
 
 void StageWeights::end() {

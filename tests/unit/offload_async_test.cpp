@@ -235,7 +235,7 @@ TEST(Async, PoisonTurnsWhatASlotHeldIntoNaN) {
     Rig rig(async_options(), {}, poison);
     std::vector<at::Tensor> k_views;  // of both slots
     {
-      const model::PassScope pass(*rig.stage, {});
+      const model::PassScope pass(*rig.stage, {.kind = "short"});
       for (int b = 0; b < 7; ++b) {
         const model::BlockScope block(*rig.stage, b);
         k_views.push_back(model::ModuleScope(*rig.stage, {b, 3})[0]);
@@ -243,7 +243,7 @@ TEST(Async, PoisonTurnsWhatASlotHeldIntoNaN) {
       }
     }
     for (int i = 0; i < 3; ++i) pass_without_k(*rig.stage);
-    rig.stage->begin({});
+    rig.stage->begin({.kind = "short"});
     rig.stage->acquire_block(0);
     // Nothing was copied over this slot's k since its last user was done with it.
     const auto* q = static_cast<const std::byte*>(rig.stage->acquire({0, 2})[0].data_ptr());
