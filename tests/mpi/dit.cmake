@@ -1,1 +1,1 @@
-ferry_mpi_test(dit_mpi_test SOURCES mpi/dit_mpi_test.cpp LIBS ferry_test_support)
+ferry_mpi_test(dit_mpi_test SOURCES mpi/dit_mpi_test.cpp LIBS ferry_test_support TIMEOUT 300)

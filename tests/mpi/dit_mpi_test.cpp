@@ -32,9 +32,9 @@ class DitRanks : public MpiTest {
         .device = device_.get(), .ulysses = group_.get(), .exchange = exchange_.get(), .compute = compute};
   }
   // Two branches, forwarded twice (the second time with cached keys and values); the second results.
-  std::vector<at::Tensor> run(const DitConfig& config, const DitRuntime& runtime, const at::Tensor& latent) {
-    const auto weights = random_weights(config, runtime.compute);
-    Dit dit(config, *weights, runtime);
+  std::vector<at::Tensor> run(const DitConfig& config, PlainWeights& weights, const DitRuntime& runtime,
+                              const at::Tensor& latent) {
+    Dit dit(config, weights, runtime);
     DitContext positive = dit.encode_context(golden_input({5, config.text_dim}, 0.2, 0.05));
     DitContext negative = dit.encode_context(golden_input({config.text_len, config.text_dim}, 0.7, 0.03));
     DitContext* branches[] = {&positive, &negative};
@@ -63,8 +63,9 @@ TEST_F(DitRanks, GiveWhatOneRankGives) {
     for (const Case& c : kCases) {
       const DitConfig config = four_head_config(c.head_dim);
       const at::Tensor latent = golden_input({16, c.latent[0], c.latent[1], c.latent[2]}, 0.3, 0.11);
-      const auto one = run(config, alone(compute), latent);
-      const auto all = run(config, together(compute), latent);
+      const auto weights = random_weights(config, compute);
+      const auto one = run(config, *weights, alone(compute), latent);
+      const auto all = run(config, *weights, together(compute), latent);
       for (std::size_t i = 0; i < 2; ++i) {
         EXPECT_LE(relative_l2(all[i], one[i]), tolerance) << "head_dim " << c.head_dim << " branch " << i;
       }
@@ -74,7 +75,9 @@ TEST_F(DitRanks, GiveWhatOneRankGives) {
 
 TEST_F(DitRanks, EveryRankHasTheSameBits) {
   const DitConfig config = four_head_config();
-  const at::Tensor mine = run(config, together(DType::F32), golden_input({16, 3, 10, 14}, 0.3, 0.11))[0];
+  const auto weights = random_weights(config, DType::F32);
+  const at::Tensor latent = golden_input({16, 3, 10, 14}, 0.3, 0.11);
+  const at::Tensor mine = run(config, *weights, together(DType::F32), latent)[0];
   at::Tensor of_rank_0 = mine.clone();
   group_->broadcast(of_rank_0.data_ptr(), of_rank_0.nbytes(), 0, device_->compute());
   EXPECT_TRUE(at::equal(mine, of_rank_0));
@@ -98,10 +101,11 @@ TEST_F(DitRanks, PairedEqualsSerialBitForBit) {
 TEST_F(DitRanks, ExchangesOnTheComputeStreamWhenThereIsNoOther) {
   const DitConfig config = four_head_config();
   const at::Tensor latent = golden_input({16, 3, 10, 14}, 0.3, 0.11);
+  const auto weights = random_weights(config, DType::F32);
   DitRuntime runtime = together(DType::F32);
-  const auto apart = run(config, runtime, latent);
+  const auto apart = run(config, *weights, runtime, latent);
   runtime.exchange = nullptr;
-  EXPECT_TRUE(at::equal(run(config, runtime, latent)[0], apart[0]));
+  EXPECT_TRUE(at::equal(run(config, *weights, runtime, latent)[0], apart[0]));
 }
 
 class CountingGate : public parallel::ExchangeGate {

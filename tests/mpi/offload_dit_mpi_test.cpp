@@ -92,15 +92,23 @@ TEST_F(SameBits, TheOtherStrategies) {
   wide.module_config = {{"offload_dtype", "fp32"}};
   Options linears = sequential;
   linears.module_map = "linear";
+  const auto arena = testing::dit_arena(node_ranks(ranks()), {}, DType::BF16);
+  const auto wide_arena = testing::dit_arena(node_ranks(ranks()), wide, DType::BF16);
+  const Options lazy{.type = Type::Async,
+                     .lazy_gpu_cache = true,
+                     .transport = Transport::Full,
+                     .interleave = Interleave::Free};
+  const Options unpinned{.type = Type::Async,
+                         .pin_cpu_memory = false,
+                         .transport = Transport::Full,
+                         .interleave = Interleave::Free};
   for (const bool paired : {true, false}) {
-    EXPECT_TRUE(same_bits(latent({{.type = Type::None}, paired}), expected));
-    EXPECT_TRUE(same_bits(latent({{.type = Type::Model}, paired}), expected));
-    EXPECT_TRUE(same_bits(latent({{.type = Type::Async, .offload_ratio = 0}, paired}), expected));
-    EXPECT_TRUE(same_bits(latent({{.type = Type::Async, .lazy_gpu_cache = true}, paired}), expected));
-    EXPECT_TRUE(same_bits(latent({{.type = Type::Async, .pin_cpu_memory = false}, paired}), expected));
-    for (const Options& options : {sequential, kept, partly, wide, linears}) {
-      EXPECT_TRUE(same_bits(latent({options, paired}), expected));
+    for (const Options& options : {Options{.type = Type::None}, Options{.type = Type::Model},
+                                   Options{.type = Type::Async, .offload_ratio = 0}, lazy, unpinned,
+                                   sequential, kept, partly, linears}) {
+      EXPECT_TRUE(same_bits(latent(*arena, {options, paired}), expected)) << name_of(options.type);
     }
+    EXPECT_TRUE(same_bits(latent(*wide_arena, {wide, paired}), expected));
   }
 }
 
@@ -131,7 +139,10 @@ TEST_F(SameBits, DeviceMemoryHasTheDocumentsOrder) {
   const std::size_t model = peak({.type = Type::Model});
   std::vector<std::size_t> async;
   for (const int prefetch : {1, 2, 3})
-    async.push_back(peak({.type = Type::Async, .prefetch_size = prefetch}));
+    async.push_back(peak({.type = Type::Async,
+                          .prefetch_size = prefetch,
+                          .transport = Transport::Full,
+                          .interleave = Interleave::Free}));
   const std::size_t sequential = peak({.type = Type::Sequential});
   EXPECT_GT(none, model);
   EXPECT_GT(model, async[2]);

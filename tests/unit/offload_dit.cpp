@@ -20,8 +20,9 @@ offload::TensorSource dit_source() {
     for (std::size_t d = 1; d < spec.shape.size(); ++d) row *= spec.shape[d];
     const bool scale = spec.key.find("norm") != std::string::npos && spec.key.ends_with("weight");
     const float width = scale ? 0.2F : 12.0F / std::sqrt(static_cast<float>(row));
+    const std::size_t key = std::hash<std::string>{}(spec.key);
     for (std::int64_t i = row_begin * row; i < row_end * row; ++i) {
-      const float value = toy_value(spec.key, i) * width + (scale ? 1.0F : 0.0F);
+      const float value = toy_value(key, i) * width + (scale ? 1.0F : 0.0F);
       convert(tensor + static_cast<std::size_t>(i) * size_of(spec.dtype), spec.dtype, &value, DType::F32, 1);
     }
   };

@@ -26,6 +26,6 @@ struct DitRig {
 };
 
 // The latent after a few steps of guidance, from fixed noise and contexts.
-at::Tensor denoise(const DitRig& rig, offload::StageWeights& weights, int steps = 3);
+at::Tensor denoise(const DitRig& rig, offload::StageWeights& weights, int steps = 2);
 
 }  // namespace ferry::testing

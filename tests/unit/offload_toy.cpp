@@ -73,7 +73,11 @@ model::NetworkSpec toy_spec(const ToyShape& shape) {
 }
 
 float toy_value(const std::string& key, std::int64_t i) {
-  std::uint64_t hash = std::hash<std::string>{}(key) + static_cast<std::uint64_t>(i) * 0x9E3779B97F4A7C15ULL;
+  return toy_value(std::hash<std::string>{}(key), i);
+}
+
+float toy_value(std::size_t key_hash, std::int64_t i) {
+  std::uint64_t hash = key_hash + static_cast<std::uint64_t>(i) * 0x9E3779B97F4A7C15ULL;
   hash = (hash ^ (hash >> 29)) * 0xBF58476D1CE4E5B9ULL;
   hash ^= hash >> 32;
   return (static_cast<float>(hash % 4096) / 4096.0F - 0.5F) * 0.25F;
@@ -83,8 +87,9 @@ offload::TensorSource toy_source() {
   return [](const model::TensorSpec& spec, std::byte* tensor, std::int64_t row_begin, std::int64_t row_end) {
     std::int64_t row = 1;
     for (std::size_t d = 1; d < spec.shape.size(); ++d) row *= spec.shape[d];
+    const std::size_t key = std::hash<std::string>{}(spec.key);
     for (std::int64_t i = row_begin * row; i < row_end * row; ++i) {
-      const float value = toy_value(spec.key, i);
+      const float value = toy_value(key, i);
       convert(tensor + static_cast<std::size_t>(i) * size_of(spec.dtype), spec.dtype, &value, DType::F32, 1);
     }
   };

@@ -28,6 +28,7 @@ model::NetworkSpec toy_spec(const ToyShape& shape = {});
 
 // Element i of `key` before its rounding to a dtype: a hash, small, the same everywhere.
 float toy_value(const std::string& key, std::int64_t i);
+float toy_value(std::size_t key_hash, std::int64_t i);  // std::hash of the key
 
 // Gives every tensor its toy_value()s.
 offload::TensorSource toy_source();
