@@ -83,7 +83,7 @@ std::size_t Trace::dropped() const {
 
 TraceScope::TraceScope(Trace* trace, Lane lane, const char* name, Stream& stream, int index)
     : trace_(trace), stream_(stream) {
-  nvtx_push(name);
+  nvtx_push(name, index);
   if (trace_ != nullptr) span_ = trace_->open(lane, name, index, stream_);
 }
 

@@ -70,8 +70,8 @@ class TraceScope {
   std::size_t span_ = 0;
 };
 
-// Ranges for Nsight Systems; nothing in a build without CUDA.
-void nvtx_push(const char* name);
+// Ranges for Nsight Systems, named as spans are; nothing in a build without CUDA.
+void nvtx_push(const char* name, int index);
 void nvtx_pop();
 
 // The spans of each rank as one JSON document in the trace event format, which Perfetto and

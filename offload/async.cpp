@@ -195,7 +195,7 @@ void Async::after(Stream& exchange) {
 }
 
 void Async::describe(Report& report) const {
-  meter_.collect();
+  const StreamTimes exposed = meter_.exposed();
   report.type = Type::Async;
   report.transport = plan_.transport;
   report.interleave = plan_.interleave;
@@ -206,8 +206,9 @@ void Async::describe(Report& report) const {
   report.gathered_bytes = ferrying_.gathered_bytes();
   report.skipped_bytes = ferrying_.skipped_bytes();
   report.copy_ms = meter_.copy_ms();
-  report.exposed_copy_ms = meter_.exposed_ms();
-  report.exposed_ms_by_block = meter_.exposed_ms_by_block();
+  report.exposed_copy_ms = exposed.ms;
+  report.exposed_ms_by_block = exposed.ms_by_place;
+  report.exposed_ms_by_pass = exposed.ms_by_pass;
 }
 
 }  // namespace ferry::offload

@@ -133,7 +133,7 @@ void Ferrying::acquire() {
   Slot& slot = slot_at(acquired_);
   carrier_.meter->wait_begins(acquired_, compute_);
   compute_.wait(*slot.ready);
-  carrier_.meter->wait_ends(acquired_, compute_);
+  carrier_.meter->wait_ends(compute_);
   ++acquired_;
 }
 

@@ -30,6 +30,7 @@ struct Report {
   double copy_ms = 0;                       // the link was busy with ferried bytes
   double exposed_copy_ms = 0;               // the compute stream waited for weights
   std::vector<double> exposed_ms_by_block;  // mean of one pass, by ferried block
+  std::vector<double> exposed_ms_by_pass;   // each pass over the blocks, in order
   std::uint64_t promotions = 0;             // sequential: modules that moved to state keep
   std::uint64_t demotions = 0;
 };

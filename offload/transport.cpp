@@ -15,7 +15,7 @@ void copy_some(const Carrier& carrier, Job& job, const std::byte* arena, std::si
   if (job.copied) return;
   if (!job.started) {
     carrier.copy->wait(*job.slot->free);
-    carrier.meter->copy_begins(job.position, *carrier.copy);
+    carrier.meter->copy_begins(*carrier.copy);
     job.started = true;
   }
   std::size_t queued = 0;
@@ -33,7 +33,7 @@ void copy_some(const Carrier& carrier, Job& job, const std::byte* arena, std::si
   }
   if (job.next < job.todo.size()) return;
   carrier.copy->record(carrier.group == nullptr ? *job.slot->ready : *job.slot->staged);
-  carrier.meter->copy_ends(job.position, *carrier.copy);
+  carrier.meter->copy_ends(*carrier.copy);
   job.copied = true;
   job.complete = carrier.group == nullptr;
 }

@@ -48,6 +48,7 @@ void add_to(const Pass& pass, const at::Tensor& x, const at::Tensor& gate) {
 }
 
 void attend_to_itself(const Pass& pass, int block, const at::Tensor& x, const Modulation& m) {
+  const TraceScope span = pass.span("attention", block);
   const DType norm_type = block == 0 ? pass.runtime.compute : DType::F32;
   modulate(pass, norm_of(pass, x, norm_type), m.scale_attention, m.shift_attention);
   self_attention(pass, block);
@@ -55,6 +56,7 @@ void attend_to_itself(const Pass& pass, int block, const at::Tensor& x, const Mo
 }
 
 void attend_to_text(const Pass& pass, int block, const at::Tensor& x, DitContext& branch) {
+  const TraceScope span = pass.span("cross-attention", block);
   {
     const ModuleScope scope(pass.weights, id_of(block, DitBlock::Norm3));
     kernels::LayerNorm norm = norm_of(pass, x, DType::F32);
@@ -67,6 +69,7 @@ void attend_to_text(const Pass& pass, int block, const at::Tensor& x, DitContext
 }
 
 void feed_forward(const Pass& pass, int block, const at::Tensor& x, const Modulation& m) {
+  const TraceScope span = pass.span("ffn", block);
   modulate(pass, norm_of(pass, x, DType::F32), m.scale_ffn, m.shift_ffn);
   const at::Tensor hidden = pass.work.hidden(pass.config.ffn_dim);
   {
@@ -86,6 +89,7 @@ void feed_forward(const Pass& pass, int block, const at::Tensor& x, const Modula
 
 void run_block(const Pass& pass, int block, std::span<DitContext* const> branches) {
   const BlockScope scope(pass.weights, block);
+  if (pass.exchange != nullptr) pass.exchange->enter(block);
   const Modulation m = modulation_of(pass, block);
   if (block == 0) {
     attend_to_itself(pass, block, pass.work.x[0], m);

@@ -64,7 +64,9 @@ Dit::Dit(const DitConfig& config, Weights& weights, DitRuntime runtime) {
   check(config, weights, runtime);
   state_ = std::make_unique<State>(State{config, weights, std::move(runtime), {}, {}});
   const parallel::Group* group = state_->runtime.ulysses;
-  if (group != nullptr && group->size() > 1) state_->exchange.emplace(state_->runtime);
+  if (group != nullptr && group->size() > 1) {
+    state_->exchange.emplace(state_->runtime, static_cast<int>(config.layers));
+  }
 }
 
 Dit::~Dit() = default;
@@ -100,6 +102,7 @@ std::vector<at::Tensor> Dit::forward(const at::Tensor& latent, double timestep,
     state.work = make_workspace(state.config, state.runtime, grid, branches.size());
   }
   const PassScope scope(state.weights, {.kind = "forward", .branches = static_cast<int>(branches.size())});
+  if (state.exchange) state.exchange->begin_pass();
   embed_patches(state.config, state.weights, state.runtime, *state.work, latent.contiguous());
   TimeEmbedding time = embed_time(state.config, state.weights, state.runtime, timestep);
   const Pass pass = {state.config,
@@ -116,5 +119,7 @@ std::vector<at::Tensor> Dit::forward(const at::Tensor& latent, double timestep,
     run_block(pass, block, branches);
   return run_head(pass);
 }
+
+StreamTimes Dit::exchange_waits() { return state_->exchange ? state_->exchange->waits() : StreamTimes{}; }
 
 }  // namespace ferry::model

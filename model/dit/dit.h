@@ -17,6 +17,8 @@
 #include <vector>
 
 #include "base/device.h"
+#include "base/stream_timer.h"
+#include "base/trace.h"
 #include "model/dit/config.h"
 #include "model/dit/spec.h"
 #include "model/weights.h"
@@ -36,6 +38,7 @@ struct DitRuntime {
   parallel::ExchangeGate* gate = nullptr;  // told of each exchange; nullptr: nobody
   DType compute = DType::BF16;             // as given to dit_spec
   DitTap tap = nullptr;                    // empty: nobody looks
+  Trace* trace = nullptr;                  // lanes compute and exchange; nullptr: no trace
 };
 
 // Keys and values of one cross-attention: [text_len, dim], compute type, keys normalised.
@@ -75,6 +78,10 @@ class Dit {
   // Throws std::invalid_argument for other shapes and types, and when there is no branch.
   std::vector<at::Tensor> forward(const at::Tensor& latent, double timestep,
                                   std::span<DitContext* const> branches);
+
+  // How long the compute stream has waited for exchanges so far; a pass is a forward, the places are its
+  // layers and last the gather of the result.  Empty for one rank.  Not in a forward.
+  StreamTimes exchange_waits();
 
  private:
   struct State;

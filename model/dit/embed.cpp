@@ -24,6 +24,7 @@ at::Tensor through(Weights& weights, DitHead module, const at::Tensor& x) {
 
 TimeEmbedding embed_time(const DitConfig& config, Weights& weights, const DitRuntime& runtime,
                          double timestep) {
+  const TraceScope span(runtime.trace, Lane::Compute, "embed time", runtime.device->compute());
   const at::Tensor sinusoid =
       empty(std::array<std::int64_t, 2>{1, config.freq_dim}, DType::F32, *runtime.device);
   kernels::time_sinusoid(timestep, sinusoid.data_ptr<float>(), config.freq_dim, runtime.device->compute());
@@ -36,6 +37,7 @@ TimeEmbedding embed_time(const DitConfig& config, Weights& weights, const DitRun
 
 void embed_patches(const DitConfig& config, Weights& weights, const DitRuntime& runtime,
                    const Workspace& work, const at::Tensor& latent) {
+  const TraceScope span(runtime.trace, Lane::Compute, "embed patches", runtime.device->compute());
   const std::int64_t real = work.shard.real;
   const at::Tensor patches =
       empty(std::array{real, config.in_channels * 4}, runtime.compute, *runtime.device);
@@ -55,6 +57,7 @@ void embed_patches(const DitConfig& config, Weights& weights, const DitRuntime& 
 
 at::Tensor embed_text(const DitConfig& config, Weights& weights, const DitRuntime& runtime,
                       const at::Tensor& context) {
+  const TraceScope span(runtime.trace, Lane::Compute, "embed text", runtime.device->compute());
   const at::TensorOptions options =
       at::TensorOptions(torch_device(*runtime.device)).dtype(scalar_type(runtime.compute));
   const at::Tensor padded = at::zeros({config.text_len, config.text_dim}, options);

@@ -1,5 +1,5 @@
 // The Ulysses exchange of one rank: all-to-alls on a stream of their own, tied to the compute stream by
-// events that are made once.
+// events that are made once.  It measures how long the compute stream waits for them.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -18,7 +18,12 @@ enum class Trip : int { Value, Query, Key, Back };
 class HeadExchange {
  public:
   // What `runtime` points to outlives this; runtime.ulysses is not nullptr.
-  explicit HeadExchange(const DitRuntime& runtime);
+  HeadExchange(const DitRuntime& runtime, int layers);
+
+  // A forward begins.
+  void begin_pass() { waits_.begin_pass(); }
+  // The exchanges up to the next call are this block's.
+  void enter(int block) { block_ = block; }
 
   // Queues recv[r] <- piece of rank r, for send = one equal piece per rank, behind what is queued on the
   // compute stream so far; returns at once.  Neither tensor may be written until finish(trip).
@@ -27,9 +32,12 @@ class HeadExchange {
   // What is queued on the compute stream from now on comes after the exchange.
   void finish(Trip trip);
 
-  // recv [P * rows, ...] on every rank becomes the ranks' `send` [rows, ...] one after the other, ordered
-  // with the compute stream on both sides.
+  // After the last block: recv [P * rows, ...] on every rank becomes the ranks' `send` [rows, ...] one after
+  // the other, ordered with the compute stream on both sides.
   void gather(const at::Tensor& recv, const at::Tensor& send);
+
+  // Of the compute stream, by block, and last for gathers.  Not in a forward.
+  StreamTimes waits() { return waits_.times(); }
 
  private:
   struct Ties {
@@ -37,10 +45,19 @@ class HeadExchange {
     std::unique_ptr<Event> done;   // on the exchange stream
   };
 
+  const Ties& ties(Trip trip) const { return ties_.at(static_cast<std::size_t>(trip)); }
+  int traced_index() const { return block_ == layers_ ? -1 : block_; }
+  template <class Work>
+  void queue(Trip trip, Work&& work);
+
   Stream& compute_;
   Stream& exchange_;
   parallel::Group& group_;
   parallel::ExchangeGate* gate_;
+  Trace* trace_;
+  int layers_;
+  int block_ = 0;  // layers_: the gather of the result
+  StreamTimer waits_;
   std::array<Ties, 4> ties_;
 };
 

@@ -49,6 +49,7 @@ at::Tensor unpatchify(const Pass& pass, const at::Tensor& tokens) {
 }  // namespace
 
 std::vector<at::Tensor> run_head(const Pass& pass) {
+  const TraceScope span = pass.span("head");
   at::Tensor rows;
   {
     const ModuleScope scope(pass.weights, id_of(DitTail::Modulation));

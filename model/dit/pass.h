@@ -22,6 +22,10 @@ struct Pass {
 
   Stream& stream() const { return runtime.device->compute(); }
   std::int64_t ranks() const { return exchange == nullptr ? 1 : runtime.ulysses->size(); }
+  // A span on the compute lane, until it is destroyed.
+  TraceScope span(const char* name, int block = -1) const {
+    return TraceScope(runtime.trace, Lane::Compute, name, stream(), block);
+  }
   void tap(std::string_view name, int block, const at::Tensor& value) const {
     if (runtime.tap) runtime.tap(name, block, value);
   }

@@ -6,6 +6,10 @@
 #include <ATen/ops/equal.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <map>
+#include <thread>
+
 #include "parallel/exchange_gate.h"
 #include "parallel/groups.h"
 #include "parallel/mpi_group.h"
@@ -130,6 +134,80 @@ TEST_F(DitRanks, EachExchangeIsToldToTheGate) {
       size() == 1 ? 0 : 3 * 4 + 1;  // v, q, k and back per block, and the gather of the result
   EXPECT_EQ(gate.opened, exchanges);
   EXPECT_EQ(gate.closed, exchanges);
+}
+
+// Its waits take time: each exchange comes `ms` late.
+class SlowGate : public parallel::ExchangeGate {
+ public:
+  explicit SlowGate(int ms) : ms_(ms) {}
+  void before(Stream& exchange) override {
+    exchange.call([this] { std::this_thread::sleep_for(std::chrono::milliseconds(ms_)); });
+  }
+  void after(Stream&) override {}
+
+ private:
+  int ms_;
+};
+
+TEST_F(DitRanks, TheTraceNamesEveryPartOfAForward) {
+  const DitConfig config = four_head_config();
+  const auto weights = random_weights(config, DType::F32);
+  const at::Tensor latent = golden_input({16, 1, 4, 6}, 0.3, 0.11);
+  DitRuntime runtime = together(DType::F32);
+  const auto untraced = run(config, *weights, runtime, latent);
+  Trace trace(*device_);
+  runtime.trace = &trace;
+  EXPECT_TRUE(at::equal(run(config, *weights, runtime, latent)[0], untraced[0]));
+  std::map<std::string, int> names;  // of two forwards of two branches
+  for (const TraceSpan& span : trace.spans()) {
+    EXPECT_EQ(span.lane == Lane::Exchange, span.name.starts_with("exchange")) << span.name;
+    ++names[span.name];
+  }
+  std::map<std::string, int> expected = {
+      {"embed text", 2}, {"embed patches", 2}, {"embed time", 2}, {"head", 2}};
+  for (const char* block : {" 0", " 1", " 2"}) {
+    const int attentions = block[1] == '0' ? 2 : 4;  // block 0 attends once for all branches
+    expected[std::string("attention") + block] = attentions;
+    expected[std::string("cross-attention") + block] = expected[std::string("ffn") + block] = 4;
+    if (size() == 1) continue;
+    expected[std::string("exchange") + block] = expected[std::string("wait for exchange") + block] =
+        4 * attentions;
+  }
+  if (size() > 1) expected["exchange"] = expected["wait for exchange"] = 4;
+  EXPECT_EQ(names, expected);
+}
+
+TEST_F(DitRanks, WaitsForExchangesAreMeasuredByForwardAndLayer) {
+  const DitConfig config = four_head_config();
+  const auto weights = random_weights(config, DType::F32);
+  constexpr int kMs = 10;
+  SlowGate gate(kMs);
+  for (const bool own_stream : {true, false}) {
+    DitRuntime runtime = together(DType::F32);
+    if (!own_stream) runtime.exchange = nullptr;
+    runtime.gate = &gate;
+    Dit dit(config, *weights, runtime);
+    DitContext context = dit.encode_context(golden_input({5, config.text_dim}, 0.2, 0.05));
+    DitContext* branches[] = {&context};
+    for (int i = 0; i < 2; ++i) dit.forward(golden_input({16, 1, 4, 6}, 0.3, 0.11), 500, branches);
+    const StreamTimes waits = dit.exchange_waits();
+    if (size() == 1) {
+      EXPECT_TRUE(waits.ms_by_pass.empty());
+      continue;
+    }
+    ASSERT_EQ(waits.ms_by_pass.size(), 2U);
+    ASSERT_EQ(waits.ms_by_place.size(), 4U) << "three layers and the gather";
+    if (!own_stream) {
+      EXPECT_GT(waits.ms, 0);
+      continue;
+    }
+    // Of four exchanges only the first has anything to hide behind, and that is a small projection.
+    for (int layer = 0; layer < 3; ++layer)
+      EXPECT_GT(waits.ms_by_place[static_cast<std::size_t>(layer)], 3 * kMs) << layer;
+    EXPECT_GT(waits.ms_by_place[3], 0.9 * kMs);
+    EXPECT_LT(waits.ms_by_place[3], 4 * kMs + 200);
+    for (const double pass : waits.ms_by_pass) EXPECT_GT(pass, (3 * 3 + 0.9) * kMs);
+  }
 }
 
 TEST_F(DitRanks, HeadsThatTheRanksDoNotDivideAreRefused) {
