@@ -81,6 +81,13 @@ at::Tensor sample(const StageInput& input, Branches& branches, at::Tensor x, Sta
   return x;
 }
 
+Exposed exposed_copy(const offload::Report& report, int steps) {
+  return exposed_of({.ms = report.exposed_copy_ms,
+                     .ms_by_place = report.exposed_ms_by_block,
+                     .ms_by_pass = report.exposed_ms_by_pass},
+                    steps);
+}
+
 std::size_t activations(const StageInput& input) {
   const DitActivations how = dit_activations(*input.options, *input.job, input.rank->mesh);
   return activation_bytes(input.networks->facts.dit, *input.job, how, input.networks->dit.compute);
@@ -103,7 +110,7 @@ at::Tensor denoise_stage(const StageInput& input, const std::vector<at::Tensor>&
   const Clock::time_point begin = Clock::now();
   Rank& rank = *input.rank;
   const Network& network = input.networks->dit;
-  LoadedStage stage({&network, &input.options->dit, Runs::Together, activations(input)}, rank,
+  LoadedStage stage({&network, &input.options->dit, Runs::Together, activations(input), input.options->lora}, rank,
                     *input.progress, record);
   model::DitRuntime runtime;
   runtime.device = rank.device.get();
@@ -111,13 +118,16 @@ at::Tensor denoise_stage(const StageInput& input, const std::vector<at::Tensor>&
   runtime.exchange = rank.on_gpu() ? rank.exchange.get() : &rank.session->comm();
   runtime.gate = stage.weights().exchange_gate();
   runtime.compute = network.compute;
+  runtime.trace = rank.trace.get();
   at::Tensor latent;
   {
     model::Dit dit(input.networks->facts.dit, stage.weights(), runtime);
     Branches branches(input, dit, contexts);
     latent = sample(input, branches, noise, record);
+    record.exposed_exchange = exposed_of(dit.exchange_waits(), input.job->steps);
   }
   stage.finish(record);
+  record.exposed_copy = exposed_copy(*record.offload, input.job->steps);
   record.run_s = seconds_since(begin) - record.load_s;
   return latent;
 }

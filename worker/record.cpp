@@ -1,5 +1,8 @@
 #include "worker/record.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 namespace ferry::offload {
@@ -18,17 +21,21 @@ NLOHMANN_JSON_SERIALIZE_ENUM(Interleave, {{Interleave::Free, "free"},
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Report, stage, type, transport, interleave, blocks, offloaded, slots,
                                    host_memory, host_bytes, pinned, passes, copied_once_bytes, ferried_bytes,
                                    gathered_bytes, skipped_bytes, copy_ms, exposed_copy_ms,
-                                   exposed_ms_by_block, promotions, demotions)
+                                   exposed_ms_by_block, exposed_ms_by_pass, promotions, demotions)
 
 }  // namespace ferry::offload
 
 namespace ferry::worker {
+
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Exposed, ms, ms_by_step, ms_by_block)
 
 void to_json(nlohmann::json& json, const StageRecord& stage) {
   json = {{"name", stage.name},
           {"load_s", stage.load_s},
           {"run_s", stage.run_s},
           {"step_s", stage.step_s},
+          {"exposed_copy", stage.exposed_copy},
+          {"exposed_exchange", stage.exposed_exchange},
           {"weights_peak_bytes", stage.weights_peak_bytes},
           {"torch_peak_bytes", stage.torch_peak_bytes},
           {"peak_pss_bytes", stage.peak_pss_bytes},
@@ -40,6 +47,8 @@ void from_json(const nlohmann::json& json, StageRecord& stage) {
   json.at("load_s").get_to(stage.load_s);
   json.at("run_s").get_to(stage.run_s);
   json.at("step_s").get_to(stage.step_s);
+  json.at("exposed_copy").get_to(stage.exposed_copy);
+  json.at("exposed_exchange").get_to(stage.exposed_exchange);
   json.at("weights_peak_bytes").get_to(stage.weights_peak_bytes);
   json.at("torch_peak_bytes").get_to(stage.torch_peak_bytes);
   json.at("peak_pss_bytes").get_to(stage.peak_pss_bytes);
@@ -52,6 +61,30 @@ std::string to_json(const RankRecord& record) { return nlohmann::json(record).du
 
 RankRecord rank_record_from_json(const std::string& text) {
   return nlohmann::json::parse(text).get<RankRecord>();
+}
+
+Exposed exposed_of(const StreamTimes& times, int steps) {
+  Exposed exposed{.ms = times.ms, .ms_by_step = {}, .ms_by_block = times.ms_by_place};
+  const std::size_t passes = times.ms_by_pass.size() / static_cast<std::size_t>(steps);
+  if (passes == 0) return exposed;
+  exposed.ms_by_step.resize(static_cast<std::size_t>(steps));
+  for (std::size_t i = 0; i < passes * exposed.ms_by_step.size(); ++i)
+    exposed.ms_by_step[i / passes] += times.ms_by_pass[i];
+  return exposed;
+}
+
+std::string waits_text(const std::vector<RankRecord>& ranks) {
+  double copy_ms = 0;
+  double exchange_ms = 0;
+  for (const RankRecord& rank : ranks) {
+    for (const StageRecord& stage : rank.stages) {
+      const auto steps = static_cast<double>(std::max<std::size_t>(stage.step_s.size(), 1));
+      copy_ms = std::max(copy_ms, stage.exposed_copy.ms / steps);
+      exchange_ms = std::max(exchange_ms, stage.exposed_exchange.ms / steps);
+    }
+  }
+  return fmt::format("compute waited {:.1f} ms a step for weights, {:.1f} ms for exchanges", copy_ms,
+                     exchange_ms);
 }
 
 }  // namespace ferry::worker

@@ -6,15 +6,28 @@
 #include <string>
 #include <vector>
 
+#include "base/stream_timer.h"
 #include "offload/report.h"
 
 namespace ferry::worker {
+
+// How long the compute stream waited, by the device's own events.
+struct Exposed {
+  double ms = 0;
+  std::vector<double> ms_by_step;
+  std::vector<double> ms_by_block;  // mean of one forward
+};
+
+// `times` of passes that are equally many in each of `steps` steps.
+Exposed exposed_of(const StreamTimes& times, int steps);
 
 struct StageRecord {
   std::string name;                        // "text", "denoise", "decode"
   double load_s = 0;                       // from files into the node's copy
   double run_s = 0;                        // everything else
   std::vector<double> step_s;              // denoise: each step; decode: each latent frame
+  Exposed exposed_copy;                    // denoise, async: by ferried block
+  Exposed exposed_exchange;                // denoise, several ranks: by layer, last the gather of the result
   std::optional<offload::Report> offload;  // of the ranks that ran the stage
   std::size_t weights_peak_bytes = 0;      // device memory for weights, as accounted
   std::size_t torch_peak_bytes = 0;        // device memory that LibTorch held; 0 on the CPU
@@ -32,5 +45,9 @@ struct RankRecord {
 
 std::string to_json(const RankRecord& record);
 RankRecord rank_record_from_json(const std::string& text);
+
+// What computing waited for in a step of the denoising, on the rank that waited longest: "compute waited 12.3
+// ms a step for weights, 0.4 ms for exchanges".
+std::string waits_text(const std::vector<RankRecord>& ranks);
 
 }  // namespace ferry::worker

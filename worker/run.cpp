@@ -36,6 +36,10 @@ void write_trace(const std::string& path, const Rank& rank) {
   for (const std::string& text : rank.session->all_gather(to_text(rank.trace->spans()))) {
     ranks.push_back(spans_from_text(text));
   }
+  if (rank.trace->dropped() > 0) {
+    spdlog::warn("{}: the last {} spans of rank {} did not fit", path, rank.trace->dropped(),
+                 rank.session->rank());
+  }
   if (rank.is_first()) publish(path, perfetto_json(ranks), true);
 }
 
@@ -43,6 +47,7 @@ void write_all(const Options& options, const Job& job, const Generation& made, R
                Clock::time_point begin) {
   write_results(job, made);
   facts.total_s = seconds_since(begin);
+  spdlog::info("denoise: {}", waits_text(facts.ranks));
   publish(job.sidecar, sidecar_json(options, job, facts), job.overwrite);
   spdlog::info("{} ({} frames of {}x{}, {}), {}, {}: {:.1f} s", job.video, job.frames, job.width, job.height,
                job.codec.encoder, job.sheet, job.sidecar, facts.total_s);
