@@ -48,7 +48,8 @@ class Steps {
       : compute_(runtime.device->compute()),
         dit_(what.config, weights, runtime),
         latent_(inputs.latent),
-        paired_(what.paired),
+        forwards_(what.paired ? 1 : what.branches),
+        branches_(what.branches),
         positive_(dit_.encode_context(inputs.positive)),
         negative_(dit_.encode_context(inputs.negative)) {}
 
@@ -64,17 +65,14 @@ class Steps {
  private:
   void step() {
     model::DitContext* both[] = {&positive_, &negative_};
-    if (paired_) {
-      velocity_ = dit_.forward(latent_, 500, both)[1];
-      return;
-    }
-    dit_.forward(latent_, 500, std::span(both, 1));
-    velocity_ = dit_.forward(latent_, 500, std::span(both + 1, 1))[0];
+    const auto each = static_cast<std::size_t>(branches_ / forwards_);
+    for (int i = 0; i < forwards_; ++i) velocity_ = dit_.forward(latent_, 500, {both + i, each}).back();
   }
   Stream& compute_;
   model::Dit dit_;
   at::Tensor latent_;
-  bool paired_;
+  int forwards_;  // of a step
+  int branches_;
   model::DitContext positive_;
   model::DitContext negative_;
   at::Tensor velocity_;
@@ -84,13 +82,25 @@ class Steps {
 struct Variant {
   offload::DeviceAccount account;
   std::unique_ptr<offload::StageWeights> stage;
-  std::unique_ptr<ShadowTraffic> shadow;
+  std::unique_ptr<ShadowTraffic> shadow;  // nullptr: there is no traffic to put beside the compute
   std::unique_ptr<Steps> steps;
   std::unique_ptr<Steps> beside;
   OffloadResult result;
 };
 
 double exposed(const Variant& variant) { return variant.stage->report().exposed_copy_ms * 1e-3; }
+
+// What the same bytes do to the compute when nothing waits for them.
+void add_shadow(Variant& variant, const OffloadCase& what, offload::NodeArena& arena,
+                offload::StageWeights& resident, const model::DitRuntime& runtime, const Inputs& inputs) {
+  const offload::Options& options = variant.result.options;
+  const offload::Report report = variant.stage->report();
+  if (report.type != offload::Type::Async || options.link_gbps == 0) return;
+  variant.shadow = std::make_unique<ShadowTraffic>(
+      resident, arena, *runtime.device, offload::plan_residency(report.stage, report.blocks, options),
+      options.link_gbps);
+  variant.beside = std::make_unique<Steps>(what, inputs, *variant.shadow, runtime);
+}
 
 std::unique_ptr<Variant> make_variant(const OffloadCase& what, const offload::Options& options,
                                       offload::NodeArena& arena, offload::StageSetup setup,
@@ -100,15 +110,8 @@ std::unique_ptr<Variant> make_variant(const OffloadCase& what, const offload::Op
   setup.account = &variant->account;
   variant->stage = make_stage(arena, options, setup);
   variant->result.options = options;
-  const offload::Report report = variant->stage->report();
-  offload::Residency residency;
-  if (report.type == offload::Type::Async) {
-    residency = offload::plan_residency(report.stage, report.blocks, options);
-  }
-  variant->shadow =
-      std::make_unique<ShadowTraffic>(resident, arena, *setup.device, residency, options.link_gbps);
   runtime.gate = nullptr;
-  variant->beside = std::make_unique<Steps>(what, inputs, *variant->shadow, runtime);
+  add_shadow(*variant, what, arena, resident, runtime, inputs);
   runtime.gate = variant->stage->exchange_gate();
   variant->steps = std::make_unique<Steps>(what, inputs, *variant->stage, runtime);
   return variant;
@@ -122,7 +125,7 @@ void settle(Variant& variant, int passes) {
   for (int i = 0; i < 2; ++i) variant.steps->seconds();
   OffloadResult& result = variant.result;
   result.bytes_per_step = (static_cast<double>(variant.stage->report().ferried_bytes) - before) / 2;
-  variant.shadow->match(result.bytes_per_step, passes);
+  if (variant.shadow) variant.shadow->match(result.bytes_per_step, passes);
   if (result.options.link_gbps > 0)
     result.link_seconds = result.bytes_per_step / result.options.link_gbps * 1e-9;
 }
@@ -130,20 +133,36 @@ void settle(Variant& variant, int passes) {
 void sample(Variant& variant, Steps& alone) {
   OffloadResult& result = variant.result;
   result.alone_seconds.push_back(alone.seconds());
-  variant.beside->seconds();
-  result.compute_seconds.push_back(variant.beside->seconds());
-  variant.shadow->drain();
+  if (variant.shadow) {
+    variant.beside->seconds();
+    result.compute_seconds.push_back(variant.beside->seconds());
+    variant.shadow->drain();
+  }
   variant.steps->seconds();
   const double before = exposed(variant);
   result.step_seconds.push_back(variant.steps->seconds());
   result.exposed_seconds.push_back(exposed(variant) - before);
 }
 
+OffloadResult finished(const Variant& variant) {
+  OffloadResult result = variant.result;
+  result.report = variant.stage->report();
+  result.peak_bytes = variant.account.peak();
+  if (result.report.copy_ms > 0) {
+    result.copy_gbps = 1e-6 * static_cast<double>(result.report.ferried_bytes) / result.report.copy_ms;
+  }
+  return result;
+}
+
 }  // namespace
 
-double OffloadResult::bound_seconds() const { return std::max(median(compute_seconds), link_seconds); }
+double OffloadResult::bound_seconds() const {
+  return std::max(median(compute_seconds.empty() ? alone_seconds : compute_seconds), link_seconds);
+}
 
 double OffloadResult::step_over_bound() const { return median(step_seconds) / bound_seconds(); }
+
+double OffloadResult::step_over_resident() const { return median(step_seconds) / median(alone_seconds); }
 
 std::vector<OffloadResult> measure_offload(const OffloadCase& what, offload::NodeArena& arena,
                                            const offload::StageSetup& setup,
@@ -157,7 +176,7 @@ std::vector<OffloadResult> measure_offload(const OffloadCase& what, offload::Nod
   std::vector<std::unique_ptr<Variant>> variants;
   for (const offload::Options& options : what.variants) {
     variants.push_back(make_variant(what, options, arena, setup, *resident, runtime, inputs));
-    settle(*variants.back(), what.paired ? 1 : 2);
+    settle(*variants.back(), what.paired ? 1 : what.branches);
     if (!at::equal(variants.back()->steps->velocity(), alone.velocity())) {
       throw Error("offload: " + std::string(name_of(options.type)) + " changes the result");
     }
@@ -167,14 +186,14 @@ std::vector<OffloadResult> measure_offload(const OffloadCase& what, offload::Nod
   }
   std::vector<OffloadResult> results;
   for (const auto& variant : variants) {
-    variant->result.report = variant->stage->report();
-    variant->result.peak_bytes = variant->account.peak();
-    results.push_back(variant->result);
+    results.push_back(finished(*variant));
   }
   return results;
 }
 
 std::string to_json(const OffloadCase& what, const OffloadResult& result) {
+  nlohmann::ordered_json beside;
+  if (!result.compute_seconds.empty()) beside = median(result.compute_seconds);
   const nlohmann::ordered_json line = {{"measurement", "offload"},
                                        {"type", name_of(result.report.type)},
                                        {"offload_ratio", result.options.offload_ratio},
@@ -182,16 +201,25 @@ std::string to_json(const OffloadCase& what, const OffloadResult& result) {
                                        {"transport", name_of(result.report.transport)},
                                        {"interleave", name_of(result.report.interleave)},
                                        {"link_gbps", result.options.link_gbps},
+                                       {"branches", what.branches},
                                        {"cfg", what.paired ? "paired" : "serial"},
                                        {"layers", what.config.layers},
+                                       {"dim", what.config.dim},
+                                       {"width", what.width},
+                                       {"height", what.height},
+                                       {"frames", what.frames},
                                        {"step_s", median(result.step_seconds)},
-                                       {"compute_beside_s", median(result.compute_seconds)},
-                                       {"compute_alone_s", median(result.alone_seconds)},
+                                       {"step_least_s", std::ranges::min(result.step_seconds)},
+                                       {"step_most_s", std::ranges::max(result.step_seconds)},
+                                       {"compute_beside_s", beside},
+                                       {"resident_s", median(result.alone_seconds)},
+                                       {"step_over_resident", result.step_over_resident()},
                                        {"link_s", result.link_seconds},
                                        {"bound_s", result.bound_seconds()},
                                        {"step_over_bound", result.step_over_bound()},
                                        {"exposed_s", median(result.exposed_seconds)},
                                        {"bytes_per_step", result.bytes_per_step},
+                                       {"copy_gbps", result.copy_gbps},
                                        {"peak_bytes", result.peak_bytes},
                                        {"samples", result.step_seconds.size()}};
   return line.dump();

@@ -1,8 +1,9 @@
-// How long a DiT step takes under offloading, beside the least it can take.
+// How long a DiT step takes under offloading, beside the same step on resident weights, in turn.
 //
-// The bound of a variant is max(compute, link): `compute` is the same step on weights that are simply there,
-// while the same bytes are copied at the same speed into memory that nobody reads; `link` is the bytes of one
-// step over the link's speed.  On the CPU the speed is that of the emulated link (link_gbps).
+// Under a capped link (link_gbps, on both devices) an async variant has a bound, max(compute, link):
+// `compute` is the step on weights that are simply there, while the same bytes are copied at the same speed
+// into memory that nobody reads; `link` is the bytes of one step over the link's speed.  Other variants are
+// held against the resident step alone.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +20,8 @@ struct OffloadCase {
   std::int64_t width = 416;  // pixels, a multiple of 16
   std::int64_t height = 240;
   std::int64_t frames = 17;  // 1 + a multiple of 4
-  bool paired = true;        // both guidance branches in one forward, else in two
+  int branches = 2;          // guidance branches of a step: 1 or 2
+  bool paired = true;        // two branches in one forward, else in two
   std::vector<offload::Options> variants;
   int samples = 5;
 };
@@ -29,14 +31,17 @@ struct OffloadResult {
   offload::Report report;
   std::vector<double> step_seconds;     // one per sample
   std::vector<double> compute_seconds;  // beside the same traffic, right before the step of the same index
-  std::vector<double> alone_seconds;    // without any traffic
+  std::vector<double> alone_seconds;    // on resident weights without any traffic
   std::vector<double> exposed_seconds;  // of the step: compute waited for weights
   double bytes_per_step = 0;            // over this rank's link
   double link_seconds = 0;              // bytes_per_step / link_gbps; 0 without a cap
+  double copy_gbps = 0;                 // 1e9 bytes/s while the link was busy; 0 when nothing was ferried
   std::size_t peak_bytes = 0;           // accounted device bytes of the stage
 
-  double bound_seconds() const;  // medians
+  // Of medians.  Without traffic beside it, the bound is the resident step.
+  double bound_seconds() const;
   double step_over_bound() const;
+  double step_over_resident() const;
 };
 
 // Runs the variants in turn, `samples` times, each sample after a step that brings it to its steady state.

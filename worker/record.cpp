@@ -32,6 +32,8 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Exposed, ms, ms_by_step, ms_by_block)
 void to_json(nlohmann::json& json, const StageRecord& stage) {
   json = {{"name", stage.name},
           {"load_s", stage.load_s},
+          {"pin_s", stage.pin_s},
+          {"prepare_s", stage.prepare_s},
           {"run_s", stage.run_s},
           {"step_s", stage.step_s},
           {"exposed_copy", stage.exposed_copy},
@@ -45,6 +47,8 @@ void to_json(nlohmann::json& json, const StageRecord& stage) {
 void from_json(const nlohmann::json& json, StageRecord& stage) {
   json.at("name").get_to(stage.name);
   json.at("load_s").get_to(stage.load_s);
+  json.at("pin_s").get_to(stage.pin_s);
+  json.at("prepare_s").get_to(stage.prepare_s);
   json.at("run_s").get_to(stage.run_s);
   json.at("step_s").get_to(stage.step_s);
   json.at("exposed_copy").get_to(stage.exposed_copy);
@@ -56,6 +60,8 @@ void from_json(const nlohmann::json& json, StageRecord& stage) {
 }
 
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(RankRecord, rank, host, device, peak_rss_bytes, stages)
+
+std::string to_json(const StageRecord& stage) { return nlohmann::json(stage).dump(); }
 
 std::string to_json(const RankRecord& record) { return nlohmann::json(record).dump(); }
 

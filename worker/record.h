@@ -23,8 +23,10 @@ Exposed exposed_of(const StreamTimes& times, int steps);
 
 struct StageRecord {
   std::string name;                        // "text", "denoise", "decode"
-  double load_s = 0;                       // from files into the node's copy
-  double run_s = 0;                        // everything else
+  double load_s = 0;                       // from files into the node's copy: read, converted, placed
+  double pin_s = 0;                        // the copy was page-locked for the device
+  double prepare_s = 0;                    // the strategy took its memory and copied what is resident
+  double run_s = 0;                        // everything but load_s
   std::vector<double> step_s;              // denoise: each step; decode: each latent frame
   Exposed exposed_copy;                    // denoise, async: by ferried block
   Exposed exposed_exchange;                // denoise, several ranks: by layer, last the gather of the result
@@ -43,6 +45,7 @@ struct RankRecord {
   std::vector<StageRecord> stages;
 };
 
+std::string to_json(const StageRecord& stage);
 std::string to_json(const RankRecord& record);
 RankRecord rank_record_from_json(const std::string& text);
 

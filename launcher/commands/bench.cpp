@@ -36,8 +36,14 @@ FlagGroup sweep_keys(BenchOptions& options) {
   const auto transport = [](const std::string& flag, const std::string& word) {
     return static_cast<offload::Transport>(to_choice(flag, word, {"full", "sharded", "auto"}));
   };
-  return {"[sweep]: every combination",
-          {{"ratios", "", "LIST", "of offload_ratio", "1,0.5", false, list<double>(options.ratios, ratio)},
+  const auto type = [](const std::string& flag, const std::string& word) {
+    return static_cast<offload::Type>(
+        to_choice(flag, word, {"none", "model", "sequential", "async", "auto"}));
+  };
+  return {"[sweep]: of async every combination of ratios, prefetches and transports",
+          {{"types", "", "LIST", "of none, model, sequential, async, auto", "async", false,
+            list<offload::Type>(options.types, type)},
+           {"ratios", "", "LIST", "of offload_ratio", "1,0.5", false, list<double>(options.ratios, ratio)},
            {"prefetches", "", "LIST", "of prefetch_size", "1", false, list<int>(options.prefetches, depth)},
            {"transports", "", "LIST", "of full, sharded, auto", "full", false,
             list<offload::Transport>(options.transports, transport)}}};
@@ -99,12 +105,13 @@ Command make_bench_decode() {
 }
 
 Command make_bench_offload() {
-  Command command = make_bench(
-      "bench offload", "times DiT steps under async offloading beside their lower bound", bench_offload);
+  Command command = make_bench("bench offload",
+                               "times DiT steps under offloading beside resident ones and their lower bound",
+                               bench_offload);
   command.more_help +=
       "The bound is max(compute beside the same traffic, bytes / link); --dit.offload.link_gbps makes a link "
       "of that\n"
-      "speed.  --cfg serial: the guidance branches in two forwards instead of one.\n";
+      "speed.  --branches 2 with --cfg paired or serial: both guidance branches in one forward or in two.\n";
   return command;
 }
 

@@ -13,7 +13,9 @@ struct BenchOptions {
   int samples = 5;
   int warmups = 1;
   int branches = 1;  // guidance branches of a forward
-  // What bench offload sweeps over, all combinations; the rest of a variant is run.dit.
+  // What bench offload sweeps over; the rest of a variant is run.dit.  The other lists make all their
+  // combinations for async; another type is one variant.
+  std::vector<offload::Type> types = {offload::Type::Async};
   std::vector<double> ratios = {1.0, 0.5};
   std::vector<int> prefetches = {1};
   std::vector<offload::Transport> transports = {offload::Transport::Full};
@@ -27,7 +29,7 @@ int bench_forward(const BenchOptions& options, parallel::Session& session);
 // VAE decodes by rank 0.  The same rules.
 int bench_decode(const BenchOptions& options, parallel::Session& session);
 
-// DiT steps under async offloading beside their lower bound, by all ranks.  The same rules.
+// DiT steps under offloading beside resident ones and their lower bound, by all ranks.  The same rules.
 int bench_offload(const BenchOptions& options, parallel::Session& session);
 
 }  // namespace ferry::launcher

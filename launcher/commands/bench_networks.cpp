@@ -51,4 +51,8 @@ std::string with_versions(const std::string& line) {
   return fmt::format("{{\"versions\": {{{}}}, {}\n", versions, line.substr(1));
 }
 
+std::string with_stage(const std::string& line, const worker::StageRecord& stage) {
+  return with_versions(fmt::format("{}, \"stage\": {}}}", line.substr(0, line.size() - 1), to_json(stage)));
+}
+
 }  // namespace ferry::launcher

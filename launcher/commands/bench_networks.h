@@ -6,6 +6,7 @@
 #include "launcher/commands/bench.h"
 #include "parallel/session.h"
 #include "worker/networks.h"
+#include "worker/record.h"
 
 namespace ferry::launcher {
 
@@ -30,5 +31,8 @@ inline constexpr std::int64_t kBenchFrames = 17;
 
 // {"versions": {...}, <the measurement's line>}
 std::string with_versions(const std::string& line);
+
+// The same with "stage": the measured stage as the sidecar has it (worker/record.h), first rank's.
+std::string with_stage(const std::string& line, const worker::StageRecord& stage);
 
 }  // namespace ferry::launcher

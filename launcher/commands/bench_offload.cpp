@@ -11,8 +11,8 @@
 namespace ferry::launcher {
 namespace {
 
-std::vector<offload::Options> variants_of(const BenchOptions& options) {
-  std::vector<offload::Options> variants;
+// Every combination of what async can be told.
+void add_async(const BenchOptions& options, std::vector<offload::Options>& variants) {
   for (const offload::Transport transport : options.transports) {
     for (const int prefetch : options.prefetches) {
       for (const double ratio : options.ratios) {
@@ -25,6 +25,18 @@ std::vector<offload::Options> variants_of(const BenchOptions& options) {
       }
     }
   }
+}
+
+std::vector<offload::Options> variants_of(const BenchOptions& options) {
+  std::vector<offload::Options> variants;
+  for (const offload::Type type : options.types) {
+    if (type == offload::Type::Async) {
+      add_async(options, variants);
+      continue;
+    }
+    variants.push_back(options.run.dit);
+    variants.back().type = type;
+  }
   return variants;
 }
 
@@ -34,6 +46,7 @@ bench::OffloadCase case_of(const BenchOptions& options, const model::DitConfig& 
           .width = job.width.value_or(kBenchWidth),
           .height = job.height.value_or(kBenchHeight),
           .frames = job.frames.value_or(kBenchFrames),
+          .branches = options.branches,
           .paired = options.run.parallel.cfg == parallel::CfgMode::Paired,
           .variants = variants_of(options),
           .samples = options.samples};
@@ -60,16 +73,19 @@ model::DitRuntime runtime_of(worker::Rank& rank, DType compute) {
 
 std::string row_of(const bench::OffloadResult& r) {
   return fmt::format(
-      "{:>6.2f} {:>8} {:>9} {:>10.4f} {:>10.4f} {:>10.4f} {:>8.3f} {:>10.4f} {:>9.3f} {:>9.3f}\n",
-      r.options.offload_ratio, r.options.prefetch_size, name_of(r.report.transport), bench::median(r.step_seconds),
-      bench::median(r.compute_seconds), r.link_seconds, r.step_over_bound(), bench::median(r.exposed_seconds),
-      1e-9 * r.bytes_per_step, 1e-9 * static_cast<double>(r.peak_bytes));
+      "{:>10} {:>6.2f} {:>8} {:>9} {:>9.4f} {:>10.4f} {:>7.3f} {:>9.4f} {:>9.4f} {:>7.3f} {:>9.4f} {:>8.3f} "
+      "{:>6.1f} {:>8.3f}\n",
+      name_of(r.report.type), r.options.offload_ratio, r.options.prefetch_size, name_of(r.report.transport),
+      bench::median(r.step_seconds), bench::median(r.alone_seconds), r.step_over_resident(),
+      r.bound_seconds(), r.link_seconds, r.step_over_bound(), bench::median(r.exposed_seconds),
+      1e-9 * r.bytes_per_step, r.copy_gbps, 1e-9 * static_cast<double>(r.peak_bytes));
 }
 
 void print(const bench::OffloadCase& what, const std::vector<bench::OffloadResult>& results, bool json) {
   std::string text =
-      fmt::format("{:>6} {:>8} {:>9} {:>10} {:>10} {:>10} {:>8} {:>10} {:>9} {:>9}\n", "ratio", "prefetch",
-                  "transport", "step s", "compute s", "link s", "/ bound", "exposed s", "GB/step", "peak GB");
+      fmt::format("{:>10} {:>6} {:>8} {:>9} {:>9} {:>10} {:>7} {:>9} {:>9} {:>7} {:>9} {:>8} {:>6} {:>8}\n",
+                  "type", "ratio", "prefetch", "transport", "step s", "resident s", "/ res.", "bound s",
+                  "link s", "/ bound", "exposed s", "GB/step", "GB/s", "peak GB");
   if (json) text.clear();
   for (const bench::OffloadResult& result : results)
     text += json ? with_versions(to_json(what, result)) : row_of(result);
@@ -85,7 +101,7 @@ int bench_offload(const BenchOptions& options, parallel::Session& session) {
   const std::unique_ptr<worker::Rank> rank =
       worker::make_rank(worker::make_device(options.run.model.device, session), mesh, session);
   const auto arena =
-      offload::load_arena(dit.network.checkpoint, dit.network.spec, options.run.dit, session, {});
+      offload::load_arena({dit.network.checkpoint, dit.network.spec}, options.run.dit, session, {});
   const bench::OffloadCase what = case_of(options, dit.config);
   const std::vector<bench::OffloadResult> results =
       bench::measure_offload(what, *arena, setup_of(*rank), runtime_of(*rank, dit.network.compute));

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <optional>
 
 #include "bench/decode.h"
 #include "bench/forward.h"
@@ -50,8 +51,8 @@ std::string text_of(const bench::DecodeResult& r) {
 }
 
 template <typename Result>
-void print(const Result& result, bool json) {
-  const std::string text = json ? with_versions(to_json(result)) : text_of(result);
+void print(const Result& result, const worker::StageRecord& stage, bool json) {
+  const std::string text = json ? with_stage(to_json(result), stage) : text_of(result);
   std::fputs(text.c_str(), stdout);
 }
 
@@ -90,8 +91,8 @@ int bench_forward(const BenchOptions& options, parallel::Session& session) {
                                 .warmups = options.warmups,
                                 .samples = options.samples};
   const bench::ForwardResult result = bench::measure_forward(what, stage.loaded.weights(), runtime);
-  if (session.rank() == 0) print(result, options.json);
   stage.loaded.finish(stage.record);
+  if (session.rank() == 0) print(result, stage.record, options.json);
   return 0;
 }
 
@@ -105,11 +106,11 @@ int bench_decode(const BenchOptions& options, parallel::Session& session) {
                                .frames = job.frames.value_or(kBenchFrames),
                                .compute = vae.network.compute,
                                .samples = options.samples};
-  if (session.rank() == 0) {
-    print(bench::measure_decode(what, stage.loaded.weights(), *stage.rank->device), options.json);
-  }
+  std::optional<bench::DecodeResult> result;
+  if (session.rank() == 0) result = bench::measure_decode(what, stage.loaded.weights(), *stage.rank->device);
   session.barrier();
   stage.loaded.finish(stage.record);
+  if (result) print(*result, stage.record, options.json);
   return 0;
 }
 

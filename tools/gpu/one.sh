@@ -1,122 +1,89 @@
 #!/usr/bin/env bash
 # Builds, tests and measures on one machine, made for one with a GPU:
 #
-#   tools/gpu/one.sh [build] [test] [sanitize] [measure]     all four when none is named
+#   tools/gpu/one.sh [build] [test] [sanitize] [pipeline] [measure]     all five when none is named
 #
-# A part that is named again does only what is missing (build) or starts over (the others).  Results go to
-# $OUT (default build-gpu/out): <part>.log, and measure.jsonl.  Without a GPU the tests that need one are skipped and
-# the measurements run on the CPU with a tiny model.  The machine needs nvcc, g++, CMake, ninja, a python3
-# with torch (or .venv), Open MPI, GoogleTest, nlohmann-json, spdlog, fmt, libpng and SentencePiece; .carry/
-# (tools/gpu/carry.sh) brings the rest.
+#   build      the program and the GPU tests
+#   test       ctest -L gpu; a GPU that cannot be used is a failure where one exists
+#   sanitize   compute-sanitizer over the tests and a tiny run
+#   pipeline   1.3B with the whole umT5 and VAE, 832x480, 81 frames, 20 steps; one forward against fp32
+#   measure    14B: strategies in turn, peak memory of each, the start, a trace
+#
+# Results go to $OUT (default build-gpu/out): a log per part, measure.jsonl, sidecars, trace.json.  Without a GPU the tests
+# that need one are skipped and the rest runs on the CPU with a tiny model.  The machine needs nvcc, g++,
+# CMake, ninja, a python3 with torch (or .venv), Open MPI, GoogleTest, nlohmann-json, spdlog, fmt, libpng and
+# SentencePiece; .carry/ (tools/gpu/carry.sh) brings the rest.  The models it makes want 45 GB of disk and the
+# 14B measurements 64 GB of host memory.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
-build=${FERRY_GPU_BUILD:-$PWD/build-gpu}
-out=${OUT:-$build/out}
-scratch=${TMPDIR:-/tmp}/ferry-gpu
-mkdir -p "$out" "$scratch"
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-command -v ssh >/dev/null || export OMPI_MCA_plm_rsh_agent=
-gpus=$(nvidia-smi -L 2>/dev/null | grep -c '^GPU' || true)
-ferry=$build/launcher/ferry
+. tools/gpu/common.sh
 
-configure() {
-  local options=(-G Ninja -S . -B "$build") prefix
-  if [ ! -d .venv ]; then
-    prefix=$(python3 -c 'import torch; print(torch.utils.cmake_prefix_path)') || return 1
-    options+=("-DCMAKE_PREFIX_PATH=$prefix")
-  fi
-  if [ -d .carry ] && ! [ -e /usr/lib/x86_64-linux-gnu/libboost_program_options.so ]; then
-    options+=("-DFERRY_BOOST_PREFIX=$PWD/.carry/boost")
-  fi
-  if [ -d .carry ] && ! pkg-config --exists libutf8proc; then
-    export PKG_CONFIG_PATH=$PWD/.carry/utf8proc/pkgconfig
-  fi
-  if [ "$gpus" -gt 0 ]; then options+=(-DCMAKE_CUDA_ARCHITECTURES=native); fi
-  cmake "${options[@]}"
-}
+if [ "$gpus" -gt 0 ]; then
+  device=cuda size=832x480 frames=81 short=29 steps=20 small=1.3B large=14B samples=3
+else
+  device=cpu size=64x64 frames=9 short=5 steps=2 small=tiny large=tiny samples=1
+fi
+make_model() { "$ferry" make-model "$model" --dtype bf16 --overwrite "$@" >/dev/null; }
 
-# The programs behind the label gpu: each is named like its source.
-gpu_tests() { basename -s .cpp tests/gpu/*_gpu_test.cpp; }
-
-part_build() {
-  local targets
-  configure || return 1
-  mapfile -t targets < <(gpu_tests)
-  ninja -C "$build" ferry "${targets[@]}"
-}
-
-part_test() {
-  nvidia-smi 2>/dev/null
-  if [ "$gpus" -gt 0 ]; then export FERRY_REQUIRE_GPU=1; fi
-  ctest --test-dir "$build" -L gpu --output-on-failure --no-tests=error --output-junit "$out/test.xml"
-}
+check() { timeout 150 compute-sanitizer --error-exitcode 9 "$@"; }
 
 part_sanitize() {
-  local name failed=0
+  local name failed=0 tiny=("$ferry" generate --model models/demo --prompt "a red circle" --device cuda
+    --steps 2 --dit.offload.type async --vae.offload.type sequential --overwrite --out "$scratch/tiny.mp4")
   if [ "$gpus" = 0 ]; then echo "WAIVED: no GPU"; return; fi
   # Refused calls are part of what base_gpu_test tests, so API errors are not reported.
-  for name in kernels_gpu_test base_gpu_test dit_gpu_test; do
-    timeout 120 compute-sanitizer --tool memcheck --report-api-errors no --error-exitcode 9 \
-      "$build/tests/$name" || failed=1
+  for name in kernels base dit offload; do
+    check --tool memcheck --report-api-errors no "$build/tests/${name}_gpu_test" || failed=1
   done
-  timeout 120 compute-sanitizer --tool racecheck --error-exitcode 9 "$build/tests/kernels_gpu_test" || failed=1
+  check --tool memcheck --report-api-errors no "${tiny[@]}" || failed=1
+  check --tool racecheck "$build/tests/kernels_gpu_test" || failed=1
+  check --tool racecheck "${tiny[@]}" || failed=1
   return $failed
 }
 
-bench() { "$ferry" bench "$@" --json | tee -a "$out/measure.jsonl"; }
-
-# Strategies in turn at one size:  sweep MODEL FRAMES TYPE...
-sweep() {
-  local model=$1 frames=$2 type
-  shift 2
-  for type in "$@"; do
-    bench forward --model "$model" --device cuda --size 832x480 --frames "$frames" --samples 3 \
-      --dit.offload.type "$type" || return 1
-  done
+# generate at the size of this part:  video NAME options...
+video() {
+  local name=$1
+  shift
+  "$ferry" generate --model "$model" --device $device --size $size --frames $frames --seed 1 \
+    --prompt "a cat walks on the grass, realistic" --overwrite --out "$out/$name.mp4" "$@" || return 1
+  rm -f "$out/$name.mp4"  # random weights make noise; the sidecar is the result
 }
 
-# A tiny model, so that the script can be tried without a GPU.
-measure_on_cpu() {
-  local model=$scratch/model
-  "$ferry" make-model "$model" --parts dit,vae --overwrite >/dev/null || return 1
-  bench forward --model "$model" --size 64x64 --frames 5 --samples 3 || return 1
-  bench decode --model "$model" --size 64x64 --frames 5 --samples 1 || return 1
-}
-
-measure_on_gpu() {
-  local model=$scratch/model
-  "$ferry" make-model "$model" --size 1.3B --parts dit,vae --dtype bf16 --overwrite >/dev/null || return 1
-  sweep "$model" 81 none async model sequential || return 1
-  bench decode --model "$model" --device cuda --size 832x480 --frames 81 --samples 1 || return 1
-  rm -rf "$model"
-  "$ferry" make-model "$model" --size 14B --parts dit --dtype bf16 --overwrite >/dev/null || return 1
-  sweep "$model" 29 none async sequential model || return 1
-  sweep "$model" 81 none async sequential model || return 1
+part_pipeline() {
+  local tokenizer=models/demo/tokenizer/spiece.model one="$scratch/one.safetensors"
+  make_model --size $small --tokenizer $tokenizer || return 1
+  video pipeline_none --steps $steps || return 1
+  video pipeline_async --steps $steps --dit.offload.type async --text_encoder.offload.type model \
+    --vae.offload.type model || return 1
+  # One Euler step without guidance is one forward: noise - latents is its velocity.
+  local step=(--steps 1 --sampler euler --guidance 1)
+  video forward_bf16 "${step[@]}" --save "$one" || return 1
+  video forward_fp32 "${step[@]}" --dtype fp32 --noise "$one" --context "$one" --save "$scratch/fp32.safetensors" ||
+    return 1
+  "$python" tools/gpu/forward_error.py "$one" "$scratch/fp32.safetensors" | tee "$out/forward_error.json"
 }
 
 part_measure() {
-  local device=cuda
+  local type
   : >"$out/measure.jsonl"
-  if [ "$gpus" = 0 ]; then
-    device=cpu
-    measure_on_cpu || return 1
-  else
-    measure_on_gpu || return 1
-  fi
-  "$ferry" demo --model models/demo --device $device -n 1 --out "$out/demo.mp4" --seed 1 || return 1
+  make_model --size $large --parts dit,vae || return 1
+  local bench=(--model "$model" --device $device --size $size)
+  for count in $frames $short; do
+    keep 1 bench offload "${bench[@]}" --frames $count --types async,sequential --ratios 1 --samples $samples ||
+      return 1
+  done
+  # In a process of its own each strategy shows its own peak.
+  for type in none async sequential model; do
+    keep 1 bench forward "${bench[@]}" --frames $frames --samples 1 --dit.offload.type $type || return 1
+  done
+  "$python" tools/gpu/random_context.py "$model" "$scratch/context.safetensors" || return 1
+  frames=$short video trace --steps 2 --guidance 1 --context "$scratch/context.safetensors" \
+    --dit.offload.type async --trace.file "$out/trace.json" || return 1
+  keep 1 bench decode "${bench[@]}" --frames $frames --samples 1
 }
 
-parts=("$@")
-if [ ${#parts[@]} = 0 ]; then parts=(build test sanitize measure); fi
-failed=()
-for part in "${parts[@]}"; do
-  case $part in build | test | sanitize | measure) ;; *) echo "one.sh: no part '$part'" >&2; exit 2 ;; esac
-  started=$SECONDS
-  "part_$part" 2>&1 | tee "$out/$part.log"
-  if [ "${PIPESTATUS[0]}" != 0 ]; then failed+=("$part"); fi
-  echo "one.sh: $part took $((SECONDS - started)) s"
-  if [ "$part" = build ] && [ ${#failed[@]} -gt 0 ]; then break; fi
-done
-rm -rf "$scratch/model"
-echo "one.sh: failed: ${failed[*]:-nothing}; results in $out"
-[ ${#failed[@]} = 0 ]
+run_parts "${@:-build}" $([ $# -gt 0 ] || echo test sanitize pipeline measure)
+status=$?
+rm -rf "$model"
+exit $status

@@ -1,0 +1,75 @@
+# What tools/gpu/one.sh and two.sh share; sourced, not run.  They run from the repository's root.
+build=${FERRY_GPU_BUILD:-$PWD/build-gpu}
+out=${OUT:-$build/out}
+scratch=${TMPDIR:-/tmp}/ferry-gpu
+model=$scratch/model
+mkdir -p "$out" "$scratch"
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+command -v ssh >/dev/null || export OMPI_MCA_plm_rsh_agent=
+gpus=$(nvidia-smi -L 2>/dev/null | grep -c '^GPU' || true)
+ferry=$build/launcher/ferry
+python=python3
+if [ -x .venv/bin/python ]; then python=.venv/bin/python; fi
+
+configure() {
+  local options=(-G Ninja -S . -B "$build") prefix
+  if [ ! -d .venv ]; then
+    prefix=$(python3 -c 'import torch; print(torch.utils.cmake_prefix_path)') || return 1
+    options+=("-DCMAKE_PREFIX_PATH=$prefix")
+  fi
+  if [ -d .carry ] && ! [ -e /usr/lib/x86_64-linux-gnu/libboost_program_options.so ]; then
+    options+=("-DFERRY_BOOST_PREFIX=$PWD/.carry/boost")
+  fi
+  if [ -d .carry ] && ! pkg-config --exists libutf8proc; then
+    export PKG_CONFIG_PATH=$PWD/.carry/utf8proc/pkgconfig
+  fi
+  if [ "$gpus" -gt 0 ]; then options+=(-DCMAKE_CUDA_ARCHITECTURES=native); fi
+  cmake "${options[@]}"
+}
+
+# The programs behind the label gpu: each is named like its source.
+gpu_tests() { basename -s .cpp tests/gpu/*_gpu_test.cpp; }
+
+part_build() {
+  local targets
+  configure || return 1
+  mapfile -t targets < <(gpu_tests)
+  ninja -C "$build" ferry "${targets[@]}"
+}
+
+part_test() {
+  nvidia-smi 2>/dev/null
+  if [ "$gpus" -gt 0 ]; then export FERRY_REQUIRE_GPU=1; fi
+  ctest --test-dir "$build" -L gpu --output-on-failure --no-tests=error --output-junit "$out/test.xml"
+}
+
+# Runs a measurement and keeps its JSON lines:  keep RANKS bench ...
+keep() {
+  local ranks=$1 started=$SECONDS
+  shift
+  "$ferry" "$@" --json -n "$ranks" | tee -a "$out/measure.jsonl"
+  local result=${PIPESTATUS[0]}
+  echo "# $((SECONDS - started)) s: ferry $*"
+  return "$result"
+}
+
+# Runs each named part, each with its log; ends with what failed.  A part that is named again does only what
+# is missing (build) or starts over (the others).
+run_parts() {
+  local part started failed=()
+  for part in "$@"; do
+    if ! declare -F "part_$part" >/dev/null; then
+      echo "no part '$part'" >&2
+      exit 2
+    fi
+  done
+  for part in "$@"; do
+    started=$SECONDS
+    "part_$part" 2>&1 | tee "$out/$part.log"
+    if [ "${PIPESTATUS[0]}" != 0 ]; then failed+=("$part"); fi
+    echo "$part took $((SECONDS - started)) s"
+    if [ "$part" = build ] && [ ${#failed[@]} -gt 0 ]; then break; fi
+  done
+  echo "failed: ${failed[*]:-nothing}; results in $out"
+  [ ${#failed[@]} = 0 ]
+}
