@@ -1,6 +1,7 @@
-// The CUDA half of base/device.h in a program that was built without it.
+// The CUDA half of base/device.h and base/numa.h in a program that was built without it.
 #include "base/device.h"
 #include "base/error.h"
+#include "base/numa.h"
 
 namespace ferry {
 
@@ -9,6 +10,8 @@ int cuda_device_count() { return 0; }
 std::string cuda_device_uuid(int) {
   throw UserError("this program was built without CUDA: use --device cpu");
 }
+
+std::string cuda_pci_address(int) { return {}; }
 
 std::unique_ptr<Device> make_cuda_device(int) {
   throw UserError("this program was built without CUDA: use --device cpu");

@@ -14,6 +14,10 @@
 
 #include "offload/peers.h"
 
+namespace ferry {
+class Device;
+}
+
 namespace ferry::parallel {
 class Session;
 }
@@ -38,11 +42,15 @@ class NodeMemory {
 struct NodeRanks {
   Peers peers;
   // Makes an MPI window of that many bytes, collective over the peers; empty: there is no MPI.
-  std::function<std::unique_ptr<NodeMemory>(std::size_t bytes)> make_window;
+  std::function<std::unique_ptr<NodeMemory>(std::size_t bytes)> make_window{};
+  // The NUMA node that this rank's part of the memory should lie on (placement.h); -1: anywhere.
+  int home = -1;
 };
 
 // Collective over every rank of the session whenever `peers.all_gather` is called.
 NodeRanks node_ranks(parallel::Session& session);
+// The same for ranks that compute on these devices: memory is placed near each.
+NodeRanks node_ranks(parallel::Session& session, const Device& device);
 // All ranks of the session.
 Peers world_peers(parallel::Session& session);
 

@@ -5,6 +5,7 @@
 
 #include "offload/layout.h"
 #include "offload/node_memory.h"
+#include "offload/placement.h"
 #include "parallel/mpi_check.h"
 #include "parallel/session.h"
 
@@ -74,6 +75,12 @@ NodeRanks node_ranks(parallel::Session& session) {
                 .size = session.node_size(),
                 .all_gather = [&session](const auto& words) { return session.node().all_gather(words); }};
   node.make_window = [&session](std::size_t bytes) { return make_window_memory(session, bytes); };
+  return node;
+}
+
+NodeRanks node_ranks(parallel::Session& session, const Device& device) {
+  NodeRanks node = node_ranks(session);
+  node.home = numa_home(device, node.peers.rank, node.peers.size);
   return node;
 }
 

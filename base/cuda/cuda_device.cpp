@@ -1,10 +1,14 @@
 #include <cuda_runtime_api.h>
 #include <fmt/format.h>
 
+#include <array>
+#include <cctype>
+
 #include "base/cuda/check.h"
 #include "base/cuda/event.h"
 #include "base/cuda/stream.h"
 #include "base/device.h"
+#include "base/numa.h"
 
 namespace ferry {
 
@@ -96,6 +100,18 @@ std::string cuda_device_uuid(int index) {
   for (const char byte : properties.uuid.bytes)
     digits += fmt::format("{:02x}", static_cast<unsigned char>(byte));
   return digits;
+}
+
+// The system writes the hexadecimal digits of an address small, CUDA large.
+std::string cuda_pci_address(int index) {
+  std::array<char, 32> text{};
+  if (cudaDeviceGetPCIBusId(text.data(), static_cast<int>(text.size()), index) != cudaSuccess) {
+    static_cast<void>(cudaGetLastError());
+    return {};
+  }
+  std::string address = text.data();
+  for (char& each : address) each = static_cast<char>(std::tolower(static_cast<unsigned char>(each)));
+  return address;
 }
 
 std::unique_ptr<Device> make_cuda_device(int index) { return std::make_unique<CudaDevice>(index); }
