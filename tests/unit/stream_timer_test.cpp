@@ -46,6 +46,7 @@ TEST(StreamTimer, TimesSpansByPassAndByPlace) {
   expect_about(times.ms_by_place[0], 30.5);
   expect_about(times.ms_by_place[1], 165);
   EXPECT_DOUBLE_EQ(times.ms, times.ms_by_pass[0] + times.ms_by_pass[1]);
+  EXPECT_NEAR(times.ms, 2 * (times.ms_by_place[0] + times.ms_by_place[1]), 1e-9) << "means of two passes";
   EXPECT_EQ(timer.times().ms, times.ms) << "reading twice counts once";
 }
 
