@@ -70,6 +70,7 @@ void check_degrees(const parallel::Options& options, int ranks) {
 void check_options(const worker::Options& options, int ranks) {
   check_model(options, ranks);
   check_job(options.job);
+  check_input_file("--lora.path", options.lora.path);
 }
 
 void check_model(const worker::Options& options, int ranks) {

@@ -162,8 +162,10 @@ FlagGroup run_group(worker::Options& o) {
         fmt::format("{:g}", o.run.deadline_s), false, number(o.run.deadline_s, 1, kAnyPositive)},
        {"trace.file", "", "FILE", "lanes of compute and copies for Perfetto", "", false, word(o.trace_file)},
        {"attention.impl", "", "NAME", "auto; 8-bit is not there yet", "auto", false, attention},
-       {"lora.path", "", "FILE", "not there yet", "", false, not_yet("LoRA")},
-       {"lora.strength", "", "S", "not there yet", "", false, not_yet("LoRA")}}};
+       {"lora.path", "", "FILE", "safetensors, low-rank additions to the DiT's linears", "", false,
+        word(o.lora.path)},
+       {"lora.strength", "", "S", "what the LoRA adds is multiplied by this", "1", false,
+        number(o.lora.strength, -1000, 1000)}}};
 }
 
 }  // namespace

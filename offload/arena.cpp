@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/memory_use.h"
 #include "offload/host_check.h"
+#include "offload/placement.h"
 #include "offload/sequential_plan.h"
 
 namespace ferry::offload {
@@ -70,6 +71,7 @@ NodeArena::~NodeArena() { unpin(); }
 
 void NodeArena::load(const TensorSource& source, int threads,
                      const std::function<void(const LoadProgress&)>& progress) {
+  place_pages(*memory_, layout_, node_, plan_.spec.name);
   const bool divided = kind() != MemoryKind::Private;
   const LoadPlan plan{.stored = &plan_.stored,
                       .layout = &layout_,
@@ -122,17 +124,17 @@ void NodeArena::unpin() noexcept {
   registered_.clear();
 }
 
-std::unique_ptr<NodeArena> load_arena(const model::Checkpoint& checkpoint, const model::NetworkSpec& spec,
-                                      const Options& options, parallel::Session& session,
+std::unique_ptr<NodeArena> load_arena(const ArenaSource& source, const Options& options,
+                                      const NodeRanks& node,
                                       const std::function<void(const LoadProgress&)>& progress) {
-  const NodeRanks node = node_ranks(session);
-  auto arena = std::make_unique<NodeArena>(arena_plan(spec, options, node.peers.size), node);
+  auto arena = std::make_unique<NodeArena>(arena_plan(source.spec, options, node.peers.size), node);
   std::size_t source_bytes = 0;
-  for (const model::TensorEntry& entry : checkpoint.entries()) {
+  for (const model::TensorEntry& entry : source.checkpoint.entries()) {
     source_bytes += static_cast<std::size_t>(entry.numel()) * size_of(entry.dtype);
   }
   const bool tight = arena->bytes() + source_bytes > host_memory().available_bytes;
-  arena->load(checkpoint_source(checkpoint, tight), load_threads(node.peers.size), progress);
+  arena->load(checkpoint_source(source.checkpoint, tight, source.merge), load_threads(node.peers.size),
+              progress);
   return arena;
 }
 

@@ -27,6 +27,7 @@ class NodeArena {
   NodeArena(const NodeArena&) = delete;
   NodeArena& operator=(const NodeArena&) = delete;
 
+  const ArenaPlan& plan() const { return plan_; }
   const model::NetworkSpec& spec() const { return plan_.spec; }
   const model::NetworkSpec& stored() const { return plan_.stored; }
   const ArenaLayout& layout() const { return layout_; }
@@ -36,7 +37,7 @@ class NodeArena {
   MemoryKind kind() const { return memory_->kind(); }
   const std::byte* at(const Blob& blob) const { return data() + blob.offset; }
 
-  // Fills this rank's share, waits for the others', seals.  Collective over the node.
+  // Places the pages, fills this rank's share, waits for the others', seals.  Collective over the node.
   // Throws on every rank the error of the first rank that failed.
   void load(const TensorSource& source, int threads,
             const std::function<void(const LoadProgress&)>& progress);
@@ -59,10 +60,17 @@ class NodeArena {
   std::optional<bool> pinned_;
 };
 
-// Plans, makes and loads the arena of one network.  Collective over the session.  Registration waits for
-// make_stage.
-std::unique_ptr<NodeArena> load_arena(const model::Checkpoint& checkpoint, const model::NetworkSpec& spec,
-                                      const Options& options, parallel::Session& session,
+// What an arena is filled with.
+struct ArenaSource {
+  const model::Checkpoint& checkpoint;
+  const model::NetworkSpec& spec;
+  Merge merge{};
+};
+
+// Plans, makes, places and loads the arena of one network.  Collective over the node.  Registration waits
+// for make_stage.
+std::unique_ptr<NodeArena> load_arena(const ArenaSource& source, const Options& options,
+                                      const NodeRanks& node,
                                       const std::function<void(const LoadProgress&)>& progress);
 
 }  // namespace ferry::offload

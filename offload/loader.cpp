@@ -121,13 +121,18 @@ std::vector<Piece> share_of(const std::vector<Piece>& pieces, int rank, int rank
   return share;
 }
 
-TensorSource checkpoint_source(const model::Checkpoint& checkpoint, bool drop_cache) {
-  return [&checkpoint, drop_cache](const model::TensorSpec& spec, std::byte* tensor, std::int64_t row_begin,
-                                   std::int64_t row_end) {
+TensorSource checkpoint_source(const model::Checkpoint& checkpoint, bool drop_cache, const Merge& merge) {
+  return [&checkpoint, drop_cache, merge](const model::TensorSpec& spec, std::byte* tensor,
+                                          std::int64_t row_begin, std::int64_t row_end) {
     const model::TensorEntry* entry = checkpoint.find(spec.key);
     if (entry == nullptr) throw UserError("checkpoint has no tensor " + spec.key);
     if (spec.shape.empty()) return model::read_tensor(*entry, spec, tensor);
-    model::read_tensor_rows(*entry, spec, tensor, row_begin, row_end);
+    const model::LoraPair* pair = merge.file == nullptr ? nullptr : merge.file->of_weight(spec.key);
+    if (pair != nullptr) {
+      model::read_merged_rows(*entry, spec, {pair, merge.strength}, tensor, {row_begin, row_end});
+    } else {
+      model::read_tensor_rows(*entry, spec, tensor, row_begin, row_end);
+    }
     forget_rows(*entry, row_begin, row_end, drop_cache);
   };
 }

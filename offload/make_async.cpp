@@ -3,7 +3,6 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "offload/async.h"
-#include "offload/limit.h"
 #include "offload/link_test.h"
 #include "offload/none.h"
 
@@ -53,11 +52,6 @@ std::unique_ptr<Strategy> make_async(NodeArena& arena, const Options& options, c
   const auto layers = static_cast<int>(arena.spec().blocks.size());
   if (layers == 0) return make_none(arena, options, setup);
   AsyncPlan plan{.residency = plan_residency(arena.spec().name, layers, options)};
-  const std::size_t needed = device_bytes(arena.layout(), plan.residency);
-  check_limit(arena.spec().name, options,
-              {.bytes = needed,
-               .made_of = fmt::format("{} slots, {} resident blocks, head and tail", plan.residency.slots,
-                                      plan.residency.resident.size())});
   if (plan.residency.offloaded.empty()) return make_none(arena, options, setup);
   plan.gate_by_events = setup.device->type() == DeviceType::Cuda;
   choose_links(plan, arena, options, setup);

@@ -4,6 +4,7 @@
 #include "offload/async.h"
 #include "offload/choose.h"
 #include "offload/limit.h"
+#include "offload/need.h"
 #include "offload/none.h"
 #include "offload/sequential.h"
 #include "offload/stage.h"
@@ -37,24 +38,16 @@ Options decided(const NodeArena& arena, const Options& options, const StageSetup
   return chosen;
 }
 
-void check_whole(const NodeArena& arena, const Options& options) {
-  const ArenaLayout& layout = arena.layout();
-  check_limit(arena.spec().name, options,
-              {.bytes = layout.head.blob.bytes + layout.block_bytes() + layout.tail.blob.bytes,
-               .made_of = "all of its weights; async and sequential take less"});
-}
-
 std::unique_ptr<Strategy> make_strategy(NodeArena& arena, const Options& options, const StageSetup& setup) {
+  check_limit(arena.spec().name, options, least_need(arena.plan(), options));
   switch (options.type) {
     case Type::Async:
       return make_async(arena, options, setup);
     case Type::Sequential:
       return make_sequential(arena, options, setup);
     case Type::Model:
-      check_whole(arena, options);
       return make_whole_model(arena, options, setup, false);
     default:
-      check_whole(arena, options);
       return make_none(arena, options, setup);
   }
 }

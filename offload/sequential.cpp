@@ -1,7 +1,5 @@
 #include "offload/sequential.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cstdint>
 #include <stdexcept>
@@ -42,9 +40,6 @@ Sequential::Sequential(NodeArena& arena, const Options& options, const StageSetu
       link_(options.link_gbps, chunk_bytes(setup.device->type())),
       pool_(*setup.device, *setup.account) {
   for (const ModulePlan& plan : plan_sequential(arena.spec(), options)) entries_.push_back(make_entry(plan));
-  check_limit(
-      arena.spec().name, options,
-      {.bytes = unwrapped_bytes() + staging_need(), .made_of = "the largest module and what is not wrapped"});
   if (has_limit_) setup_.account->add_limit(this, *limit_bytes(options));
   setup_.account->add_reclaim(this, [this](std::size_t bytes) { return reclaim(bytes); });
 }
@@ -99,14 +94,6 @@ State Sequential::state(model::ModuleId id) const {
 
 bool Sequential::takes_lora(model::ModuleId id) const {
   return entry(id).plan.wrapper != Wrapper::AutoWrappedModule;
-}
-
-std::size_t Sequential::unwrapped_bytes() const {
-  std::size_t bytes = 0;
-  for (const Entry& each : entries_) {
-    if (each.plan.wrapper == Wrapper::None && !each.host_only) bytes += each.computation.bytes;
-  }
-  return bytes;
 }
 
 // Of the largest call: its result, and its copy before the cast.

@@ -24,7 +24,7 @@ namespace ferry::offload {
 
 class Sequential final : public Strategy {
  public:
-  // Throws UserError: a bad configuration, a vram_limit below the least that works.
+  // Throws UserError: a bad configuration.
   Sequential(NodeArena& arena, const Options& options, const StageSetup& setup);
   ~Sequential() override;
 
@@ -81,7 +81,6 @@ class Sequential final : public Strategy {
   void cast(Entry& entry);
   std::size_t reclaim(std::size_t bytes);
   std::size_t staging_need() const;
-  std::size_t unwrapped_bytes() const;
 
   NodeArena& arena_;
   StageSetup setup_;

@@ -4,12 +4,10 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
-#include "base/memory_use.h"
 #include "model/torch_stream.h"
-#include "offload/host_check.h"
-#include "offload/layout.h"
-#include "offload/residency.h"
 #include "worker/agree.h"
+#include "worker/lora.h"
+#include "worker/memory_check.h"
 #include "worker/output/files.h"
 #include "worker/stages.h"
 
@@ -19,15 +17,6 @@ namespace {
 parallel::Mesh mesh_of(const Options& options, const Networks& networks, const parallel::Session& session) {
   return parallel::make_mesh(options.parallel, session.size(), session.rank(),
                              static_cast<int>(networks.facts.dit.heads));
-}
-
-// Whether the strategy suits the network, and the host has room for its weights.
-void check_weights(const Network& network, const offload::Options& options, int node_size) {
-  const offload::ArenaPlan plan = offload::arena_plan(network.spec, options, node_size);
-  if (options.type == offload::Type::Async) {
-    offload::plan_residency(network.spec.name, static_cast<int>(network.spec.blocks.size()), options);
-  }
-  offload::check_host_memory(plan, offload::arena_layout(plan.stored, node_size).bytes, 1, host_memory());
 }
 
 // What one rank can find out for all.
@@ -44,9 +33,8 @@ Job checked_job(const Options& options, const Networks& networks, const Device& 
         "cfg parallel: guidance 1 has one branch, which leaves half of the ranks without work; "
         "accepted: serial, paired, or another guidance");
   }
-  if (networks.text) check_weights(*networks.text, options.text_encoder, session.node_size());
-  check_weights(networks.dit, options.dit, session.node_size());
-  check_weights(networks.vae, options.vae, session.node_size());
+  if (networks.dit.lora) check_wrappers(*networks.dit.lora, networks.dit.spec, options.dit);
+  check_memory(options, job, networks, {&device, mesh, session.node_size()});
   return job;
 }
 

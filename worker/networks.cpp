@@ -23,7 +23,7 @@ DType compute_type(const std::string& key, const std::string& name) {
 
 Network checked(Checkpoint checkpoint, model::NetworkSpec spec, DType compute) {
   model::validate(checkpoint, spec);
-  return {std::move(checkpoint), std::move(spec), compute};
+  return {std::move(checkpoint), std::move(spec), compute, std::nullopt};
 }
 
 // Ids above the table's rows would be read from nowhere.
@@ -47,6 +47,9 @@ Networks open_networks(const Options& options) {
   Checkpoint dit = Checkpoint::open(path, Part::Dit);
   networks.facts.dit = model::dit_config(dit);
   networks.dit = checked(std::move(dit), model::dit_spec(networks.facts.dit, compute), compute);
+  if (!options.lora.path.empty()) {
+    networks.dit.lora = model::LoraFile::open(options.lora.path, networks.dit.spec, Part::Dit);
+  }
   Checkpoint vae = Checkpoint::open(path, Part::Vae);
   networks.facts.vae = model::vae_config(vae);
   networks.vae =

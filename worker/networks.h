@@ -6,6 +6,7 @@
 
 #include "base/dtype.h"
 #include "model/checkpoint/checkpoint.h"
+#include "model/checkpoint/lora.h"
 #include "model/weights.h"
 #include "worker/options.h"
 #include "worker/resolve.h"
@@ -16,6 +17,7 @@ struct Network {
   model::Checkpoint checkpoint;
   model::NetworkSpec spec;
   DType compute = DType::F32;
+  std::optional<model::LoraFile> lora{};  // the DiT's, checked against its spec
 };
 
 struct Networks {

@@ -41,6 +41,14 @@ struct JobOptions {
   bool overwrite = false;
 };
 
+// A low-rank addition to the DiT's linears (model/checkpoint/lora.h).
+struct LoraOptions {
+  std::string path;       // safetensors file; empty: none
+  double strength = 1.0;  // what is added is multiplied by this; 0: nothing is added
+
+  bool used() const { return !path.empty() && strength != 0; }
+};
+
 struct RunOptions {
   bool dry_run = false;  // check everything, make nothing
   std::string log_level = "info";
@@ -54,6 +62,7 @@ struct Options {
   offload::Options dit;
   offload::Options vae;
   offload::Options text_encoder;
+  LoraOptions lora;
   std::string trace_file;  // Perfetto trace; empty: none
   RunOptions run;
   // Every option as the user could have typed it, "group.key" -> value, for the sidecar.

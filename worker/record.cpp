@@ -39,6 +39,7 @@ void to_json(nlohmann::json& json, const StageRecord& stage) {
           {"exposed_copy", stage.exposed_copy},
           {"exposed_exchange", stage.exposed_exchange},
           {"weights_peak_bytes", stage.weights_peak_bytes},
+          {"weights_peak_by_category", stage.weights_peak_by_category},
           {"torch_peak_bytes", stage.torch_peak_bytes},
           {"peak_pss_bytes", stage.peak_pss_bytes},
           {"offload", stage.offload ? nlohmann::json(*stage.offload) : nlohmann::json()}};
@@ -54,6 +55,7 @@ void from_json(const nlohmann::json& json, StageRecord& stage) {
   json.at("exposed_copy").get_to(stage.exposed_copy);
   json.at("exposed_exchange").get_to(stage.exposed_exchange);
   json.at("weights_peak_bytes").get_to(stage.weights_peak_bytes);
+  json.at("weights_peak_by_category").get_to(stage.weights_peak_by_category);
   json.at("torch_peak_bytes").get_to(stage.torch_peak_bytes);
   json.at("peak_pss_bytes").get_to(stage.peak_pss_bytes);
   if (!json.at("offload").is_null()) stage.offload = json.at("offload").get<offload::Report>();
@@ -91,6 +93,16 @@ std::string waits_text(const std::vector<RankRecord>& ranks) {
   }
   return fmt::format("compute waited {:.1f} ms a step for weights, {:.1f} ms for exchanges", copy_ms,
                      exchange_ms);
+}
+
+std::string memory_text(const StageRecord& stage) {
+  const auto gb = [](std::size_t bytes) { return fmt::format("{:.3f}", static_cast<double>(bytes) / 1e9); };
+  std::string parts;
+  for (const auto& [category, bytes] : stage.weights_peak_by_category) {
+    if (bytes > 0) parts += fmt::format("{}{} {}", parts.empty() ? "" : ", ", category, gb(bytes));
+  }
+  return fmt::format("{} GB of weights{} and {} GB of activations", gb(stage.weights_peak_bytes),
+                     parts.empty() ? "" : " (" + parts + ")", gb(stage.torch_peak_bytes));
 }
 
 }  // namespace ferry::worker

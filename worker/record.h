@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -32,8 +33,10 @@ struct StageRecord {
   Exposed exposed_exchange;                // denoise, several ranks: by layer, last the gather of the result
   std::optional<offload::Report> offload;  // of the ranks that ran the stage
   std::size_t weights_peak_bytes = 0;      // device memory for weights, as accounted
-  std::size_t torch_peak_bytes = 0;        // device memory that LibTorch held; 0 on the CPU
-  std::size_t peak_pss_bytes = 0;          // most host memory of this process, shared pages divided
+  // The same at that moment, by offload/device_account.h's categories.
+  std::map<std::string, std::size_t> weights_peak_by_category;
+  std::size_t torch_peak_bytes = 0;  // device memory that LibTorch held: activations
+  std::size_t peak_pss_bytes = 0;    // most host memory of this process, shared pages divided
 };
 
 // One rank, as it reports itself at the end.
@@ -52,5 +55,9 @@ RankRecord rank_record_from_json(const std::string& text);
 // What computing waited for in a step of the denoising, on the rank that waited longest: "compute waited 12.3
 // ms a step for weights, 0.4 ms for exchanges".
 std::string waits_text(const std::vector<RankRecord>& ranks);
+
+// The most device memory a stage took, by what it was for: "1.540 GB of weights (resident 0.840, slots 0.700)
+// and 0.120 GB of activations".
+std::string memory_text(const StageRecord& stage);
 
 }  // namespace ferry::worker

@@ -42,6 +42,13 @@ Json named(const std::vector<std::pair<std::string, std::string>>& values) {
   return object;
 }
 
+// Which LoRA and how: merged into the stored weights, or added in each call.
+Json lora_record(const Options& options) {
+  const bool in_calls = options.dit.type == offload::Type::Sequential;
+  const char* how = !options.lora.used() ? "not applied" : in_calls ? "added in calls" : "merged";
+  return {{"path", options.lora.path}, {"strength", options.lora.strength}, {"applied", how}};
+}
+
 }  // namespace
 
 void write_results(const Job& job, const Generation& made) {
@@ -59,6 +66,7 @@ std::string sidecar_json(const Options& options, const Job& job, const RunFacts&
   json["job"] = Json::parse(to_json(job));
   json["noise"] = noise_source(job);
   json["options"] = named(options.echo);
+  if (!options.lora.path.empty()) json["lora"] = lora_record(options);
   json["mesh"] = {{"data", facts.mesh.data}, {"cfg", facts.mesh.cfg}, {"ulysses", facts.mesh.ulysses}};
   json["backend"] = facts.backend;
   json["total_s"] = facts.total_s;

@@ -48,6 +48,9 @@ void write_all(const Options& options, const Job& job, const Generation& made, R
   write_results(job, made);
   facts.total_s = seconds_since(begin);
   spdlog::info("denoise: {}", waits_text(facts.ranks));
+  for (const StageRecord& stage : facts.ranks[0].stages) {
+    spdlog::info("{}: device memory at most {}", stage.name, memory_text(stage));
+  }
   publish(job.sidecar, sidecar_json(options, job, facts), job.overwrite);
   spdlog::info("{} ({} frames of {}x{}, {}), {}, {}: {:.1f} s", job.video, job.frames, job.width, job.height,
                job.codec.encoder, job.sheet, job.sidecar, facts.total_s);

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "worker/agree.h"
 #include "worker/gpu.h"
+#include "worker/lora.h"
 
 namespace ferry::worker {
 namespace {
@@ -20,6 +21,18 @@ offload::StageSetup setup_of(Rank& rank, const StageSource& source) {
   setup.weights = rank.groups.weights.get();
   setup.gather = rank.on_gpu() ? nullptr : &rank.session->comm();
   return setup;
+}
+
+bool adds(const StageSource& source) { return source.network->lora && source.lora.used(); }
+
+// sequential keeps the weights as they are in the file, and its linears add.
+bool adds_in_calls(const StageSource& source) {
+  return adds(source) && source.options->type == offload::Type::Sequential;
+}
+
+offload::Merge merge_of(const StageSource& source) {
+  if (!adds(source) || adds_in_calls(source)) return {};
+  return {.file = &*source.network->lora, .strength = source.lora.strength};
 }
 
 // Shows a load in hundredths of this rank's share, and keeps the ranks that are faster waiting.
@@ -39,21 +52,30 @@ LoadedStage::LoadedStage(const StageSource& source, Rank& rank, Progress& progre
   rank.account.reset_peaks();
   reset_torch_peak(*rank.device);
   progress.begin("load " + source.network->spec.name, 100);
-  arena_ = offload::load_arena(source.network->checkpoint, source.network->spec, *source.options,
-                               *rank.session, shown(progress, *rank.session));
+  const Network& network = *source.network;
+  arena_ =
+      offload::load_arena({network.checkpoint, network.spec, merge_of(source)}, *source.options,
+                          offload::node_ranks(*rank.session, *rank.device), shown(progress, *rank.session));
   progress.end();
   record.load_s = seconds_since(begin);
-  agree(*rank.session, [&] { apply_strategy(source); });
+  agree(*rank.session, [&] { apply_strategy(source, record); });
 }
 
-void LoadedStage::apply_strategy(const StageSource& source) {
-  if (source.runs == Runs::Alone && !rank_->is_first()) {
-    // Page-locking is collective over the node, whoever computes.
-    if (source.options->pin_cpu_memory) arena_->pin(*rank_->device);
-    return;
-  }
+void LoadedStage::apply_strategy(const StageSource& source, StageRecord& record) {
+  Clock::time_point begin = Clock::now();
+  // Collective over the node, whoever computes.
+  if (source.options->pin_cpu_memory) arena_->pin(*rank_->device);
+  record.pin_s = seconds_since(begin);
+  if (source.runs == Runs::Alone && !rank_->is_first()) return;
+  begin = Clock::now();
   weights_ = offload::make_stage(*arena_, *source.options, setup_of(*rank_, source));
+  if (adds_in_calls(source)) {
+    weights_->set_loras(
+        device_loras(*source.network->lora, source.network->spec, source.lora.strength, *rank_->device));
+  }
   weights_->prepare();
+  rank_->device->compute().synchronize();
+  record.prepare_s = seconds_since(begin);
 }
 
 void LoadedStage::finish(StageRecord& record) {
@@ -62,7 +84,11 @@ void LoadedStage::finish(StageRecord& record) {
     record.offload = weights_->report();
   }
   record.weights_peak_bytes = rank_->account.peak();
-  record.torch_peak_bytes = torch_peak_bytes(*rank_->device);
+  for (std::size_t i = 0; i < offload::kCategories; ++i) {
+    const auto category = static_cast<offload::Category>(i);
+    record.weights_peak_by_category[std::string(name_of(category))] = rank_->account.at_peak()[i];
+  }
+  record.torch_peak_bytes = rank_->on_gpu() ? torch_peak_bytes(*rank_->device) : torch_.peak_bytes();
   record.peak_pss_bytes = memory_.peak_pss_bytes();
   // The next stage's weights are not taken from LibTorch's allocator.
   release_torch_cache(*rank_->device);

@@ -10,6 +10,7 @@
 #include "worker/progress.h"
 #include "worker/rank.h"
 #include "worker/record.h"
+#include "worker/torch_memory.h"
 
 namespace ferry::worker {
 
@@ -21,6 +22,7 @@ struct StageSource {
   const offload::Options* options = nullptr;
   Runs runs = Runs::Together;
   std::size_t activation_bytes = 0;  // that the stage will want beside its weights
+  LoraOptions lora{};                // for the network's LoRA, if it has one
 };
 
 class LoadedStage {
@@ -38,9 +40,10 @@ class LoadedStage {
   void finish(StageRecord& record);
 
  private:
-  void apply_strategy(const StageSource& source);
+  void apply_strategy(const StageSource& source, StageRecord& record);
   Rank* rank_;
   MemoryWatch memory_;
+  TorchMemory torch_;
   std::unique_ptr<offload::NodeArena> arena_;
   std::unique_ptr<offload::StageWeights> weights_;
 };

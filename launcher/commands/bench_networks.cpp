@@ -16,7 +16,7 @@ using model::Part;
 
 worker::Network checked(model::Checkpoint checkpoint, const model::NetworkSpec& spec, DType compute) {
   model::validate(checkpoint, spec);
-  return {std::move(checkpoint), spec, compute};
+  return {.checkpoint = std::move(checkpoint), .spec = spec, .compute = compute, .lora = {}};
 }
 
 }  // namespace

@@ -100,8 +100,8 @@ int bench_offload(const BenchOptions& options, parallel::Session& session) {
                                                   static_cast<int>(dit.config.heads));
   const std::unique_ptr<worker::Rank> rank =
       worker::make_rank(worker::make_device(options.run.model.device, session), mesh, session);
-  const auto arena =
-      offload::load_arena({dit.network.checkpoint, dit.network.spec}, options.run.dit, session, {});
+  const auto arena = offload::load_arena({dit.network.checkpoint, dit.network.spec}, options.run.dit,
+                                         offload::node_ranks(session, *rank->device), {});
   const bench::OffloadCase what = case_of(options, dit.config);
   const std::vector<bench::OffloadResult> results =
       bench::measure_offload(what, *arena, setup_of(*rank), runtime_of(*rank, dit.network.compute));

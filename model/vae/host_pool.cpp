@@ -97,6 +97,11 @@ class HostPool::Blocks final : public c10::Allocator, public std::enable_shared_
     header.owner->give_back(block, header.bytes);
   }
 
+  // To whom counts memory on this thread, as LibTorch's own allocator tells.
+  static void tell(void* block, std::int64_t bytes) {
+    c10::reportMemoryUsageToProfiler(block, bytes, 0, 0, c10::Device(c10::kCPU));
+  }
+
   // The lowest place that fits, so that the same pages serve again.
   void* take(std::size_t bytes) {
     const std::lock_guard lock(mutex_);
@@ -107,12 +112,14 @@ class HostPool::Blocks final : public c10::Allocator, public std::enable_shared_
     const auto [offset, gap] = *found;
     idle_.erase(found);
     if (gap > bytes) idle_.emplace(offset + bytes, gap - bytes);
+    tell(base_ + offset, static_cast<std::int64_t>(bytes));
     return base_ + offset;
   }
 
   void give_back(std::byte* block, std::size_t bytes) {
     const std::lock_guard lock(mutex_);
     if (!open_) drop(block, bytes);
+    tell(block, -static_cast<std::int64_t>(bytes));
     const auto place = idle_.emplace(static_cast<std::size_t>(block - base_), bytes).first;
     merge(place);
     if (place != idle_.begin()) merge(std::prev(place));

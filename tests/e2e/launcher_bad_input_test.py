@@ -1,12 +1,14 @@
 """Wrong input through the program: exit code 2 and one line that says what was wrong, before weights are read."""
 
-import os
 import json
+import os
+import pathlib
 import subprocess
 import unittest
 
-from launcher_support import DEMO, FerryTest, change_tensors, ferry
+from launcher_support import DEMO, FerryTest, change_tensors, ferry, write_safetensors
 
+DIT_LAYERS = 6
 DIT = "transformer/diffusion_pytorch_model.safetensors"
 
 
@@ -107,10 +109,58 @@ class BadInput(FerryTest):
         self.assertEqual((self.folder / "x.mp4").read_text(), "mine")
 
     def test_what_is_not_there_yet(self):
-        for option in [("--lora.path", "x"), ("--jobs", "x"), ("--clip.offload.type", "model"),
+        for option in [("--jobs", "x"), ("--clip.offload.type", "model"),
                        ("--attention.impl", "sage")]:
             self.assert_refused(self.generate(*option), option[0], "not yet")
         self.assert_refused(ferry("plan"), "plan", "not yet")
+
+    def test_offload_settings_out_of_range(self):
+        # The small model's DiT has 6 layers; nothing is loaded before any of these.
+        for option, words in [(("--offload.offload_ratio", "1.5"), ["offload_ratio", "1.5"]),
+                              (("--offload.offload_ratio", "-0.1"), ["offload_ratio", "-0.1"]),
+                              (("--offload.offload_ratio", "nan"), ["offload_ratio", "nan"]),
+                              (("--offload.prefetch_size", "0"), ["prefetch_size", "0"]),
+                              (("--offload.type", "asink"), ["offload.type", "asink", "async"]),
+                              (("--dit.offload.transport", "fast"), ["transport", "fast"])]:
+            self.assert_refused(self.generate(*option), *words)
+        for kind in ("async", "auto"):
+            done = self.generate("--dit.offload.type", kind, "--dit.offload.prefetch_size", DIT_LAYERS + 1)
+            self.assert_refused(done, "dit.offload.prefetch_size", DIT_LAYERS + 1, f"between 1 and the {DIT_LAYERS}")
+
+    def test_a_vram_limit_below_the_least_that_works_says_how_much_is_needed(self):
+        # The DiT in fp32 is 15.9 MB, of which async wants two blocks and what is in none.
+        for kind, needed in [("none", "0.0148 GiB"), ("model", "0.0148 GiB"), ("async", "slots"),
+                             ("sequential", "largest module"), ("auto", "largest module")]:
+            done = self.generate("--dtype", "fp32", "--dit.offload.type", kind, "--dit.offload.vram_limit", "0.0001",
+                                 "--run.dry_run")
+            self.assert_refused(done, "dit.offload.vram_limit", "0.0001 GiB", f"{kind} needs at least", needed)
+
+    def test_a_model_that_does_not_fit(self):
+        memory = dict(line.split(":") for line in pathlib.Path("/proc/meminfo").read_text().splitlines())
+        if int(memory["MemTotal"].split()[0]) * 1024 > 28e9:
+            self.skipTest("the weights of 28.9 GB may fit here")
+        made = ferry("make-model", self.folder / "m", "--size", "14B", "--parts", "dit,vae", "--sparse")
+        self.assertEqual(made.returncode, 0, made.stderr)
+        rows = ("F32", [2, 4096], bytes(2 * 4096 * 4))
+        write_safetensors(self.folder / "context.safetensors", {"positive": rows, "negative": rows})
+        done = self.generate("--context", self.folder / "context.safetensors", model=self.folder / "m")
+        self.assert_refused(done, "dit: the weights take 28.95 GB", "are available", "fit")
+
+    def test_loras_that_do_not_fit(self):
+        lora = self.folder / "lora.safetensors"
+        self.assert_refused(self.generate("--lora.path", lora), "--lora.path", "no such file")
+        pair = {"blocks.0.self_attn.q.lora_A.weight": ("F32", [1, 192], bytes(4 * 192)),
+                "blocks.0.self_attn.q.lora_B.weight": ("F32", [192, 1], bytes(4 * 192))}
+        for name, change, words in [
+                ("blocks.99.ffn.0.lora_A.weight", ("F32", [1, 192], bytes(4 * 192)), ["blocks.99.ffn.0", "no linear"]),
+                ("blocks.0.self_attn.q.lora_A.weight", ("F32", [1, 191], bytes(4 * 191)), ["[1, 191]", "[1, 192]"])]:
+            write_safetensors(lora, {**pair, name: change})
+            self.assert_refused(self.generate("--lora.path", lora), lora, name, *words)
+        write_safetensors(lora, pair)
+        self.assert_refused(self.generate("--lora.path", lora, "--offload.type", "sequential", "--offload.module_map",
+                                          "linear=AutoWrappedModule"), "module_map", "AutoWrappedLinear")
+        lora.write_bytes(b"\xff" * 64)
+        self.assert_refused(self.generate("--lora.path", lora), lora)
 
     def test_a_word_too_many_and_a_damaged_noise_file(self):
         self.assert_refused(self.generate("circle"), "circle")

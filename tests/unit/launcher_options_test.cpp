@@ -126,7 +126,7 @@ TEST(Options, WrongValuesSayWhatIsAccepted) {
 }
 
 TEST(Options, WhatIsNotThereYetIsRefused) {
-  for (const char* flag : {"--lora.path", "--jobs", "--clip.offload.type", "--lora.strength"}) {
+  for (const char* flag : {"--jobs", "--clip.offload.type"}) {
     EXPECT_THAT(error_of({flag, "x"}), HasSubstr("not yet")) << flag;
   }
   EXPECT_THAT(error_of({"--attention.impl", "sage"}), HasSubstr("not yet"));

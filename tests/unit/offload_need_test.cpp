@@ -1,0 +1,106 @@
+// What a strategy needs of the device, and the refusal when there is less: with memory made up, so that the
+// answers do not depend on the machine.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+#include "model/dit/spec.h"
+#include "offload/host_check.h"
+#include "offload/layout.h"
+#include "offload/need.h"
+
+namespace ferry::offload {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+constexpr std::size_t kGB = 1'000'000'000;
+
+// T2V-14B in bf16: 28.95 GB, a block 0.703 GB, 0.84 GB in none.
+ArenaPlan plan_of(const Options& options) {
+  const model::DitConfig k14B{.dim = 5120, .ffn_dim = 13824, .heads = 40, .layers = 40};
+  return arena_plan(model::dit_spec(k14B, DType::BF16), options, 1);
+}
+
+Options of_type(Type type) {
+  Options options;
+  options.type = type;
+  return options;
+}
+
+double need_gb(Type type) { return static_cast<double>(least_need(plan_of({}), of_type(type)).bytes) / 1e9; }
+
+std::string refused(const Options& options, std::size_t free_gb, bool in_place = false) {
+  try {
+    check_device_memory(plan_of(options), options, kGB / 2,
+                        {.free_bytes = free_gb * kGB,
+                         .total_bytes = 80 * kGB,
+                         .where = "cuda:0",
+                         .weights_in_place = in_place});
+  } catch (const UserError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(Need, IsTheSlotsAndWhatIsInNoBlockForAsync) {
+  EXPECT_NEAR(need_gb(Type::None), 28.95, 0.05);
+  EXPECT_EQ(need_gb(Type::Model), need_gb(Type::None));
+  EXPECT_NEAR(need_gb(Type::Async), 2 * 0.703 + 0.84, 0.02);
+  // The largest module: ffn or, in fp32, the projection of the time.
+  EXPECT_NEAR(need_gb(Type::Sequential), 0.63, 0.01);
+  EXPECT_EQ(need_gb(Type::Auto), need_gb(Type::Sequential));
+}
+
+TEST(Need, NamesTheFastestTypeThatFitsTheDevice) {
+  EXPECT_EQ(refused(of_type(Type::None), 30), "");
+  EXPECT_THAT(refused(of_type(Type::None), 24),
+              AllOf(HasSubstr("type none takes 28.9"), HasSubstr("0.500 GB for activations"),
+                    HasSubstr("24.000 GB of 80.000 GB are free (cuda:0)"),
+                    HasSubstr("dit.offload.type = async"), HasSubstr("and fit")));
+  EXPECT_EQ(refused(of_type(Type::Async), 24), "");
+  EXPECT_THAT(refused(of_type(Type::Async), 2), HasSubstr("dit.offload.type = sequential"));
+  EXPECT_THAT(refused(of_type(Type::Model), 1), HasSubstr("no offload type fits"));
+}
+
+TEST(Need, OnTheCpuTheHostCopyServesNoneInPlace) {
+  EXPECT_EQ(refused(of_type(Type::None), 2, true), "");
+  EXPECT_THAT(refused(of_type(Type::Model), 2, true),
+              HasSubstr("dit.offload.type = none would take 0.000 GB"));
+}
+
+TEST(Need, TheLimitSaysHowMuchIsNeededForEachType) {
+  for (const Type type : {Type::None, Type::Model, Type::Async, Type::Sequential, Type::Auto}) {
+    Options options = of_type(type);
+    options.vram_limit = 0.5;
+    EXPECT_THROW(check_limit("dit", options, least_need(plan_of(options), options)), UserError)
+        << name_of(type);
+    options.vram_limit = 40;
+    EXPECT_NO_THROW(check_limit("dit", options, least_need(plan_of(options), options))) << name_of(type);
+  }
+}
+
+TEST(Need, APrefetchBeyondTheBlocksIsRefusedForAutoToo) {
+  for (const Type type : {Type::Async, Type::Auto}) {
+    Options options = of_type(type);
+    options.prefetch_size = 41;
+    EXPECT_THROW(least_need(plan_of(options), options), UserError) << name_of(type);
+  }
+}
+
+TEST(HostCheck, TheLargeModelDoesNotFitASmallHost) {
+  const ArenaPlan plan = plan_of({});
+  const std::size_t bytes = arena_layout(plan.stored, 1).bytes;
+  const HostMemory small{.total_bytes = 25 * kGB, .available_bytes = 22 * kGB, .limited_by_cgroup = true};
+  try {
+    check_host_memory(plan, bytes, 1, small);
+    FAIL();
+  } catch (const UserError& error) {
+    EXPECT_THAT(error.what(), AllOf(HasSubstr("take 28.95 GB"), HasSubstr("22.00 GB of 25.00 GB"),
+                                    HasSubstr("limit of the cgroup"), HasSubstr("offload_dtype = fp8")));
+  }
+}
+
+}  // namespace
+}  // namespace ferry::offload

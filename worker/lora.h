@@ -1,0 +1,23 @@
+// A LoRA that the linears add in each call, for weights that must stay as they are (type sequential).
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "base/device.h"
+#include "model/checkpoint/lora.h"
+#include "model/weights.h"
+#include "offload/options.h"
+
+namespace ferry::worker {
+
+// Throws UserError when a linear of the file is wrapped by AutoWrappedModule, which adds nothing.
+void check_wrappers(const model::LoraFile& lora, const model::NetworkSpec& spec,
+                    const offload::Options& options);
+
+// The file's pairs on the device, in the type of the weight each belongs to, by module name; the scale is
+// strength * alpha / rank.  Queued on device.compute().
+std::map<std::string, model::Lora> device_loras(const model::LoraFile& lora, const model::NetworkSpec& spec,
+                                                double strength, Device& device);
+
+}  // namespace ferry::worker
