@@ -15,9 +15,25 @@ namespace ferry::offload {
 namespace {
 
 constexpr std::size_t kMostBytes = std::size_t{64} << 20;
-constexpr int kRepeats = 3;
+constexpr double kMostSeconds = 0.1;  // of one copy
+constexpr int kRepeats = 5;
 constexpr double kClearlySooner = 0.9;
 constexpr double kClearlySlower = 1.2;
+constexpr double kNoticed_ms = 0.1;  // less than the threads of a busy machine differ by themselves
+
+// So many that the clock's grain does not matter; a slow emulated link does not take for ever.
+std::size_t test_bytes(const NodeArena& arena, const Options& options) {
+  const std::size_t bytes = std::min(kMostBytes, arena.bytes());
+  if (options.link_gbps <= 0) return bytes;
+  return std::clamp(static_cast<std::size_t>(options.link_gbps * 1e9 * kMostSeconds), kBlobAlign, bytes);
+}
+
+// Seconds of several tries, ascending.  Other work on the machine makes a try longer, never shorter.
+struct Tries {
+  std::array<double, kRepeats> seconds{};
+  double median() const { return seconds[kRepeats / 2]; }
+  double least() const { return seconds[0]; }
+};
 
 // What the measurements of one rank share.
 class Bench {
@@ -26,7 +42,7 @@ class Bench {
       : setup_(setup),
         source_(arena.data()),
         ranks_(static_cast<std::size_t>(setup.weights->size())),
-        bytes_(std::min(kMostBytes, arena.bytes()) / (kTensorAlign * ranks_) * (kTensorAlign * ranks_)),
+        bytes_(test_bytes(arena, options) / (2 * kTensorAlign * ranks_) * (2 * kTensorAlign * ranks_)),
         to_(setup.device->allocate(bytes_)),
         from_(setup.device->allocate(bytes_)),
         copy_(setup.device->make_stream("ferry-test", Priority::High)),
@@ -39,21 +55,25 @@ class Bench {
     setup_.weights->all_gather(
         from_.data(), from_.data() + shard * static_cast<std::size_t>(setup_.weights->rank()), shard, comm());
   }
-  void exchange() { setup_.weights->all_to_all(from_.data(), to_.data(), bytes_ / ranks_, comm()); }
+  // From one half of a buffer into the other, which no copy touches.
+  void exchange() {
+    const std::size_t half = bytes_ / 2;
+    setup_.weights->all_to_all(from_.data(), from_.data() + half, half / ranks_, comm());
+  }
   void wait_copy() { copy_->synchronize(); }
   void wait_comm() { comm().synchronize(); }
-  // Median seconds of `work` on this rank, all ranks starting together.
-  double time(const std::function<void()>& work, const std::function<void()>& end = {}) {
-    std::array<double, kRepeats> seconds{};
-    for (double& each : seconds) {
+  // `work` on this rank, all ranks starting each try together.
+  Tries time(const std::function<void()>& work, const std::function<void()>& end = {}) {
+    Tries tries;
+    for (double& each : tries.seconds) {
       barrier(setup_.peers);
       const Clock::time_point begin = Clock::now();
       work();
       each = seconds_since(begin);
       if (end) end();
     }
-    std::sort(seconds.begin(), seconds.end());
-    return seconds[kRepeats / 2];
+    std::sort(tries.seconds.begin(), tries.seconds.end());
+    return tries;
   }
 
  private:
@@ -94,27 +114,29 @@ LinkFigures measure_links(NodeArena& arena, const Options& options, const StageS
   bench.time(whole_exchange);
   double alone = 0;
   for (int turn = 0; turn < setup.peers.size; ++turn) {
-    const double mine = bench.time([&] {
+    const Tries mine = bench.time([&] {
       if (turn == setup.peers.rank) whole_copy();
     });
-    if (turn == setup.peers.rank) alone = mine;
+    if (turn == setup.peers.rank) alone = mine.median();
   }
   LinkFigures figures;
   const auto gbps = [&](double seconds) { return bench.bytes() / slowest(setup.peers, seconds) / 1e9; };
   figures.alone_gbps = gbps(alone);
-  figures.together_gbps = gbps(bench.time(whole_copy));
-  figures.gather_gbps = gbps(bench.time([&] {
-    bench.gather();
-    bench.wait_comm();
-  }));
-  figures.exchange_ms = 1e3 * slowest(setup.peers, bench.time(whole_exchange));
-  const double beside = bench.time(
+  figures.together_gbps = gbps(bench.time(whole_copy).median());
+  figures.gather_gbps = gbps(bench
+                                 .time([&] {
+                                   bench.gather();
+                                   bench.wait_comm();
+                                 })
+                                 .median());
+  figures.exchange_ms = 1e3 * slowest(setup.peers, bench.time(whole_exchange).median());
+  const Tries beside = bench.time(
       [&] {
         bench.copy();
         whole_exchange();
       },
       [&] { bench.wait_copy(); });
-  figures.exchange_beside_ms = 1e3 * slowest(setup.peers, beside);
+  figures.exchange_beside_ms = 1e3 * slowest(setup.peers, beside.least());
   return figures;
 }
 
@@ -125,8 +147,9 @@ Transport choose_transport(const LinkFigures& figures, int ranks) {
 }
 
 Interleave choose_interleave(const LinkFigures& figures) {
-  return figures.exchange_beside_ms > kClearlySlower * figures.exchange_ms ? Interleave::Gated
-                                                                           : Interleave::Free;
+  const bool slower = figures.exchange_beside_ms > kClearlySlower * figures.exchange_ms &&
+                      figures.exchange_beside_ms > kNoticed_ms + figures.exchange_ms;
+  return slower ? Interleave::Gated : Interleave::Free;
 }
 
 std::string to_text(const LinkFigures& figures) {

@@ -9,13 +9,14 @@
 
 namespace ferry::offload {
 
-// 1e9 bytes/s and milliseconds; the slowest rank's.
+// 1e9 bytes/s and milliseconds; the slowest rank's medians of several tries, but for the last.
 struct LinkFigures {
   double alone_gbps = 0;          // arena -> device, one rank after the other
   double together_gbps = 0;       // all ranks of a node at once, each
   double gather_gbps = 0;         // bytes of a whole block per second of its gather
   double exchange_ms = 0;         // an all-to-all alone
-  double exchange_beside_ms = 0;  // the same while every rank copies
+  double exchange_beside_ms = 0;  // the same while every rank copies: the best try, so that what else runs
+                                  // on the machine does not count as the copies' doing
 };
 
 // Collective over setup.peers; setup.weights is a group of at least two ranks.  Blocks for some tens of
@@ -25,7 +26,7 @@ LinkFigures measure_links(NodeArena& arena, const Options& options, const StageS
 // Sharded when it brings a block clearly sooner: the slower of 1/P of the block over each link and the
 // gather, against the whole block over each link.
 Transport choose_transport(const LinkFigures& figures, int ranks);
-// Gated when copies clearly slow an exchange.
+// Gated when copies clearly slow an exchange, every time it was tried and by more than chance would.
 Interleave choose_interleave(const LinkFigures& figures);
 
 std::string to_text(const LinkFigures& figures);

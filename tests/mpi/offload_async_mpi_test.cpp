@@ -5,11 +5,13 @@
 #include "offload/async.h"
 #include "parallel/groups.h"
 #include "tests/support/mpi_fixture.h"
+#include "tests/unit/offload_counting.h"
 #include "tests/unit/offload_toy.h"
 
 namespace ferry::offload {
 namespace {
 
+using testing::CountingDevice;
 using testing::MpiTest;
 using testing::ranks;
 using testing::same_bits;
@@ -21,16 +23,18 @@ using testing::ToyShape;
 
 // All ranks of this test on one node, as one Ulysses group that exchanges in every block.
 struct Rig {
-  std::unique_ptr<Device> device = make_cpu_device();
+  std::unique_ptr<Device> cpu = make_cpu_device();
+  CountingDevice device{*cpu};
+  Stream& comm = device.counted(ranks().comm());
   parallel::Groups groups = parallel::make_groups(
-      ranks(), {.data = 1, .cfg = 1, .ulysses = ranks().size(), .ulysses_index = ranks().rank()}, *device);
+      ranks(), {.data = 1, .cfg = 1, .ulysses = ranks().size(), .ulysses_index = ranks().rank()}, *cpu);
   DeviceAccount account;
   NodeArena arena{arena_plan(toy_spec(), {}, ranks().node_size()), node_ranks(ranks())};
   std::unique_ptr<StageWeights> stage;
   std::vector<std::byte> send = std::vector<std::byte>(1 << 16);
   std::vector<std::byte> recv = std::vector<std::byte>(1 << 16);
-  std::unique_ptr<Event> done = device->make_event(EventKind::Order);
-  Trace trace{*device};
+  std::unique_ptr<Event> done = device.make_event(EventKind::Order);
+  Trace trace{device};
 
   explicit Rig(const Options& options) {
     arena.load(toy_source(), 1, {});
@@ -44,11 +48,11 @@ struct Rig {
                                            std::make_unique<Async>(arena, options, setup(), std::move(plan)));
   }
   StageSetup setup() {
-    return {.device = device.get(),
+    return {.device = &device,
             .account = &account,
             .peers = world_peers(ranks()),
             .weights = groups.weights.get(),
-            .gather = &ranks().comm(),
+            .gather = &comm,
             .poison = true,
             .trace = &trace};
   }
@@ -56,15 +60,14 @@ struct Rig {
     return toy_forward(*stage, branches, [this](int) { exchange(); });
   }
   void exchange() {
-    Stream& stream = ranks().comm();
     {
-      const parallel::GatedExchange gated(stage->exchange_gate(), stream);
-      const TraceScope span(&trace, Lane::Exchange, "exchange", stream);
+      const parallel::GatedExchange gated(stage->exchange_gate(), comm);
+      const TraceScope span(&trace, Lane::Exchange, "exchange", comm);
       const std::size_t bytes = send.size() / static_cast<std::size_t>(groups.ulysses->size());
-      groups.ulysses->all_to_all(recv.data(), send.data(), bytes, stream);
+      groups.ulysses->all_to_all(recv.data(), send.data(), bytes, comm);
     }
-    stream.record(*done);
-    device->compute().wait(*done);
+    comm.record(*done);
+    device.compute().wait(*done);
   }
 };
 
@@ -161,6 +164,23 @@ TEST_F(AsyncTransport, GatingByEventsGivesTheSameBits) {
         for (const int branches : {2, 1, 1, 2}) {
           EXPECT_TRUE(same_bits(rig.forward(branches), toy_reference({}, branches)));
         }
+      }
+    }
+  }
+}
+
+// Traced, poisoned, with exchanges: whatever offload/ and base/ do between two steps goes through the device.
+TEST_F(AsyncTransport, ALaterForwardAllocatesNothingMakesNoEventAndDoesNotWait) {
+  for (const Transport transport : {Transport::Full, Transport::Sharded}) {
+    if (transport == Transport::Sharded && ranks().size() == 1) continue;
+    for (const Interleave interleave : {Interleave::Free, Interleave::Gated}) {
+      for (const bool gate_by_events : {true, false}) {
+        Rig rig({.type = Type::Async},
+                {.transport = transport, .interleave = interleave, .gate_by_events = gate_by_events});
+        rig.forward(2);
+        rig.device.counts = {};
+        for (int i = 0; i < 3; ++i) rig.forward(2);
+        EXPECT_EQ(rig.device.counts.total(), 0) << name_of(transport) << " " << name_of(interleave);
       }
     }
   }

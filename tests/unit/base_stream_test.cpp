@@ -1,6 +1,7 @@
 // base/device.h on the CPU: order, events, errors.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -76,16 +77,24 @@ TEST_F(CpuStream, CopiesFillsAndCastsInOrder) {
 TEST_F(CpuStream, QueueingDoesNotWait) {
   Gate gate;
   const auto queue = stream("held");
+  const auto other = stream("held by its event");
   const auto fired = event();
   std::atomic<bool> ran = false;
+  std::array<float, 4> a = {1, 2, 3, 4};
+  std::array<float, 4> b = {};
   queue->call(gate.work());
   queue->call([&] { ran = true; });
+  queue->copy(b.data(), a.data(), sizeof a);
+  queue->fill(a.data(), 0, sizeof a);
+  queue->cast(a.data() + 1, DType::F32, b.data(), DType::F32, 1);
   queue->record(*fired);
+  other->wait(*fired);
   EXPECT_FALSE(ran);
   EXPECT_FALSE(fired->done());
   gate.open();
   fired->synchronize();
   EXPECT_TRUE(ran);
+  EXPECT_EQ(a[1], 1.0F);
   EXPECT_TRUE(fired->done());
 }
 

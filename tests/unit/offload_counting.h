@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/device.h"
 
@@ -17,11 +18,15 @@ struct DeviceCounts {
   int total() const { return allocations + frees + events + streams + host_waits; }
 };
 
-// Passes everything on to `device`, which outlives it; counts.
+// Passes everything on to `device`, which outlives it; counts.  Its streams take its own events and those of
+// `device`; streams of `device` do not take its events, so a stream that others made goes through counted().
+// What the CPU's compute stream waits for is no wait of the host: that stream is the calling thread.
 class CountingDevice final : public Device {
  public:
   explicit CountingDevice(Device& device);
   DeviceCounts counts;
+  // `stream`, which outlives this, with what is asked of it counted.
+  Stream& counted(Stream& stream);
 
   DeviceType type() const override { return device_.type(); }
   int index() const override { return device_.index(); }
@@ -37,6 +42,7 @@ class CountingDevice final : public Device {
  private:
   Device& device_;
   std::unique_ptr<Stream> compute_;
+  std::vector<std::unique_ptr<Stream>> of_others_;
 };
 
 }  // namespace ferry::testing

@@ -1,0 +1,39 @@
+// What the self-test's figures decide: the default unless the other is clearly better.
+#include "offload/link_test.h"
+
+#include <gtest/gtest.h>
+
+namespace ferry::offload {
+namespace {
+
+TEST(ChooseTransport, ShardedWhenTheLinkIsTheBoundAndTheGatherIsNot) {
+  EXPECT_EQ(choose_transport({.together_gbps = 10, .gather_gbps = 100}, 2), Transport::Sharded);
+  EXPECT_EQ(choose_transport({.together_gbps = 10, .gather_gbps = 9}, 2), Transport::Full);
+  EXPECT_EQ(choose_transport({.together_gbps = 10, .gather_gbps = 100}, 1), Transport::Full);
+}
+
+TEST(ChooseTransport, FullWhenShardedIsHardlySooner) {
+  EXPECT_EQ(choose_transport({.together_gbps = 10, .gather_gbps = 10.5}, 8), Transport::Full);
+  EXPECT_EQ(choose_transport({.together_gbps = 10, .gather_gbps = 12}, 8), Transport::Sharded);
+}
+
+TEST(ChooseInterleave, GatedOnlyWhenCopiesClearlySlowAnExchange) {
+  EXPECT_EQ(choose_interleave({.exchange_ms = 1, .exchange_beside_ms = 1.1}), Interleave::Free);
+  EXPECT_EQ(choose_interleave({.exchange_ms = 1, .exchange_beside_ms = 0.5}), Interleave::Free);
+  EXPECT_EQ(choose_interleave({.exchange_ms = 0.07, .exchange_beside_ms = 0.15}), Interleave::Free);
+  EXPECT_EQ(choose_interleave({.exchange_ms = 1, .exchange_beside_ms = 1.5}), Interleave::Gated);
+}
+
+TEST(LinkFigures, ArePrinted) {
+  const std::string text = to_text({.alone_gbps = 55.5,
+                                    .together_gbps = 20,
+                                    .gather_gbps = 200,
+                                    .exchange_ms = 1.25,
+                                    .exchange_beside_ms = 2.5});
+  for (const char* figure : {"55.5", "20 together", "200", "1.25", "2.50"}) {
+    EXPECT_NE(text.find(figure), std::string::npos) << text;
+  }
+}
+
+}  // namespace
+}  // namespace ferry::offload

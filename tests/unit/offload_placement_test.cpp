@@ -1,0 +1,72 @@
+#include "offload/placement.h"
+
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+
+#include "base/numa.h"
+#include "offload/arena.h"
+#include "tests/unit/offload_toy.h"
+
+namespace ferry::offload {
+namespace {
+
+constexpr std::size_t kPage = 4096;
+
+TEST(Placement, PagesOfAllRanksAreTheWholeArenaOnce) {
+  for (const int ranks : {1, 2, 3, 8}) {
+    const ArenaLayout layout = arena_layout(testing::toy_spec({.layers = 3, .dim = 200}), ranks);
+    std::vector<int> owners(round_up(layout.bytes, kPage) / kPage);
+    for (int rank = 0; rank < ranks; ++rank) {
+      for (const Pages& pages : own_pages(layout, rank, ranks)) {
+        ASSERT_EQ(pages.offset % kPage, 0U);
+        ASSERT_EQ(pages.bytes % kPage, 0U);
+        for (std::size_t p = 0; p < pages.bytes / kPage; ++p) ++owners.at(pages.offset / kPage + p);
+      }
+    }
+    EXPECT_EQ(std::count(owners.begin(), owners.end(), 1), static_cast<std::ptrdiff_t>(owners.size()))
+        << ranks;
+  }
+}
+
+TEST(Placement, ARanksPagesHoldItsShardOfEachBlock) {
+  const ArenaLayout layout = arena_layout(testing::toy_spec({.layers = 3, .dim = 512}), 2);
+  const std::vector<Pages> second = own_pages(layout, 1, 2);
+  for (const BlockPlace& block : layout.blocks) {
+    const std::size_t begin = round_up(block.blob.offset + block.blob.bytes / 2, kPage);
+    const auto found =
+        std::find_if(second.begin(), second.end(), [&](const Pages& pages) { return pages.offset == begin; });
+    ASSERT_NE(found, second.end());
+    EXPECT_GE(found->offset + found->bytes, block.blob.offset + block.blob.bytes);
+  }
+}
+
+std::size_t resident_pages(const NodeMemory& memory) {
+  std::vector<unsigned char> in((memory.bytes() + kPage - 1) / kPage);
+  EXPECT_EQ(::mincore(memory.data(), memory.bytes(), in.data()), 0);
+  return static_cast<std::size_t>(
+      std::count_if(in.begin(), in.end(), [](unsigned char c) { return (c & 1) != 0; }));
+}
+
+// The one node of this machine stands for the many: pages are there before anybody has written to them.
+TEST(Placement, PagesAreBackedBeforeLoadingWhereARankHasAHome) {
+  const ArenaLayout layout = arena_layout(testing::toy_spec({.layers = 7, .dim = 512}), 2);
+  const std::vector<NumaNode> nodes = numa_nodes();
+  for (const int home : {-1, 0}) {
+    if (home == 0 && nodes.empty()) GTEST_SKIP() << "the system tells of no NUMA node";
+    testing::run_ranks(2, [&](const Peers& peers) {
+      const auto memory = make_memfd_memory(layout.bytes, peers);
+      const int node = home < 0 ? -1 : nodes[0].id;
+      place_pages(*memory, layout, {.peers = peers, .home = node}, "toy");
+      barrier(peers);
+      const std::size_t pages = resident_pages(*memory);
+      EXPECT_EQ(pages, home < 0 ? 0 : (layout.bytes + kPage - 1) / kPage);
+      EXPECT_EQ(std::count(memory->data(), memory->data() + layout.bytes, std::byte{0}),
+                static_cast<std::ptrdiff_t>(layout.bytes));
+    });
+  }
+}
+
+}  // namespace
+}  // namespace ferry::offload
