@@ -78,7 +78,7 @@ part_measure() {
     keep 1 bench forward "${bench[@]}" --frames $frames --samples 1 --dit.offload.type $type || return 1
   done
   "$python" tools/gpu/random_context.py "$model" "$scratch/context.safetensors" || return 1
-  frames=$short video trace --steps 2 --guidance 1 --context "$scratch/context.safetensors" \
+  frames=$short video start --steps 2 --guidance 1 --context "$scratch/context.safetensors" \
     --dit.offload.type async --trace.file "$out/trace.json" || return 1
   keep 1 bench decode "${bench[@]}" --frames $frames --samples 1
 }

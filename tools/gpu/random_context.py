@@ -16,4 +16,4 @@ file = json.loads(index.read_text())["weight_map"][key] if index else next(
 with safe_open(folder / file, "pt") as weights:
     width = weights.get_slice(key).get_shape()[1]
 rows = torch.randn(16, width, generator=torch.Generator().manual_seed(1))
-save_file({"positive": rows, "negative": rows}, sys.argv[2])
+save_file({"positive": rows, "negative": -rows}, sys.argv[2])
