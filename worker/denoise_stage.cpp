@@ -110,8 +110,8 @@ at::Tensor denoise_stage(const StageInput& input, const std::vector<at::Tensor>&
   const Clock::time_point begin = Clock::now();
   Rank& rank = *input.rank;
   const Network& network = input.networks->dit;
-  LoadedStage stage({&network, &input.options->dit, Runs::Together, activations(input), input.options->lora}, rank,
-                    *input.progress, record);
+  LoadedStage stage({&network, &input.options->dit, Runs::Together, activations(input), input.options->lora},
+                    rank, *input.progress, record);
   model::DitRuntime runtime;
   runtime.device = rank.device.get();
   runtime.ulysses = rank.groups.ulysses.get();

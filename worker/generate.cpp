@@ -3,6 +3,8 @@
 #include <c10/core/InferenceMode.h>
 #include <fmt/format.h>
 
+#include <filesystem>
+
 #include "base/error.h"
 #include "model/torch_stream.h"
 #include "worker/agree.h"
@@ -19,6 +21,18 @@ parallel::Mesh mesh_of(const Options& options, const Networks& networks, const p
                              static_cast<int>(networks.facts.dit.heads));
 }
 
+// The timeline is written last and would replace a result of that name.
+void check_trace(const std::string& file, const Job& job) {
+  if (file.empty()) return;
+  check_can_write(file, true);
+  for (const std::string& result : {job.video, job.sheet, job.sidecar, job.save}) {
+    if (!result.empty() &&
+        std::filesystem::weakly_canonical(file) == std::filesystem::weakly_canonical(result)) {
+      throw UserError("trace.file " + file + ": this run writes its result there; accepted: another name");
+    }
+  }
+}
+
 // What one rank can find out for all.
 Job checked_job(const Options& options, const Networks& networks, const Device& device,
                 const parallel::Session& session) {
@@ -26,8 +40,8 @@ Job checked_job(const Options& options, const Networks& networks, const Device& 
   if (mesh.data > 1) {
     throw UserError(fmt::format("data {}: not yet: one run makes one video, so data must be 1", mesh.data));
   }
-  if (!options.trace_file.empty()) check_can_write(options.trace_file, true);
-  const Job job = resolve_job(options.job, networks.facts, device.type() == DeviceType::Cuda);
+  Job job = resolve_job(options.job, networks.facts, device.type() == DeviceType::Cuda);
+  check_trace(options.trace_file, job);
   if (mesh.cfg == 2 && !job.guided()) {
     throw UserError(
         "cfg parallel: guidance 1 has one branch, which leaves half of the ranks without work; "

@@ -23,27 +23,27 @@ std::vector<at::Tensor> read_contexts(const StageInput& input) {
   return contexts;
 }
 
-std::vector<std::vector<std::int64_t>> token_ids(const StageInput& input) {
-  const model::Tokenizer tokenizer(input.networks->tokenizer, input.networks->facts.text->text_len);
+std::vector<std::vector<std::int64_t>> token_ids(const StageInput& input, std::int64_t text_len) {
+  const model::Tokenizer tokenizer(input.networks->tokenizer, text_len);
   std::vector<std::vector<std::int64_t>> ids = {tokenizer.encode(model::clean_prompt(input.job->prompt))};
   if (input.job->guided()) ids.push_back(tokenizer.encode(model::clean_prompt(input.job->negative_prompt)));
   return ids;
 }
 
 std::vector<at::Tensor> encode(const StageInput& input, StageRecord& record) {
-  const Network& text = *input.networks->text;
-  LoadedStage stage({&text, &input.options->text_encoder, Runs::Alone,
-                     activation_bytes(*input.networks->facts.text, text.compute)},
-                    *input.rank, *input.progress, record);
+  const Network& text = input.networks->text.value();
+  const model::Umt5Config& config = input.networks->facts.text.value();
+  LoadedStage stage(
+      {&text, &input.options->text_encoder, Runs::Alone, activation_bytes(config, text.compute)}, *input.rank,
+      *input.progress, record);
   std::vector<at::Tensor> contexts;
   input.progress->begin("text", 0);
   if (input.rank->is_first()) {
     const TraceScope span(input.rank->trace.get(), Lane::Compute, "text", input.rank->device->compute());
     const AllCores cores(input.rank->on_gpu() ? 1 : input.rank->session->node_size());
-    const auto ids = token_ids(input);
+    const auto ids = token_ids(input, config.text_len);
     input.rank->session->send_sign_of_life();
-    contexts = model::umt5_encode(*input.networks->facts.text, stage.weights(), ids, *input.rank->device,
-                                  text.compute);
+    contexts = model::umt5_encode(config, stage.weights(), ids, *input.rank->device, text.compute);
   }
   stage.finish(record);
   input.progress->end();
