@@ -1,10 +1,13 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <cstdio>
 #include <filesystem>
+#include <optional>
 
 #include "base/error.h"
 #include "launcher/check.h"
+#include "launcher/commands/demo_words.h"
 #include "launcher/commands/generate.h"
 #include "launcher/keys.h"
 #include "launcher/program.h"
@@ -16,20 +19,17 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kWords =
-    "The small model knows\n"
-    "  colours      red, green, blue, yellow, purple, orange\n"
-    "  shapes       circle, square, triangle\n"
-    "  directions   left, right, up, down\n"
-    "  backgrounds  black, white, grey\n"
-    "in sentences like \"a red circle moving right on a black background\".\n";
-
 // Where the small model lies: in the repository this program was built in, or where it was installed.
-std::string demo_model() {
+std::optional<std::string> find_demo_model() {
   const fs::path program = fs::read_symlink("/proc/self/exe").parent_path();
   for (const fs::path& place : {program / "../../models/demo", program / "../share/ferry/models/demo"}) {
     if (fs::is_directory(place)) return fs::weakly_canonical(place).string();
   }
+  return std::nullopt;
+}
+
+std::string demo_model() {
+  if (const auto found = find_demo_model()) return *found;
   throw UserError("demo: the small model models/demo is not beside this program; --model says where it is");
 }
 
@@ -39,6 +39,8 @@ void set_defaults(worker::Options& options) {
   options.job.prompt = "a red circle moving right on a black background";
   options.job.seed = 1;
   options.job.out_scale = 6;
+  // As for a model that does not fit its device.
+  for (auto* stage : {&options.text_encoder, &options.dit, &options.vae}) stage->type = offload::Type::Async;
   options.job.overwrite = true;
 }
 
@@ -64,6 +66,13 @@ CommandLine with_model(const std::vector<FlagGroup>& groups, CommandLine line) {
   return line;
 }
 
+void say_words(const worker::Options& options) {
+  const DemoWords words = read_demo_words(options.model.path);
+  std::fputs(describe(words).c_str(), stdout);
+  const auto unknown = unknown_words(words, options.job.prompt);
+  if (!unknown.empty()) fmt::print("It was not taught: {}\n", fmt::join(unknown, ", "));
+}
+
 void say_where(const std::string& video) {
   if (!fs::exists(video)) return;  // a dry run, or no encoder; the log says more
   const std::string sheet = fs::path(video).replace_extension(".png").string();
@@ -80,7 +89,8 @@ Command make_demo() {
   command.takes_ranks = true;
   command.takes_config = true;
   command.default_ranks = 2;
-  command.more_help = kWords;
+  command.more_help = "Here --offload.type is async unless told otherwise.\n";
+  if (const auto model = find_demo_model()) command.more_help += describe(read_demo_words(*model));
   command.check = [options, groups = command.groups](const CommandLine& line, int ranks) {
     refuse_positional(line);
     apply_settings(groups, gather_settings(groups, with_model(groups, line)), *options);
@@ -88,7 +98,7 @@ Command make_demo() {
     check_options(*options, ranks);
   };
   command.run = [options](int& argc, char**& argv) {
-    if (speaks()) std::fputs(kWords, stdout);
+    if (speaks()) say_words(*options);
     std::fflush(stdout);
     const int code = run_worker(argc, argv, *options);
     if (speaks() && code == 0) say_where(options->job.out);

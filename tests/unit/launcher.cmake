@@ -1,5 +1,5 @@
 ferry_test(launcher_test SOURCES unit/launcher_options_test.cpp unit/launcher_settings_test.cpp
-  unit/launcher_spawn_test.cpp unit/launcher_check_test.cpp LIBS ferry::launcher)
+  unit/launcher_spawn_test.cpp unit/launcher_check_test.cpp unit/launcher_demo_words_test.cpp LIBS ferry::launcher)
 
 # Rules of the repository itself.
 find_package(Python3 REQUIRED COMPONENTS Interpreter)
