@@ -68,10 +68,12 @@ def write_tokenizer(folder, model_file):
 
 
 def write_words(folder):
+    """What `ferry demo` tells the user (launcher/commands/demo_words.h)."""
     with open(os.path.join(folder, "words.txt"), "w", encoding="utf-8") as file:
         for kind, words in zip(world.KINDS, world.WORDS):
             file.write(f"{kind}s: {', '.join(words)}\n")
-        file.write(f"example: {world.caption((0, 0, 1, 0))}\n")
+        file.write(f"other: {', '.join(world.OTHER_WORDS)}\n")
+        file.write(f"example: {world.caption((0, 0, 1, 0), 0)}\n")
 
 
 def write(folder, preset):

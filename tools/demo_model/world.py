@@ -29,6 +29,7 @@ SENTENCES = ("{a} {c} {s} moving {d} on a {b} background",
              "a {b} background with {a} {c} {s} moving {d}",
              "the {c} {s} is moving {d} on a {b} background")
 WAYS = (("left", "to the left"), ("right", "to the right"), ("up", "upwards"), ("down", "downwards"))
+OTHER_WORDS = ("a", "an", "the", "is", "moving", "moves", "on", "with", "background", "to", "upwards", "downwards")
 CAPTIONS_PER_SCENE = len(SENTENCES) * 2
 
 RADIUS = (0.133, 0.203)  # of the picture's side
