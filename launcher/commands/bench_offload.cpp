@@ -59,6 +59,7 @@ offload::StageSetup setup_of(worker::Rank& rank) {
   setup.peers = offload::world_peers(*rank.session);
   setup.weights = rank.groups.weights.get();
   setup.gather = rank.on_gpu() ? nullptr : &rank.session->comm();
+  setup.trace = rank.trace.get();
   return setup;
 }
 
@@ -68,6 +69,7 @@ model::DitRuntime runtime_of(worker::Rank& rank, DType compute) {
   runtime.ulysses = rank.groups.ulysses.get();
   runtime.exchange = rank.on_gpu() ? rank.exchange.get() : &rank.session->comm();
   runtime.compute = compute;
+  runtime.trace = rank.trace.get();
   return runtime;
 }
 

@@ -82,6 +82,7 @@ int bench_forward(const BenchOptions& options, parallel::Session& session) {
   runtime.exchange = stage.rank->on_gpu() ? stage.rank->exchange.get() : &session.comm();
   runtime.gate = stage.loaded.weights().exchange_gate();
   runtime.compute = dit.network.compute;
+  runtime.trace = stage.rank->trace.get();
   const worker::JobOptions& job = options.run.job;
   const bench::ForwardCase what{.config = dit.config,
                                 .width = job.width.value_or(kBenchWidth),
