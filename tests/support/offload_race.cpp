@@ -5,7 +5,9 @@
 //                          already write the next block there: a data race
 //
 // Built with ThreadSanitizer alone (tests/unit/offload.cmake), whose exit code is the answer.
+#include <chrono>
 #include <string_view>
+#include <thread>
 
 #include "offload/annotate.h"
 #include "offload/stage.h"
@@ -15,8 +17,11 @@ namespace {
 
 using namespace ferry;
 
-// What a linear reads, as ThreadSanitizer is told of it.
-void read(const at::Tensor& weight) { offload::annotate_read(weight.const_data_ptr(), weight.nbytes()); }
+// A linear that takes its time, and then reads, as ThreadSanitizer is told of it.
+void read(const at::Tensor& weight) {
+  std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  offload::annotate_read(weight.const_data_ptr(), weight.nbytes());
+}
 
 void forward(model::Weights& weights, bool too_early) {
   const model::PassScope pass(weights, {.kind = "forward"});

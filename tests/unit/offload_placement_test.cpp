@@ -61,6 +61,7 @@ TEST(Placement, PagesAreBackedBeforeLoadingWhereARankHasAHome) {
       place_pages(*memory, layout, {.peers = peers, .home = node}, "toy");
       barrier(peers);
       const std::size_t pages = resident_pages(*memory);
+      barrier(peers);  // reading backs pages too
       EXPECT_EQ(pages, home < 0 ? 0 : (layout.bytes + kPage - 1) / kPage);
       EXPECT_EQ(std::count(memory->data(), memory->data() + layout.bytes, std::byte{0}),
                 static_cast<std::ptrdiff_t>(layout.bytes));
