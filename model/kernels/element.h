@@ -2,7 +2,6 @@
 // that nvcc (--expt-relaxed-constexpr) takes it on both sides and the CPU tests cover the algebra.
 #pragma once
 
-#include <bit>
 #include <cstdint>
 
 #include "base/float_bits.h"
@@ -66,26 +65,6 @@ constexpr float normalised(float x, float mean, float inverse_deviation, float s
   const float h = (x - mean) * inverse_deviation;
   if constexpr (kScaling == Scaling::Modulate) return rounded<Norm>(h) * (1.0F + scale) + shift;
   return h * scale + shift;
-}
-
-// exp(x) to about 2 ulp, flushed to the ends of the range that fp32 holds; vectorises (the polynomial is
-// that of Cephes' expf).
-constexpr float fast_exp(float x) {
-  x = x < -87.0F ? -87.0F : x;
-  x = x > 88.0F ? 88.0F : x;
-  constexpr float kRound = 12582912.0F;  // 1.5 * 2^23: adding it leaves the nearest integer in the low bits
-  const float shifted = x * 1.44269504088896341F + kRound;
-  const float n = shifted - kRound;
-  const float r = (x - n * 0.693359375F) + n * 2.12194440e-4F;
-  float p = 1.9875691500e-4F;
-  p = p * r + 1.3981999507e-3F;
-  p = p * r + 8.3334519073e-3F;
-  p = p * r + 4.1665795894e-2F;
-  p = p * r + 1.6666665459e-1F;
-  p = p * r + 5.0000001201e-1F;
-  p = p * r * r + r + 1.0F;
-  const std::uint32_t exponent = (std::bit_cast<std::uint32_t>(shifted) + 127U) << 23;
-  return p * std::bit_cast<float>(exponent);
 }
 
 // GELU's tanh approximation through the logistic function: x (1 + tanh(u)) / 2 = x / (1 + exp(-2 u)).
