@@ -50,6 +50,9 @@ class Results(FerryTest):
             self.assertEqual(denoise["offload"]["type"], "none")
             # 3,963,520 parameters in fp32, and what alignment adds.
             self.assertAlmostEqual(denoise["weights_peak_bytes"], 15.87e6, delta=0.3e6)
+            self.assertEqual(sum(denoise["weights_peak_by_category"].values()), denoise["weights_peak_bytes"])
+            # Half of a forward's 48 tokens: a few hundred kB, and no weights.
+            self.assertTrue(1e5 < denoise["torch_peak_bytes"] < 10e6, denoise["torch_peak_bytes"])
             self.assertGreater(denoise["peak_pss_bytes"], 10e6)
         self.assertGreater(record["total_s"], 0)
 
