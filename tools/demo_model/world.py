@@ -46,9 +46,10 @@ def caption(scene, which=0):
 
 
 def prompts(count):
-    """`count` (scene, prompt) pairs of held-out scenes, every scene and every sentence in turn."""
-    return [(HELD_OUT[i % len(HELD_OUT)], caption(HELD_OUT[i % len(HELD_OUT)], (i * 5) % CAPTIONS_PER_SCENE))
-            for i in range(count)]
+    """`count` different (scene, prompt) pairs of held-out scenes: colours, shapes and sentences mixed from the start."""
+    scenes = [HELD_OUT[7 * i % len(HELD_OUT)] for i in range(count)]
+    return [(scene, caption(scene, (5 * i + i // len(HELD_OUT)) % CAPTIONS_PER_SCENE))
+            for i, scene in enumerate(scenes)]
 
 
 class Painter:
