@@ -73,6 +73,8 @@ at::Tensor denoise(const DitRig& rig, offload::StageWeights& weights, int steps)
     const auto v = velocities(dit, x, 900.0 - 250.0 * i, rig.paired, contexts);
     x = x - (v[1] + (v[0] - v[1]) * 5.0) * 0.1;
   }
+  // The caller reads it on another stream.
+  rig.device->compute().synchronize();
   return x;
 }
 

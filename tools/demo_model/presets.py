@@ -49,7 +49,7 @@ GPU128 = Preset(
          Phase(3500, ((0.85, 17, 0, 16), (0.15, 1, 0, 96)), rate=5e-4, muon_rate=1.5e-3, kl=1e-4, noise=0.05,
                averaging=0.998)),
     pool=24576, encode_batch=48,
-    dit=Phase(8000, rate=1e-3, muon_rate=2e-3, warm_up=200, averaging=0.9993), dit_batch=192)
+    dit=Phase(4500, rate=1e-3, muon_rate=2e-3, warm_up=200, averaging=0.9993), dit_batch=192)
 
 PRESETS = {"cpu64": CPU64, "gpu128": GPU128}
 
