@@ -108,6 +108,10 @@ class BadInput(FerryTest):
         self.assert_refused(self.generate(), self.folder / "x.mp4", "--overwrite")
         self.assertEqual((self.folder / "x.mp4").read_text(), "mine")
 
+    def test_a_timeline_in_place_of_a_result(self):
+        for name in ["x.json", "x.mp4", "x.png"]:
+            self.assert_refused(self.generate("--trace.file", self.folder / name), "trace.file", self.folder / name)
+
     def test_what_is_not_there_yet(self):
         for option in [("--jobs", "x"), ("--clip.offload.type", "model"),
                        ("--attention.impl", "sage")]:
