@@ -38,7 +38,8 @@ MemoryFormat memory_format(const TensorSpec& spec) {
   MemoryFormat format;
   format.shape = spec.shape;
   if (spec.layout == Layout::TimeStacked) {
-    if (spec.shape.size() != 5) throw std::invalid_argument(spec.key + ": time-stacked needs five dimensions");
+    if (spec.shape.size() != 5)
+      throw std::invalid_argument(spec.key + ": time-stacked needs five dimensions");
     format.shape = {spec.shape[0], spec.shape[1] * spec.shape[2], spec.shape[3], spec.shape[4]};
   }
   format.strides = spec.layout == Layout::Contiguous ? row_major(format.shape) : channels_last(format.shape);

@@ -32,9 +32,9 @@ enum class Layout : std::uint8_t {
 };
 
 struct TensorSpec {
-  std::string key;                   // official key, e.g. "blocks.0.self_attn.q.weight"
-  std::vector<std::int64_t> shape;   // in the checkpoint
-  DType dtype = DType::F32;          // as kept in memory
+  std::string key;                  // official key, e.g. "blocks.0.self_attn.q.weight"
+  std::vector<std::int64_t> shape;  // in the checkpoint
+  DType dtype = DType::F32;         // as kept in memory
   Layout layout = Layout::Contiguous;
 };
 
@@ -94,8 +94,8 @@ struct ModuleView {
 
 // A pass over a network whose acquires are the same each time: (stage, kind of chunk, branches).
 struct PassKey {
-  std::string kind;   // "forward", "decode.first", "decode.next"
-  int branches = 1;   // guidance branches that run through each block
+  std::string kind;  // "forward", "decode.first", "decode.next"
+  int branches = 1;  // guidance branches that run through each block
   friend bool operator==(const PassKey&, const PassKey&) = default;
 };
 

@@ -37,7 +37,8 @@ class PlainWeights : public model::Weights {
 std::vector<const model::TensorSpec*> all_tensors(const model::NetworkSpec& spec);
 
 // The deterministic fill of wan21.md section 13 for a network whose official keys are `keys` (any order).
-std::map<std::string, at::Tensor> golden_fill(const std::vector<std::pair<std::string, std::vector<int64_t>>>& keys);
+std::map<std::string, at::Tensor> golden_fill(
+    const std::vector<std::pair<std::string, std::vector<int64_t>>>& keys);
 
 // inp(shape, a, b) = fp32(sin(a + b * j)).
 at::Tensor golden_input(std::vector<int64_t> shape, double a, double b);
