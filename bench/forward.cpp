@@ -114,6 +114,8 @@ ForwardResult measure_forward(const ForwardCase& what, model::Weights& weights,
   result.tflop = tflop_of(what, result.tokens);
 
   Subject subject(what, weights, runtime);
+  subject.seconds();
+  if (what.after_first) what.after_first();
   ForwardFloor floor(what.config, weights, runtime, result.tokens, what.branches);
   for (int i = 0; i < what.warmups; ++i) {
     subject.seconds();

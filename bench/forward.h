@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,8 @@ struct ForwardCase {
   int branches = 1;          // guidance branches per forward
   int warmups = 1;
   int samples = 5;
+  // Called once, when a forward has run and nothing else; empty: not called.
+  std::function<void()> after_first;
 };
 
 struct ForwardResult {

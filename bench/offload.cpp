@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "bench/decode.h"
+#include "bench/link_speed.h"
 #include "bench/shadow_traffic.h"
 #include "model/tensor.h"
 #include "model/torch_stream.h"
@@ -105,11 +106,12 @@ void add_shadow(Variant& variant, const OffloadCase& what, offload::NodeArena& a
 std::unique_ptr<Variant> make_variant(const OffloadCase& what, const offload::Options& options,
                                       offload::NodeArena& arena, offload::StageSetup setup,
                                       offload::StageWeights& resident, model::DitRuntime runtime,
-                                      const Inputs& inputs) {
+                                      const Inputs& inputs, double free_gbps) {
   auto variant = std::make_unique<Variant>();
   setup.account = &variant->account;
   variant->stage = make_stage(arena, options, setup);
   variant->result.options = options;
+  variant->result.link_gbps = options.link_gbps > 0 ? options.link_gbps : free_gbps;
   runtime.gate = nullptr;
   add_shadow(*variant, what, arena, resident, runtime, inputs);
   runtime.gate = variant->stage->exchange_gate();
@@ -122,12 +124,11 @@ std::unique_ptr<Variant> make_variant(const OffloadCase& what, const offload::Op
 void settle(Variant& variant, int passes) {
   for (int i = 0; i < 3; ++i) variant.steps->seconds();
   const auto before = static_cast<double>(variant.stage->report().ferried_bytes);
-  for (int i = 0; i < 2; ++i) variant.steps->seconds();
+  variant.steps->seconds();
   OffloadResult& result = variant.result;
-  result.bytes_per_step = (static_cast<double>(variant.stage->report().ferried_bytes) - before) / 2;
+  result.bytes_per_step = static_cast<double>(variant.stage->report().ferried_bytes) - before;
   if (variant.shadow) variant.shadow->match(result.bytes_per_step, passes);
-  if (result.options.link_gbps > 0)
-    result.link_seconds = result.bytes_per_step / result.options.link_gbps * 1e-9;
+  result.link_seconds = result.bytes_per_step / result.link_gbps * 1e-9;
 }
 
 void sample(Variant& variant, Steps& alone) {
@@ -172,10 +173,11 @@ std::vector<OffloadResult> measure_offload(const OffloadCase& what, offload::Nod
   const Inputs inputs = make_inputs(what, *setup.device);
   const auto resident = make_stage(arena, {}, setup);
   Steps alone(what, inputs, *resident, runtime);
+  const double free_gbps = link_gbps(arena, *setup.device);
   alone.seconds();
   std::vector<std::unique_ptr<Variant>> variants;
   for (const offload::Options& options : what.variants) {
-    variants.push_back(make_variant(what, options, arena, setup, *resident, runtime, inputs));
+    variants.push_back(make_variant(what, options, arena, setup, *resident, runtime, inputs, free_gbps));
     settle(*variants.back(), what.paired ? 1 : what.branches);
     if (!at::equal(variants.back()->steps->velocity(), alone.velocity())) {
       throw Error("offload: " + std::string(name_of(options.type)) + " changes the result");
@@ -200,7 +202,8 @@ std::string to_json(const OffloadCase& what, const OffloadResult& result) {
                                        {"prefetch_size", result.options.prefetch_size},
                                        {"transport", name_of(result.report.transport)},
                                        {"interleave", name_of(result.report.interleave)},
-                                       {"link_gbps", result.options.link_gbps},
+                                       {"link_cap_gbps", result.options.link_gbps},
+                                       {"link_gbps", result.link_gbps},
                                        {"branches", what.branches},
                                        {"cfg", what.paired ? "paired" : "serial"},
                                        {"layers", what.config.layers},

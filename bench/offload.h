@@ -2,8 +2,9 @@
 //
 // Under a capped link (link_gbps, on both devices) an async variant has a bound, max(compute, link):
 // `compute` is the step on weights that are simply there, while the same bytes are copied at the same speed
-// into memory that nobody reads; `link` is the bytes of one step over the link's speed.  Other variants are
-// held against the resident step alone.
+// into memory that nobody reads; `link` is the bytes of one step over the link's speed.  Without a cap
+// `compute` is the resident step alone, and the link's speed is that of copies from the arena with nothing
+// beside them.
 #pragma once
 
 #include <cstdint>
@@ -34,7 +35,8 @@ struct OffloadResult {
   std::vector<double> alone_seconds;    // on resident weights without any traffic
   std::vector<double> exposed_seconds;  // of the step: compute waited for weights
   double bytes_per_step = 0;            // over this rank's link
-  double link_seconds = 0;              // bytes_per_step / link_gbps; 0 without a cap
+  double link_gbps = 0;                 // 1e9 bytes/s: the cap, or what the link reached by itself
+  double link_seconds = 0;              // bytes_per_step / link_gbps
   double copy_gbps = 0;                 // 1e9 bytes/s while the link was busy; 0 when nothing was ferried
   std::size_t peak_bytes = 0;           // accounted device bytes of the stage
 

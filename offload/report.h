@@ -23,13 +23,14 @@ struct Report {
   bool pinned = false;
 
   std::uint64_t passes = 0;
-  std::uint64_t copied_once_bytes = 0;      // host to device, outside of passes: residents, whole stages
-  std::uint64_t ferried_bytes = 0;          // host to device over this rank's link, for passes
-  std::uint64_t gathered_bytes = 0;         // received from the other ranks of the node
-  std::uint64_t skipped_bytes = 0;          // not ferried because no pass needed them again
+  std::uint64_t copied_once_bytes = 0;  // host to device, outside of passes: residents, whole stages
+  std::uint64_t ferried_bytes = 0;      // host to device over this rank's link, for passes
+  std::uint64_t gathered_bytes = 0;     // received from the other ranks of the node
+  std::uint64_t skipped_bytes = 0;      // not ferried because no pass needed them again
+  // Times of the device's events.  sequential copies on the compute stream: all of it is exposed, with casts.
   double copy_ms = 0;                       // the link was busy with ferried bytes
   double exposed_copy_ms = 0;               // the compute stream waited for weights
-  std::vector<double> exposed_ms_by_block;  // mean of one pass, by ferried block
+  std::vector<double> exposed_ms_by_block;  // mean of one pass, by ferried block (sequential: every block)
   std::vector<double> exposed_ms_by_pass;   // each pass over the blocks, in order
   std::uint64_t promotions = 0;             // sequential: modules that moved to state keep
   std::uint64_t demotions = 0;

@@ -12,6 +12,10 @@ namespace ferry::offload {
 
 namespace {
 
+constexpr int kPasses = 3;  // that copies are timed for before their events are used again
+
+int modules_of(const model::NetworkSpec& spec) { return static_cast<int>(all_modules(spec).size()); }
+
 std::vector<DType> dtypes_for(const model::ModuleSpec& module, const ModulePlan& plan,
                               std::optional<DType> wanted, DType main) {
   std::vector<DType> dtypes;
@@ -38,7 +42,9 @@ Sequential::Sequential(NodeArena& arena, const Options& options, const StageSetu
       has_limit_(options.vram_limit.has_value()),
       setup_link_(options.link_gbps, chunk_bytes(setup.device->type())),
       link_(options.link_gbps, chunk_bytes(setup.device->type())),
-      pool_(*setup.device, *setup.account) {
+      pool_(*setup.device, *setup.account),
+      copies_(*setup.device, static_cast<int>(arena.spec().blocks.size()),
+              kPasses * modules_of(arena.spec())) {
   for (const ModulePlan& plan : plan_sequential(arena.spec(), options)) entries_.push_back(make_entry(plan));
   if (has_limit_) setup_.account->add_limit(this, *limit_bytes(options));
   setup_.account->add_reclaim(this, [this](std::size_t bytes) { return reclaim(bytes); });
@@ -207,11 +213,22 @@ std::size_t Sequential::reclaim(std::size_t bytes) {
   return given;
 }
 
+// Queues what makes `target` the entry's image for computing.
+void Sequential::fetch(const Entry& entry, std::byte* target) {
+  const Image from = current_image(entry);
+  const bool from_host = from.where == Place::Host;
+  Stream& compute = setup_.device->compute();
+  const int last = static_cast<int>(arena_.spec().blocks.size()) - 1;
+  const int block = entry.plan.id.block == model::ModuleId::kTail ? last : std::max(entry.plan.id.block, 0);
+  if (from_host) copies_.begins(block, compute);
+  bring(from, entry.computation, target, compute, link_, pool_);
+  if (from_host) copies_.ends(compute);
+}
+
 bool Sequential::promote(Entry& entry) {
-  Image before = current_image(entry);
   try {
     AccountedMemory memory(*setup_.device, *setup_.account, Category::Keep, entry.computation.bytes);
-    bring(before, entry.computation, memory.data(), setup_.device->compute(), link_, pool_);
+    fetch(entry, memory.data());
     if (entry.memory) setup_.device->compute().synchronize();
     entry.memory = std::move(memory);
   } catch (const OutOfMemory&) {
@@ -226,7 +243,7 @@ bool Sequential::promote(Entry& entry) {
 
 void Sequential::cast(Entry& entry) {
   std::byte* data = pool_.take(entry.computation.bytes);
-  bring(current_image(entry), entry.computation, data, setup_.device->compute(), link_, pool_);
+  fetch(entry, data);
   // The pool hands out the same places in every pass, so these views are usually there already.
   if (entry.temporary_views.empty() || entry.temporary_views[0].data_ptr() != data) {
     entry.temporary_views = make_views(entry.computation, data, model::torch_device(*setup_.device));
@@ -246,6 +263,13 @@ void Sequential::use(Entry& entry) {
   if (use == Use::Promote && promote(entry)) return;
   if (use != Use::Directly) cast(entry);
 }
+
+void Sequential::begin(const std::string&) {
+  copies_.begin_pass();
+  over_blocks_.push_back(false);
+}
+
+void Sequential::acquire_block(int) { over_blocks_.back() = true; }
 
 std::span<const at::Tensor> Sequential::acquire(model::ModuleId id) {
   Entry& found = entry(id);
@@ -267,6 +291,12 @@ void Sequential::describe(Report& report) const {
   report.type = Type::Sequential;
   report.copied_once_bytes = setup_link_.copied_bytes();
   report.ferried_bytes = link_.copied_bytes();
+  const StreamTimes copies = copies_.times();
+  report.copy_ms = report.exposed_copy_ms = copies.ms;
+  report.exposed_ms_by_block = copies.ms_by_place;
+  for (std::size_t i = 0; i < over_blocks_.size(); ++i) {
+    if (over_blocks_[i]) report.exposed_ms_by_pass.push_back(copies.ms_by_pass[i]);
+  }
   report.promotions = promotions_;
   report.demotions = demotions_;
 }

@@ -14,6 +14,7 @@
 #include <memory>
 #include <vector>
 
+#include "base/stream_timer.h"
 #include "offload/module_image.h"
 #include "offload/sequential_plan.h"
 #include "offload/sequential_state.h"
@@ -41,6 +42,8 @@ class Sequential final : public Strategy {
 
   void prepare() override;
   void finish() override;
+  void begin(const std::string& kind) override;
+  void acquire_block(int block) override;
   std::span<const at::Tensor> acquire(model::ModuleId id) override;
   void release(model::ModuleId id) override;
   bool takes_lora(model::ModuleId id) const override;
@@ -76,6 +79,7 @@ class Sequential final : public Strategy {
   void set_all(State state);
   void place(Entry& entry, State state);
   void to_device(Entry& entry, const ModulePlace& to, Category category, Link& link);
+  void fetch(const Entry& entry, std::byte* target);
   void use(Entry& entry);
   bool promote(Entry& entry);
   void cast(Entry& entry);
@@ -88,7 +92,9 @@ class Sequential final : public Strategy {
   Link setup_link_;  // outside of calls
   Link link_;        // for calls
   StagingPool pool_;
-  std::vector<Entry> entries_;  // in arena order
+  mutable StreamTimer copies_;     // that calls made, by block; head and tail count to their neighbours
+  std::vector<bool> over_blocks_;  // each pass of copies_
+  std::vector<Entry> entries_;     // in arena order
   bool prepared_ = false;
   std::uint64_t promotions_ = 0;
   std::uint64_t demotions_ = 0;

@@ -29,7 +29,7 @@ struct StageRecord {
   double prepare_s = 0;                    // the strategy took its memory and copied what is resident
   double run_s = 0;                        // everything but load_s
   std::vector<double> step_s;              // denoise: each step; decode: each latent frame
-  Exposed exposed_copy;                    // denoise, async: by ferried block
+  Exposed exposed_copy;                    // denoise: by ferried block
   Exposed exposed_exchange;                // denoise, several ranks: by layer, last the gather of the result
   std::optional<offload::Report> offload;  // of the ranks that ran the stage
   std::size_t weights_peak_bytes = 0;      // device memory for weights, as accounted

@@ -78,6 +78,10 @@ void LoadedStage::apply_strategy(const StageSource& source, StageRecord& record)
   record.prepare_s = seconds_since(begin);
 }
 
+void LoadedStage::note_torch_peak() {
+  torch_peak_bytes_ = rank_->on_gpu() ? torch_peak_bytes(*rank_->device) : torch_.peak_bytes();
+}
+
 void LoadedStage::finish(StageRecord& record) {
   if (weights_ != nullptr) {
     weights_->finish();
@@ -88,7 +92,8 @@ void LoadedStage::finish(StageRecord& record) {
     const auto category = static_cast<offload::Category>(i);
     record.weights_peak_by_category[std::string(name_of(category))] = rank_->account.at_peak()[i];
   }
-  record.torch_peak_bytes = rank_->on_gpu() ? torch_peak_bytes(*rank_->device) : torch_.peak_bytes();
+  if (!torch_peak_bytes_) note_torch_peak();
+  record.torch_peak_bytes = *torch_peak_bytes_;
   record.peak_pss_bytes = memory_.peak_pss_bytes();
   // The next stage's weights are not taken from LibTorch's allocator.
   release_torch_cache(*rank_->device);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "offload/arena.h"
 #include "offload/stage.h"
@@ -36,6 +37,8 @@ class LoadedStage {
 
   // On the ranks that compute.
   offload::StageWeights& weights() { return *weights_; }
+  // What LibTorch holds from now on does not count to the stage: the buffers of a measurement.
+  void note_torch_peak();
   // Ends the strategy's work and notes what it did.
   void finish(StageRecord& record);
 
@@ -44,6 +47,7 @@ class LoadedStage {
   Rank* rank_;
   MemoryWatch memory_;
   TorchMemory torch_;
+  std::optional<std::size_t> torch_peak_bytes_;
   std::unique_ptr<offload::NodeArena> arena_;
   std::unique_ptr<offload::StageWeights> weights_;
 };

@@ -104,6 +104,7 @@ int bench_offload(const BenchOptions& options, parallel::Session& session) {
       worker::make_rank(worker::make_device(options.run.model.device, session), mesh, session);
   const auto arena = offload::load_arena({dit.network.checkpoint, dit.network.spec}, options.run.dit,
                                          offload::node_ranks(session, *rank->device), {});
+  if (options.run.dit.pin_cpu_memory) arena->pin(*rank->device);
   const bench::OffloadCase what = case_of(options, dit.config);
   const std::vector<bench::OffloadResult> results =
       bench::measure_offload(what, *arena, setup_of(*rank), runtime_of(*rank, dit.network.compute));

@@ -90,7 +90,8 @@ int bench_forward(const BenchOptions& options, parallel::Session& session) {
                                 .frames = job.frames.value_or(kBenchFrames),
                                 .branches = options.branches,
                                 .warmups = options.warmups,
-                                .samples = options.samples};
+                                .samples = options.samples,
+                                .after_first = [&] { stage.loaded.note_torch_peak(); }};
   const bench::ForwardResult result = bench::measure_forward(what, stage.loaded.weights(), runtime);
   stage.loaded.finish(stage.record);
   if (session.rank() == 0) print(result, stage.record, options.json);

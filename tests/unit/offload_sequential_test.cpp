@@ -4,6 +4,9 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/ones.h>
 
+#include <numeric>
+
+#include "base/clock.h"
 #include "base/error.h"
 #include "offload/sequential.h"
 #include "tests/unit/offload_counting.h"
@@ -254,6 +257,24 @@ TEST(Sequential, LaterForwardsAllocateNothingAndDoNotWait) {
     for (int i = 0; i < 3; ++i) toy_forward(*rig.stage, 2);
     EXPECT_EQ(rig.device.counts.total(), 0) << limit;
   }
+}
+
+TEST(Sequential, CopiesOfCallsAreMeasuredAndExposed) {
+  Options options = sequential_options();
+  options.link_gbps = 0.005;
+  Rig rig(options);
+  const Clock::time_point begin = Clock::now();
+  EXPECT_TRUE(exact(rig));
+  const double wall_ms = 1e3 * seconds_since(begin);
+  const Report report = rig.stage->report();
+  const double least_ms = 1e3 * static_cast<double>(report.ferried_bytes) / (options.link_gbps * 1e9);
+  EXPECT_GT(report.exposed_copy_ms, least_ms / 2) << "the link forgives a chunk that comes a little late";
+  EXPECT_LT(report.exposed_copy_ms, wall_ms);
+  EXPECT_EQ(report.copy_ms, report.exposed_copy_ms);
+  ASSERT_EQ(report.exposed_ms_by_block.size(), 7U);
+  EXPECT_NEAR(std::accumulate(report.exposed_ms_by_block.begin(), report.exposed_ms_by_block.end(), 0.0),
+              report.exposed_copy_ms, 1e-6);
+  EXPECT_EQ(report.exposed_ms_by_pass.size(), 1U);
 }
 
 TEST(Sequential, FinishGivesAllDeviceMemoryBack) {

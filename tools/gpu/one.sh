@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Builds, tests and measures on one machine, made for one with a GPU:
 #
-#   tools/gpu/one.sh [build] [test] [sanitize] [pipeline] [measure]     all five when none is named
+#   tools/gpu/one.sh [build] [test] [pipeline] [measure] [sanitize]     all but sanitize when none is named
 #
 #   build      the program and the GPU tests
 #   test       ctest -L gpu; a GPU that cannot be used is a failure where one exists
-#   sanitize   compute-sanitizer over the tests and a tiny run
 #   pipeline   1.3B with the whole umT5 and VAE, 832x480, 81 frames, 20 steps; one forward against fp32
 #   measure    14B: strategies in turn, peak memory of each, the start, a trace
+#   sanitize   compute-sanitizer over the tests and a tiny run
 #
 # Results go to $OUT (default build-gpu/out): a log per part, measure.jsonl, sidecars, trace.json.  Without a GPU the tests
 # that need one are skipped and the rest runs on the CPU with a tiny model.  The machine needs nvcc, g++,
@@ -70,11 +70,11 @@ part_measure() {
   make_model --size $large --parts dit,vae || return 1
   local bench=(--model "$model" --device $device --size $size)
   for count in $frames $short; do
-    keep 1 bench offload "${bench[@]}" --frames $count --types async,sequential --ratios 1 --samples $samples ||
+    keep 1 bench offload "${bench[@]}" --frames $count --types async,sequential,model --ratios 1 --samples $samples ||
       return 1
   done
   # In a process of its own each strategy shows its own peak.
-  for type in none async sequential model; do
+  for type in none async sequential; do
     keep 1 bench forward "${bench[@]}" --frames $frames --samples 1 --dit.offload.type $type || return 1
   done
   "$python" tools/gpu/random_context.py "$model" "$scratch/context.safetensors" || return 1
@@ -83,7 +83,7 @@ part_measure() {
   keep 1 bench decode "${bench[@]}" --frames $frames --samples 1
 }
 
-run_parts "${@:-build}" $([ $# -gt 0 ] || echo test sanitize pipeline measure)
+run_parts "${@:-build}" $([ $# -gt 0 ] || echo test pipeline measure)
 status=$?
 rm -rf "$model"
 exit $status
