@@ -201,6 +201,7 @@ Sighting judge(const worker::Clip& clip) {
   seen.background = nearest(kBackgrounds, background);
   std::vector<double> times, xs, ys;
   std::vector<Rgb> colours;
+  std::array<double, 3> overlaps{};
   for (int f = 0; f < clip.frames; ++f) {
     const auto object = find_object(clip.frame(f), background);
     if (!object) continue;
@@ -208,11 +209,11 @@ Sighting judge(const worker::Clip& clip) {
     xs.push_back(object->x);
     ys.push_back(object->y);
     colours.push_back(object->rgb);
-    for (std::size_t s = 0; s < seen.overlap.size(); ++s) seen.overlap[s] += object->overlap[s];
+    for (std::size_t s = 0; s < overlaps.size(); ++s) overlaps[s] += object->overlap[s];
   }
   seen.frames = static_cast<int>(times.size());
   if (3 * seen.frames < 2 * clip.frames) return seen;
-  for (double& value : seen.overlap) value /= seen.frames;
+  for (std::size_t s = 0; s < overlaps.size(); ++s) seen.overlap[s] = overlaps[s] / seen.frames;
   seen.rgb = median(colours);
   seen.colour = nearest(kColours, seen.rgb);
   const auto best = std::max_element(seen.overlap.begin(), seen.overlap.end()) - seen.overlap.begin();

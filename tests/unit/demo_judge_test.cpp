@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
 #include <random>
 #include <string>
@@ -101,6 +103,16 @@ TEST(DemoJudge, SoftOutlinesStayTheirShapeWithASmallerOverlap) {
     EXPECT_EQ(soft.shape, kShapes[shape]);
     EXPECT_LT(soft.overlap[shape], sharp.overlap[shape]);
   }
+}
+
+TEST(DemoJudge, AnObjectOfTooFewFramesIsNone) {
+  Drawing drawing = draw({.shape = 1}, 64, 9);
+  const Drawing empty = draw({.radius = 0.01}, 64, 9);
+  std::copy_n(empty.rgb.begin(), drawing.rgb.size() / 9 * 4, drawing.rgb.begin());
+  const auto seen = judge(drawing.clip());
+  EXPECT_EQ(seen.frames, 5);
+  EXPECT_TRUE(seen.colour.empty() && seen.shape.empty() && seen.direction.empty());
+  EXPECT_EQ(seen.overlap, (std::array<double, 3>{}));
 }
 
 TEST(DemoJudge, SeesNoObjectInAnEmptyClip) {
