@@ -6,8 +6,8 @@
 
 namespace ferry::bench {
 
-// 1e9 bytes/s, the median of 5 times the arena's first GiB (or all of it) in the chunks that offload/link.h
-// copies, on a stream of its own; waits for it.  Page-lock the arena first.  Throws OutOfMemory.
+// 1e9 bytes/s, the median of 5 times the arena's largest block in the chunks of offload/link.h, on a stream
+// of its own; waits for it.  Page-lock the arena first.  Throws OutOfMemory.
 double link_gbps(const offload::NodeArena& arena, Device& device);
 
 }  // namespace ferry::bench

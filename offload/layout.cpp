@@ -104,4 +104,13 @@ std::vector<model::ModuleId> all_modules(const model::NetworkSpec& spec) {
   return ids;
 }
 
+const Blob& largest_blob(const ArenaLayout& layout) {
+  const Blob* largest =
+      layout.head.blob.bytes > layout.tail.blob.bytes ? &layout.head.blob : &layout.tail.blob;
+  for (const BlockPlace& block : layout.blocks) {
+    if (block.blob.bytes > largest->bytes) largest = &block.blob;
+  }
+  return *largest;
+}
+
 }  // namespace ferry::offload

@@ -67,6 +67,10 @@ const Blob& blob_of(const ArenaLayout& layout, model::ModuleId id);
 // Every module of a network, in arena order: head, blocks, tail.
 std::vector<model::ModuleId> all_modules(const model::NetworkSpec& spec);
 
+// Blobs are page-locked one by one, and CUDA refuses a copy that runs from one into the next: what is to be
+// copied as one piece comes from one blob.
+const Blob& largest_blob(const ArenaLayout& layout);
+
 inline std::size_t round_up(std::size_t bytes, std::size_t multiple) {
   return (bytes + multiple - 1) / multiple * multiple;
 }

@@ -23,9 +23,10 @@ constexpr double kNoticed_ms = 0.1;  // less than the threads of a busy machine 
 
 // So many that the clock's grain does not matter; a slow emulated link does not take for ever.
 std::size_t test_bytes(const NodeArena& arena, const Options& options) {
-  const std::size_t bytes = std::min(kMostBytes, arena.bytes());
+  const std::size_t bytes = std::min(kMostBytes, largest_blob(arena.layout()).bytes);
   if (options.link_gbps <= 0) return bytes;
-  return std::clamp(static_cast<std::size_t>(options.link_gbps * 1e9 * kMostSeconds), kBlobAlign, bytes);
+  return std::clamp(static_cast<std::size_t>(options.link_gbps * 1e9 * kMostSeconds),
+                    std::min(kBlobAlign, bytes), bytes);
 }
 
 // Seconds of several tries, ascending.  Other work on the machine makes a try longer, never shorter.
@@ -40,7 +41,7 @@ class Bench {
  public:
   Bench(NodeArena& arena, const Options& options, const StageSetup& setup)
       : setup_(setup),
-        source_(arena.data()),
+        source_(arena.at(largest_blob(arena.layout()))),
         ranks_(static_cast<std::size_t>(setup.weights->size())),
         bytes_(test_bytes(arena, options) / (2 * kTensorAlign * ranks_) * (2 * kTensorAlign * ranks_)),
         to_(setup.device->allocate(bytes_)),
