@@ -37,10 +37,10 @@ constexpr std::array<Known, 4> kKnown = {{
       .steps = 20,
       .shift = 3.0,
       .guidance = 2.5,
-      .width = 64,
-      .height = 64,
-      .frames = 9,
-      .fps = 8.0}},
+      .width = 128,
+      .height = 128,
+      .frames = 17,
+      .fps = 12.0}},
 }};
 
 }  // namespace

@@ -38,7 +38,7 @@ void set_defaults(worker::Options& options) {
   options.model.device = "cpu";  // seconds there, and two ranks need no two GPUs
   options.job.prompt = "a red circle moving right on a black background";
   options.job.seed = 1;
-  options.job.out_scale = 6;
+  options.job.out_scale = 3;
   // As for a model that does not fit its device.
   for (auto* stage : {&options.text_encoder, &options.dit, &options.vae}) stage->type = offload::Type::Async;
   options.job.overwrite = true;

@@ -71,7 +71,7 @@ class Ranks(FerryTest):
         done = self.small("--config", config, "--run.log_level", "error")
         self.assertEqual((done.returncode, done.stderr.count("error")), (0, 0), done.stderr)
         job = self.record()["job"]
-        self.assertEqual((job["steps"], job["shift"], job["guidance"], job["width"]), (2, 4.0, 2.5, 64))
+        self.assertEqual((job["steps"], job["shift"], job["guidance"], job["width"]), (2, 4.0, 2.5, 128))
         self.assertEqual(self.record()["options"]["job.steps"], "2")
 
     def test_a_dry_run_makes_nothing(self):

@@ -64,7 +64,8 @@ class RankCounts(FerryTest):
         for guidance in (1, 5):
             one = velocity(1, guidance)
             for ranks in (2, 4):
-                self.assertLessEqual(relative_l2(velocity(ranks, guidance), one), 1e-6,
+                # Guidance g adds g - 1 times the difference of two forwards: rounding grows by up to 2 g - 1.
+                self.assertLessEqual(relative_l2(velocity(ranks, guidance), one), (2 * guidance - 1) * 1e-6,
                                      f"{ranks} ranks, guidance {guidance}")
 
     def test_samplers_and_strategies_run_on_two_ranks(self):

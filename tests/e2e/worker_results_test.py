@@ -26,7 +26,7 @@ class Results(FerryTest):
                                  self.folder / "x.mp4"], capture_output=True, text=True, check=True)
         stream = json.loads(probed.stdout)["streams"][0]
         self.assertEqual((stream["width"], stream["height"], stream["nb_read_frames"], stream["r_frame_rate"]),
-                         (192, 192, "9", "8/1"))
+                         (384, 384, "17", "12/1"))
         self.assertEqual(stream["pix_fmt"], "yuv420p")
 
     def test_the_record_says_what_was_done(self):
@@ -51,7 +51,7 @@ class Results(FerryTest):
             # 3,963,520 parameters in fp32, and what alignment adds.
             self.assertAlmostEqual(denoise["weights_peak_bytes"], 15.87e6, delta=0.3e6)
             self.assertEqual(sum(denoise["weights_peak_by_category"].values()), denoise["weights_peak_bytes"])
-            # Half of a forward's 48 tokens: a few hundred kB, and no weights.
+            # Half of a forward's 320 tokens: a few MB, and no weights.
             self.assertTrue(1e5 < denoise["torch_peak_bytes"] < 10e6, denoise["torch_peak_bytes"])
             self.assertGreater(denoise["peak_pss_bytes"], 10e6)
         self.assertGreater(record["total_s"], 0)
@@ -59,14 +59,14 @@ class Results(FerryTest):
     def test_saved_tensors_are_those_of_the_video(self):
         self.make("--save", self.folder / "x.safetensors")
         header, data = read_safetensors(self.folder / "x.safetensors")
-        self.assertEqual((header["latents"]["dtype"], header["latents"]["shape"]), ("F32", [16, 3, 8, 8]))
-        self.assertEqual((header["frames"]["dtype"], header["frames"]["shape"]), ("U8", [9, 64, 64, 3]))
+        self.assertEqual((header["latents"]["dtype"], header["latents"]["shape"]), ("F32", [16, 5, 16, 16]))
+        self.assertEqual((header["frames"]["dtype"], header["frames"]["shape"]), ("U8", [17, 128, 128, 3]))
         begin, end = header["frames"]["data_offsets"]
         frames = data[begin:end]
         # The background of the prompt is black, and something red is on it.
         red, green, blue = frames[0::3], frames[1::3], frames[2::3]
         self.assertLess(sorted(red)[len(red) // 2], 40)
-        self.assertGreater(sum(r > 150 and g < 90 and b < 90 for r, g, b in zip(red, green, blue)), 9 * 150)
+        self.assertGreater(sum(r > 150 and g < 90 and b < 90 for r, g, b in zip(red, green, blue)), 17 * 600)
         begin, end = header["latents"]["data_offsets"]
         self.assertTrue(all(abs(v) < 30 for v in array.array("f", data[begin:end])))
 

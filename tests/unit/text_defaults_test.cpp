@@ -21,7 +21,8 @@ TEST(DefaultJob, KnowsTheModelsByTheirDimensions) {
   EXPECT_EQ(next.frames, 121);
   EXPECT_EQ(next.fps, 24);
   const ModelDefaults demo = default_job({.dim = 192, .layers = 6});
-  EXPECT_EQ(demo.width, 64);
+  EXPECT_EQ(demo.width, 128);
+  EXPECT_EQ(demo.frames, 17);
   EXPECT_EQ(demo.negative_prompt, "");
 }
 

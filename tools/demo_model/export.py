@@ -57,10 +57,13 @@ def write_tokenizer(folder, model_file):
     shutil.copy(model_file, os.path.join(part, "spiece.model"))
     try:  # transformers reads its own form of the vocabulary; Ferry needs the first file only
         import sentencepiece
+        from sentencepiece import sentencepiece_model_pb2
         from transformers import T5Tokenizer
         pieces = sentencepiece.SentencePieceProcessor(model_file=model_file)
         vocabulary = [(pieces.id_to_piece(i), pieces.get_score(i)) for i in range(pieces.get_piece_size())]
-        tokenizer = T5Tokenizer(vocab=vocabulary, extra_ids=0)
+        # The rules that fold letters to lower case; without them a capital is an unknown piece.
+        rules = sentencepiece_model_pb2.ModelProto.FromString(pieces.serialized_model_proto()).normalizer_spec
+        tokenizer = T5Tokenizer(vocab=vocabulary, extra_ids=0, _spm_precompiled_charsmap=rules.precompiled_charsmap)
         tokenizer.model_max_length = text.TEXT_LENGTH
         tokenizer.save_pretrained(part)
     except ImportError as error:

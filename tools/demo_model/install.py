@@ -58,7 +58,8 @@ and number of frames and at no other. Prompts are folded to lower case by its vo
 
 ## Licence
 
-The weights are part of this repository and under its licence; nothing in them comes from other models.
+The weights are part of this repository, which has no licence file yet: until it has one, its authors keep all rights.
+Nothing in the weights comes from other models or from data of others.
 """
 
 
