@@ -32,8 +32,8 @@ class Link {
   Link(const Link&) = delete;
   Link& operator=(const Link&) = delete;
 
-  // Queued on `stream`, always the same one; returns at once where the stream is asynchronous.  Each chunk
-  // is a span "copy <block>" of the trace.
+  // Queued on `stream`, always the same one; returns at once where the stream is asynchronous.  A span
+  // "copy <block>" of the trace; one for each chunk under a guard, whose waiting is no copying.
   void copy(Stream& stream, void* dst, const void* src, std::size_t bytes, int block = -1);
   std::size_t chunk() const { return chunk_bytes_; }
   std::uint64_t copied_bytes() const { return copied_bytes_; }

@@ -18,14 +18,16 @@ void copy_some(const Carrier& carrier, Job& job, const std::byte* arena, std::si
     carrier.meter->copy_begins(*carrier.copy);
     job.started = true;
   }
-  std::size_t queued = 0;
-  while (job.next < job.todo.size() && queued < most_bytes) {
+  const std::size_t chunk = carrier.link->chunk();
+  std::size_t chunks = most_bytes / chunk + (most_bytes % chunk == 0 ? 0 : 1);
+  while (job.next < job.todo.size() && chunks > 0) {
     const Range& range = job.todo[job.next];
-    const std::size_t part = std::min(range.bytes - job.done, carrier.link->chunk());
+    const std::size_t left = range.bytes - job.done;
+    const std::size_t part = left / chunk < chunks ? left : chunks * chunk;
     const std::size_t offset = range.offset + job.done;
     carrier.link->copy(*carrier.copy, job.slot->memory.data() + offset, arena + job.blob.offset + offset,
                        part, job.block);
-    queued += part;
+    chunks -= std::min(chunks, (part + chunk - 1) / chunk);
     job.done += part;
     if (job.done < range.bytes) continue;
     job.done = 0;
