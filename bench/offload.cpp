@@ -83,7 +83,7 @@ class Steps {
 struct Variant {
   offload::DeviceAccount account;
   std::unique_ptr<offload::StageWeights> stage;
-  std::unique_ptr<ShadowTraffic> shadow;  // nullptr: there is no traffic to put beside the compute
+  std::unique_ptr<ShadowTraffic> shadow;  // nullptr unless async
   std::unique_ptr<Steps> steps;
   std::unique_ptr<Steps> beside;
   OffloadResult result;
@@ -96,7 +96,7 @@ void add_shadow(Variant& variant, const OffloadCase& what, offload::NodeArena& a
                 offload::StageWeights& resident, const model::DitRuntime& runtime, const Inputs& inputs) {
   const offload::Options& options = variant.result.options;
   const offload::Report report = variant.stage->report();
-  if (report.type != offload::Type::Async || options.link_gbps == 0) return;
+  if (report.type != offload::Type::Async) return;
   variant.shadow = std::make_unique<ShadowTraffic>(
       resident, arena, *runtime.device, offload::plan_residency(report.stage, report.blocks, options),
       options.link_gbps);
@@ -131,8 +131,11 @@ void settle(Variant& variant, int passes) {
   result.link_seconds = result.bytes_per_step / result.link_gbps * 1e-9;
 }
 
+// Each timed step follows an untimed one of its kind: a GPU at its power limit clocks higher for a while
+// after a variant that left it idle.
 void sample(Variant& variant, Steps& alone) {
   OffloadResult& result = variant.result;
+  alone.seconds();
   result.alone_seconds.push_back(alone.seconds());
   if (variant.shadow) {
     variant.beside->seconds();

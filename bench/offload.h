@@ -1,10 +1,9 @@
 // How long a DiT step takes under offloading, beside the same step on resident weights, in turn.
 //
-// Under a capped link (link_gbps, on both devices) an async variant has a bound, max(compute, link):
-// `compute` is the step on weights that are simply there, while the same bytes are copied at the same speed
-// into memory that nobody reads; `link` is the bytes of one step over the link's speed.  Without a cap
-// `compute` is the resident step alone, and the link's speed is that of copies from the arena with nothing
-// beside them.
+// A variant has a bound, max(compute, link).  `compute` of an async one is the step on weights that are
+// simply there, while the same bytes are copied at the same speed into memory that nobody reads; of the
+// others it is the resident step alone.  `link` is the bytes of one step over the link's speed: the cap
+// (link_gbps), or that of copies from the arena with nothing beside them.
 #pragma once
 
 #include <cstdint>

@@ -19,7 +19,7 @@ cd "$(dirname "$0")/../.."
 . tools/gpu/common.sh
 
 if [ "$gpus" -gt 0 ]; then
-  device=cuda size=832x480 frames=81 short=29 steps=20 small=1.3B large=14B samples=3 short_samples=15
+  device=cuda size=832x480 frames=81 short=29 steps=20 small=1.3B large=14B samples=3 short_samples=9
 else
   device=cpu size=64x64 frames=9 short=5 steps=2 small=tiny large=tiny samples=1 short_samples=1
 fi
@@ -69,10 +69,9 @@ part_measure() {
   : >"$out/measure.jsonl"
   make_model --size $large --parts dit,vae || return 1
   local bench=(--model "$model" --device $device --size $size)
-  for count in $frames $short; do
-    keep 1 bench offload "${bench[@]}" --frames $count --types async,sequential --ratios 1 --samples $samples ||
-      return 1
-  done
+  local sweep=("${bench[@]}" --types async,sequential --ratios 1)
+  keep 1 bench offload "${sweep[@]}" --frames $frames --samples $samples || return 1
+  keep 1 bench offload "${sweep[@]}" --frames $short --samples $short_samples || return 1
   # In a process of its own each strategy shows its own peak.
   for type in none async sequential model; do
     keep 1 bench forward "${bench[@]}" --frames $frames --samples 1 --dit.offload.type $type || return 1
