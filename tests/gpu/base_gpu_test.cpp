@@ -16,12 +16,12 @@
 #include "base/clock.h"
 #include "base/device.h"
 #include "base/error.h"
-#include "tests/support/gpu.h"
+#include "tests/support/device_fixture.h"
 
 namespace ferry {
 namespace {
 
-using ferry::testing::GpuTest;
+using ferry::testing::DeviceTest;
 
 // Pinned host memory for a test.
 class Pinned {
@@ -40,7 +40,7 @@ class Pinned {
   std::vector<std::uint8_t> data_;
 };
 
-class GpuStream : public GpuTest {
+class GpuStream : public DeviceTest {
  protected:
   std::unique_ptr<Stream> stream(const std::string& name) {
     return device().make_stream(name, Priority::High);
@@ -163,7 +163,7 @@ TEST_F(GpuStream, CastsAsTheHostDoesBitForBit) {
   EXPECT_THROW(compute.cast(out.data(), DType::F32, in.data(), DType::I32, 1), std::invalid_argument);
 }
 
-using GpuDevice = GpuTest;
+using GpuDevice = DeviceTest;
 
 TEST_F(GpuDevice, RefusesMoreThanThereIsAndStaysUsable) {
   const MemoryUse use = device().memory();

@@ -1,6 +1,7 @@
 #include "tests/gpu/cuda_calls.h"
 
 #include <cuda_runtime_api.h>
+#include <dlfcn.h>
 
 #include <atomic>
 
@@ -11,58 +12,99 @@ std::atomic<int> made;
 std::atomic<int> host_waits;
 std::atomic<int> pinned;
 
+// The runtime's own function of that name.
+template <typename Function>
+Function* runtime(Function* /*same_type*/, const char* name) {
+  return reinterpret_cast<Function*>(dlsym(RTLD_NEXT, name));
+}
+
+// Pageable memory goes through a buffer of the driver's, which the host waits for.
+bool is_pageable(const void* data) {
+  cudaPointerAttributes attributes = {};
+  if (cudaPointerGetAttributes(&attributes, data) == cudaSuccess)
+    return attributes.type == cudaMemoryTypeUnregistered;
+  static_cast<void>(cudaGetLastError());
+  return true;
+}
+
 }  // namespace
 
-// `ld --wrap=f` resolves f to __wrap_f, and __real_f to f.
 extern "C" {
 
-cudaError_t __real_cudaMalloc(void** data, std::size_t bytes);
-cudaError_t __real_cudaFree(void* data);
-cudaError_t __real_cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags);
-cudaError_t __real_cudaStreamCreateWithPriority(cudaStream_t* stream, unsigned flags, int priority);
-cudaError_t __real_cudaEventSynchronize(cudaEvent_t event);
-cudaError_t __real_cudaStreamSynchronize(cudaStream_t stream);
-cudaError_t __real_cudaDeviceSynchronize();
-cudaError_t __real_cudaHostRegister(void* data, std::size_t bytes, unsigned flags);
-
-cudaError_t __wrap_cudaMalloc(void** data, std::size_t bytes) {
+cudaError_t cudaMalloc(void** data, std::size_t bytes) {
+  static auto* const real = runtime<cudaError_t(void**, std::size_t)>(&cudaMalloc, "cudaMalloc");
   ++allocations;
-  return __real_cudaMalloc(data, bytes);
+  return real(data, bytes);
 }
 
-cudaError_t __wrap_cudaFree(void* data) {
+cudaError_t cudaFree(void* data) {
+  static auto* const real = runtime(&cudaFree, "cudaFree");
   ++allocations;
-  return __real_cudaFree(data);
+  return real(data);
 }
 
-cudaError_t __wrap_cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags) {
+cudaError_t cudaMallocAsync(void** data, std::size_t bytes, cudaStream_t stream) {
+  static auto* const real =
+      runtime<cudaError_t(void**, std::size_t, cudaStream_t)>(&cudaMallocAsync, "cudaMallocAsync");
+  ++allocations;
+  return real(data, bytes, stream);
+}
+
+cudaError_t cudaHostAlloc(void** data, std::size_t bytes, unsigned flags) {
+  static auto* const real =
+      runtime<cudaError_t(void**, std::size_t, unsigned)>(&cudaHostAlloc, "cudaHostAlloc");
+  ++allocations;
+  return real(data, bytes, flags);
+}
+
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags) {
+  static auto* const real =
+      runtime<cudaError_t(cudaEvent_t*, unsigned)>(&cudaEventCreateWithFlags, "cudaEventCreateWithFlags");
   ++made;
-  return __real_cudaEventCreateWithFlags(event, flags);
+  return real(event, flags);
 }
 
-cudaError_t __wrap_cudaStreamCreateWithPriority(cudaStream_t* stream, unsigned flags, int priority) {
+cudaError_t cudaStreamCreateWithPriority(cudaStream_t* stream, unsigned flags, int priority) {
+  static auto* const real = runtime(&cudaStreamCreateWithPriority, "cudaStreamCreateWithPriority");
   ++made;
-  return __real_cudaStreamCreateWithPriority(stream, flags, priority);
+  return real(stream, flags, priority);
 }
 
-cudaError_t __wrap_cudaEventSynchronize(cudaEvent_t event) {
+cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+  static auto* const real = runtime(&cudaEventSynchronize, "cudaEventSynchronize");
   ++host_waits;
-  return __real_cudaEventSynchronize(event);
+  return real(event);
 }
 
-cudaError_t __wrap_cudaStreamSynchronize(cudaStream_t stream) {
+cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+  static auto* const real = runtime(&cudaStreamSynchronize, "cudaStreamSynchronize");
   ++host_waits;
-  return __real_cudaStreamSynchronize(stream);
+  return real(stream);
 }
 
-cudaError_t __wrap_cudaDeviceSynchronize() {
+cudaError_t cudaDeviceSynchronize() {
+  static auto* const real = runtime(&cudaDeviceSynchronize, "cudaDeviceSynchronize");
   ++host_waits;
-  return __real_cudaDeviceSynchronize();
+  return real();
 }
 
-cudaError_t __wrap_cudaHostRegister(void* data, std::size_t bytes, unsigned flags) {
+cudaError_t cudaMemcpy(void* dst, const void* src, std::size_t bytes, cudaMemcpyKind kind) {
+  static auto* const real = runtime(&cudaMemcpy, "cudaMemcpy");
+  ++host_waits;
+  return real(dst, src, bytes, kind);
+}
+
+cudaError_t cudaMemcpyAsync(void* dst, const void* src, std::size_t bytes, cudaMemcpyKind kind,
+                            cudaStream_t stream) {
+  static auto* const real = runtime(&cudaMemcpyAsync, "cudaMemcpyAsync");
+  if (is_pageable(dst) || is_pageable(src)) ++host_waits;
+  return real(dst, src, bytes, kind, stream);
+}
+
+cudaError_t cudaHostRegister(void* data, std::size_t bytes, unsigned flags) {
+  static auto* const real = runtime(&cudaHostRegister, "cudaHostRegister");
   ++pinned;
-  return __real_cudaHostRegister(data, bytes, flags);
+  return real(data, bytes, flags);
 }
 
 }  // extern "C"

@@ -1,14 +1,13 @@
-// Counts the calls of the CUDA runtime that a forward must not make, whoever of this program makes them:
-// the linker leads base/'s and offload/'s calls here first (tests/gpu/offload.cmake).  LibTorch's own are in
-// its shared libraries and are not counted.
+// Counts the calls of the CUDA runtime that a forward must not make, whoever makes them: this program defines
+// the functions itself and passes them on, so LibTorch's calls come here as well as base/'s.
 #pragma once
 
 namespace ferry::testing {
 
 struct CudaCalls {
-  int allocations = 0;  // cudaMalloc, cudaFree
+  int allocations = 0;  // of device or page-locked memory, and giving it back
   int made = 0;         // events and streams
-  int host_waits = 0;   // cudaEventSynchronize, cudaStreamSynchronize, cudaDeviceSynchronize
+  int host_waits = 0;   // for an event, a stream or the device; also copies from or to pageable memory
   int pinned = 0;       // cudaHostRegister
   int total() const { return allocations + made + host_waits + pinned; }
 };

@@ -3,13 +3,13 @@
 
 #include "model/tensor.h"
 #include "model/torch_stream.h"
-#include "tests/support/gpu.h"
+#include "tests/support/device_fixture.h"
 #include "tests/unit/dit_support.h"
 
 namespace ferry::testing {
 namespace {
 
-class DitGpu : public GpuTest {};
+class DitGpu : public DeviceTest {};
 
 struct Case {
   std::int64_t head_dim;

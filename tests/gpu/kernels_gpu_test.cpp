@@ -16,7 +16,7 @@
 #include "model/kernels/rms_norm_rope.h"
 #include "model/kernels/sinusoid.h"
 #include "model/tensor.h"
-#include "tests/support/gpu.h"
+#include "tests/support/device_fixture.h"
 
 namespace ferry::model::kernels {
 namespace {
@@ -30,7 +30,7 @@ const std::vector<Shape> kShapes = {{1, 1}, {3, 7}, {5, 16}, {2, 192}, {129, 250
 const std::vector<DType> kTypes = {DType::F32, DType::BF16};
 
 // Each side runs `kernel(tensor -> pointer on its device, stream)`; the tensors made by on() are copies.
-class KernelsGpu : public testing::GpuTest {
+class KernelsGpu : public testing::DeviceTest {
  protected:
   Tensor on_gpu(const Tensor& x) { return x.to(torch_device(device())); }
   Stream& gpu() { return device().compute(); }

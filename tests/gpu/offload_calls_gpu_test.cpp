@@ -1,9 +1,12 @@
-// What a forward under offloading asks of the CUDA runtime itself, beneath base/.
+// What a forward under offloading asks of the CUDA runtime itself, beneath base/ and LibTorch.
+#include <ATen/ops/empty.h>
 #include <gtest/gtest.h>
 
+#include "model/tensor.h"
 #include "model/torch_stream.h"
 #include "tests/gpu/cuda_calls.h"
-#include "tests/support/gpu.h"
+#include "tests/support/device_fixture.h"
+#include "tests/support/plain_weights.h"
 #include "tests/unit/offload_dit.h"
 #include "tests/unit/offload_toy.h"
 
@@ -12,7 +15,7 @@ namespace {
 
 using testing::cuda_calls;
 using testing::CudaCalls;
-using CudaCallsGpu = testing::GpuTest;
+using CudaCallsGpu = testing::DeviceTest;
 
 // Of three passes over the toy's blocks, after `warm_up` passes.
 CudaCalls calls_of_passes(Device& device, const Options& options, int warm_up) {
@@ -34,6 +37,26 @@ CudaCalls calls_of_passes(Device& device, const Options& options, int warm_up) {
   return cuda_calls() - before;
 }
 
+// Of three forwards of the small DiT after two, both guidance branches in each.
+CudaCalls calls_of_forwards(Device& device, const Options& options) {
+  DeviceAccount account;
+  const auto arena = testing::dit_arena({}, options, DType::BF16);
+  const auto stage =
+      make_stage(*arena, options, {.device = &device, .account = &account, .peers = {}, .poison = true});
+  const model::TorchStream on(device);
+  const at::Device place = model::torch_device(device);
+  const model::DitConfig config = testing::offload_dit_config();
+  model::Dit dit(config, *stage, {.device = &device, .compute = DType::BF16});
+  model::DitContext positive = dit.encode_context(testing::golden_input({5, 40}, 0.2, 0.05).to(place));
+  model::DitContext negative = dit.encode_context(testing::golden_input({19, 40}, 0.7, 0.03).to(place));
+  model::DitContext* branches[] = {&positive, &negative};
+  const at::Tensor latent = testing::golden_input({16, 2, 6, 10}, 0.3, 0.11).to(place);
+  for (int i = 0; i < 2; ++i) dit.forward(latent, 900, branches);
+  const CudaCalls before = cuda_calls();
+  for (const double timestep : {900.0, 650.0, 400.0}) dit.forward(latent, timestep, branches);
+  return cuda_calls() - before;
+}
+
 TEST_F(CudaCallsGpu, TheCounterCounts) {
   const CudaCalls before = cuda_calls();
   device().allocate(256);
@@ -44,6 +67,16 @@ TEST_F(CudaCallsGpu, TheCounterCounts) {
   EXPECT_EQ(calls.allocations, 2);
   EXPECT_EQ(calls.made, 1);
   EXPECT_EQ(calls.host_waits, 2);
+}
+
+TEST_F(CudaCallsGpu, TheCounterSeesLibTorch) {
+  const at::Device place = model::torch_device(device());
+  const CudaCalls before = cuda_calls();
+  const at::Tensor x = at::empty({std::int64_t{64} << 20}, at::TensorOptions().device(place));
+  EXPECT_GE((cuda_calls() - before).allocations, 1);
+  const CudaCalls allocated = cuda_calls();
+  x[0].cpu();
+  EXPECT_GE((cuda_calls() - allocated).host_waits, 1);
 }
 
 TEST_F(CudaCallsGpu, AnAsyncForwardNeitherAllocatesNorMakesNorWaits) {
@@ -59,6 +92,16 @@ TEST_F(CudaCallsGpu, NorDoesASequentialOneOnceItsPoolIsThere) {
     options.module_config = {{"offload_dtype", "fp32"}};
     if (limit) options.vram_limit = 1;
     EXPECT_EQ(calls_of_passes(device(), options, 1).total(), 0) << limit;
+  }
+}
+
+TEST_F(CudaCallsGpu, ForwardsOfTheDitAllocateNothingMakeNoEventAndDoNotWait) {
+  for (const Type type : {Type::None, Type::Model, Type::Async, Type::Sequential}) {
+    const CudaCalls calls = calls_of_forwards(device(), {.type = type});
+    EXPECT_EQ(calls.allocations, 0) << name_of(type);
+    EXPECT_EQ(calls.made, 0) << name_of(type);
+    EXPECT_EQ(calls.host_waits, 0) << name_of(type);
+    EXPECT_EQ(calls.pinned, 0) << name_of(type);
   }
 }
 

@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "model/torch_stream.h"
-#include "tests/support/gpu.h"
+#include "tests/support/device_fixture.h"
 #include "tests/unit/offload_counting.h"
 #include "tests/unit/offload_dit.h"
 #include "tests/unit/offload_toy.h"
@@ -12,26 +12,20 @@ namespace {
 
 using testing::same_bits;
 
-class OffloadGpu : public ::testing::Test {
+class OffloadGpu : public testing::DeviceTest {
  protected:
-  void SetUp() override {
-    if (cuda_device_count() > 0) {
-      device_ = make_cuda_device(0);
-      return;
-    }
-    if (testing::gpu_required()) FAIL() << "FERRY_REQUIRE_GPU=1, but no GPU is usable";
-    GTEST_SKIP() << "no GPU";
-  }
-  StageSetup setup() { return {.device = device_.get(), .account = &account_, .peers = {}, .poison = true}; }
+  StageSetup setup() { return {.device = &device(), .account = &account_, .peers = {}, .poison = true}; }
   at::Tensor latent(const Options& options, bool paired = true) {
     const auto arena = testing::dit_arena({}, options, DType::BF16);
-    const auto stage = make_stage(*arena, options, setup());
-    const at::Tensor x = testing::denoise({.device = device_.get(), .paired = paired}, *stage).cpu();
+    return latent_of(*arena, options, paired);
+  }
+  at::Tensor latent_of(NodeArena& arena, const Options& options, bool paired = true) {
+    const auto stage = make_stage(arena, options, setup());
+    const at::Tensor x = testing::denoise({.device = &device(), .paired = paired}, *stage).cpu();
     stage->finish();
     EXPECT_EQ(account_.now() == 0, options.type != Type::None);
     return x;
   }
-  std::unique_ptr<Device> device_;
   DeviceAccount account_;
 };
 
@@ -60,12 +54,26 @@ TEST_F(OffloadGpu, EveryStrategyGivesTheBitsOfNone) {
 
 TEST_F(OffloadGpu, TheArenaIsPageLocked) {
   const auto arena = testing::dit_arena({}, {}, DType::BF16);
-  EXPECT_TRUE(arena->pin(*device_));
+  EXPECT_TRUE(arena->pin(device()));
   EXPECT_TRUE(arena->pinned());
 }
 
+// The driver refuses memory that is registered already: a real refusal, in the middle of the arena.
+TEST_F(OffloadGpu, WhatCannotBePageLockedIsFerriedAllTheSame) {
+  const at::Tensor expected = latent({.type = Type::None});
+  const auto arena = testing::dit_arena({}, {}, DType::BF16);
+  const Blob& third = arena->layout().blocks[2].blob;
+  device().pin(arena->data() + third.offset, third.bytes);
+  EXPECT_FALSE(arena->pin(device()));
+  EXPECT_FALSE(arena->pinned());
+  device().unpin(arena->data() + third.offset);
+  for (const Type type : {Type::Async, Type::Sequential, Type::Model}) {
+    EXPECT_TRUE(same_bits(latent_of(*arena, {.type = type}), expected)) << name_of(type);
+  }
+}
+
 TEST_F(OffloadGpu, AForwardAllocatesNothingMakesNoEventAndDoesNotWait) {
-  testing::CountingDevice counting(*device_);
+  testing::CountingDevice counting(device());
   StageSetup setup = this->setup();
   setup.device = &counting;
   const auto arena = testing::toy_arena({});

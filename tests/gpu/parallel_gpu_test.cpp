@@ -8,8 +8,8 @@
 #include "parallel/binding.h"
 #include "parallel/groups.h"
 #include "parallel/nccl_group.h"
-#include "tests/support/gpu.h"
 #include "tests/support/mpi_fixture.h"
+#include "tests/support/test_device.h"
 
 namespace ferry::parallel {
 namespace {

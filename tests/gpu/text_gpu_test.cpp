@@ -7,7 +7,7 @@
 #include "model/tensor.h"
 #include "model/text/umt5.h"
 #include "model/torch_stream.h"
-#include "tests/support/gpu.h"
+#include "tests/support/device_fixture.h"
 #include "tests/support/plain_weights.h"
 
 namespace ferry::model {
@@ -15,7 +15,7 @@ namespace {
 
 using testing::PlainWeights;
 
-class TextGpu : public testing::GpuTest {};
+class TextGpu : public testing::DeviceTest {};
 
 Umt5Config small() {
   return {.vocab = 200, .dim = 128, .attn_dim = 192, .ffn_dim = 320, .heads = 3, .layers = 3, .text_len = 64};

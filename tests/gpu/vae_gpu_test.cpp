@@ -12,14 +12,14 @@
 #include "model/tensor.h"
 #include "model/torch_stream.h"
 #include "model/vae/vae.h"
-#include "tests/support/gpu.h"
+#include "tests/support/device_fixture.h"
 #include "tests/support/plain_weights.h"
 #include "tests/unit/vae_reference.h"
 
 namespace ferry::testing {
 namespace {
 
-class VaeGpu : public GpuTest {};
+class VaeGpu : public DeviceTest {};
 
 // Lets cuDNN's convolutions keep fp32, not TF32, while it lives.
 class WithoutTf32 {

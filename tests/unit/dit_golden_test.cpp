@@ -1,4 +1,4 @@
-// The golden vectors of wan21.md section 13.1, T2V, fp32.
+// The golden vectors of wan21.md section 13.1, T2V, fp32, on the device of the program.
 #include <ATen/ops/cat.h>
 #include <gtest/gtest.h>
 
@@ -6,6 +6,9 @@
 
 #include "model/dit/rope.h"
 #include "model/kernels/sinusoid.h"
+#include "model/tensor.h"
+#include "model/torch_stream.h"
+#include "tests/support/device_fixture.h"
 #include "tests/unit/dit_support.h"
 
 namespace ferry::testing {
@@ -21,7 +24,7 @@ struct Golden {
 };
 
 void expect_golden(const at::Tensor& value, const Golden& golden, const std::string& name) {
-  const at::Tensor flat = value.to(at::kDouble).flatten();
+  const at::Tensor flat = value.cpu().to(at::kDouble).flatten();
   for (std::size_t i = 0; i < golden.first.size(); ++i) {
     const double wanted = golden.first[i];
     EXPECT_NEAR(flat[static_cast<std::int64_t>(i)].item<double>(), wanted, kValue * std::abs(wanted) + 1e-6)
@@ -32,21 +35,25 @@ void expect_golden(const at::Tensor& value, const Golden& golden, const std::str
   }
 }
 
-class DitGolden : public ::testing::Test {
+class DitGolden : public DeviceTest {
  protected:
   void SetUp() override {
-    model::DitRuntime runtime = {.device = device_.get(), .compute = DType::F32};
+    DeviceTest::SetUp();
+    if (!has_device()) return;
+    const model::TorchStream on(device());
+    const at::Device place = model::torch_device(device());
+    model::DitRuntime runtime = {.device = &device(), .compute = DType::F32};
     runtime.tap = [this](std::string_view name, int block, const at::Tensor& value) {
       taps_[std::string(name) + (block < 0 ? "" : std::to_string(block))] = value.clone();
     };
-    weights_ = golden_weights(golden_config(), DType::F32);
+    weights_ = golden_weights(golden_config(), DType::F32, place);
     model::Dit dit(golden_config(), *weights_, runtime);
     model::DitContext context = dit.encode_context(golden_input({7, 64}, 0.2, 0.05));
     model::DitContext* branches[] = {&context};
-    final_ = dit.forward(golden_input({16, 3, 4, 6}, 0.3, 0.11), 875, branches).at(0);
+    final_ = dit.forward(golden_input({16, 3, 4, 6}, 0.3, 0.11).to(place), 875, branches).at(0);
+    device().compute().synchronize();
   }
 
-  std::unique_ptr<Device> device_ = make_cpu_device();
   std::unique_ptr<PlainWeights> weights_;
   std::map<std::string, at::Tensor> taps_;
   at::Tensor final_;

@@ -35,33 +35,6 @@ at::Tensor encode(DType compute, const std::vector<std::int64_t>& ids) {
   return umt5_encode(tiny(), weights, ids, *device, compute);
 }
 
-void expect_values(const at::Tensor& found, const std::vector<double>& wanted, double tolerance) {
-  const at::Tensor flat = found.to(at::kDouble).flatten();
-  for (std::size_t i = 0; i < wanted.size(); ++i) {
-    EXPECT_NEAR(flat[static_cast<std::int64_t>(i)].item<double>(), wanted[i], tolerance) << "at " << i;
-  }
-}
-
-TEST(Umt5, GoldenVectorInFp32) {
-  const at::Tensor out = encode(DType::F32, kIds);
-  ASSERT_EQ(out.sizes(), at::IntArrayRef({6, 64}));
-  EXPECT_EQ(out.scalar_type(), at::kFloat);
-  // Printed with seven digits by the reference, which ran with an fp64 softmax and 14 masked rows.
-  expect_values(out, {-1.344137, 0.5380598, 1.238067, 0.8047979, 0.963227, 0.840001}, 2e-5);
-  expect_values(out.flatten().slice(0, -3), {0.6199833, -0.1004236, -1.623171}, 2e-5);
-  EXPECT_NEAR(out.norm().item<double>(), 20.158198, 2e-4);
-}
-
-TEST(Umt5, GoldenVectorInBf16) {
-  const at::Tensor out = encode(DType::BF16, kIds);
-  EXPECT_EQ(out.scalar_type(), at::kBFloat16);
-  // A few units in the last place (2^-8 of the value) for another backend's GEMM rounding.
-  const double few = 4 * 0.0078125;
-  expect_values(out, {-1.335938, 0.5429688, 1.234375, 0.7890625, 0.96875, 0.8515625}, few);
-  expect_values(out.flatten().slice(0, -3), {0.6210938, -0.09228516, -1.632812}, few);
-  EXPECT_NEAR(out.to(at::kFloat).norm().item<double>(), 20.15507, 0.02);
-}
-
 TEST(Umt5, SeveralPromptsTogetherGiveTheBitsOfEachAlone) {
   for (const DType compute : {DType::F32, DType::BF16}) {
     PlainWeights weights = golden_weights(compute);

@@ -45,31 +45,6 @@ double relative_l2(const at::Tensor& actual, const at::Tensor& wanted) {
   return (at::linalg_vector_norm(difference) / at::linalg_vector_norm(wanted)).item<double>();
 }
 
-// wan21.md section 13.3: agreement to 1e-4 relative by value, 1e-5 by L2 norm, with fp32 arithmetic.
-TEST(VaeDecode, AgreesWithTheGoldenVectors) {
-  const VaeConfig config = golden_config();
-  const auto keys = vae_keys(config);
-  ASSERT_EQ(keys.size(), 194U);
-  PlainWeights weights = plain(config, golden_fill(keys));
-  const at::Tensor frames = decode(config, weights, golden_input({16, 3, 4, 6}, 0.4, 0.09));
-  ASSERT_EQ(frames.sizes(), (std::vector<int64_t>{3, 9, 32, 48}));
-
-  const std::vector<double> first = {-0.1478509, -0.214562, -0.2134333, -0.2131972, -0.2130799, -0.2130776};
-  const std::vector<double> last = {-1.033291, -1.039218, -0.697226};
-  const std::vector<double> means = {0.09103901, 0.2875805,  0.6049066,  0.7509014, 0.6499137,
-                                     0.2100415,  -0.3526981, -0.6457062, -0.6037103};
-  const at::Tensor flat = frames.flatten().to(at::kDouble);
-  for (size_t i = 0; i < first.size(); ++i) EXPECT_NEAR(flat[i].item<double>(), first[i], 1e-4 * 0.22);
-  for (size_t i = 0; i < last.size(); ++i) {
-    EXPECT_NEAR(flat[flat.numel() - 3 + static_cast<int64_t>(i)].item<double>(), last[i], 1e-4);
-  }
-  EXPECT_NEAR(at::linalg_vector_norm(flat).item<double>(), 173.75179, 173.75179 * 1e-5);
-  const at::Tensor mean = at::mean(frames.to(at::kDouble), {0, 2, 3});
-  for (size_t i = 0; i < means.size(); ++i) {
-    EXPECT_NEAR(mean[static_cast<int64_t>(i)].item<double>(), means[i], 1e-5);
-  }
-}
-
 struct Case {
   const char* name;
   VaeConfig config;

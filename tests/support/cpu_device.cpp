@@ -1,0 +1,9 @@
+#include "tests/support/test_device.h"
+
+namespace ferry::testing {
+
+std::unique_ptr<Device> make_test_device() { return make_cpu_device(); }
+
+bool gpu_required() { return false; }
+
+}  // namespace ferry::testing
