@@ -1,21 +1,32 @@
-# ferry_parity_test(text_parity PROBE parity/text_probe.cpp SCRIPT parity/text_parity.py [TIMEOUT 300]): a Python
-# script compares the probe, its one argument, with diffusers' and transformers' classes.  Without a .venv that
-# has them (tools/setup.sh makes it) the probe is built and the test is not registered.
+# ferry_parity_test(text_parity PROBE parity/text_probe.cpp SCRIPT parity/text_parity.py [TIMEOUT 300] [GPU]): a
+# Python script compares the probe, its one argument, with diffusers' and transformers' classes.  GPU: once more as
+# text_parity_gpu, label gpu, with a probe that computes on GPU 0 and the script's option --gpu; skipped without one.
+# Without a Python that has them (tools/setup.sh makes .venv) the probe is built and the test is not registered.
 include_guard(GLOBAL)
 find_program(FERRY_PYTHON python3 HINTS ${PROJECT_SOURCE_DIR}/.venv/bin NO_DEFAULT_PATH)
 mark_as_advanced(FERRY_PYTHON)
 
-function(ferry_parity_test name)
-  cmake_parse_arguments(T "" "SCRIPT;TIMEOUT" "PROBE" ${ARGN})
-  if(NOT T_TIMEOUT)
-    set(T_TIMEOUT 300)
-  endif()
-  _ferry_test_binary(${name}_probe SOURCES ${T_PROBE} LIBS ferry_test_support)
+function(_ferry_add_parity name)
+  cmake_parse_arguments(T "" "DEVICE;TIMEOUT" "PROBE;COMMAND;LABELS" ${ARGN})
+  _ferry_test_binary(${name}_probe SOURCES ${T_PROBE} support/${T_DEVICE}_device.cpp LIBS ferry_test_support)
   if(NOT FERRY_PYTHON)
     message(STATUS "${name}: no .venv with Python, not registered")
     return()
   endif()
-  add_test(NAME ${name} COMMAND ${FERRY_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/${T_SCRIPT} $<TARGET_FILE:${name}_probe>)
-  set_tests_properties(${name} PROPERTIES TIMEOUT ${T_TIMEOUT} LABELS parity
+  list(TRANSFORM T_COMMAND PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/)
+  add_test(NAME ${name} COMMAND ${FERRY_PYTHON} ${T_COMMAND} $<TARGET_FILE:${name}_probe>)
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${T_TIMEOUT} LABELS "${T_LABELS}" SKIP_RETURN_CODE 77
     ENVIRONMENT "${FERRY_TEST_ENV};OMP_NUM_THREADS=1")
+endfunction()
+
+function(ferry_parity_test name)
+  cmake_parse_arguments(T "GPU" "SCRIPT;TIMEOUT" "PROBE" ${ARGN})
+  if(NOT T_TIMEOUT)
+    set(T_TIMEOUT 300)
+  endif()
+  _ferry_add_parity(${name} DEVICE cpu TIMEOUT ${T_TIMEOUT} PROBE ${T_PROBE} COMMAND ${T_SCRIPT} LABELS parity)
+  if(T_GPU AND FERRY_CUDA)
+    _ferry_add_parity(${name}_gpu DEVICE gpu TIMEOUT ${T_TIMEOUT} PROBE ${T_PROBE} COMMAND parity/on_gpu.py ${T_SCRIPT}
+      LABELS parity gpu)
+  endif()
 endfunction()

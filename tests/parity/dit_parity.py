@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Our DiT against diffusers' WanTransformer3DModel with the same random weights, fp32 on the CPU.
+"""Our DiT against diffusers' WanTransformer3DModel with the same random weights, fp32; theirs on the CPU.
 
 The same weights are written in the diffusers and in the official layout; both must load to the same bits.
 diffusers builds its timestep sinusoid in fp32 where the official code uses fp64, so it is given the official one.
@@ -121,6 +121,7 @@ def compare(probe, folder, case):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("probe")
+    parser.add_argument("--gpu", action="store_true", help="the probe computes on a GPU")
     probe = parser.parse_args().probe
     for case in CASES:
         with tempfile.TemporaryDirectory() as folder:

@@ -1,2 +1,2 @@
 include(FerryParity)
-ferry_parity_test(sampler_parity PROBE parity/sampler_probe.cpp SCRIPT parity/sampler_parity.py)
+ferry_parity_test(sampler_parity PROBE parity/sampler_probe.cpp SCRIPT parity/sampler_parity.py GPU)

@@ -64,6 +64,7 @@ def compare(probe, folder, name, make, shift):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("probe")
+    parser.add_argument("--gpu", action="store_true", help="the probe computes on a GPU")
     probe = parser.parse_args().probe
     with tempfile.TemporaryDirectory() as folder:
         for name, make in CASES:

@@ -6,12 +6,13 @@
 #include <ATen/ops/stack.h>
 
 #include <algorithm>
-#include <cstdio>
-#include <exception>
 #include <string>
 #include <vector>
 
 #include "model/sampler/sampler.h"
+#include "model/tensor.h"
+#include "model/torch_stream.h"
+#include "tests/parity/probe.h"
 #include "tests/support/safetensors_io.h"
 
 namespace ferry {
@@ -24,16 +25,18 @@ at::Tensor tensor_of(const std::vector<T>& values, at::ScalarType type) {
   return out;
 }
 
-void run(const std::vector<std::string>& args) {
+void run(const testing::Arguments& args, Device& device) {
+  const model::TorchStream on(device);
+  const at::Device place = model::torch_device(device);
   model::Sampler sampler = model::make_sampler(args.at(0), std::stoi(args.at(1)), std::stod(args.at(2)));
   const testing::TensorMap in = testing::read_safetensors(args.at(3));
-  at::Tensor x = in.at("x");
+  at::Tensor x = in.at("x").to(place);
   std::vector<at::Tensor> samples;
   for (int i = 0; i < sampler.steps(); ++i) {
-    x = sampler.step(i, x, in.at("v")[i]);
+    x = sampler.step(i, x, in.at("v")[i].to(place));
     samples.push_back(x);
   }
-  testing::write_safetensors(args.at(4), {{"samples", at::stack(samples)},
+  testing::write_safetensors(args.at(4), {{"samples", at::stack(samples).cpu()},
                                           {"timesteps", tensor_of(sampler.timesteps(), at::kDouble)},
                                           {"sigmas", tensor_of(sampler.sigmas(), at::kFloat)}});
 }
@@ -42,10 +45,6 @@ void run(const std::vector<std::string>& args) {
 }  // namespace ferry
 
 int main(int argc, char** argv) {
-  try {
-    ferry::run({argv + 1, argv + argc});
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "sampler_probe: %s\n", error.what());
-    return 1;
-  }
+  return ferry::testing::probe_main(argc, argv, "sampler_probe NAME STEPS SHIFT IN OUT",
+                                    ferry::run);
 }

@@ -153,16 +153,16 @@ def relative(found, wanted):
     return ((found.double() - wanted.double()).norm() / wanted.double().norm()).item()
 
 
-def check_encoder(probe, folder, model, ids, padding, name):
+def check_encoder(probe, folder, model, ids, padding, name, gpu):
     """fp32 to rounding, with the padding that we leave out; bf16 to the bits, without padding.
 
     transformers' eager attention rounds where the official code does.  A GEMM of another number of rows may round
-    differently, so bf16 is compared on the real tokens alone.
+    differently, so bf16 is compared on the real tokens alone; a GPU's differ from the CPU's by a few roundings a layer.
     """
     count = len(ids)
     padded = torch.cat([ids, torch.zeros(padding, dtype=torch.int64)])[None]
     mask = (torch.arange(count + padding) < count).long()[None]
-    for dtype, cast, tolerance in (("fp32", torch.float32, 1e-5), ("bf16", torch.bfloat16, 0.0)):
+    for dtype, cast, tolerance in (("fp32", torch.float32, 1e-5), ("bf16", torch.bfloat16, 2e-2 if gpu else 0.0)):
         model = model.to(cast).eval()
         shown = slice(0, None if dtype == "fp32" else count)
         with torch.no_grad():
@@ -172,7 +172,7 @@ def check_encoder(probe, folder, model, ids, padding, name):
         assert error <= tolerance, f"umT5 {name} {dtype}: {error} > {tolerance}"
 
 
-def check_random_encoders(probe, folder):
+def check_random_encoders(probe, folder, gpu):
     for i, (dim, d_kv, heads, d_ff, layers, count, padding) in enumerate(UMT5):
         torch.manual_seed(i)
         model = UMT5EncoderModel(UMT5Config(
@@ -183,25 +183,28 @@ def check_random_encoders(probe, folder):
             parameter.data.normal_(1.0 if parameter.dim() == 1 else 0.0, spread)
         # In transformers 5 the encoder keeps an embedding of its own.
         model.encoder.embed_tokens.weight.data.copy_(model.shared.weight.data)
-        check_encoder(probe, folder, model, torch.randint(0, 300, (count,)), padding, f"{heads} x {d_kv}")
+        check_encoder(probe, folder, model, torch.randint(0, 300, (count,)), padding, f"{heads} x {d_kv}", gpu)
 
 
-def check_demo_encoder(probe, folder):
+def check_demo_encoder(probe, folder, gpu):
     model = UMT5EncoderModel.from_pretrained(DEMO / "text_encoder", dtype=torch.float32, attn_implementation="eager")
     ids = torch.tensor(AutoTokenizer.from_pretrained(DEMO / "tokenizer")(PROMPTS[2]).input_ids)
-    check_encoder(probe, folder, model, ids, 32 - len(ids), "demo")
+    check_encoder(probe, folder, model, ids, 32 - len(ids), "demo", gpu)
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("probe")
-    probe = parser.parse_args().probe
+    parser.add_argument("--gpu", action="store_true", help="the probe computes on a GPU; only the encoder is compared")
+    options = parser.parse_args()
+    probe = options.probe
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        check_cleaning(probe)
-        check_tokenizer(probe, folder)
-        check_random_encoders(probe, folder)
-        check_demo_encoder(probe, folder)
+        if not options.gpu:
+            check_cleaning(probe)
+            check_tokenizer(probe, folder)
+        check_random_encoders(probe, folder, options.gpu)
+        check_demo_encoder(probe, folder, options.gpu)
 
 
 if __name__ == "__main__":

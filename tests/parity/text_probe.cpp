@@ -6,15 +6,15 @@
 //                                           fp32, and "ids" (int64); OUT: "context"
 #include <nlohmann/json.hpp>
 
-#include <cstdio>
-#include <exception>
 #include <iostream>
 #include <string>
-#include <vector>
 
+#include "model/tensor.h"
 #include "model/text/clean.h"
 #include "model/text/tokenizer.h"
 #include "model/text/umt5.h"
+#include "model/torch_stream.h"
+#include "tests/parity/probe.h"
 #include "tests/support/plain_weights.h"
 #include "tests/support/safetensors_io.h"
 
@@ -46,23 +46,24 @@ model::Umt5Config config_of(const json& values) {
           .text_len = values.at("text_len")};
 }
 
-void encode(const std::vector<std::string>& args) {
+void encode(const testing::Arguments& args, Device& device) {
+  const model::TorchStream on(device);
   const model::Umt5Config config = config_of(json::parse(args.at(1)));
   const DType compute = dtype_from_name(args.at(2));
   const testing::TensorMap in = testing::read_safetensors(args.at(3));
-  testing::PlainWeights weights(model::umt5_spec(config, compute),
-                                [&](const model::TensorSpec& tensor) { return in.at(tensor.key); });
+  testing::PlainWeights weights(
+      model::umt5_spec(config, compute), [&](const model::TensorSpec& tensor) { return in.at(tensor.key); },
+      model::torch_device(device));
   const at::Tensor& ids = in.at("ids");
-  const auto device = make_cpu_device();
   const at::Tensor context = model::umt5_encode(
-      config, weights, {ids.const_data_ptr<std::int64_t>(), static_cast<std::size_t>(ids.numel())}, *device,
+      config, weights, {ids.const_data_ptr<std::int64_t>(), static_cast<std::size_t>(ids.numel())}, device,
       compute);
-  testing::write_safetensors(args.at(4), {{"context", context}});
+  testing::write_safetensors(args.at(4), {{"context", context.cpu()}});
 }
 
-void run(const std::vector<std::string>& args) {
+void run(const testing::Arguments& args, Device& device) {
   if (args.at(0) == "encode") {
-    encode(args);
+    encode(args, device);
   } else if (args.at(0) == "clean") {
     std::cout << clean(json::parse(std::cin)).dump();
   } else {
@@ -74,10 +75,6 @@ void run(const std::vector<std::string>& args) {
 }  // namespace ferry
 
 int main(int argc, char** argv) {
-  try {
-    ferry::run({argv + 1, argv + argc});
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "text_probe: %s\n", error.what());
-    return 1;
-  }
+  return ferry::testing::probe_main(argc, argv, "text_probe clean|tokens|encode ...",
+                                    ferry::run);
 }

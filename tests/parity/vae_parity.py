@@ -1,4 +1,4 @@
-"""vae_parity.py PROBE: Ferry's VAE decode against diffusers' AutoencoderKLWan on the CPU.
+"""vae_parity.py PROBE [--gpu]: Ferry's VAE decode, on the probe's device, against diffusers' AutoencoderKLWan on the CPU.
 
 Random weights, fp32: relative L2 at most 1e-5 over the video (both compute in fp32; their sums run in different
 orders).

@@ -1,41 +1,35 @@
 // vae_probe MODEL_DIR LATENT.safetensors OUT.safetensors: decodes the tensor `latent` [C,T,h,w] (fp32,
 // normalised) with the VAE of MODEL_DIR in fp32 and writes `frames` [3,F,H,W], not clamped.
+#include <ATen/Context.h>
 #include <ATen/ops/cat.h>
 
-#include <iostream>
-
 #include "model/checkpoint/checkpoint.h"
+#include "model/tensor.h"
+#include "model/torch_stream.h"
 #include "model/vae/vae.h"
-#include "tests/support/plain_weights.h"
+#include "tests/parity/probe.h"
 #include "tests/support/safetensors_io.h"
 #include "tests/support/vae_weights.h"
 
+namespace ferry {
 namespace {
 
-using namespace ferry;
-
-void run(char** arguments) {
-  const testing::VaeFolder vae(arguments[1], DType::F32);
-  const auto device = make_cpu_device();
+void run(const testing::Arguments& args, Device& device) {
+  at::globalContext().setAllowTF32CuDNN(false);
+  const model::TorchStream on(device);
+  const at::Device place = model::torch_device(device);
+  const testing::VaeFolder vae(args.at(0), DType::F32, place);
+  const at::Tensor latent = testing::read_safetensors(args.at(1)).at("latent").to(place);
   std::vector<at::Tensor> parts;
-  model::vae_decode(vae.config, *vae.weights, testing::read_safetensors(arguments[2]).at("latent"),
-                    {device.get(), DType::F32},
-                    [&](std::int64_t, const at::Tensor& frames) { parts.push_back(frames); });
-  testing::write_safetensors(arguments[3], {{"frames", at::cat(parts, 1)}});
+  model::vae_decode(vae.config, *vae.weights, latent, {&device, DType::F32},
+                    [&](std::int64_t, const at::Tensor& frames) { parts.push_back(frames.cpu()); });
+  testing::write_safetensors(args.at(2), {{"frames", at::cat(parts, 1)}});
 }
 
 }  // namespace
+}  // namespace ferry
 
 int main(int argc, char** argv) {
-  if (argc != 4) {
-    std::cerr << "usage: vae_probe MODEL_DIR LATENT OUT\n";
-    return 2;
-  }
-  try {
-    run(argv);
-  } catch (const std::exception& error) {
-    std::cerr << "vae_probe: " << error.what() << '\n';
-    return 1;
-  }
-  return 0;
+  return ferry::testing::probe_main(argc, argv, "vae_probe MODEL_DIR LATENT OUT",
+                                    ferry::run);
 }
