@@ -5,7 +5,6 @@
 #include "model/dit/attention.h"
 #include "model/dit/linear.h"
 #include "model/kernels/gate_residual.h"
-#include "model/kernels/gelu.h"
 #include "model/kernels/layer_norm.h"
 
 namespace ferry::model {
@@ -19,7 +18,7 @@ Modulation modulation_of(const Pass& pass, int block) {
 }
 
 // Everything but scale and shift of a norm from x to work.u.
-kernels::LayerNorm norm_of(const Pass& pass, const at::Tensor& x, DType norm_type) {
+kernels::LayerNorm norm_of(const Pass& pass, const at::Tensor& x, DType norm_type = DType::F32) {
   return {.x = x.data_ptr<float>(),
           .norm_type = norm_type,
           .out = pass.work.u.data_ptr(),
@@ -29,54 +28,64 @@ kernels::LayerNorm norm_of(const Pass& pass, const at::Tensor& x, DType norm_typ
           .eps = static_cast<float>(pass.config.eps)};
 }
 
+const float* gate_data(const at::Tensor& gate) { return gate.defined() ? gate.data_ptr<float>() : nullptr; }
+
+// The same after x += work.u * gate; an undefined gate is 1.
+kernels::LayerNorm norm_after(const Pass& pass, const at::Tensor& x, const at::Tensor& gate) {
+  kernels::LayerNorm norm = norm_of(pass, x);
+  norm.y = pass.work.u.data_ptr();
+  norm.y_type = pass.runtime.compute;
+  norm.gate = gate_data(gate);
+  return norm;
+}
+
 void modulate(const Pass& pass, kernels::LayerNorm norm, const at::Tensor& scale, const at::Tensor& shift) {
   norm.scale = scale.data_ptr<float>();
   norm.shift = shift.data_ptr<float>();
   kernels::layer_norm_modulate(norm, pass.stream());
 }
 
-// x += work.u * gate; an undefined gate is 1.
+// x += work.u * gate.
 void add_to(const Pass& pass, const at::Tensor& x, const at::Tensor& gate) {
   kernels::gate_residual({.x = x.data_ptr<float>(),
                           .y = pass.work.u.data_ptr(),
                           .y_type = pass.runtime.compute,
-                          .gate = gate.defined() ? gate.data_ptr<float>() : nullptr,
+                          .gate = gate_data(gate),
                           .out = x.data_ptr<float>(),
                           .rows = x.size(0),
                           .dim = x.size(1)},
                          pass.stream());
 }
 
+// What attention gives stays in work.u, for the next norm to add on its way.  The first block's is added here:
+// the branches are copies of x from then on.
 void attend_to_itself(const Pass& pass, int block, const at::Tensor& x, const Modulation& m) {
   const TraceScope span = pass.span("attention", block);
   const DType norm_type = block == 0 ? pass.runtime.compute : DType::F32;
   modulate(pass, norm_of(pass, x, norm_type), m.scale_attention, m.shift_attention);
   self_attention(pass, block);
-  add_to(pass, x, m.gate_attention);
+  if (block == 0) add_to(pass, x, m.gate_attention);
 }
 
-void attend_to_text(const Pass& pass, int block, const at::Tensor& x, DitContext& branch) {
+void attend_to_text(const Pass& pass, int block, kernels::LayerNorm norm, DitContext& branch) {
   const TraceScope span = pass.span("cross-attention", block);
   {
     const ModuleScope scope(pass.weights, id_of(block, DitBlock::Norm3));
-    kernels::LayerNorm norm = norm_of(pass, x, DType::F32);
     norm.scale = scope[0].data_ptr<float>();
     norm.shift = scope[1].data_ptr<float>();
     kernels::layer_norm_affine(norm, pass.stream());
   }
   cross_attention(pass, block, branch.text, branch.blocks.at(static_cast<std::size_t>(block)));
-  add_to(pass, x, {});
 }
 
 void feed_forward(const Pass& pass, int block, const at::Tensor& x, const Modulation& m) {
   const TraceScope span = pass.span("ffn", block);
-  modulate(pass, norm_of(pass, x, DType::F32), m.scale_ffn, m.shift_ffn);
+  modulate(pass, norm_after(pass, x, {}), m.scale_ffn, m.shift_ffn);
   const at::Tensor hidden = pass.work.hidden(pass.config.ffn_dim);
   {
     const ModuleScope scope(pass.weights, id_of(block, DitBlock::Ffn0));
-    linear_out(hidden, pass.work.u, scope.view());
+    linear_gelu_out(hidden, pass.work.u, scope.view(), pass.stream());
   }
-  kernels::gelu_tanh(hidden.data_ptr(), pass.runtime.compute, hidden.numel(), pass.stream());
   {
     const ModuleScope scope(pass.weights, id_of(block, DitBlock::Ffn2));
     linear_out(pass.work.u, hidden, scope.view());
@@ -98,7 +107,8 @@ void run_block(const Pass& pass, int block, std::span<DitContext* const> branche
   for (std::size_t i = 0; i < branches.size(); ++i) {
     const at::Tensor& x = pass.work.x[i];
     if (block != 0) attend_to_itself(pass, block, x, m);
-    attend_to_text(pass, block, x, *branches[i]);
+    attend_to_text(pass, block, block == 0 ? norm_of(pass, x) : norm_after(pass, x, m.gate_attention),
+                   *branches[i]);
     feed_forward(pass, block, x, m);
     pass.tap("block", block, x);
   }

@@ -3,6 +3,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "base/device.h"
 #include "model/weights.h"
 
 namespace ferry::model {
@@ -18,5 +19,10 @@ void linear_out(const at::Tensor& out, const at::Tensor& x, const ModuleView& vi
 
 // The same into a new tensor.
 at::Tensor linear(const at::Tensor& x, const ModuleView& view);
+
+// out = GELU(linear), in the tanh approximation, which linear_out and kernels::gelu_tanh also make.  On a GPU
+// in bf16 without LoRA the matrix product applies it to its fp32 sums: one pass over `out` less, and one
+// rounding.  `stream` is LibTorch's current one.
+void linear_gelu_out(const at::Tensor& out, const at::Tensor& x, const ModuleView& view, Stream& stream);
 
 }  // namespace ferry::model

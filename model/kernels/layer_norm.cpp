@@ -4,6 +4,7 @@
 
 #include "model/kernels/cpu_rows.h"
 #include "model/kernels/cuda/launch.h"
+#include "model/kernels/gate_residual.h"
 #include "model/kernels/dispatch.h"
 
 namespace ferry::model::kernels {
@@ -43,10 +44,17 @@ void run(const LayerNorm& a) {
   });
 }
 
+void add_first(const LayerNorm& a, Stream& stream) {
+  if (a.y == nullptr) return;
+  gate_residual({.x = a.x, .y = a.y, .y_type = a.y_type, .gate = a.gate, .out = a.x, .rows = a.rows, .dim = a.dim},
+                stream);
+}
+
 }  // namespace
 
 void layer_norm_modulate(const LayerNorm& args, Stream& stream) {
   if (stream.native() != nullptr) return cuda::layer_norm(args, Scaling::Modulate, stream.native());
+  add_first(args, stream);
   with_type(args.norm_type, [&]<typename Norm>(Norm) {
     with_type(args.out_type, [&]<typename Out>(Out) { run<Norm, Out, Scaling::Modulate>(args); });
   });
@@ -54,6 +62,7 @@ void layer_norm_modulate(const LayerNorm& args, Stream& stream) {
 
 void layer_norm_affine(const LayerNorm& args, Stream& stream) {
   if (stream.native() != nullptr) return cuda::layer_norm(args, Scaling::Affine, stream.native());
+  add_first(args, stream);
   with_type(args.out_type, [&]<typename Out>(Out) { run<float, Out, Scaling::Affine>(args); });
 }
 

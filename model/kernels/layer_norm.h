@@ -1,5 +1,6 @@
-// Layer normalisation of rows, fused with what follows it (wan21.md section 2.7).  Statistics and arithmetic
-// are fp32, the variance is the biased one, and the result is rounded once, into `out`.
+// Layer normalisation of rows, fused with what comes before and after it (wan21.md section 2.7): the addition
+// to the residual stream, and scale and shift.  Statistics and arithmetic are fp32, the variance is the biased
+// one, and the result is rounded once, into `out`.
 #pragma once
 
 #include <cstdint>
@@ -9,11 +10,14 @@
 namespace ferry::model::kernels {
 
 struct LayerNorm {
-  const float* x = nullptr;      // [rows, dim]
+  float* x = nullptr;            // [rows, dim]; written only where there is a y
+  const void* y = nullptr;       // [rows, dim]; given: x += y * gate comes first, and stays in x
+  DType y_type = DType::F32;     // fp32 or bf16
+  const float* gate = nullptr;   // [dim]; nullptr: 1
   DType norm_type = DType::F32;  // what LN(x) is rounded to before it is modulated: fp32 (not at all) or bf16
   const float* scale = nullptr;  // [dim]
   const float* shift = nullptr;  // [dim]
-  void* out = nullptr;           // [rows, dim]; may be x when it is fp32
+  void* out = nullptr;           // [rows, dim]; may be x when it is fp32 and there is no y
   DType out_type = DType::F32;   // fp32 or bf16
   std::int64_t rows = 0;
   std::int64_t dim = 0;

@@ -16,6 +16,7 @@
 #include "model/kernels/rms_norm_rope.h"
 #include "model/kernels/sinusoid.h"
 #include "model/tensor.h"
+#include "model/torch_stream.h"
 #include "tests/support/device_fixture.h"
 
 namespace ferry::model::kernels {
@@ -103,6 +104,47 @@ TEST_F(KernelsGpu, LayerNormOfTheFirstBlockRoundsBeforeItModulates) {
   layer_norm_modulate(args(gx, gones, gout), gpu());
   gpu().synchronize();
   EXPECT_LE((gout.cpu() != out).to(at::kDouble).mean().item<double>(), 0.01);
+}
+
+// In one kernel where a row fits shared memory, in two beyond that: the bits of one after the other.
+TEST_F(KernelsGpu, LayerNormAfterAnAddition) {
+  const TorchStream on(device());
+  std::vector<Shape> shapes = kShapes;
+  shapes.push_back({3, 12800});
+  for (const Shape& s : shapes) {
+    for (const DType type : kTypes) {
+      for (const bool gated : {true, false}) {
+        const Tensor x = on_gpu(at::randn({s.rows, s.dim}) * 3 + 1.5);
+        const Tensor y = on_gpu(at::randn({s.rows, s.dim}).to(scalar_type(type)));
+        const Tensor rows = on_gpu(at::randn({3, s.dim}));  // gate, scale, shift
+        const float* gate = gated ? rows[0].data_ptr<float>() : nullptr;
+        const auto args = [&](const Tensor& in, const Tensor& to) {
+          return LayerNorm{.x = in.data_ptr<float>(),
+                           .scale = rows[1].data_ptr<float>(),
+                           .shift = rows[2].data_ptr<float>(),
+                           .out = to.data_ptr(),
+                           .out_type = type,
+                           .rows = s.rows,
+                           .dim = s.dim};
+        };
+        for (const auto norm : {layer_norm_modulate, layer_norm_affine}) {
+          const Tensor together = x.clone(), apart = x.clone();
+          const Tensor out = at::empty_like(y), expected = at::empty_like(y);
+          LayerNorm both = args(together, out);
+          both.y = y.data_ptr();
+          both.y_type = type;
+          both.gate = gate;
+          norm(both, gpu());
+          gate_residual({apart.data_ptr<float>(), y.data_ptr(), type, gate, apart.data_ptr<float>(), s.rows, s.dim},
+                        gpu());
+          norm(args(apart, expected), gpu());
+          gpu().synchronize();
+          EXPECT_TRUE(together.equal(apart)) << name(s.rows, s.dim, type);
+          EXPECT_TRUE(out.equal(expected)) << name(s.rows, s.dim, type);
+        }
+      }
+    }
+  }
 }
 
 TEST_F(KernelsGpu, GateResidual) {

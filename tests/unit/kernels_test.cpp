@@ -110,6 +110,36 @@ TEST_F(Kernels, LayerNormAffineAlsoInPlace) {
   }
 }
 
+// The addition on the way to a norm: x and the result have the bits of one after the other.
+TEST_F(Kernels, LayerNormAfterAnAddition) {
+  for (const Shape& s : kShapes) {
+    for (const DType y_type : kTypes) {
+      for (const bool gated : {true, false}) {
+        const NormInputs in(s);
+        const Tensor y = at::randn({s.rows, s.dim}).to(scalar_type(y_type));
+        const Tensor gate = at::randn({s.dim});
+        const Tensor sum = gated ? in.x + y.to(at::kFloat) * gate : in.x + y.to(at::kFloat);
+        for (const auto norm : {layer_norm_modulate, layer_norm_affine}) {
+          const Tensor out = at::empty({s.rows, s.dim}, at::kBFloat16);
+          const Tensor expected = at::empty({s.rows, s.dim}, at::kBFloat16);
+          const Tensor x = in.x.clone();
+          LayerNorm args = in.args(out);
+          args.x = x.data_ptr<float>();
+          args.y = y.data_ptr();
+          args.y_type = y_type;
+          args.gate = gated ? gate.data_ptr<float>() : nullptr;
+          norm(args, stream());
+          LayerNorm after = in.args(expected);
+          after.x = sum.data_ptr<float>();
+          norm(after, stream());
+          EXPECT_TRUE(at::equal(x, sum)) << name(s, DType::F32, y_type);
+          EXPECT_TRUE(at::equal(out, expected)) << name(s, DType::F32, y_type);
+        }
+      }
+    }
+  }
+}
+
 TEST_F(Kernels, GateResidual) {
   for (const Shape& s : kShapes) {
     for (const DType y_type : kTypes) {

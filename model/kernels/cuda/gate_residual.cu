@@ -12,13 +12,7 @@ __global__ void gate_residual_row(const GateResidual a) {
   const Y* y_row = static_cast<const Y*>(a.y) + row;
   for (std::int64_t c = threadIdx.x * kWidth; c < a.dim; c += kThreads * kWidth) {
     auto x = load<kWidth>(a.x + row + c);
-    const auto y = load<kWidth>(y_row + c);
-    if (a.gate == nullptr) {
-      for (int i = 0; i < kWidth; ++i) x.values[i] += to_float(y.values[i]);
-    } else {
-      const auto gate = load<kWidth>(a.gate + c);
-      for (int i = 0; i < kWidth; ++i) x.values[i] += to_float(y.values[i]) * gate.values[i];
-    }
+    add_gated<kWidth>(x, load<kWidth>(y_row + c), a.gate, c);
     store<kWidth>(a.out + row + c, x);
   }
 }

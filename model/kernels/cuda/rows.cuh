@@ -30,6 +30,17 @@ __device__ void store(T* at, const Lane<T, kWidth>& lane) {
   *reinterpret_cast<Lane<T, kWidth>*>(at) = lane;
 }
 
+// x += y * gate at column c; no gate: x += y.
+template <int kWidth, typename Y>
+__device__ void add_gated(Lane<float, kWidth>& x, const Lane<Y, kWidth>& y, const float* gate, std::int64_t c) {
+  if (gate == nullptr) {
+    for (int i = 0; i < kWidth; ++i) x.values[i] += to_float(y.values[i]);
+    return;
+  }
+  const auto factor = load<kWidth>(gate + c);
+  for (int i = 0; i < kWidth; ++i) x.values[i] += to_float(y.values[i]) * factor.values[i];
+}
+
 // The sum over the block, on every thread.  All threads of the block call it.
 inline __device__ float block_sum(float value) {
   __shared__ float parts[kThreads / kWarp];
