@@ -131,15 +131,18 @@ void settle(Variant& variant, int passes) {
   result.link_seconds = result.bytes_per_step / result.link_gbps * 1e-9;
 }
 
-// Each timed step follows an untimed one of its kind: a GPU at its power limit clocks higher for a while
-// after a variant that left it idle.
-void sample(Variant& variant, Steps& alone) {
+// Of a step that follows an untimed one of its kind: a GPU at its power limit clocks higher for a while after
+// a variant that left it idle.
+double steady_seconds(Steps& steps) {
+  steps.seconds();
+  return steps.seconds();
+}
+
+void sample(Variant& variant, double alone_seconds) {
   OffloadResult& result = variant.result;
-  alone.seconds();
-  result.alone_seconds.push_back(alone.seconds());
+  result.alone_seconds.push_back(alone_seconds);
   if (variant.shadow) {
-    variant.beside->seconds();
-    result.compute_seconds.push_back(variant.beside->seconds());
+    result.compute_seconds.push_back(steady_seconds(*variant.beside));
     variant.shadow->drain();
   }
   variant.steps->seconds();
@@ -187,7 +190,8 @@ std::vector<OffloadResult> measure_offload(const OffloadCase& what, offload::Nod
     }
   }
   for (int i = 0; i < what.samples; ++i) {
-    for (const auto& variant : variants) sample(*variant, alone);
+    const double alone_seconds = steady_seconds(alone);
+    for (const auto& variant : variants) sample(*variant, alone_seconds);
   }
   std::vector<OffloadResult> results;
   for (const auto& variant : variants) {

@@ -31,7 +31,7 @@ struct OffloadResult {
   offload::Report report;
   std::vector<double> step_seconds;     // one per sample
   std::vector<double> compute_seconds;  // beside the same traffic, right before the step of the same index
-  std::vector<double> alone_seconds;    // on resident weights without any traffic
+  std::vector<double> alone_seconds;    // on resident weights without any traffic, in the same round
   std::vector<double> exposed_seconds;  // of the step: compute waited for weights
   double bytes_per_step = 0;            // over this rank's link
   double link_gbps = 0;                 // 1e9 bytes/s: the cap, or what the link reached by itself
@@ -45,9 +45,10 @@ struct OffloadResult {
   double step_over_resident() const;
 };
 
-// Runs the variants in turn, `samples` times, each sample after a step that brings it to its steady state.
-// `arena` holds dit_spec(what.config, runtime.compute).  Collective over setup.peers and the Ulysses group.
-// Throws what make_stage throws; Error when a variant's result differs from the resident weights' in a bit.
+// Runs the resident step and the variants in turn, `samples` rounds; each sample follows a step that brings
+// it to its steady state. `arena` holds dit_spec(what.config, runtime.compute).  Collective over setup.peers
+// and the Ulysses group. Throws what make_stage throws; Error when a variant's result differs from the
+// resident weights' in a bit.
 std::vector<OffloadResult> measure_offload(const OffloadCase& what, offload::NodeArena& arena,
                                            const offload::StageSetup& setup,
                                            const model::DitRuntime& runtime);

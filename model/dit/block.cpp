@@ -57,8 +57,8 @@ void add_to(const Pass& pass, const at::Tensor& x, const at::Tensor& gate) {
                          pass.stream());
 }
 
-// What attention gives stays in work.u, for the next norm to add on its way.  The first block's is added here:
-// the branches are copies of x from then on.
+// What attention gives stays in work.u, for the next norm to add on its way.  The first block's is added
+// here: the branches are copies of x from then on.
 void attend_to_itself(const Pass& pass, int block, const at::Tensor& x, const Modulation& m) {
   const TraceScope span = pass.span("attention", block);
   const DType norm_type = block == 0 ? pass.runtime.compute : DType::F32;

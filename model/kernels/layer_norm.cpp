@@ -4,8 +4,8 @@
 
 #include "model/kernels/cpu_rows.h"
 #include "model/kernels/cuda/launch.h"
-#include "model/kernels/gate_residual.h"
 #include "model/kernels/dispatch.h"
+#include "model/kernels/gate_residual.h"
 
 namespace ferry::model::kernels {
 
@@ -46,8 +46,9 @@ void run(const LayerNorm& a) {
 
 void add_first(const LayerNorm& a, Stream& stream) {
   if (a.y == nullptr) return;
-  gate_residual({.x = a.x, .y = a.y, .y_type = a.y_type, .gate = a.gate, .out = a.x, .rows = a.rows, .dim = a.dim},
-                stream);
+  gate_residual(
+      {.x = a.x, .y = a.y, .y_type = a.y_type, .gate = a.gate, .out = a.x, .rows = a.rows, .dim = a.dim},
+      stream);
 }
 
 }  // namespace

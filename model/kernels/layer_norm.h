@@ -1,6 +1,6 @@
 // Layer normalisation of rows, fused with what comes before and after it (wan21.md section 2.7): the addition
-// to the residual stream, and scale and shift.  Statistics and arithmetic are fp32, the variance is the biased
-// one, and the result is rounded once, into `out`.
+// to the residual stream, and scale and shift.  Statistics and arithmetic are fp32, the variance is the
+// biased one, and the result is rounded once, into `out`.
 #pragma once
 
 #include <cstdint>

@@ -55,7 +55,8 @@ TEST_F(DitGpu, ForwardAgreesWithTheCpu) {
   }
 }
 
-// The product's epilogue against fp64: one rounding, 0.0017 with numbers like these; a second one makes it 0.0022.
+// The product's epilogue against fp64: one rounding, 0.0017 with numbers like these; a second one makes it
+// 0.0022.
 TEST_F(DitGpu, LinearWithGeluRoundsOnce) {
   const at::Tensor x = at::randn({300, 256}).to(at::kBFloat16);
   const at::Tensor weight = (at::randn({520, 256}) / 12).to(at::kBFloat16);

@@ -135,8 +135,9 @@ TEST_F(KernelsGpu, LayerNormAfterAnAddition) {
           both.y_type = type;
           both.gate = gate;
           norm(both, gpu());
-          gate_residual({apart.data_ptr<float>(), y.data_ptr(), type, gate, apart.data_ptr<float>(), s.rows, s.dim},
-                        gpu());
+          gate_residual(
+              {apart.data_ptr<float>(), y.data_ptr(), type, gate, apart.data_ptr<float>(), s.rows, s.dim},
+              gpu());
           norm(args(apart, expected), gpu());
           gpu().synchronize();
           EXPECT_TRUE(together.equal(apart)) << name(s.rows, s.dim, type);

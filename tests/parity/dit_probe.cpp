@@ -1,6 +1,7 @@
 // Evaluates the DiT of a model folder on inputs that tests/parity/dit_parity.py writes.
 //
-//   dit_parity_probe MODEL_DIR IN OUT   IN: "latent" [C, F, h, w], "context" [Lt, text_dim], "timestep" [1] in
+//   dit_parity_probe MODEL_DIR IN OUT   IN: "latent" [C, F, h, w], "context" [Lt, text_dim], "timestep" [1]
+//   in
 //                                       fp64; OUT: "velocity"
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
@@ -44,6 +45,5 @@ void run(const testing::Arguments& args, Device& device) {
 }  // namespace ferry
 
 int main(int argc, char** argv) {
-  return ferry::testing::probe_main(argc, argv, "dit_parity_probe MODEL_DIR IN OUT",
-                                    ferry::run);
+  return ferry::testing::probe_main(argc, argv, "dit_parity_probe MODEL_DIR IN OUT", ferry::run);
 }

@@ -45,6 +45,5 @@ void run(const testing::Arguments& args, Device& device) {
 }  // namespace ferry
 
 int main(int argc, char** argv) {
-  return ferry::testing::probe_main(argc, argv, "sampler_probe NAME STEPS SHIFT IN OUT",
-                                    ferry::run);
+  return ferry::testing::probe_main(argc, argv, "sampler_probe NAME STEPS SHIFT IN OUT", ferry::run);
 }

@@ -75,6 +75,5 @@ void run(const testing::Arguments& args, Device& device) {
 }  // namespace ferry
 
 int main(int argc, char** argv) {
-  return ferry::testing::probe_main(argc, argv, "text_probe clean|tokens|encode ...",
-                                    ferry::run);
+  return ferry::testing::probe_main(argc, argv, "text_probe clean|tokens|encode ...", ferry::run);
 }

@@ -30,6 +30,5 @@ void run(const testing::Arguments& args, Device& device) {
 }  // namespace ferry
 
 int main(int argc, char** argv) {
-  return ferry::testing::probe_main(argc, argv, "vae_probe MODEL_DIR LATENT OUT",
-                                    ferry::run);
+  return ferry::testing::probe_main(argc, argv, "vae_probe MODEL_DIR LATENT OUT", ferry::run);
 }

@@ -52,10 +52,10 @@ TEST_F(DitForward, EqualsTheSpelledOutNetworkInFp32) {
   }
 }
 
-// Where the reference rounds to bf16, so do we.  A rounding too many or too few takes us, at every shape, 0.4 to
-// 0.6 of the way from the bf16 network to the fp32 one (measured with each norm's).  What else differs is the
-// order of fp32 sums, which flips the last bits of a few values: at some shapes, by processor, up to 0.4 of the
-// way three blocks on, and at others not at all.
+// Where the reference rounds to bf16, so do we.  A rounding too many or too few takes us, at every shape, 0.4
+// to 0.6 of the way from the bf16 network to the fp32 one (measured with each norm's).  What else differs is
+// the order of fp32 sums, which flips the last bits of a few values: at some shapes, by processor, up to 0.4
+// of the way three blocks on, and at others not at all.
 TEST_F(DitForward, RoundsWhereTheSpelledOutNetworkRoundsInBf16) {
   const at::NoGradGuard no_grad;
   std::vector<double> of_the_way;

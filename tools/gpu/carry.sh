@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Collects in .carry/ (ignored by git) what a GPU machine without these packages needs to build Ferry:
-# Boost.Program_options and utf8proc, as static libraries with their headers.  tools/gpu/one.sh uses them.
+# Boost.Program_options and utf8proc, as static libraries with their headers, and wheels of what the parity tests
+# compare with.  tools/gpu/one.sh uses them.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 rm -rf .carry
@@ -26,4 +27,7 @@ Version: 2
 Libs: -L${prefix} -lutf8proc
 Cflags: -I${prefix} -DUTF8PROC_STATIC
 PC
+wanted=$(grep -E '^(diffusers|ftfy)=' tools/requirements-test.txt)
+# shellcheck disable=SC2086
+.venv/bin/python -m pip download -q --disable-pip-version-check --no-deps -d .carry/wheels $wanted importlib_metadata wcwidth
 du -sh .carry

@@ -10,6 +10,10 @@ gpus=$(nvidia-smi -L 2>/dev/null | grep -c '^GPU' || true)
 ferry=$build/launcher/ferry
 python=python3
 if [ -x .venv/bin/python ]; then python=.venv/bin/python; fi
+if [ ! -d .venv ] && [ -d .carry/wheels ]; then
+  "$python" -m pip install -q --no-index --no-deps --no-compile --upgrade --target "$scratch/site" .carry/wheels/*.whl
+  export PYTHONPATH=$scratch/site
+fi
 
 configure() {
   local options=(-G Ninja -S . -B "$build") prefix
@@ -23,12 +27,18 @@ configure() {
   if [ -d .carry ] && ! pkg-config --exists libutf8proc; then
     export PKG_CONFIG_PATH=$PWD/.carry/utf8proc/pkgconfig
   fi
+  if [ ! -d .venv ] && "$python" -c 'import diffusers, ftfy, transformers'; then
+    options+=("-DFERRY_PYTHON=$(command -v "$python")")
+  fi
   if [ "$gpus" -gt 0 ]; then options+=(-DCMAKE_CUDA_ARCHITECTURES=native); fi
   cmake "${options[@]}"
 }
 
-# The programs behind the label gpu: each is named like its source.
-gpu_tests() { basename -s .cpp tests/gpu/*_gpu_test.cpp; }
+# The programs behind the label gpu: each is named like its source; the probes of parity tests.
+gpu_tests() {
+  basename -s .cpp tests/gpu/*_gpu_test.cpp
+  sed -n 's/^ferry_parity_test(\([a-z_]*\) .* GPU)$/\1_gpu_probe/p' tests/parity/*.cmake
+}
 
 part_build() {
   local targets

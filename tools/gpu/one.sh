@@ -4,12 +4,13 @@
 #   tools/gpu/one.sh [build] [test] [pipeline] [measure] [sanitize]     all but sanitize when none is named
 #
 #   build      the program and the GPU tests
-#   test       ctest -L gpu; a GPU that cannot be used is a failure where one exists
+#   test       ctest -L gpu; a GPU that cannot be used is a failure where one exists; what compares with diffusers and
+#              transformers is among them where python3 has those
 #   pipeline   1.3B with the whole umT5 and VAE, 832x480, 81 frames, 20 steps; one forward against fp32
 #   measure    14B: strategies in turn, peak memory of each, the start, a trace
 #   sanitize   compute-sanitizer over the tests and a tiny run
 #
-# Results go to $OUT (default build-gpu/out): a log per part, measure.jsonl, sidecars, trace.json.  Without a GPU the tests
+# Results go to $OUT (default build-gpu/out): a log per part, measure.jsonl, sidecars, trace.json and its picture.  Without a GPU the tests
 # that need one are skipped and the rest runs on the CPU with a tiny model.  The machine needs nvcc, g++,
 # CMake, ninja, a python3 with torch (or .venv), Open MPI, GoogleTest, nlohmann-json, spdlog, fmt, libpng and
 # SentencePiece; .carry/ (tools/gpu/carry.sh) brings the rest.  The models it makes want 45 GB of disk and the
@@ -19,9 +20,11 @@ cd "$(dirname "$0")/../.."
 . tools/gpu/common.sh
 
 if [ "$gpus" -gt 0 ]; then
-  device=cuda size=832x480 frames=81 short=29 steps=20 small=1.3B large=14B samples=3 short_samples=9
+  device=cuda size=832x480 frames=81 short=29 steps=20 small=1.3B large=14B samples=3 short_samples=7
+  shown=12-15
 else
   device=cpu size=64x64 frames=9 short=5 steps=2 small=tiny large=tiny samples=1 short_samples=1
+  shown=0-1
 fi
 make_model() { "$ferry" make-model "$model" --dtype bf16 --overwrite "$@" >/dev/null; }
 
@@ -64,21 +67,33 @@ part_pipeline() {
   "$python" tools/gpu/forward_error.py "$one" "$scratch/fp32.safetensors" | tee "$out/forward_error.json"
 }
 
+# The picture of a trace, and the trace packed.
+draw() {
+  gzip -9 -c "$1" >"$1.gz"
+  if ! "$python" -c 'import matplotlib' 2>/dev/null; then
+    echo "WAIVED: the picture of $1 needs matplotlib"
+    return
+  fi
+  "$python" tools/trace_picture.py "$1" "${1%.json}.png" "${@:2}"
+}
+
 part_measure() {
   local type
   : >"$out/measure.jsonl"
   make_model --size $large --parts dit,vae || return 1
   local bench=(--model "$model" --device $device --size $size)
-  local sweep=("${bench[@]}" --types async,sequential --ratios 1)
+  local sweep=("${bench[@]}" --types async,sequential,model --ratios 1)
   keep 1 bench offload "${sweep[@]}" --frames $frames --samples $samples || return 1
   keep 1 bench offload "${sweep[@]}" --frames $short --samples $short_samples || return 1
-  # In a process of its own each strategy shows its own peak.
-  for type in none async sequential model; do
-    keep 1 bench forward "${bench[@]}" --frames $frames --samples 1 --dit.offload.type $type || return 1
+  # Beside the floor; and in a process of its own a strategy shows its own peak (that of model is that of none).
+  keep 1 bench forward "${bench[@]}" --frames $frames --samples $samples || return 1
+  for type in async sequential; do
+    keep 1 bench forward "${bench[@]}" --frames $frames --samples 1 --warmups 0 --dit.offload.type $type || return 1
   done
   "$python" tools/gpu/random_context.py "$model" "$scratch/context.safetensors" || return 1
   frames=$short video start --steps 2 --guidance 1 --context "$scratch/context.safetensors" \
     --dit.offload.type async --trace.file "$out/trace.json" || return 1
+  draw "$out/trace.json" --blocks $shown || return 1
   keep 1 bench decode "${bench[@]}" --frames $frames --samples 1
 }
 

@@ -1,6 +1,6 @@
-// A block a row, which is read three times: for the mean, the deviation and the result.  Without an addition the
-// second and third time it comes from the first-level cache; with one, from shared memory, where each thread
-// finds what it put there itself.
+// A block a row, which is read three times: for the mean, the deviation and the result.  Without an addition
+// the second and third time it comes from the first-level cache; with one, from shared memory, where each
+// thread finds what it put there itself.
 #include "model/kernels/cuda/launch.h"
 #include "model/kernels/cuda/rows.cuh"
 #include "model/kernels/dispatch.h"
@@ -121,8 +121,9 @@ void layer_norm(const LayerNorm& args, Scaling scaling, void* stream) {
       return scaling == Scaling::Affine ? add_layer_norm<Scaling::Affine>(a, stream)
                                         : add_layer_norm<Scaling::Modulate>(a, stream);
     }
-    gate_residual({.x = a.x, .y = a.y, .y_type = a.y_type, .gate = a.gate, .out = a.x, .rows = a.rows, .dim = a.dim},
-                  stream);
+    gate_residual(
+        {.x = a.x, .y = a.y, .y_type = a.y_type, .gate = a.gate, .out = a.x, .rows = a.rows, .dim = a.dim},
+        stream);
     a.y = nullptr;
   }
   with_type(a.out_type, [&]<typename Out>(Out) {
