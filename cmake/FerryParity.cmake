@@ -1,6 +1,7 @@
 # ferry_parity_test(text_parity PROBE parity/text_probe.cpp SCRIPT parity/text_parity.py [TIMEOUT 300] [GPU]): a
 # Python script compares the probe, its one argument, with diffusers' and transformers' classes.  GPU: once more as
 # text_parity_gpu, label gpu, with a probe that computes on GPU 0 and the script's option --gpu; skipped without one.
+# Everything is local: the hub is not asked, since a machine without a network would wait for it.
 # Without a Python that has them (tools/setup.sh makes .venv) the probe is built and the test is not registered.
 include_guard(GLOBAL)
 find_program(FERRY_PYTHON python3 HINTS ${PROJECT_SOURCE_DIR}/.venv/bin NO_DEFAULT_PATH)
@@ -16,7 +17,7 @@ function(_ferry_add_parity name)
   list(TRANSFORM T_COMMAND PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/)
   add_test(NAME ${name} COMMAND ${FERRY_PYTHON} ${T_COMMAND} $<TARGET_FILE:${name}_probe>)
   set_tests_properties(${name} PROPERTIES TIMEOUT ${T_TIMEOUT} LABELS "${T_LABELS}" SKIP_RETURN_CODE 77
-    ENVIRONMENT "${FERRY_TEST_ENV};OMP_NUM_THREADS=1")
+    ENVIRONMENT "${FERRY_TEST_ENV};OMP_NUM_THREADS=1;HF_HUB_OFFLINE=1")
 endfunction()
 
 function(ferry_parity_test name)

@@ -1,4 +1,5 @@
 if(FERRY_CUDA)
   ferry_test(vae_gpu_test SOURCES gpu/vae_gpu_test.cpp unit/vae_golden_test.cpp unit/vae_reference.cpp
     support/gpu_device.cpp LIBS ferry_test_support LABELS gpu)
+  set_tests_properties(vae_gpu_test PROPERTIES RUN_SERIAL ON)  # measures speed and waits
 endif()

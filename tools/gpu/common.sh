@@ -50,14 +50,14 @@ part_build() {
 part_test() {
   nvidia-smi 2>/dev/null
   if [ "$gpus" -gt 0 ]; then export FERRY_REQUIRE_GPU=1; fi
-  ctest --test-dir "$build" -L gpu --output-on-failure --no-tests=error --output-junit "$out/test.xml"
+  ctest --test-dir "$build" -L gpu -j 4 --output-on-failure --no-tests=error --output-junit "$out/test.xml"
 }
 
-# Runs a measurement and keeps its JSON lines:  keep RANKS bench ...
+# Runs a measurement, of minutes at most, and keeps its JSON lines:  keep RANKS bench ...
 keep() {
   local ranks=$1 started=$SECONDS
   shift
-  "$ferry" "$@" --json -n "$ranks" | tee -a "$out/measure.jsonl"
+  timeout 240 "$ferry" "$@" --json -n "$ranks" | tee -a "$out/measure.jsonl"
   local result=${PIPESTATUS[0]}
   echo "# $((SECONDS - started)) s: ferry $*"
   return "$result"
