@@ -157,16 +157,20 @@ def check_encoder(probe, folder, model, ids, padding, name, gpu):
     """fp32 to rounding, with the padding that we leave out; bf16 to the bits, without padding.
 
     transformers' eager attention rounds where the official code does.  A GEMM of another number of rows may round
-    differently, so bf16 is compared on the real tokens alone; a GPU's differ from the CPU's by a few roundings a layer.
+    differently, so bf16 is compared on the real tokens alone; a GPU's differ from the CPU's
+    by a few roundings a layer, which an ill-conditioned encoder magnifies as it does those between bf16 and fp32.
     """
     count = len(ids)
     padded = torch.cat([ids, torch.zeros(padding, dtype=torch.int64)])[None]
     mask = (torch.arange(count + padding) < count).long()[None]
-    for dtype, cast, tolerance in (("fp32", torch.float32, 1e-5), ("bf16", torch.bfloat16, 2e-2 if gpu else 0.0)):
+    exact = None
+    for dtype, cast in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
         model = model.to(cast).eval()
         shown = slice(0, None if dtype == "fp32" else count)
         with torch.no_grad():
             wanted = model(input_ids=padded[:, shown], attention_mask=mask[:, shown]).last_hidden_state[0, :count]
+        exact = wanted if dtype == "fp32" else exact
+        tolerance = {"fp32": 1e-5, "bf16": max(2e-2, 0.6 * relative(wanted, exact)) if gpu else 0.0}[dtype]
         error = relative(run_encoder(probe, folder, model, ids, dtype), wanted)
         print(f"umT5 {name}, {count} tokens + {padding}, {dtype}: relative L2 {error:.2e}")
         assert error <= tolerance, f"umT5 {name} {dtype}: {error} > {tolerance}"

@@ -29,5 +29,5 @@ Cflags: -I${prefix} -DUTF8PROC_STATIC
 PC
 wanted=$(grep -E '^(diffusers|ftfy)=' tools/requirements-test.txt)
 # shellcheck disable=SC2086
-.venv/bin/python -m pip download -q --disable-pip-version-check --no-deps -d .carry/wheels $wanted importlib_metadata wcwidth
+.venv/bin/python -m pip download -q --disable-pip-version-check --no-deps -d .carry/wheels $wanted wcwidth
 du -sh .carry
