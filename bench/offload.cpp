@@ -119,8 +119,8 @@ std::unique_ptr<Variant> make_variant(const OffloadCase& what, const offload::Op
   return variant;
 }
 
-// Steps until the modules that are used once (cached keys and values) are no longer ferried, which async has to
-// learn, and says how many bytes a step then takes.
+// Steps until the modules that are used once (cached keys and values) are no longer ferried, which async has
+// to learn, and says how many bytes a step then takes.
 void settle(Variant& variant, int passes) {
   const int steps = variant.result.options.type == offload::Type::Async ? 3 : 1;
   for (int i = 0; i < steps; ++i) variant.steps->seconds();

@@ -59,7 +59,7 @@ part_test() {
 keep() {
   local ranks=$1 started=$SECONDS
   shift
-  timeout 240 "$ferry" "$@" --json -n "$ranks" | tee -a "$out/measure.jsonl"
+  timeout 480 "$ferry" "$@" --json -n "$ranks" | tee -a "$out/measure.jsonl"
   local result=${PIPESTATUS[0]}
   echo "# $((SECONDS - started)) s: ferry $*"
   return "$result"

@@ -32,7 +32,8 @@ __device__ void store(T* at, const Lane<T, kWidth>& lane) {
 
 // x += y * gate at column c; no gate: x += y.
 template <int kWidth, typename Y>
-__device__ void add_gated(Lane<float, kWidth>& x, const Lane<Y, kWidth>& y, const float* gate, std::int64_t c) {
+__device__ void add_gated(Lane<float, kWidth>& x, const Lane<Y, kWidth>& y, const float* gate,
+                          std::int64_t c) {
   if (gate == nullptr) {
     for (int i = 0; i < kWidth; ++i) x.values[i] += to_float(y.values[i]);
     return;
