@@ -1,8 +1,9 @@
 # ferry_parity_test(text_parity PROBE parity/text_probe.cpp SCRIPT parity/text_parity.py [TIMEOUT 300] [GPU]): a
 # Python script compares the probe, its one argument, with diffusers' and transformers' classes.  GPU: once more as
-# text_parity_gpu, label gpu, with a probe that computes on GPU 0 and the script's option --gpu; skipped without one.
-# Everything is local: the hub is not asked, since a machine without a network would wait for it.
-# Without a Python that has them (tools/setup.sh makes .venv) the probe is built and the test is not registered.
+# text_parity_gpu, label gpu, with a probe that computes on GPU 0 and the script's option --gpu; skipped without one
+# (with FERRY_REQUIRE_GPU=1 a failure).  Everything is local: the hub is not asked, since a machine without a network
+# would wait for it.
+# Without a Python (tools/setup.sh makes .venv, which has the packages) the probe is built and no test registered.
 include_guard(GLOBAL)
 find_program(FERRY_PYTHON python3 HINTS ${PROJECT_SOURCE_DIR}/.venv/bin NO_DEFAULT_PATH)
 mark_as_advanced(FERRY_PYTHON)

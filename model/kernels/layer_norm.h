@@ -17,7 +17,7 @@ struct LayerNorm {
   DType norm_type = DType::F32;  // what LN(x) is rounded to before it is modulated: fp32 (not at all) or bf16
   const float* scale = nullptr;  // [dim]
   const float* shift = nullptr;  // [dim]
-  void* out = nullptr;           // [rows, dim]; may be y; in fp32 and without y may be x
+  void* out = nullptr;           // [rows, dim]; may be y, of its type; in fp32 and without y may be x
   DType out_type = DType::F32;   // fp32 or bf16
   std::int64_t rows = 0;
   std::int64_t dim = 0;

@@ -6,7 +6,7 @@
 #   build      the program and the GPU tests
 #   test       ctest -L gpu; a GPU that cannot be used is a failure where one exists; what compares with diffusers and
 #              transformers is among them where python3 has those
-#   measure    14B: strategies in turn, peak memory of each, the start, a trace
+#   measure    14B: strategies in turn, peak memory without and with async, the start, a trace; a decode
 #   precision  one forward of 1.3B in bf16 against fp32
 #   pipeline   1.3B with the whole umT5 and VAE, 832x480, 81 frames, 20 steps
 #   sanitize   compute-sanitizer over the tests and a tiny run
