@@ -11,9 +11,9 @@
 #   pipeline   1.3B with the whole umT5 and VAE, 832x480, 81 frames, 20 steps
 #   sanitize   compute-sanitizer over the tests and a tiny run
 #
-# Results go to $OUT (default build-gpu/out): a log per part, measure.jsonl, sidecars, trace.json and its picture.  Without a GPU the tests
-# that need one are skipped and the rest runs on the CPU with a tiny model.  The machine needs nvcc, g++,
-# CMake, ninja, a python3 with torch (or .venv), Open MPI, GoogleTest, nlohmann-json, spdlog, fmt, libpng and
+# Results go to $OUT (default build-gpu/out): a log per part, measure.jsonl, sidecars, trace.json and its picture.
+# Without a GPU the tests that need one are skipped and the rest runs on the CPU with a tiny model.  The machine
+# needs nvcc, g++, CMake, ninja, a python3 with torch (or .venv), Open MPI, GoogleTest, nlohmann-json, spdlog, fmt, libpng and
 # SentencePiece; .carry/ (tools/gpu/carry.sh) brings the rest.  The models it makes want 45 GB of disk and the
 # 14B measurements 64 GB of host memory.
 set -uo pipefail
