@@ -6,47 +6,38 @@
 
 #include "base/error.h"
 #include "parallel/binding.h"
-#include "parallel/groups.h"
 #include "parallel/nccl_group.h"
-#include "tests/support/mpi_fixture.h"
-#include "tests/support/test_device.h"
+#include "tests/support/ranks_fixture.h"
 
 namespace ferry::parallel {
 namespace {
 
-class NcclGroupTest : public ferry::testing::MpiTest {
+class NcclGroupTest : public ferry::testing::DeviceRanksTest {
  protected:
   void SetUp() override {
-    // Every rank skips when one must.
-    if (!session().all_agree(cuda_device_count() >= size())) {
-      if (ferry::testing::gpu_required() && size() == 1)
-        FAIL() << "FERRY_REQUIRE_GPU=1, but no GPU is usable";
-      GTEST_SKIP() << "fewer GPUs than ranks";
-    }
-    device_ = make_cuda_device(gpu_of_rank(session()));
-    group_ = make_nccl_group(session().world(), 60);
+    DeviceRanksTest::SetUp();
+    if (has_device()) group_ = make_nccl_group(session().world(), 60);
   }
   void TearDown() override {
     group_.reset();
-    MpiTest::TearDown();
+    DeviceRanksTest::TearDown();
   }
   // Host values on the device and back.
   DeviceMemory up(const std::vector<std::uint32_t>& values) {
-    DeviceMemory memory = device_->allocate(values.size() * 4);
-    device_->compute().copy(memory.data(), values.data(), values.size() * 4);
-    device_->compute().synchronize();
+    DeviceMemory memory = device().allocate(values.size() * 4);
+    device().compute().copy(memory.data(), values.data(), values.size() * 4);
+    device().compute().synchronize();
     return memory;
   }
   std::vector<std::uint32_t> down(const DeviceMemory& memory) {
     std::vector<std::uint32_t> values(memory.bytes() / 4);
-    device_->compute().copy(values.data(), memory.data(), memory.bytes());
-    device_->compute().synchronize();
+    device().compute().copy(values.data(), memory.data(), memory.bytes());
+    device().compute().synchronize();
     return values;
   }
   static std::uint32_t value(int from, int to, std::size_t i) {
     return static_cast<std::uint32_t>(from * 1000003 + to * 10007) + static_cast<std::uint32_t>(i) * 7;
   }
-  std::unique_ptr<Device> device_;
   std::unique_ptr<Group> group_;
 };
 
@@ -65,7 +56,7 @@ TEST_F(NcclGroupTest, AllToAllTradesPieces) {
     }
     const DeviceMemory send = up(mine);
     const DeviceMemory recv = up(std::vector<std::uint32_t>(mine.size()));
-    group_->all_to_all(recv.data(), send.data(), count * 4, device_->compute());
+    group_->all_to_all(recv.data(), send.data(), count * 4, device().compute());
     group_->check();
     EXPECT_EQ(down(recv), expected);
   }
@@ -80,15 +71,15 @@ TEST_F(NcclGroupTest, AllGatherWorksInPlaceAndBroadcastFromEveryRoot) {
   std::vector<std::uint32_t> mine(all.size());
   std::copy_n(all.begin() + rank() * kCount, kCount, mine.begin() + rank() * kCount);
   const DeviceMemory recv = up(mine);
-  group_->all_gather(recv.data(), recv.data() + rank() * kCount * 4, kCount * 4, device_->compute());
+  group_->all_gather(recv.data(), recv.data() + rank() * kCount * 4, kCount * 4, device().compute());
   EXPECT_EQ(down(recv), all);
   for (int root = 0; root < size(); ++root) {
     const DeviceMemory buffer = up(std::vector<std::uint32_t>(77, value(rank(), 1, 0)));
-    group_->broadcast(buffer.data(), buffer.bytes(), root, device_->compute());
+    group_->broadcast(buffer.data(), buffer.bytes(), root, device().compute());
     EXPECT_EQ(down(buffer), std::vector<std::uint32_t>(77, value(root, 1, 0)));
   }
-  EXPECT_THROW(group_->broadcast(nullptr, 0, size(), device_->compute()), std::invalid_argument);
-  group_->all_gather(nullptr, nullptr, 0, device_->compute());
+  EXPECT_THROW(group_->broadcast(nullptr, 0, size(), device().compute()), std::invalid_argument);
+  group_->all_gather(nullptr, nullptr, 0, device().compute());
 }
 
 TEST_F(NcclGroupTest, RefusesAStreamOfTheCpu) {
@@ -98,20 +89,18 @@ TEST_F(NcclGroupTest, RefusesAStreamOfTheCpu) {
 }
 
 TEST_F(NcclGroupTest, GroupsOfAMeshWorkBesideEachOther) {
-  const Mesh mesh = make_mesh({}, size(), rank(), size());
-  Groups groups = make_groups(session(), mesh, *device_);
-  const auto gather = device_->make_stream("gather", Priority::High);
-  const auto done = device_->make_event(EventKind::Order);
+  const auto gather = device().make_stream("gather", Priority::High);
+  const auto done = device().make_event(EventKind::Order);
   constexpr std::size_t kCount = 1 << 16;
   const DeviceMemory send = up(std::vector<std::uint32_t>(kCount * size(), rank()));
   const DeviceMemory recv = up(std::vector<std::uint32_t>(kCount * size()));
   const DeviceMemory weights = up(std::vector<std::uint32_t>(kCount * size(), rank()));
   for (int i = 0; i < 20; ++i) {
-    groups.ulysses->all_to_all(recv.data(), send.data(), kCount * 4, device_->compute());
-    groups.weights->all_gather(weights.data(), weights.data() + rank() * kCount * 4, kCount * 4, *gather);
+    groups().ulysses->all_to_all(recv.data(), send.data(), kCount * 4, device().compute());
+    groups().weights->all_gather(weights.data(), weights.data() + rank() * kCount * 4, kCount * 4, *gather);
   }
   gather->record(*done);
-  wait_for(*done, groups, 60);
+  wait_for(*done, groups(), 60);
   for (int from = 0; from < size(); ++from) {
     EXPECT_EQ(down(recv)[from * kCount + 5], static_cast<std::uint32_t>(from));
     EXPECT_EQ(down(weights)[from * kCount + 5], static_cast<std::uint32_t>(from));

@@ -1,4 +1,5 @@
-// P ranks give what one rank gives: the DiT over a Ulysses group, on real ranks.
+// P ranks give what one rank gives: the DiT over a Ulysses group, on real ranks and the devices of the
+// program.
 //
 // Tolerances.  fp32: attention and rows are the same sums, only GEMMs with another number of rows may add up
 // in another order: 1e-6 for one forward.  bf16: such a difference flips last bits (2^-9) of single values,
@@ -8,12 +9,13 @@
 
 #include <chrono>
 #include <map>
+#include <optional>
 #include <thread>
 
+#include "model/tensor.h"
+#include "model/torch_stream.h"
 #include "parallel/exchange_gate.h"
-#include "parallel/groups.h"
-#include "parallel/mpi_group.h"
-#include "tests/support/mpi_fixture.h"
+#include "tests/support/ranks_fixture.h"
 #include "tests/unit/dit_support.h"
 
 namespace ferry::testing {
@@ -24,16 +26,27 @@ using model::DitConfig;
 using model::DitContext;
 using model::DitRuntime;
 
-class DitRanks : public MpiTest {
+class DitRanks : public DeviceRanksTest {
  protected:
   void SetUp() override {
-    group_ = std::make_unique<parallel::MpiGroup>(session().thread(), session().world().comm());
-    exchange_ = device_->make_stream("exchange", Priority::High);
+    DeviceRanksTest::SetUp();
+    if (has_device()) on_.emplace(device());
   }
-  DitRuntime alone(DType compute) { return {.device = device_.get(), .compute = compute}; }
+  void TearDown() override {
+    if (has_device()) device().compute().synchronize();
+    on_.reset();
+    DeviceRanksTest::TearDown();
+  }
+  DitRuntime alone(DType compute) { return {.device = &device(), .compute = compute}; }
   DitRuntime together(DType compute) {
     return {
-        .device = device_.get(), .ulysses = group_.get(), .exchange = exchange_.get(), .compute = compute};
+        .device = &device(), .ulysses = groups().ulysses.get(), .exchange = &exchange(), .compute = compute};
+  }
+  std::unique_ptr<PlainWeights> weights_of(const DitConfig& config, DType compute) {
+    return random_weights(config, compute, model::torch_device(device()));
+  }
+  at::Tensor latent_of(std::int64_t frames, std::int64_t height, std::int64_t width) {
+    return golden_input({16, frames, height, width}, 0.3, 0.11).to(model::torch_device(device()));
   }
   // Two branches, forwarded twice (the second time with cached keys and values); the second results.
   std::vector<at::Tensor> run(const DitConfig& config, PlainWeights& weights, const DitRuntime& runtime,
@@ -49,9 +62,8 @@ class DitRanks : public MpiTest {
     return second;
   }
 
-  std::unique_ptr<Device> device_ = make_cpu_device();
-  std::unique_ptr<parallel::MpiGroup> group_;
-  std::unique_ptr<Stream> exchange_;
+ private:
+  std::optional<model::TorchStream> on_;
 };
 
 struct Case {
@@ -60,14 +72,17 @@ struct Case {
 };
 
 // 105, 6, 27 and 1 tokens: none of them a multiple of 4, the last leaves ranks without a token of their own.
-const std::vector<Case> kCases = {{24, {3, 10, 14}}, {48, {2, 2, 6}}, {128, {3, 6, 6}}, {34, {1, 2, 2}}};
+// The attention kernels of GPUs take multiples of 8.
+const std::vector<Case> kCases = {
+    {24, {3, 10, 14}}, {48, {2, 2, 6}}, {128, {3, 6, 6}}, {40, {1, 2, 2}}, {34, {1, 2, 2}}};
 
 TEST_F(DitRanks, GiveWhatOneRankGives) {
   for (const auto& [compute, tolerance] : {std::pair{DType::F32, 1e-6}, std::pair{DType::BF16, 1e-2}}) {
     for (const Case& c : kCases) {
+      if (on_gpu() && c.head_dim % 8 != 0) continue;
       const DitConfig config = four_head_config(c.head_dim);
-      const at::Tensor latent = golden_input({16, c.latent[0], c.latent[1], c.latent[2]}, 0.3, 0.11);
-      const auto weights = random_weights(config, compute);
+      const at::Tensor latent = latent_of(c.latent[0], c.latent[1], c.latent[2]);
+      const auto weights = weights_of(config, compute);
       const auto one = run(config, *weights, alone(compute), latent);
       const auto all = run(config, *weights, together(compute), latent);
       for (std::size_t i = 0; i < 2; ++i) {
@@ -79,18 +94,18 @@ TEST_F(DitRanks, GiveWhatOneRankGives) {
 
 TEST_F(DitRanks, EveryRankHasTheSameBits) {
   const DitConfig config = four_head_config();
-  const auto weights = random_weights(config, DType::F32);
-  const at::Tensor latent = golden_input({16, 3, 10, 14}, 0.3, 0.11);
+  const auto weights = weights_of(config, DType::F32);
+  const at::Tensor latent = latent_of(3, 10, 14);
   const at::Tensor mine = run(config, *weights, together(DType::F32), latent)[0];
   at::Tensor of_rank_0 = mine.clone();
-  group_->broadcast(of_rank_0.data_ptr(), of_rank_0.nbytes(), 0, device_->compute());
+  groups().ulysses->broadcast(of_rank_0.data_ptr(), of_rank_0.nbytes(), 0, device().compute());
   EXPECT_TRUE(at::equal(mine, of_rank_0));
 }
 
 TEST_F(DitRanks, PairedEqualsSerialBitForBit) {
   const DitConfig config = four_head_config();
-  const at::Tensor latent = golden_input({16, 3, 10, 14}, 0.3, 0.11);
-  const auto weights = random_weights(config, DType::F32);
+  const at::Tensor latent = latent_of(3, 10, 14);
+  const auto weights = weights_of(config, DType::F32);
   Dit dit(config, *weights, together(DType::F32));
   DitContext positive = dit.encode_context(golden_input({5, config.text_dim}, 0.2, 0.05));
   DitContext negative = dit.encode_context(golden_input({9, config.text_dim}, 0.7, 0.03));
@@ -104,8 +119,8 @@ TEST_F(DitRanks, PairedEqualsSerialBitForBit) {
 
 TEST_F(DitRanks, ExchangesOnTheComputeStreamWhenThereIsNoOther) {
   const DitConfig config = four_head_config();
-  const at::Tensor latent = golden_input({16, 3, 10, 14}, 0.3, 0.11);
-  const auto weights = random_weights(config, DType::F32);
+  const at::Tensor latent = latent_of(3, 10, 14);
+  const auto weights = weights_of(config, DType::F32);
   DitRuntime runtime = together(DType::F32);
   const auto apart = run(config, *weights, runtime, latent);
   runtime.exchange = nullptr;
@@ -122,14 +137,14 @@ class CountingGate : public parallel::ExchangeGate {
 
 TEST_F(DitRanks, EachExchangeIsToldToTheGate) {
   const DitConfig config = four_head_config();
-  const auto weights = random_weights(config, DType::F32);
+  const auto weights = weights_of(config, DType::F32);
   CountingGate gate;
   DitRuntime runtime = together(DType::F32);
   runtime.gate = &gate;
   Dit dit(config, *weights, runtime);
   DitContext context = dit.encode_context(golden_input({5, config.text_dim}, 0.2, 0.05));
   DitContext* branches[] = {&context};
-  dit.forward(golden_input({16, 1, 4, 6}, 0.3, 0.11), 500, branches);
+  dit.forward(latent_of(1, 4, 6), 500, branches);
   const int exchanges =
       size() == 1 ? 0 : 3 * 4 + 1;  // v, q, k and back per block, and the gather of the result
   EXPECT_EQ(gate.opened, exchanges);
@@ -151,11 +166,11 @@ class SlowGate : public parallel::ExchangeGate {
 
 TEST_F(DitRanks, TheTraceNamesEveryPartOfAForward) {
   const DitConfig config = four_head_config();
-  const auto weights = random_weights(config, DType::F32);
-  const at::Tensor latent = golden_input({16, 1, 4, 6}, 0.3, 0.11);
+  const auto weights = weights_of(config, DType::F32);
+  const at::Tensor latent = latent_of(1, 4, 6);
   DitRuntime runtime = together(DType::F32);
   const auto untraced = run(config, *weights, runtime, latent);
-  Trace trace(*device_);
+  Trace trace(device());
   runtime.trace = &trace;
   EXPECT_TRUE(at::equal(run(config, *weights, runtime, latent)[0], untraced[0]));
   std::map<std::string, int> names;  // of two forwards of two branches
@@ -179,7 +194,7 @@ TEST_F(DitRanks, TheTraceNamesEveryPartOfAForward) {
 
 TEST_F(DitRanks, WaitsForExchangesAreMeasuredByForwardAndLayer) {
   const DitConfig config = four_head_config();
-  const auto weights = random_weights(config, DType::F32);
+  const auto weights = weights_of(config, DType::F32);
   constexpr int kMs = 10;
   for (const bool own_stream : {true, false}) {
     // In line, the exchange itself is what computing waits for: it takes as long as the last rank is late.
@@ -190,7 +205,7 @@ TEST_F(DitRanks, WaitsForExchangesAreMeasuredByForwardAndLayer) {
     Dit dit(config, *weights, runtime);
     DitContext context = dit.encode_context(golden_input({5, config.text_dim}, 0.2, 0.05));
     DitContext* branches[] = {&context};
-    for (int i = 0; i < 2; ++i) dit.forward(golden_input({16, 1, 4, 6}, 0.3, 0.11), 500, branches);
+    for (int i = 0; i < 2; ++i) dit.forward(latent_of(1, 4, 6), 500, branches);
     const StreamTimes waits = dit.exchange_waits();
     if (size() == 1) {
       EXPECT_TRUE(waits.ms_by_pass.empty());
@@ -217,7 +232,7 @@ TEST_F(DitRanks, HeadsThatTheRanksDoNotDivideAreRefused) {
   DitConfig config = four_head_config();
   config.dim = 72;
   config.heads = 3;
-  const auto weights = random_weights(config, DType::F32);
+  const auto weights = weights_of(config, DType::F32);
   if (size() == 1) {
     EXPECT_NO_THROW(Dit(config, *weights, together(DType::F32)));
   } else {

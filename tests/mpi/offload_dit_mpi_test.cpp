@@ -1,18 +1,18 @@
 // Offloading moves bytes and changes no result: for a given number of ranks, every strategy, ratio, depth,
-// transport, interleave and guidance mode gives the bit-identical latent of `none`.  Slots are poisoned when
+// transport, interleave and guidance mode gives the bit-identical latent of `none`, on the devices of the
+// program.  Slots are poisoned when
 // they are released, so that a read too late is a NaN and not luck.
 #include <gtest/gtest.h>
 
 #include <tuple>
 
-#include "tests/support/mpi_fixture.h"
+#include "tests/support/ranks_fixture.h"
 #include "tests/unit/offload_dit.h"
 #include "tests/unit/offload_toy.h"
 
 namespace ferry::offload {
 namespace {
 
-using testing::MpiTest;
 using testing::ranks;
 using testing::same_bits;
 
@@ -21,28 +21,29 @@ struct Attempt {
   bool paired = true;
 };
 
-class SameBits : public MpiTest {
+class SameBits : public testing::DeviceRanksTest {
  protected:
-  void SetUp() override {
-    groups_ = parallel::make_groups(
-        ranks(), {.data = 1, .cfg = 1, .ulysses = size(), .ulysses_index = rank()}, *device_);
+  StageSetup setup(DeviceAccount& account) {
+    return {.device = &device(),
+            .account = &account,
+            .peers = world_peers(session()),
+            .weights = groups().weights.get(),
+            .gather = on_gpu() ? nullptr : &session().comm()};
+  }
+  testing::DitRig rig(bool paired = true) {
+    return {.device = &device(),
+            .groups = size() == 1 ? nullptr : &groups(),
+            .exchange = &exchange(),
+            .paired = paired};
   }
   at::Tensor latent(NodeArena& arena, const Attempt& run) {
     DeviceAccount account;
     at::Tensor x;
     {
-      const auto stage = make_stage(arena, run.options,
-                                    {.device = device_.get(),
-                                     .account = &account,
-                                     .peers = world_peers(ranks()),
-                                     .weights = groups_.weights.get(),
-                                     .gather = &ranks().comm(),
-                                     .poison = true});
-      x = testing::denoise({.device = device_.get(),
-                            .groups = size() == 1 ? nullptr : &groups_,
-                            .exchange = &ranks().comm(),
-                            .paired = run.paired},
-                           *stage);
+      StageSetup poisoned = setup(account);
+      poisoned.poison = true;
+      const auto stage = make_stage(arena, run.options, poisoned);
+      x = testing::denoise(rig(run.paired), *stage).cpu();
       stage->finish();
     }
     EXPECT_EQ(account.now(), 0U);
@@ -52,9 +53,6 @@ class SameBits : public MpiTest {
     const auto arena = testing::dit_arena(node_ranks(ranks()), run.options, DType::BF16);
     return latent(*arena, run);
   }
-
-  std::unique_ptr<Device> device_ = make_cpu_device();
-  parallel::Groups groups_;
 };
 
 TEST_F(SameBits, AsyncOverTheWholeMatrix) {
@@ -117,22 +115,13 @@ TEST_F(SameBits, DeviceMemoryHasTheDocumentsOrder) {
   // Two stages; `none` holds both for the program's life, the others one at a time.
   const auto peak = [&](const Options& options) {
     DeviceAccount account;
-    const StageSetup setup{.device = device_.get(),
-                           .account = &account,
-                           .peers = world_peers(ranks()),
-                           .weights = groups_.weights.get(),
-                           .gather = &ranks().comm()};
     const auto first_arena = testing::dit_arena(node_ranks(ranks()), options, DType::BF16);
     const auto second_arena = testing::dit_arena(node_ranks(ranks()), options, DType::BF16);
-    const auto first = make_stage(*first_arena, options, setup);
-    testing::denoise(
-        {.device = device_.get(), .groups = size() == 1 ? nullptr : &groups_, .exchange = &ranks().comm()},
-        *first, 1);
+    const auto first = make_stage(*first_arena, options, setup(account));
+    testing::denoise(rig(), *first, 1);
     first->finish();
-    const auto second = make_stage(*second_arena, options, setup);
-    testing::denoise(
-        {.device = device_.get(), .groups = size() == 1 ? nullptr : &groups_, .exchange = &ranks().comm()},
-        *second, 1);
+    const auto second = make_stage(*second_arena, options, setup(account));
+    testing::denoise(rig(), *second, 1);
     return account.peak();
   };
   const std::size_t none = peak({.type = Type::None});

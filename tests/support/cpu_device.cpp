@@ -2,7 +2,7 @@
 
 namespace ferry::testing {
 
-std::unique_ptr<Device> make_test_device() { return make_cpu_device(); }
+std::unique_ptr<Device> make_test_device(int) { return make_cpu_device(); }
 
 bool gpu_required() { return false; }
 

@@ -5,8 +5,8 @@
 
 namespace ferry::testing {
 
-std::unique_ptr<Device> make_test_device() {
-  return cuda_device_count() == 0 ? nullptr : make_cuda_device(0);
+std::unique_ptr<Device> make_test_device(int index) {
+  return index < cuda_device_count() ? make_cuda_device(index) : nullptr;
 }
 
 bool gpu_required() {

@@ -7,8 +7,9 @@
 
 namespace ferry::testing {
 
-// The CPU (cpu_device.cpp) or GPU 0 (gpu_device.cpp); nullptr where no GPU is usable.
-std::unique_ptr<Device> make_test_device();
+// The CPU (cpu_device.cpp), whatever `index`, or GPU `index` (gpu_device.cpp); nullptr where that is not
+// usable.
+std::unique_ptr<Device> make_test_device(int index = 0);
 
 // FERRY_REQUIRE_GPU=1: what needs a GPU may not be skipped.
 bool gpu_required();

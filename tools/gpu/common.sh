@@ -36,9 +36,9 @@ configure() {
   cmake "${options[@]}"
 }
 
-# The programs behind the label gpu: each is named like its source; the probes of parity tests.
+# The programs behind the label gpu, and the probes of parity tests.
 gpu_tests() {
-  basename -s .cpp tests/gpu/*_gpu_test.cpp
+  sed -nE 's/^ *ferry_(mpi_)?test\(([a-z_]*_gpu_test) .*/\2/p' tests/gpu/*.cmake
   sed -n 's/^ferry_parity_test(\([a-z_]*\) .* GPU)$/\1_gpu_probe/p' tests/parity/*.cmake
 }
 
