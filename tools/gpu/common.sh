@@ -65,6 +65,16 @@ keep() {
   return "$result"
 }
 
+# The picture of a trace, and the trace packed.
+draw() {
+  gzip -9 -c "$1" >"$1.gz"
+  if ! "$python" -c 'import matplotlib' 2>/dev/null; then
+    echo "WAIVED: the picture of $1 needs matplotlib"
+    return
+  fi
+  "$python" tools/trace_picture.py "$1" "${1%.json}.png" "${@:2}"
+}
+
 # Runs each named part, each with its log; ends with what failed.  A part that is named again does only what
 # is missing (build) or starts over (the others).
 run_parts() {

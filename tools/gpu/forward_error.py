@@ -1,15 +1,14 @@
 #!/usr/bin/env python3
-"""How far one forward in bf16 is from fp32: forward_error.py BF16.safetensors FP32.safetensors
+"""How far one forward is from another: forward_error.py RUN.safetensors REFERENCE.safetensors --what TEXT --limit L2
 
 Both files are what `ferry generate --steps 1 --sampler euler --guidance 1 --save` wrote, from the same noise and
-context; a step from sigma 1 to 0 makes noise - latents the velocity.  Prints one JSON line; exits 1 above 1e-2.
+context; a step from sigma 1 to 0 makes noise - latents the velocity.  Prints one JSON line; exits 1 above the limit.
 """
+import argparse
 import json
 import sys
 
 from safetensors.torch import load_file
-
-LIMIT = 1e-2
 
 
 def velocity(path):
@@ -17,11 +16,17 @@ def velocity(path):
     return saved["noise"].double() - saved["latents"].double(), saved["noise"]
 
 
-bf16, noise = velocity(sys.argv[1])
-fp32, same_noise = velocity(sys.argv[2])
+parser = argparse.ArgumentParser()
+parser.add_argument("run")
+parser.add_argument("reference")
+parser.add_argument("--what", required=True)
+parser.add_argument("--limit", type=float, required=True)
+arguments = parser.parse_args()
+found, noise = velocity(arguments.run)
+wanted, same_noise = velocity(arguments.reference)
 if not noise.equal(same_noise):
     sys.exit("forward_error.py: the two runs started from different noise")
-error = ((bf16 - fp32).norm() / fp32.norm()).item()
-print(json.dumps({"measurement": "one forward, bf16 against fp32", "shape": list(fp32.shape),
-                  "relative_l2": error, "limit": LIMIT}))
-sys.exit(error > LIMIT)
+error = ((found - wanted).norm() / wanted.norm()).item()
+print(json.dumps({"measurement": f"one forward, {arguments.what}", "shape": list(wanted.shape),
+                  "relative_l2": error, "limit": arguments.limit}))
+sys.exit(error > arguments.limit)

@@ -76,17 +76,9 @@ part_precision() {
   "$python" tools/gpu/random_context.py "$model" "$context" || return 1
   video forward_bf16 "${step[@]}" --save "$one" || return 1
   video forward_fp32 "${step[@]}" --dtype fp32 --noise "$one" --save "$scratch/fp32.safetensors" || return 1
-  "$python" tools/gpu/forward_error.py "$one" "$scratch/fp32.safetensors" | tee "$out/forward_error.json"
-}
-
-# The picture of a trace, and the trace packed.
-draw() {
-  gzip -9 -c "$1" >"$1.gz"
-  if ! "$python" -c 'import matplotlib' 2>/dev/null; then
-    echo "WAIVED: the picture of $1 needs matplotlib"
-    return
-  fi
-  "$python" tools/trace_picture.py "$1" "${1%.json}.png" "${@:2}"
+  "$python" tools/gpu/forward_error.py "$one" "$scratch/fp32.safetensors" --what "bf16 against fp32" --limit 1e-2 |
+    tee "$out/forward_error.json"
+  return "${PIPESTATUS[0]}"
 }
 
 # A measurement that fails leaves the others their turn.

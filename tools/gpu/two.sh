@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
 # Two GPUs of one host, the parts of tools/gpu/one.sh that need both:
 #
-#   tools/gpu/two.sh [build] [test] [measure] [throttle] [no_peer] [trace]     all six when none is named
+#   tools/gpu/two.sh [build] [test] [ranks] [measure] [long] [throttle] [no_peer] [trace]     all eight when none is named
 #
 #   build      the program and the GPU tests
 #   test       ctest -L gpu, with FERRY_REQUIRE_GPU=1 where there are GPUs
-#   measure    14B and 1.3B, resident against async: transports, interleaves, paired and serial
+#   ranks      one forward of 1.3B on 2 ranks against 1
+#   measure    14B and 1.3B, resident against async: transports, interleaves, paired and serial; peak memory and start
+#   long       14B at 1280x720
 #   throttle   14B over links of a quarter of their speed, which stands in for eight GPUs' pressure on the host
 #   no_peer    14B without peer access (NCCL_P2P_DISABLE=1), which stands in for GPUs on PCIe alone
-#   trace      the timeline of both ranks
+#   trace      the timeline of both ranks and its picture
 #
 # Results go to $OUT (default build-gpu/out).  Without GPUs two CPU ranks run a tiny model.  What the machine needs
 # is said in tools/gpu/one.sh.
@@ -17,11 +19,9 @@ cd "$(dirname "$0")/../.."
 . tools/gpu/common.sh
 
 if [ "$gpus" -gt 1 ]; then
-  device=cuda samples=3 small=1.3B large=14B quarter=13.75
-  sizes=("832x480 81" "832x480 29" "1280x720 81")
+  device=cuda samples=3 small=1.3B large=14B quarter=13.75 size=832x480 frames=81 short=29 long=1280x720 shown=12-15
 else
-  device=cpu samples=1 small=tiny large=tiny quarter=0.05
-  sizes=("64x64 9")
+  device=cpu samples=1 small=tiny large=tiny quarter=0.05 size=64x64 frames=9 short=5 long=96x64 shown=0-1
 fi
 
 # A model of that size, unless the part before made it.
@@ -31,50 +31,78 @@ need_model() {
   echo "$1" >"$scratch/made"
 }
 
-# sweep "SIZE FRAMES" options...
+# sweep FRAMES options...: resident, and async by each transport, in turn.  One that fails leaves the others their turn.
 sweep() {
-  local where=($1)
+  local frames=$1
   shift
-  keep 2 bench offload --model "$model" --device $device --size "${where[0]}" --frames "${where[1]}" --ratios 1 \
-    --transports ${transports:-full,sharded} --samples $samples "$@"
+  keep 2 bench offload --model "$model" --device $device --frames "$frames" --ratios 1 \
+    --transports ${transports:-full,sharded} --samples $samples "$@" || failed=1
+}
+
+# One Euler step without guidance is one forward: noise - latents is its velocity.
+part_ranks() {
+  local one="$scratch/one.safetensors" two="$scratch/two.safetensors" context="$scratch/context.safetensors"
+  local step=(generate --model "$model" --device $device --size $size --frames $frames --seed 1 --prompt "a cat" --steps 1
+    --sampler euler --guidance 1 --context "$context" --overwrite --out "$scratch/ranks.mp4")
+  need_model $small || return 1
+  "$python" tools/gpu/random_context.py "$model" "$context" || return 1
+  "$ferry" "${step[@]}" --save "$one" -n 1 || return 1
+  "$ferry" "${step[@]}" --noise "$one" --save "$two" -n 2 || return 1
+  "$python" tools/gpu/forward_error.py "$two" "$one" --what "2 ranks against 1" --limit 5e-3 | tee "$out/ranks_error.json"
+  return "${PIPESTATUS[0]}"
 }
 
 part_measure() {
-  local where
+  local failed=0 cfg mode type
   : >"$out/measure.jsonl"
-  need_model $small && sweep "${sizes[0]}" || return 1
+  need_model $small && sweep $frames --size $size || return 1
   need_model $large || return 1
-  for where in "${sizes[@]}"; do sweep "$where" || return 1; done
-  for cfg in serial paired; do sweep "${sizes[1]:-${sizes[0]}}" --branches 2 --cfg $cfg || return 1; done
-  for mode in free gated; do sweep "${sizes[1]:-${sizes[0]}}" --dit.offload.interleave $mode || return 1; done
+  sweep $short --size $size
+  sweep $frames --size $size
+  for cfg in serial paired; do sweep $short --size $size --branches 2 --cfg $cfg; done
+  for mode in free gated; do sweep $short --size $size --dit.offload.interleave $mode; done
+  for type in none async; do
+    keep 2 bench forward --model "$model" --device $device --size $size --frames $frames --samples 1 --warmups 0 \
+      --dit.offload.type $type || failed=1
+  done
+  return $failed
+}
+
+part_long() {
+  local failed=0
+  need_model $large || return 1
+  sweep $frames --size $long
+  return $failed
 }
 
 part_throttle() {
+  local failed=0 cfg
   need_model $large || return 1
-  for cfg in serial paired; do
-    sweep "${sizes[0]}" --branches 2 --cfg $cfg --dit.offload.link_gbps $quarter || return 1
-  done
+  for cfg in serial paired; do sweep $frames --size $size --branches 2 --cfg $cfg --dit.offload.link_gbps $quarter; done
+  return $failed
 }
 
 part_no_peer() {
+  local failed=0 mode
   need_model $large || return 1
   export NCCL_P2P_DISABLE=1
   for mode in free gated auto; do
-    transports=full,sharded,auto sweep "${sizes[1]:-${sizes[0]}}" --dit.offload.interleave $mode || return 1
+    transports=full,sharded,auto sweep $short --size $size --dit.offload.interleave $mode
   done
+  return $failed
 }
 
 part_trace() {
-  local where
-  read -r -a where <<<"${sizes[1]:-${sizes[0]}}"
   need_model $large || return 1
   "$python" tools/gpu/random_context.py "$model" "$scratch/context.safetensors" || return 1
-  "$ferry" generate --model "$model" --device $device --size "${where[0]}" --frames "${where[1]}" --steps 2 --guidance 1 \
+  "$ferry" generate --model "$model" --device $device --size $size --frames $short --steps 3 --guidance 1 \
     --context "$scratch/context.safetensors" --dit.offload.type async --trace.file "$out/trace.json" --overwrite \
-    --out "$out/start.mp4" -n 2
+    --out "$out/start.mp4" -n 2 || return 1
+  rm -f "$out"/start.{mp4,y4m}  # random weights make noise; the sidecar is the result
+  draw "$out/trace.json" --blocks $shown
 }
 
-run_parts "${@:-build}" $([ $# -gt 0 ] || echo test measure throttle no_peer trace)
+run_parts "${@:-build}" $([ $# -gt 0 ] || echo test ranks measure long throttle no_peer trace)
 status=$?
 rm -rf "$model" "$scratch/made"
 exit $status
