@@ -1,11 +1,9 @@
 // parallel/nccl_group.h and the binding of ranks to GPUs, on as many GPUs as there are ranks.
 #include <gtest/gtest.h>
 
-#include <string>
 #include <vector>
 
-#include "base/error.h"
-#include "parallel/binding.h"
+#include "parallel/groups.h"
 #include "parallel/nccl_group.h"
 #include "tests/support/ranks_fixture.h"
 

@@ -1,7 +1,6 @@
 // Offloading moves bytes and changes no result: for a given number of ranks, every strategy, ratio, depth,
 // transport, interleave and guidance mode gives the bit-identical latent of `none`, on the devices of the
-// program.  Slots are poisoned when
-// they are released, so that a read too late is a NaN and not luck.
+// program.  Slots are poisoned when they are released, so that a read too late is a NaN and not luck.
 #include <gtest/gtest.h>
 
 #include <tuple>

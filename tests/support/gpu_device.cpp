@@ -9,6 +9,8 @@ std::unique_ptr<Device> make_test_device(int index) {
   return index < cuda_device_count() ? make_cuda_device(index) : nullptr;
 }
 
+DeviceType test_device_type() { return DeviceType::Cuda; }
+
 bool gpu_required() {
   const char* value = std::getenv("FERRY_REQUIRE_GPU");
   return value != nullptr && std::string(value) == "1";

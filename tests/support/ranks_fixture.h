@@ -1,14 +1,17 @@
 // What runs on several ranks and is built once for the CPU and once for GPUs, one for each rank: a program
 // links cpu_device.cpp or gpu_device.cpp, and that decides.
 //
-// Where a node has fewer GPUs than ranks the tests are skipped on every rank; with FERRY_REQUIRE_GPU=1 one
-// rank fails without a GPU.
+// Where the ranks of a node cannot have a GPU each, the tests are skipped on every rank, with the reason;
+// with FERRY_REQUIRE_GPU=1 they fail when there is one rank, or when a rank sees as many GPUs as there are
+// ranks.
 #pragma once
 
 #include <gtest/gtest.h>
 
 #include <memory>
 
+#include "base/error.h"
+#include "parallel/binding.h"
 #include "parallel/groups.h"
 #include "tests/support/mpi_fixture.h"
 #include "tests/support/test_device.h"
@@ -19,11 +22,14 @@ namespace ferry::testing {
 class DeviceRanksTest : public MpiTest {
  protected:
   void SetUp() override {
-    device_ = make_test_device(session().node_rank());
-    if (!session().all_agree(has_device())) {
-      device_.reset();
-      if (gpu_required() && size() == 1) FAIL() << "FERRY_REQUIRE_GPU=1, but no GPU is usable";
-      GTEST_SKIP() << "fewer usable GPUs than ranks";
+    try {
+      const bool cuda = test_device_type() == DeviceType::Cuda;
+      device_ = make_test_device(cuda ? parallel::gpu_of_rank(session()) : 0);
+    } catch (const UserError& error) {  // on every rank
+      if (gpu_required() && (size() == 1 || cuda_device_count() >= size())) {
+        FAIL() << "FERRY_REQUIRE_GPU=1, but: " << error.what();
+      }
+      GTEST_SKIP() << error.what();
     }
     const parallel::Mesh mesh = {.data = 1, .cfg = 1, .ulysses = size(), .ulysses_index = rank()};
     groups_ = parallel::make_groups(session(), mesh, *device_);

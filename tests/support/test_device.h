@@ -11,6 +11,9 @@ namespace ferry::testing {
 // usable.
 std::unique_ptr<Device> make_test_device(int index = 0);
 
+// What make_test_device() makes.
+DeviceType test_device_type();
+
 // FERRY_REQUIRE_GPU=1: what needs a GPU may not be skipped.
 bool gpu_required();
 

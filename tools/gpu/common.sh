@@ -67,7 +67,7 @@ keep() {
 
 # The picture of a trace, and the trace packed.
 draw() {
-  gzip -9 -c "$1" >"$1.gz"
+  gzip -9 -c "$1" >"$1.gz" || return 1
   if ! "$python" -c 'import matplotlib' 2>/dev/null; then
     echo "WAIVED: the picture of $1 needs matplotlib"
     return
@@ -76,7 +76,7 @@ draw() {
 }
 
 # Runs each named part, each with its log; ends with what failed.  A part that is named again does only what
-# is missing (build) or starts over (the others).
+# is missing (build) or starts over (the others), in a measure.jsonl that `measure` empties and others add to.
 run_parts() {
   local part started failed=()
   for part in "$@"; do

@@ -6,6 +6,7 @@ context; a step from sigma 1 to 0 makes noise - latents the velocity.  Prints on
 """
 import argparse
 import json
+import math
 import sys
 
 from safetensors.torch import load_file
@@ -27,6 +28,8 @@ wanted, same_noise = velocity(arguments.reference)
 if not noise.equal(same_noise):
     sys.exit("forward_error.py: the two runs started from different noise")
 error = ((found - wanted).norm() / wanted.norm()).item()
+if not math.isfinite(error):
+    sys.exit(f"forward_error.py: the error is {error}: a velocity is not finite, or all zeros")
 print(json.dumps({"measurement": f"one forward, {arguments.what}", "shape": list(wanted.shape),
                   "relative_l2": error, "limit": arguments.limit}))
 sys.exit(error > arguments.limit)
