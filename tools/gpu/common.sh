@@ -65,6 +65,15 @@ keep() {
   return "$result"
 }
 
+# generate at the size of the script:  video NAME options...
+video() {
+  local name=$1
+  shift
+  "$ferry" generate --model "$model" --device $device --size $size --frames $frames --seed 1 \
+    --prompt "a cat walks on the grass, realistic" --overwrite --out "$out/$name.mp4" "$@" || return 1
+  rm -f "$out/$name".{mp4,y4m}  # random weights make noise; the sidecar is the result
+}
+
 # The picture of a trace, and the trace packed.
 draw() {
   gzip -9 -c "$1" >"$1.gz" || return 1

@@ -59,15 +59,6 @@ part_sanitize() {
   return $failed
 }
 
-# generate at the size of this part:  video NAME options...
-video() {
-  local name=$1
-  shift
-  "$ferry" generate --model "$model" --device $device --size $size --frames $frames --seed 1 \
-    --prompt "a cat walks on the grass, realistic" --overwrite --out "$out/$name.mp4" "$@" || return 1
-  rm -f "$out/$name".{mp4,y4m}  # random weights make noise; the sidecar is the result
-}
-
 # One Euler step without guidance is one forward: noise - latents is its velocity.
 part_precision() {
   local one="$scratch/one.safetensors" context="$scratch/context.safetensors"

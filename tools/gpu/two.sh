@@ -44,12 +44,11 @@ sweep() {
 # add up in another order, which flips last bits of bf16 (2^-9); 5e-3 is what 30 layers may make of that.
 part_ranks() {
   local one="$scratch/one.safetensors" two="$scratch/two.safetensors" context="$scratch/context.safetensors"
-  local step=(generate --model "$model" --device $device --size $size --frames $frames --seed 1 --prompt "a cat" --steps 1
-    --sampler euler --guidance 1 --context "$context" --overwrite --out "$scratch/ranks.mp4")
+  local step=(--steps 1 --sampler euler --guidance 1 --context "$context")
   need_model $small || return 1
   "$python" tools/gpu/random_context.py "$model" "$context" || return 1
-  "$ferry" "${step[@]}" --save "$one" -n 1 || return 1
-  "$ferry" "${step[@]}" --noise "$one" --save "$two" -n 2 || return 1
+  video ranks_1 "${step[@]}" --save "$one" -n 1 || return 1
+  video ranks_2 "${step[@]}" --noise "$one" --save "$two" -n 2 || return 1
   "$python" tools/gpu/forward_error.py "$two" "$one" --what "2 ranks against 1" --limit 5e-3 | tee "$out/ranks_error.json"
   return "${PIPESTATUS[0]}"
 }
@@ -96,11 +95,8 @@ part_no_peer() {
 part_trace() {
   need_model $large || return 1
   "$python" tools/gpu/random_context.py "$model" "$scratch/context.safetensors" || return 1
-  "$ferry" generate --model "$model" --device $device --size $size --frames $short --steps 3 --guidance 1 \
-    --context "$scratch/context.safetensors" --dit.offload.type async --trace.file "$out/trace.json" --overwrite \
-    --out "$out/start.mp4" -n 2 || return 1
-  rm -f "$out"/start.{mp4,y4m}  # random weights make noise; the sidecar is the result
-  draw "$out/trace.json" --blocks $shown
+  frames=$short video start --steps 3 --guidance 1 --context "$scratch/context.safetensors" --dit.offload.type async \
+    --trace.file "$out/trace.json" -n 2 && draw "$out/trace.json" --blocks $shown
 }
 
 run_parts "${@:-build}" $([ $# -gt 0 ] || echo test ranks measure long throttle no_peer trace)
