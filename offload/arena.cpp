@@ -59,7 +59,9 @@ NodeArena::NodeArena(ArenaPlan plan, const NodeRanks& node)
     : plan_(std::move(plan)), node_(node), layout_(arena_layout(plan_.stored, plan_.weight_ranks)) {
   const auto check = [&](std::size_t copies) {
     together(node_.peers, [&] {
-      if (node_.peers.rank == 0) check_host_memory(plan_, layout_.bytes, copies, host_memory());
+      if (node_.peers.rank != 0) return;
+      const HostMemory memory = host_memory();
+      check_host_memory(plan_, layout_.bytes, copies, memory, place_of(memory));
     });
   };
   check(1);

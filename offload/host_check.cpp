@@ -28,13 +28,17 @@ std::vector<Alternative> alternatives_of(const ArenaPlan& plan) {
   return alternatives;
 }
 
-void check_host_memory(const ArenaPlan& plan, std::size_t bytes, std::size_t copies,
-                       const HostMemory& memory) {
+std::string place_of(const HostMemory& memory) {
+  return memory.limited_by_cgroup ? "limit of the cgroup" : "this machine";
+}
+
+void check_host_memory(const ArenaPlan& plan, std::size_t bytes, std::size_t copies, const HostMemory& memory,
+                       const std::string& where) {
   if (bytes * copies <= memory.available_bytes) return;
   std::string text = plan.spec.name + ": the weights take " + gb(bytes) + " of host memory";
   if (copies > 1) text += fmt::format(" in each of {} ranks, which share none", copies);
-  text += fmt::format("; {} of {} are available ({})", gb(memory.available_bytes), gb(memory.total_bytes),
-                      memory.limited_by_cgroup ? "limit of the cgroup" : "this machine");
+  text +=
+      fmt::format("; {} of {} are available ({})", gb(memory.available_bytes), gb(memory.total_bytes), where);
   for (const Alternative& each : alternatives_of(plan)) {
     if (each.bytes * copies > memory.available_bytes || each.bytes >= bytes) continue;
     throw UserError(text + "; " + each.setting + " would take " + gb(each.bytes) + " and fit");

@@ -35,7 +35,7 @@ void check_trace(const std::string& file, const Job& job) {
 
 // What one rank can find out for all.
 Job checked_job(const Options& options, const Networks& networks, const Device& device,
-                const parallel::Session& session) {
+                const parallel::Session& session, const std::vector<RankMemory>& memory) {
   const parallel::Mesh mesh = mesh_of(options, networks, session);
   if (mesh.data > 1) {
     throw UserError(fmt::format("data {}: not yet: one run makes one video, so data must be 1", mesh.data));
@@ -48,7 +48,7 @@ Job checked_job(const Options& options, const Networks& networks, const Device& 
         "accepted: serial, paired, or another guidance");
   }
   if (networks.dit.lora) check_wrappers(*networks.dit.lora, networks.dit.spec, options.dit);
-  check_memory(options, job, networks, {&device, mesh, session.node_size()});
+  check_memory(options, job, networks, {memory, mesh});
   return job;
 }
 
@@ -63,9 +63,10 @@ std::vector<at::Tensor> on_cpu(const std::vector<at::Tensor>& tensors) {
 Prepared prepare(const Options& options, parallel::Session& session) {
   Prepared prepared;
   std::unique_ptr<Device> device = make_device(options.model.device, session);
+  const std::vector<RankMemory> memory = memory_of_ranks(session, *device);
   const std::string job = from_rank_0(session, [&] {
     prepared.networks = open_networks(options);
-    return to_json(checked_job(options, prepared.networks, *device, session));
+    return to_json(checked_job(options, prepared.networks, *device, session, memory));
   });
   prepared.job = job_from_json(job);
   agree(session, [&] {

@@ -152,11 +152,11 @@ TEST(HostCheck, RefusesWhatDoesNotFitWithBothNumbersAndTheSettingThatWould) {
   const ArenaPlan plan = arena_plan(toy_spec({.layers = 7, .dim = 512}), {}, 1);
   const std::size_t bytes = arena_layout(plan.stored, 1).bytes;
   const HostMemory room{.total_bytes = 2 * bytes, .available_bytes = bytes, .limited_by_cgroup = false};
-  EXPECT_NO_THROW(check_host_memory(plan, bytes, 1, room));
+  EXPECT_NO_THROW(check_host_memory(plan, bytes, 1, room, place_of(room)));
   const HostMemory less{
       .total_bytes = 2 * bytes, .available_bytes = bytes * 2 / 3, .limited_by_cgroup = true};
   try {
-    check_host_memory(plan, bytes, 1, less);
+    check_host_memory(plan, bytes, 1, less, place_of(less));
     FAIL();
   } catch (const UserError& error) {
     EXPECT_THAT(error.what(), HasSubstr("toy: the weights take"));
@@ -168,7 +168,7 @@ TEST(HostCheck, RefusesWhatDoesNotFitWithBothNumbersAndTheSettingThatWould) {
 TEST(HostCheck, SaysThatNothingFits) {
   const ArenaPlan plan = arena_plan(toy_spec(), {}, 1);
   const HostMemory none{.total_bytes = 1 << 20, .available_bytes = 1000, .limited_by_cgroup = false};
-  EXPECT_THAT([&] { check_host_memory(plan, arena_layout(plan.stored, 1).bytes, 1, none); },
+  EXPECT_THAT([&] { check_host_memory(plan, arena_layout(plan.stored, 1).bytes, 1, none, place_of(none)); },
               ::testing::ThrowsMessage<UserError>(HasSubstr("no setting fits")));
 }
 
@@ -176,8 +176,8 @@ TEST(HostCheck, PrivateCopiesCountOncePerRank) {
   const ArenaPlan plan = arena_plan(toy_spec(), {}, 1);
   const std::size_t bytes = arena_layout(plan.stored, 1).bytes;
   const HostMemory room{.total_bytes = 4 * bytes, .available_bytes = 3 * bytes, .limited_by_cgroup = false};
-  EXPECT_NO_THROW(check_host_memory(plan, bytes, 3, room));
-  EXPECT_THROW(check_host_memory(plan, bytes, 4, room), UserError);
+  EXPECT_NO_THROW(check_host_memory(plan, bytes, 3, room, place_of(room)));
+  EXPECT_THROW(check_host_memory(plan, bytes, 4, room, place_of(room)), UserError);
 }
 
 }  // namespace

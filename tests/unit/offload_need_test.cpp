@@ -94,7 +94,7 @@ TEST(HostCheck, TheLargeModelDoesNotFitASmallHost) {
   const std::size_t bytes = arena_layout(plan.stored, 1).bytes;
   const HostMemory small{.total_bytes = 25 * kGB, .available_bytes = 22 * kGB, .limited_by_cgroup = true};
   try {
-    check_host_memory(plan, bytes, 1, small);
+    check_host_memory(plan, bytes, 1, small, place_of(small));
     FAIL();
   } catch (const UserError& error) {
     EXPECT_THAT(error.what(), AllOf(HasSubstr("take 28.95 GB"), HasSubstr("22.00 GB of 25.00 GB"),

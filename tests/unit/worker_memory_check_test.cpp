@@ -1,0 +1,110 @@
+// Whose memory decides: ranks and nodes that are made up, with a DiT of 14B that is not on disk.
+#include "worker/memory_check.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+#include "model/dit/spec.h"
+#include "model/vae/vae.h"
+
+namespace ferry::worker {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+constexpr std::size_t kGB = 1'000'000'000;
+
+Networks networks_of_14b() {
+  Networks networks;
+  networks.facts.dit = {.dim = 5120, .ffn_dim = 13824, .heads = 40, .layers = 40};
+  networks.dit.spec = model::dit_spec(networks.facts.dit, DType::BF16);
+  networks.dit.compute = DType::BF16;
+  networks.vae.spec = model::vae_decoder_spec(networks.facts.vae, DType::F32);
+  return networks;
+}
+
+Job job_480p() {
+  Job job;
+  job.width = 832;
+  job.height = 480;
+  job.frames = 81;
+  job.guidance = 1;
+  job.latent_shape = {16, 21, 60, 104};
+  return job;
+}
+
+// `ranks` of GPUs of 80 GB, two on a node of 200 GB.
+Machine machine_of(int ranks) {
+  Machine machine;
+  machine.mesh.ulysses = ranks;
+  for (int r = 0; r < ranks; ++r) {
+    machine.ranks.push_back({.rank = r,
+                             .host = "node" + std::to_string(r / 2),
+                             .node_index = r / 2,
+                             .node_size = std::min(ranks, 2),
+                             .on_gpu = true,
+                             .device = "H100",
+                             .device_use = {.total_bytes = 80 * kGB, .free_bytes = 79 * kGB},
+                             .host_memory = {.total_bytes = 200 * kGB, .available_bytes = 190 * kGB}});
+  }
+  return machine;
+}
+
+std::string refusal(const Machine& machine, const Options& options = {}) {
+  try {
+    check_memory(options, job_480p(), networks_of_14b(), machine);
+  } catch (const UserError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(MemoryCheck, PassesWhereEveryRankHasRoom) {
+  EXPECT_EQ(refusal(machine_of(1)), "");
+  EXPECT_EQ(refusal(machine_of(4)), "");
+}
+
+TEST(MemoryCheck, TheFullestDeviceOfAllRanksDecidesAndIsNamed) {
+  Machine machine = machine_of(4);
+  machine.ranks[3].device_use.free_bytes = 10 * kGB;
+  EXPECT_THAT(refusal(machine),
+              AllOf(HasSubstr("dit: offload type none"), HasSubstr("10.000 GB of 80.000 GB"),
+                    HasSubstr("H100 of rank 3 on node1"), HasSubstr("type = async")));
+}
+
+TEST(MemoryCheck, TheFullestNodeDecidesAndIsNamed) {
+  Machine machine = machine_of(4);
+  for (int r : {2, 3}) machine.ranks[r].host_memory.available_bytes = 20 * kGB;
+  EXPECT_THAT(refusal(machine),
+              AllOf(HasSubstr("dit: the weights take 28.95 GB"), HasSubstr("20.00 GB of 200.00 GB"),
+                    HasSubstr("this machine on node1")));
+  machine.ranks[2].host_memory.limited_by_cgroup = true;
+  machine.ranks[3].host_memory.limited_by_cgroup = true;
+  EXPECT_THAT(refusal(machine), HasSubstr("limit of the cgroup on node1"));
+}
+
+TEST(MemoryCheck, AStageThatOneRankRunsNeedsThatRanksDeviceAlone) {
+  Options options;
+  options.dit.type = offload::Type::Async;
+  Machine machine = machine_of(2);
+  machine.ranks[1].device_use.free_bytes = 6 * kGB;  // enough for the DiT's slots, not for a decode
+  EXPECT_EQ(refusal(machine, options), "");
+  std::swap(machine.ranks[0].device_use, machine.ranks[1].device_use);
+  EXPECT_THAT(refusal(machine, options), AllOf(HasSubstr("vae: "), HasSubstr("rank 0")));
+}
+
+TEST(MemoryCheck, RanksOnTheCpuShareWhatTheirNodeHasLeft) {
+  Machine machine = machine_of(2);
+  for (RankMemory& rank : machine.ranks) {
+    rank.on_gpu = false;
+    rank.host_memory.available_bytes = 31 * kGB;
+  }
+  EXPECT_THAT(refusal(machine), HasSubstr("beside the host copy of the weights"));
+  for (RankMemory& rank : machine.ranks) rank.host_memory.available_bytes = 60 * kGB;
+  EXPECT_EQ(refusal(machine), "");
+}
+
+}  // namespace
+}  // namespace ferry::worker
