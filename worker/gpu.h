@@ -17,8 +17,13 @@ std::string nccl_version();
 // "580.95.05", from the kernel's module; "none" without one.
 std::string driver_version();
 
-// Most bytes that LibTorch has held on this device since reset_torch_peak(); 0 on the CPU.
-std::size_t torch_peak_bytes(const Device& device);
+// The most device memory that LibTorch took since reset_torch_peak().
+struct TorchPeak {
+  std::size_t held_bytes = 0;       // with what its allocator keeps for later
+  std::size_t allocated_bytes = 0;  // tensors and workspaces alone: what the work cannot do without
+};
+// Zeros on the CPU.
+TorchPeak torch_peak(const Device& device);
 void reset_torch_peak(const Device& device);
 
 // Gives the memory that LibTorch keeps for later back to the device; nothing on the CPU.

@@ -41,6 +41,8 @@ void to_json(nlohmann::json& json, const StageRecord& stage) {
           {"weights_peak_bytes", stage.weights_peak_bytes},
           {"weights_peak_by_category", stage.weights_peak_by_category},
           {"torch_peak_bytes", stage.torch_peak_bytes},
+          {"torch_allocated_peak_bytes", stage.torch_allocated_peak_bytes},
+          {"activation_estimate_bytes", stage.activation_estimate_bytes},
           {"peak_pss_bytes", stage.peak_pss_bytes},
           {"offload", stage.offload ? nlohmann::json(*stage.offload) : nlohmann::json()}};
 }
@@ -57,6 +59,8 @@ void from_json(const nlohmann::json& json, StageRecord& stage) {
   json.at("weights_peak_bytes").get_to(stage.weights_peak_bytes);
   json.at("weights_peak_by_category").get_to(stage.weights_peak_by_category);
   json.at("torch_peak_bytes").get_to(stage.torch_peak_bytes);
+  json.at("torch_allocated_peak_bytes").get_to(stage.torch_allocated_peak_bytes);
+  json.at("activation_estimate_bytes").get_to(stage.activation_estimate_bytes);
   json.at("peak_pss_bytes").get_to(stage.peak_pss_bytes);
   if (!json.at("offload").is_null()) stage.offload = json.at("offload").get<offload::Report>();
 }

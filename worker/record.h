@@ -35,8 +35,11 @@ struct StageRecord {
   std::size_t weights_peak_bytes = 0;      // device memory for weights, as accounted
   // The same at that moment, by offload/device_account.h's categories.
   std::map<std::string, std::size_t> weights_peak_by_category;
-  std::size_t torch_peak_bytes = 0;  // device memory that LibTorch held: activations
-  std::size_t peak_pss_bytes = 0;    // most host memory of this process, shared pages divided
+  // Device memory of LibTorch: activations and the libraries' workspaces.  On the CPU its tensors.
+  std::size_t torch_peak_bytes = 0;            // held at most, with what its allocator keeps for later
+  std::size_t torch_allocated_peak_bytes = 0;  // in use at most
+  std::size_t activation_estimate_bytes = 0;   // what the check before loading took them to be
+  std::size_t peak_pss_bytes = 0;              // most host memory of this process, shared pages divided
 };
 
 // One rank, as it reports itself at the end.

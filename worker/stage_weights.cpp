@@ -4,7 +4,6 @@
 
 #include "base/clock.h"
 #include "worker/agree.h"
-#include "worker/gpu.h"
 #include "worker/lora.h"
 
 namespace ferry::worker {
@@ -47,7 +46,7 @@ std::function<void(const offload::LoadProgress&)> shown(Progress& progress, para
 }  // namespace
 
 LoadedStage::LoadedStage(const StageSource& source, Rank& rank, Progress& progress, StageRecord& record)
-    : rank_(&rank) {
+    : rank_(&rank), activation_bytes_(source.activation_bytes) {
   const Clock::time_point begin = Clock::now();
   rank.account.reset_peaks();
   reset_torch_peak(*rank.device);
@@ -79,7 +78,9 @@ void LoadedStage::apply_strategy(const StageSource& source, StageRecord& record)
 }
 
 void LoadedStage::note_torch_peak() {
-  torch_peak_bytes_ = rank_->on_gpu() ? torch_peak_bytes(*rank_->device) : torch_.peak_bytes();
+  torch_peak_ = rank_->on_gpu()
+                    ? torch_peak(*rank_->device)
+                    : TorchPeak{.held_bytes = torch_.peak_bytes(), .allocated_bytes = torch_.peak_bytes()};
 }
 
 void LoadedStage::finish(StageRecord& record) {
@@ -92,8 +93,10 @@ void LoadedStage::finish(StageRecord& record) {
     const auto category = static_cast<offload::Category>(i);
     record.weights_peak_by_category[std::string(name_of(category))] = rank_->account.at_peak()[i];
   }
-  if (!torch_peak_bytes_) note_torch_peak();
-  record.torch_peak_bytes = *torch_peak_bytes_;
+  if (!torch_peak_) note_torch_peak();
+  record.torch_peak_bytes = torch_peak_->held_bytes;
+  record.torch_allocated_peak_bytes = torch_peak_->allocated_bytes;
+  record.activation_estimate_bytes = activation_bytes_;
   record.peak_pss_bytes = memory_.peak_pss_bytes();
   // The next stage's weights are not taken from LibTorch's allocator.
   release_torch_cache(*rank_->device);

@@ -6,6 +6,7 @@
 
 #include "offload/arena.h"
 #include "offload/stage.h"
+#include "worker/gpu.h"
 #include "worker/memory_watch.h"
 #include "worker/networks.h"
 #include "worker/progress.h"
@@ -47,7 +48,8 @@ class LoadedStage {
   Rank* rank_;
   MemoryWatch memory_;
   TorchMemory torch_;
-  std::optional<std::size_t> torch_peak_bytes_;
+  std::optional<TorchPeak> torch_peak_;
+  std::size_t activation_bytes_ = 0;
   std::unique_ptr<offload::NodeArena> arena_;
   std::unique_ptr<offload::StageWeights> weights_;
 };

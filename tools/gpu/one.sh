@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
 # Builds, tests and measures on one machine, made for one with a GPU:
 #
-#   tools/gpu/one.sh [build] [test] [measure] [precision] [pipeline] [sanitize]     the first four when none is named
+#   tools/gpu/one.sh [build] [test] [measure] [precision] [memory] [pipeline] [sanitize]
+#                                                                the first four when none is named
 #
 #   build      the program and the GPU tests
 #   test       ctest -L gpu; a GPU that cannot be used is a failure where one exists; what compares with diffusers and
 #              transformers is among them where python3 has those
 #   measure    14B: strategies in turn, peak memory without and with async, the start, a trace; a decode
 #   precision  one forward of 1.3B in bf16 against fp32
+#   memory     what a forward of 1.3B and a decode take at 480p and 720p, beside the estimates that are checked
 #   pipeline   1.3B with the whole umT5 and VAE, 832x480, 81 frames, 20 steps
 #   sanitize   compute-sanitizer over the tests and a tiny run
 #
@@ -23,10 +25,10 @@ cd "$(dirname "$0")/../.."
 
 if [ "$gpus" -gt 0 ]; then
   device=cuda size=832x480 frames=81 short=29 steps=20 small=1.3B large=14B samples=3 short_samples=5
-  shown=12-15
+  shown=12-15 areas="832x480 1280x720"
 else
   device=cpu size=64x64 frames=9 short=5 steps=2 small=tiny large=tiny samples=1 short_samples=1
-  shown=0-1
+  shown=0-1 areas="64x64 128x64"
 fi
 make_model() { "$ferry" make-model "$model" --dtype bf16 --overwrite "$@" >/dev/null; }
 
@@ -69,6 +71,20 @@ part_precision() {
   video forward_fp32 "${step[@]}" --dtype fp32 --noise "$one" --save "$scratch/fp32.safetensors" || return 1
   "$python" tools/gpu/forward_error.py "$one" "$scratch/fp32.safetensors" --what "bf16 against fp32" --limit 1e-2 |
     tee "$out/forward_error.json"
+  return "${PIPESTATUS[0]}"
+}
+
+part_memory() {
+  local context="$scratch/context.safetensors" area dtype records=()
+  make_model --size $small --parts dit,vae || return 1
+  "$python" tools/gpu/random_context.py "$model" "$context" || return 1
+  for area in $areas; do
+    for dtype in fp32 bf16; do
+      size=$area video "memory_${area}_$dtype" --steps 1 --guidance 1 --context "$context" --vae_dtype $dtype || return 1
+      records+=("$out/memory_${area}_$dtype.json")
+    done
+  done
+  "$python" tools/gpu/memory_estimates.py "${records[@]}" | tee "$out/memory_estimates.jsonl"
   return "${PIPESTATUS[0]}"
 }
 

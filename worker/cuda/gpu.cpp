@@ -30,10 +30,11 @@ std::string nccl_version() {
   return fmt::format("{}.{}.{}", version / 10000, version % 10000 / 100, version % 100);
 }
 
-std::size_t torch_peak_bytes(const Device& device) {
-  if (device.type() != DeviceType::Cuda) return 0;
+TorchPeak torch_peak(const Device& device) {
+  if (device.type() != DeviceType::Cuda) return {};
   const auto stats = c10::cuda::CUDACachingAllocator::getDeviceStats(started(device));
-  return static_cast<std::size_t>(stats.reserved_bytes[0].peak);
+  return {.held_bytes = static_cast<std::size_t>(stats.reserved_bytes[0].peak),
+          .allocated_bytes = static_cast<std::size_t>(stats.allocated_bytes[0].peak)};
 }
 
 void reset_torch_peak(const Device& device) {

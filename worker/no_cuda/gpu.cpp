@@ -4,7 +4,7 @@ namespace ferry::worker {
 
 std::string cuda_version() { return "none"; }
 std::string nccl_version() { return "none"; }
-std::size_t torch_peak_bytes(const Device&) { return 0; }
+TorchPeak torch_peak(const Device&) { return {}; }
 void reset_torch_peak(const Device&) {}
 void release_torch_cache(const Device&) {}
 
