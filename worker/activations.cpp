@@ -36,9 +36,17 @@ std::size_t activation_bytes(const model::DitConfig& config, const Job& job, con
 }
 
 std::size_t activation_bytes(const model::VaeConfig& config, const Job& job, DType compute) {
-  // At base_dim 96 about 25 maps of full size remembered, and four chunks of four frames alive.
-  constexpr std::int64_t kMapsPerPixel = 25 + 4 * 4;
-  return bytes_of(kMapsPerPixel * config.base_dim * job.width * job.height, compute);
+  // In maps of base_dim channels at the video's size.  What is remembered is counted; what lives beside it
+  // was measured, in the widest residual block (in the compute type) and in the last convolution (fp32).
+  constexpr double kRemembered = 23;
+  constexpr double kRememberedByLast = 2;
+  constexpr double kInResidual = 14.5;
+  constexpr double kInLast = 13;
+  const std::int64_t map = config.base_dim * job.width * job.height;
+  const auto narrow = static_cast<double>(bytes_of(map, compute));
+  const auto wide = static_cast<double>(bytes_of(map, DType::F32));
+  return static_cast<std::size_t>(kRemembered * narrow + kRememberedByLast * wide +
+                                  std::max(kInResidual * narrow, kInLast * wide));
 }
 
 std::size_t activation_bytes(const model::Umt5Config& config, DType compute) {
