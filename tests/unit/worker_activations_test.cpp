@@ -58,7 +58,7 @@ TEST(Activations, ADecodeTakesAtMostWhatIsEstimatedAndLittleLess) {
     job.height = height;
     const auto estimate = static_cast<double>(activation_bytes(model::VaeConfig{}, job, compute));
     EXPECT_GE(estimate, bytes) << width << " " << name_of(compute);
-    EXPECT_LE(estimate, 1.1 * bytes) << width << " " << name_of(compute);
+    EXPECT_LE(estimate, 1.15 * bytes) << width << " " << name_of(compute);
   }
 }
 
