@@ -17,7 +17,7 @@ function(_ferry_add_parity name)
   endif()
   list(TRANSFORM T_COMMAND PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/)
   add_test(NAME ${name} COMMAND ${FERRY_PYTHON} ${T_COMMAND} $<TARGET_FILE:${name}_probe>)
-  set_tests_properties(${name} PROPERTIES TIMEOUT ${T_TIMEOUT} LABELS "${T_LABELS}" SKIP_RETURN_CODE 77
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${T_TIMEOUT} LABELS "${T_LABELS}" SKIP_RETURN_CODE ${FERRY_SKIPPED_EXIT}
     ENVIRONMENT "${FERRY_TEST_ENV};OMP_NUM_THREADS=1;HF_HUB_OFFLINE=1")
 endfunction()
 

@@ -44,6 +44,9 @@ elseif(FERRY_SANITIZE STREQUAL "address")
     LSAN_OPTIONS=suppressions=${_ferry_support}/lsan.supp:print_suppressions=0 OMP_NUM_THREADS=1)
 endif()
 
+# Programs of tests end with this when they skipped every test: CTest then says Skipped, not Passed.
+set(FERRY_SKIPPED_EXIT 77)
+
 function(_ferry_test_binary name)
   cmake_parse_arguments(T "" "" "SOURCES;LIBS" ${ARGN})
   add_executable(${name} ${T_SOURCES})
@@ -56,9 +59,10 @@ function(ferry_test name)
   if(NOT T_TIMEOUT)
     set(T_TIMEOUT 120)
   endif()
-  _ferry_test_binary(${name} SOURCES ${T_SOURCES} LIBS ${T_LIBS} GTest::gtest_main)
+  _ferry_test_binary(${name} SOURCES ${T_SOURCES} LIBS ${T_LIBS} ferry_test_main)
   add_test(NAME ${name} COMMAND ${name})
-  set_tests_properties(${name} PROPERTIES TIMEOUT ${T_TIMEOUT} ENVIRONMENT "${FERRY_TEST_ENV}" LABELS "${T_LABELS}")
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${T_TIMEOUT} ENVIRONMENT "${FERRY_TEST_ENV}" LABELS "${T_LABELS}"
+    SKIP_RETURN_CODE ${FERRY_SKIPPED_EXIT})
 endfunction()
 
 # The same on each of RANKS (default 1 2 4) MPI ranks; its sources have tests/support/mpi_main.cpp's main.
@@ -80,6 +84,6 @@ function(ferry_mpi_test name)
     endif()
     add_test(NAME ${name}_${ranks} COMMAND ${MPIEXEC_EXECUTABLE} -n ${ranks} $<TARGET_FILE:${name}>)
     set_tests_properties(${name}_${ranks} PROPERTIES TIMEOUT ${T_TIMEOUT} PROCESSORS ${places}
-      ENVIRONMENT "${FERRY_TEST_ENV};OMP_NUM_THREADS=1" LABELS "mpi;${T_LABELS}")
+      SKIP_RETURN_CODE ${FERRY_SKIPPED_EXIT} ENVIRONMENT "${FERRY_TEST_ENV};OMP_NUM_THREADS=1" LABELS "mpi;${T_LABELS}")
   endforeach()
 endfunction()

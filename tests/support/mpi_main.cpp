@@ -1,5 +1,6 @@
 // main() of the tests that run on several ranks: one Session lives around all of them, only rank 0 prints
-// what passes, and a failure on any rank fails the process on every rank.
+// what passes, and a failure on any rank fails the process on every rank.  Skipped is what every rank
+// skipped.
 #include <gtest/gtest.h>
 
 #include <cstdio>
@@ -8,6 +9,7 @@
 
 #include "parallel/session.h"
 #include "tests/support/mpi_fixture.h"
+#include "tests/support/outcome.h"
 
 namespace ferry::testing {
 
@@ -42,7 +44,8 @@ int run(parallel::Session& ranks) {
   }
   const bool passed = RUN_ALL_TESTS() == 0;
   session = nullptr;
-  return ranks.all_agree(passed) ? 0 : 1;
+  const bool all_passed = ranks.all_agree(passed);
+  return exit_code(all_passed, ranks.all_agree(all_skipped()));
 }
 
 }  // namespace
