@@ -3,7 +3,6 @@
 
 #include <vector>
 
-#include "parallel/groups.h"
 #include "parallel/nccl_group.h"
 #include "tests/support/ranks_fixture.h"
 
@@ -84,25 +83,6 @@ TEST_F(NcclGroupTest, RefusesAStreamOfTheCpu) {
   const auto cpu = make_cpu_device();
   char byte = 0;
   EXPECT_THROW(group_->broadcast(&byte, 1, 0, cpu->compute()), std::invalid_argument);
-}
-
-TEST_F(NcclGroupTest, GroupsOfAMeshWorkBesideEachOther) {
-  const auto gather = device().make_stream("gather", Priority::High);
-  const auto done = device().make_event(EventKind::Order);
-  constexpr std::size_t kCount = 1 << 16;
-  const DeviceMemory send = up(std::vector<std::uint32_t>(kCount * size(), rank()));
-  const DeviceMemory recv = up(std::vector<std::uint32_t>(kCount * size()));
-  const DeviceMemory weights = up(std::vector<std::uint32_t>(kCount * size(), rank()));
-  for (int i = 0; i < 20; ++i) {
-    groups().ulysses->all_to_all(recv.data(), send.data(), kCount * 4, device().compute());
-    groups().weights->all_gather(weights.data(), weights.data() + rank() * kCount * 4, kCount * 4, *gather);
-  }
-  gather->record(*done);
-  wait_for(*done, groups(), 60);
-  for (int from = 0; from < size(); ++from) {
-    EXPECT_EQ(down(recv)[from * kCount + 5], static_cast<std::uint32_t>(from));
-    EXPECT_EQ(down(weights)[from * kCount + 5], static_cast<std::uint32_t>(from));
-  }
 }
 
 }  // namespace
