@@ -73,8 +73,9 @@ class Dit {
   //   timestep  0 .. 1000, not rounded
   //   returns   for each branch [out_channels, F, h, w] fp32 on the device, on every rank
   // One pass {"forward", branches.size()}.  Collective over the Ulysses group: equal shapes and branches.
-  // Queued on the device's compute stream and on `exchange`; on CUDA the host waits for nothing once a
-  // shape was seen before.  n branches together give the bits that each gives alone.
+  // Queued on the device's compute stream and on `exchange`; on CUDA the host waits for no work of the device
+  // once a shape was seen before, with a group only for NCCL to launch each exchange.  n branches together
+  // give the bits that each gives alone.
   // Throws std::invalid_argument for other shapes and types, and when there is no branch.
   std::vector<at::Tensor> forward(const at::Tensor& latent, double timestep,
                                   std::span<DitContext* const> branches);
