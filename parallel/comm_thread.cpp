@@ -6,10 +6,12 @@
 #include <algorithm>
 #include <chrono>
 #include <thread>
+#include <utility>
 
 #include "base/clock.h"
 #include "base/error.h"
 #include "parallel/mpi_check.h"
+#include "parallel/patience.h"
 
 namespace ferry::parallel {
 
@@ -38,8 +40,12 @@ void CommThread::run(std::function<void()> work) {
   stream_.record(done_);
   // The thread keeps the deadline itself; this one is for work whose turn does not come.
   constexpr std::chrono::seconds kGrace(1);
-  while (!done_.synchronize_until(limit(begin) + kGrace)) {
-    if (Clock::now() < limit(begin) + kGrace) continue;
+  while (true) {
+    const Clock::time_point end = limit(begin) + kGrace;
+    if (done_.synchronize_until(end)) return;
+    const Clock::time_point now = Clock::now();
+    if (was_stopped(end, now)) last_sign_ = now;
+    if (now < limit(begin) + kGrace) continue;
     throw Error(fmt::format("no answer from the communication thread within {} s", deadline_s()));
   }
 }
@@ -79,6 +85,7 @@ void CommThread::send_sign_of_life() {
 void CommThread::wait_all(std::span<MPI_Request> requests, const char* what, double busy_s) {
   const Clock::duration busy = as_duration(busy_s);
   const Clock::time_point begin = Clock::now();
+  Clock::time_point last_look = begin;
   while (true) {
     int done = 0;
     FERRY_MPI_CHECK(
@@ -86,6 +93,7 @@ void CommThread::wait_all(std::span<MPI_Request> requests, const char* what, dou
     if (done != 0) return;
     if (stopped_) throw Error(fmt::format("{} was stopped", what));
     const Clock::time_point now = Clock::now();
+    if (was_stopped(std::exchange(last_look, now), now)) last_sign_ = now;
     if (now >= limit(begin)) {
       throw Error(
           fmt::format("{} waited longer than {} s: another rank is late or gone", what, deadline_s()));

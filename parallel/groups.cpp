@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "parallel/mpi_group.h"
 #include "parallel/nccl_group.h"
+#include "parallel/patience.h"
 #include "parallel/single_group.h"
 
 namespace ferry::parallel {
@@ -39,14 +40,14 @@ Groups make_groups(Session& ranks, const Mesh& mesh, Device& device) {
 }
 
 void wait_for(const Event& event, const Groups& groups, double deadline_s) {
-  const Deadline deadline(deadline_s);
+  Patience patience(deadline_s);
   const Clock::time_point begin = Clock::now();
   while (!event.done()) {
     for (Group* group :
          {groups.ulysses.get(), groups.cfg.get(), groups.data_root.get(), groups.weights.get()}) {
       group->check();
     }
-    if (deadline.passed()) throw Error(fmt::format("the device did not answer within {} s", deadline_s));
+    if (patience.over()) throw Error(fmt::format("the device did not answer within {} s", deadline_s));
     const auto pause = std::clamp<Clock::duration>(
         (Clock::now() - begin) / 100, std::chrono::microseconds(10), std::chrono::milliseconds(1));
     std::this_thread::sleep_for(pause);

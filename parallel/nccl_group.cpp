@@ -10,6 +10,7 @@
 #include "base/handle.h"
 #include "parallel/nccl_all_to_all.h"
 #include "parallel/nccl_check.h"
+#include "parallel/patience.h"
 
 namespace ferry::parallel {
 
@@ -83,13 +84,13 @@ ncclComm_t NcclGroup::working() const {
 
 // ncclInProgress once more when the deadline passed.
 ncclResult_t NcclGroup::wait_while_in_progress() const {
-  const Deadline deadline(deadline_s_);
+  Patience patience(deadline_s_);
   const Clock::time_point begin = Clock::now();
   ncclResult_t state = ncclInProgress;
   while (true) {
     const ncclResult_t asked = ncclCommGetAsyncError(comm_.get(), &state);
     if (asked != ncclSuccess) return asked;
-    if (state != ncclInProgress || deadline.passed()) return state;
+    if (state != ncclInProgress || patience.over()) return state;
     // A launch takes microseconds, the first connection seconds.
     if (seconds_since(begin) < 1e-3) {
       std::this_thread::yield();
