@@ -91,7 +91,8 @@ void Session::abort(const std::string& reason, int exit_code) {
   spdlog::default_logger()->flush();
   thread_->stop();
   thread_->drain(kDrain_s);
-  MPI_Abort(MPI_COMM_WORLD, exit_code);
+  // One rank has nobody to bring down, and MPI_Abort says much about itself.
+  if (size() > 1) MPI_Abort(MPI_COMM_WORLD, exit_code);
   std::_Exit(exit_code);
 }
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <string>
@@ -59,6 +60,13 @@ TEST(Session, AFailedRankBringsAllDownWithItsCodeAndReason) {
   EXPECT_THAT(ended.output, HasSubstr("rank 2 on"));
   EXPECT_THAT(ended.output, HasSubstr("planted failure"));
   EXPECT_LT(ended.seconds, kSoon_s);
+}
+
+TEST(Session, OneRankThatFailsSaysWhyAndNothingElse) {
+  const Ended ended = run(FERRY_SESSION_PROGRAM " throw");
+  EXPECT_EQ(ended.exit_code, 7) << ended.output;
+  EXPECT_THAT(ended.output, HasSubstr("planted failure"));
+  EXPECT_EQ(std::count(ended.output.begin(), ended.output.end(), '\n'), 1) << ended.output;
 }
 
 TEST(Session, RanksThatWaitInAnExchangeGoDownToo) {
