@@ -6,27 +6,19 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include <csignal>
-#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <regex>
 
 #include "base/error.h"
+#include "launcher/job.h"
 #include "launcher/program.h"
+#include "launcher/signals.h"
 
 namespace ferry::launcher {
 namespace {
 
 namespace fs = std::filesystem;
-
-sigset_t ending_signals() {
-  sigset_t set;
-  sigemptyset(&set);
-  sigaddset(&set, SIGINT);
-  sigaddset(&set, SIGTERM);
-  return set;
-}
 
 bool writable(int descriptor) {
   const int flags = ::fcntl(descriptor, F_GETFL);
@@ -35,7 +27,8 @@ bool writable(int descriptor) {
 
 [[noreturn]] void end_by(int signal) {
   for (const std::string& file : unfinished_files()) ::unlink(file.c_str());
-  if (speaks()) std::fprintf(stderr, "ferry: ended by %s\n", signal == SIGINT ? "SIGINT" : "SIGTERM");
+  // Under `ferry -n` its first process says it.
+  if (speaks() && !started_by_job()) say_last("ended by " + signal_name(signal));
   ::_exit(128 + signal);
 }
 
@@ -69,10 +62,9 @@ std::vector<std::string> unfinished_files() {
   return files;
 }
 
-Interrupt::Interrupt() {
-  const sigset_t set = ending_signals();
-  ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
-  const int signals = ::signalfd(-1, &set, SFD_CLOEXEC);
+Interrupt::Interrupt() : taken_(ending_signals()) {
+  ::pthread_sigmask(SIG_BLOCK, &taken_, nullptr);
+  const int signals = ::signalfd(-1, &taken_, SFD_CLOEXEC);
   stop_ = ::eventfd(0, EFD_CLOEXEC);
   if (signals < 0 || stop_ < 0) throw_errno("signalfd or eventfd");
   thread_ = std::thread(wait_for_signal, signals, stop_);
@@ -82,8 +74,7 @@ Interrupt::~Interrupt() {
   ::eventfd_write(stop_, 1);
   thread_.join();
   ::close(stop_);
-  const sigset_t set = ending_signals();
-  ::pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
+  ::pthread_sigmask(SIG_UNBLOCK, &taken_, nullptr);
 }
 
 }  // namespace ferry::launcher

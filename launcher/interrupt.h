@@ -1,16 +1,17 @@
-// Ctrl-C and SIGTERM: the process ends at once, and nothing half-made stays behind.
+// A signal that ends the run: the process ends at once, and nothing half-made stays behind.
 #pragma once
 
+#include <csignal>
 #include <string>
 #include <thread>
 #include <vector>
 
 namespace ferry::launcher {
 
-// While one exists, SIGINT and SIGTERM are taken by a thread of its own, which removes the files that this
-// process is still making and ends the process with exit code 128 + the signal's number.  (Under mpirun every
-// rank gets the signal, and one rank that ends takes the others along.)  Made before other threads exist, so
-// that they inherit a mask that leaves both signals to it.
+// While one exists, the signals of launcher/signals.h are taken by a thread of its own, which removes the
+// files that this process is still making and ends the process with exit code 128 + the signal's number.
+// (Under mpirun every rank gets the signal, and one rank that ends takes the others along.)  Made before
+// other threads exist, so that they inherit a mask that leaves the signals to it.
 class Interrupt {
  public:
   Interrupt();
@@ -19,6 +20,7 @@ class Interrupt {
   ~Interrupt();
 
  private:
+  sigset_t taken_;
   int stop_ = -1;  // eventfd: the thread shall end
   std::thread thread_;
 };

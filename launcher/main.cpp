@@ -3,10 +3,12 @@
 
 #include "base/error.h"
 #include "launcher/program.h"
+#include "launcher/streams.h"
 
 // Wrong input: one line, exit code 2, from the rank that speaks.  Anything else that escapes: exit code 1.
 int main(int argc, char** argv) {
   using namespace ferry;
+  launcher::guard_streams();
   try {
     return launcher::run_program(argc, argv);
   } catch (const UserError& error) {

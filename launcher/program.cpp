@@ -3,12 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <cstdlib>
 
 #include "base/error.h"
 #include "base/nearest.h"
+#include "launcher/ranks.h"
 #include "launcher/spawn.h"
+#include "launcher/streams.h"
 #include "parallel/environment.h"
 #include "worker/version.h"
 
@@ -16,7 +17,7 @@ namespace ferry::launcher {
 namespace {
 
 void print(const std::string& text) {
-  if (speaks()) std::fputs(text.c_str(), stdout);
+  if (speaks()) say(text);
 }
 
 std::string version_text() {
@@ -36,15 +37,18 @@ std::string version_text() {
 
 // How many ranks the command line asks to launch; 0: none.
 int ranks_to_launch(const Command& command, const CommandLine& line) {
-  if (line.ranks > 0 && !command.takes_ranks) {
-    throw UserError(fmt::format("-n: ferry {} does not run on ranks", command.name));
+  if (!command.takes_ranks) {
+    if (line.ranks > 0) throw UserError(fmt::format("-n: ferry {} does not run on ranks", command.name));
+    return 0;
   }
   if (parallel::is_rank()) {
     if (line.ranks > 0)
       throw UserError("-n: this process is a rank already; mpirun or srun sets their number");
     return 0;
   }
-  return line.ranks > 0 ? line.ranks : command.default_ranks;
+  if (line.ranks > 0) return line.ranks;
+  refuse_unknown_to_mpi();
+  return command.default_ranks;
 }
 
 int run_command(Command& command, const std::vector<std::string>& words, std::size_t name_words, int& argc,
@@ -60,18 +64,16 @@ int run_command(Command& command, const std::vector<std::string>& words, std::si
   }
   const int launched = ranks_to_launch(command, line);
   command.check(line, launched);
-  if (launched > 0) become_mpirun(words, launched);
+  if (launched > 0) return launch_ranks(words, launched);
   return command.run(argc, argv);
 }
 
 }  // namespace
 
 bool speaks() {
-  for (const char* variable : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "SLURM_PROCID"}) {
-    const char* rank = std::getenv(variable);
-    if (rank != nullptr) return !parallel::is_rank() || std::string(rank) == "0";
-  }
-  return true;
+  if (!parallel::is_rank()) return true;
+  const auto rank = parallel::environment_variable("OMPI_COMM_WORLD_RANK");
+  return (rank ? rank : parallel::environment_variable("PMIX_RANK")) == "0";
 }
 
 std::pair<Command*, std::size_t> find_command(std::vector<Command>& commands,

@@ -1,11 +1,15 @@
 #include "launcher/ranks.h"
 
+#include <fmt/format.h>
+
 #include <cstdlib>
 #include <optional>
 
 #include "base/error.h"
 #include "base/log.h"
 #include "launcher/interrupt.h"
+#include "launcher/job.h"
+#include "parallel/alone.h"
 
 namespace ferry::launcher {
 namespace {
@@ -26,12 +30,28 @@ int run_session(parallel::Session& session, const std::function<int(parallel::Se
   }
 }
 
+void start_alone() {
+  parallel::leave_step();
+  // MPI needs no daemon beside this process (nor ssh to start it).
+  setenv("OMPI_MCA_ess_singleton_isolated", "1", 0);
+}
+
 }  // namespace
+
+void refuse_unknown_to_mpi() {
+  const auto started = parallel::started_together();
+  if (!started) return;
+  throw UserError(
+      fmt::format("{} processes were started ({}={}) but MPI sees 1: start them with Open MPI's mpirun or "
+                  "srun --mpi=pmix; "
+                  "or give each process -n N, the number of ranks it shall launch by itself (-n 1 too)",
+                  started->processes, started->variable, started->processes));
+}
 
 int run_ranks(int& argc, char**& argv, const worker::RunOptions& options,
               const std::function<int(parallel::Session&)>& work) {
-  // Alone, MPI needs no daemon beside this process (nor ssh to start it).
-  if (!parallel::is_rank()) setenv("OMPI_MCA_ess_singleton_isolated", "1", 0);
+  die_with_mpirun();
+  if (!parallel::is_rank()) start_alone();
   const Interrupt interrupt;
   std::optional<UserError> refused;
   int code = 0;
@@ -39,7 +59,15 @@ int run_ranks(int& argc, char**& argv, const worker::RunOptions& options,
     parallel::Session session(argc, argv);
     session.set_deadline(options.deadline_s);
     start_log(options.log_level, session.rank(), session.size());
-    code = run_session(session, work, refused);
+    code = run_session(
+        session,
+        [&](parallel::Session& ranks) {
+          // A Slurm step's PMIx that this MPI could not use.
+          if (ranks.size() == 1 && !parallel::environment_variable("OMPI_COMM_WORLD_RANK"))
+            refuse_unknown_to_mpi();
+          return work(ranks);
+        },
+        refused);
   }
   if (refused) throw UserError(*refused);
   return code;

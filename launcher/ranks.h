@@ -8,10 +8,14 @@
 
 namespace ferry::launcher {
 
+// Throws UserError when several processes were started together in a way that MPI does not know of: each
+// would make the whole video.  For a process that is no rank and was not told -n.
+void refuse_unknown_to_mpi();
+
 // Starts MPI and the log, runs `work` and ends MPI; returns its exit code.
 //   UserError             thrown again after MPI has ended; every rank must throw it
 //   any other exception   rank, host and reason are logged, all ranks go down, exit code 1
-//   SIGINT, SIGTERM       all ranks go down, exit code 128 + the signal's number (launcher/interrupt.h)
+//   a signal              all ranks go down, exit code 128 + the signal's number (launcher/interrupt.h)
 int run_ranks(int& argc, char**& argv, const worker::RunOptions& options,
               const std::function<int(parallel::Session&)>& work);
 

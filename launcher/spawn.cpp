@@ -9,6 +9,8 @@
 #include <sstream>
 
 #include "base/error.h"
+#include "launcher/job.h"
+#include "parallel/alone.h"
 
 namespace ferry::launcher {
 namespace {
@@ -55,23 +57,27 @@ Launch plan_launch(const std::string& program, const std::vector<std::string>& a
   const std::vector<std::string> kept = without_ranks(args);
   launch.words.insert(launch.words.end(), kept.begin(), kept.end());
   launch.variables = {{"OMPI_ALLOW_RUN_AS_ROOT", "1"}, {"OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1"}};
+  // Else the ranks would be spread over all nodes of a batch job.
+  if (std::getenv("OMPI_MCA_ras") == nullptr) {
+    launch.variables.emplace_back("OMPI_MCA_ras", "^alps,gridengine,lsf,slurm,tm");
+  }
   if (std::getenv("OMP_NUM_THREADS") == nullptr) {
     launch.variables.emplace_back("OMP_NUM_THREADS", std::to_string(std::max(1, cores / ranks)));
   }
   return launch;
 }
 
-void become_mpirun(const std::vector<std::string>& args, int ranks) {
+int launch_ranks(const std::vector<std::string>& args, int ranks) {
+  if (!on_path("mpirun")) {
+    throw UserError("-n: mpirun cannot be started; is Open MPI's mpirun on the PATH?");
+  }
   const std::string program = std::filesystem::read_symlink("/proc/self/exe").string();
-  Launch launch = plan_launch(program, args, ranks, usable_cores());
+  const Launch launch = plan_launch(program, args, ranks, usable_cores());
+  parallel::leave_step();
   for (const auto& [name, value] : launch.variables) setenv(name.c_str(), value.c_str(), 1);
   // mpirun looks for ssh even when every rank is on this machine, and stops without it.
   if (!on_path("ssh") && !on_path("rsh")) setenv("OMPI_MCA_plm_rsh_agent", "", 0);
-  std::vector<char*> words;
-  for (std::string& word : launch.words) words.push_back(word.data());
-  words.push_back(nullptr);
-  execvp(words[0], words.data());
-  throw UserError("-n: mpirun cannot be started; is Open MPI's mpirun on the PATH?");
+  return run_job(launch.words);
 }
 
 }  // namespace ferry::launcher

@@ -13,14 +13,15 @@ struct Launch {
 
 // What is run for `program` with `args` (main's, less the program's name; -n N is taken out).  Ranks are
 // bound to no core and share the cores' threads: OMP_NUM_THREADS = cores / ranks, at least 1, unless it is
-// set already.  Open MPI refuses to run as root unless two variables say that it may.
+// set already.  Open MPI refuses to run as root unless two variables say that it may, and is not told of a
+// batch system's other nodes.
 Launch plan_launch(const std::string& program, const std::vector<std::string>& args, int ranks, int cores);
 
 // The arguments without -n N, -nN, --ranks N and --ranks=N.
 std::vector<std::string> without_ranks(const std::vector<std::string>& args);
 
-// Becomes that mpirun, so that signals and the exit code need no forwarding.  Returns only by throwing
-// UserError: mpirun is not on the PATH.
-[[noreturn]] void become_mpirun(const std::vector<std::string>& args, int ranks);
+// Runs that mpirun to its end (launcher/job.h) and returns the exit code.
+// Throws UserError: mpirun is not on the PATH.
+int launch_ranks(const std::vector<std::string>& args, int ranks);
 
 }  // namespace ferry::launcher

@@ -11,8 +11,8 @@ namespace ferry::parallel {
 using Environment = std::function<std::optional<std::string>(const char* name)>;
 std::optional<std::string> environment_variable(const char* name);
 
-// True when mpirun, PMIx or srun started this process as a rank: OMPI_COMM_WORLD_RANK or PMIX_RANK is set,
-// or it is one of several tasks of a Slurm step.  (SLURM_PROCID alone is also set in a batch script.)
+// True when mpirun or PMIx started this process as a rank: OMPI_COMM_WORLD_RANK is set, or PMIX_RANK outside
+// a Slurm step of one task.  (Such a step is a shell, `srun --pty bash`; what runs in it runs alone.)
 bool is_rank(const Environment& environment = environment_variable);
 
 }  // namespace ferry::parallel

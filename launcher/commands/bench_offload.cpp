@@ -1,10 +1,9 @@
 #include <fmt/format.h>
 
-#include <cstdio>
-
 #include "bench/decode.h"
 #include "bench/offload.h"
 #include "launcher/commands/bench_networks.h"
+#include "launcher/streams.h"
 #include "offload/arena.h"
 #include "worker/rank.h"
 
@@ -91,7 +90,7 @@ void print(const bench::OffloadCase& what, const std::vector<bench::OffloadResul
   if (json) text.clear();
   for (const bench::OffloadResult& result : results)
     text += json ? with_versions(to_json(what, result)) : row_of(result);
-  std::fputs(text.c_str(), stdout);
+  say(text);
 }
 
 }  // namespace

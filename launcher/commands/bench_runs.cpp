@@ -1,12 +1,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <optional>
 
 #include "bench/decode.h"
 #include "bench/forward.h"
 #include "launcher/commands/bench_networks.h"
+#include "launcher/streams.h"
 #include "worker/stage_weights.h"
 
 namespace ferry::launcher {
@@ -52,8 +52,7 @@ std::string text_of(const bench::DecodeResult& r) {
 
 template <typename Result>
 void print(const Result& result, const worker::StageRecord& stage, bool json) {
-  const std::string text = json ? with_stage(to_json(result), stage) : text_of(result);
-  std::fputs(text.c_str(), stdout);
+  say(json ? with_stage(to_json(result), stage) : text_of(result));
 }
 
 // The ranks of a measurement, with the weights of one stage.

@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <cstdio>
 #include <filesystem>
 #include <optional>
 
@@ -12,6 +11,7 @@
 #include "launcher/keys.h"
 #include "launcher/program.h"
 #include "launcher/settings.h"
+#include "launcher/streams.h"
 #include "worker/output/files.h"
 
 namespace ferry::launcher {
@@ -68,15 +68,15 @@ CommandLine with_model(const std::vector<FlagGroup>& groups, CommandLine line) {
 
 void say_words(const worker::Options& options) {
   const DemoWords words = read_demo_words(options.model.path);
-  std::fputs(describe(words).c_str(), stdout);
+  say(describe(words));
   const auto unknown = unknown_words(words, options.job.prompt);
-  if (!unknown.empty()) fmt::print("It was not taught: {}\n", fmt::join(unknown, ", "));
+  if (!unknown.empty()) say(fmt::format("It was not taught: {}\n", fmt::join(unknown, ", ")));
 }
 
 void say_where(const std::string& video) {
   if (!fs::exists(video)) return;  // a dry run, or no encoder; the log says more
   const std::string sheet = fs::path(video).replace_extension(".png").string();
-  fmt::print("\nThe video is {}, its frames side by side are {}.\n", video, sheet);
+  say(fmt::format("\nThe video is {}, its frames side by side are {}.\n", video, sheet));
 }
 
 }  // namespace
@@ -99,7 +99,6 @@ Command make_demo() {
   };
   command.run = [options](int& argc, char**& argv) {
     if (speaks()) say_words(*options);
-    std::fflush(stdout);
     const int code = run_worker(argc, argv, *options);
     if (speaks() && code == 0) say_where(options->job.out);
     return code;

@@ -1,11 +1,11 @@
 #include "model/checkpoint/inspect.h"
 
-#include <cstdio>
 #include <memory>
 
 #include "base/error.h"
 #include "launcher/command.h"
 #include "launcher/keys.h"
+#include "launcher/streams.h"
 #include "launcher/value.h"
 
 namespace ferry::launcher {
@@ -40,10 +40,7 @@ std::string first_fault(const model::InspectReport& report) {
 
 int inspect(const InspectOptions& options) {
   const model::InspectReport report = model::inspect(options.path);
-  const std::string text =
-      options.json ? model::to_json(report) + "\n" : model::to_text(report, options.tensors);
-  std::fputs(text.c_str(), stdout);
-  std::fflush(stdout);
+  say(options.json ? model::to_json(report) + "\n" : model::to_text(report, options.tensors));
   if (!report.usable()) throw UserError(first_fault(report));
   return 0;
 }

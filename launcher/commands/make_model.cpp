@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "launcher/command.h"
 #include "launcher/interrupt.h"
+#include "launcher/streams.h"
 #include "launcher/value.h"
 
 namespace ferry::launcher {
@@ -89,17 +90,18 @@ void show_progress(const model::MakeModelProgress& progress) {
   if (isatty(STDERR_FILENO) == 0) return;
   const double done = 1e-9 * static_cast<double>(progress.bytes_done);
   const double total = 1e-9 * static_cast<double>(progress.bytes_total);
-  fmt::print(stderr, "\r{:.2f} of {:.2f} GB{}", done, total,
-             progress.bytes_done == progress.bytes_total ? "\n" : "");
+  const std::string line = fmt::format("\r{:.2f} of {:.2f} GB{}", done, total,
+                                       progress.bytes_done == progress.bytes_total ? "\n" : "");
+  std::fputs(line.c_str(), stderr);
 }
 
 int make_model(const MakeModelOptions& options) {
   const Interrupt interrupt;
   const model::MakeModelResult result = model::make_model(options, show_progress);
-  for (const std::string& file : result.files) fmt::print("{}\n", file);
-  fmt::print("{:.3f} GB of weights in {} files\n", 1e-9 * static_cast<double>(result.bytes),
-             result.files.size());
-  if (!result.note.empty()) fmt::print("{}\n", result.note);
+  for (const std::string& file : result.files) say(file + "\n");
+  say(fmt::format("{:.3f} GB of weights in {} files\n", 1e-9 * static_cast<double>(result.bytes),
+                  result.files.size()));
+  if (!result.note.empty()) say(result.note + "\n");
   return 0;
 }
 

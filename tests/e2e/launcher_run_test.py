@@ -1,7 +1,6 @@
 """Starting, ending and describing jobs through the program."""
 
 import json
-import os
 import pathlib
 import signal
 import subprocess
@@ -9,20 +8,6 @@ import time
 import unittest
 
 from launcher_support import BINARY, DEMO, SOURCE, FerryTest, ferry
-
-
-def processes_with(text):
-    """Ids of processes whose command line has `text`."""
-    found = []
-    for folder in pathlib.Path("/proc").glob("[0-9]*"):
-        try:
-            command = (folder / "cmdline").read_bytes()
-            alive = "State:\tZ" not in (folder / "status").read_text()
-        except OSError:
-            continue
-        if alive and str(text).encode() in command:
-            found.append(int(folder.name))
-    return found
 
 
 def wait_until(condition, seconds):
@@ -81,45 +66,6 @@ class Ranks(FerryTest):
 
 
 class Ends(FerryTest):
-    """A job that would take minutes, ended from outside."""
-
-    def start(self):
-        job = subprocess.Popen([BINARY, "generate", "-n", "2", "--model", DEMO, "--prompt", "a red circle", "--steps",
-                                "1000", "--size", "256x256", "--out", self.folder / "x.mp4"], stderr=subprocess.PIPE,
-                               stdout=subprocess.DEVNULL, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
-        self.addCleanup(job.stderr.close)
-        self.addCleanup(job.kill)
-        for line in job.stderr:
-            if "load dit" in line:
-                return job
-        self.fail("the job did not start")
-
-    def ranks(self):
-        return [p for p in processes_with(self.folder) if pathlib.Path(f"/proc/{p}/exe").resolve().name == "ferry"]
-
-    def assert_all_gone(self, job, seconds):
-        self.assertTrue(wait_until(lambda: job.poll() is not None, seconds), "mpirun still runs")
-        self.assertNotEqual(job.returncode, 0)
-        self.assertTrue(wait_until(lambda: not processes_with(self.folder), 5), "ranks are left")
-        self.assertEqual(list(self.folder.iterdir()), [])
-
-    def test_terminate_and_interrupt_bring_every_rank_down(self):
-        for number in (signal.SIGTERM, signal.SIGINT):
-            job = self.start()
-            self.assertEqual(len(self.ranks()), 2)
-            job.send_signal(number)
-            self.assert_all_gone(job, 15)
-
-    def test_a_rank_that_is_killed_takes_the_others_along(self):
-        job = self.start()
-        os.kill(self.ranks()[1], signal.SIGKILL)
-        self.assert_all_gone(job, 20)
-
-    def test_a_rank_that_is_terminated_takes_the_others_along(self):
-        job = self.start()
-        os.kill(self.ranks()[0], signal.SIGTERM)
-        self.assert_all_gone(job, 20)
-
     def test_ending_make_model_leaves_no_half_file(self):
         target = self.folder / "model"
         job = subprocess.Popen([BINARY, "make-model", target, "--size", "1.3B", "--parts", "dit", "--threads", "1"],

@@ -29,6 +29,15 @@ TEST(Spawn, RanksAreUnboundAndShareTheCores) {
   EXPECT_THAT(plan_launch("f", {}, 4, 2).variables, Contains(Pair("OMP_NUM_THREADS", "1")));
 }
 
+TEST(Spawn, RanksStayOnThisMachineUnlessTheUserSaysWhereSlotsComeFrom) {
+  ::unsetenv("OMPI_MCA_ras");
+  EXPECT_THAT(plan_launch("f", {}, 2, 8).variables,
+              Contains(Pair("OMPI_MCA_ras", ::testing::HasSubstr("slurm"))));
+  ::setenv("OMPI_MCA_ras", "slurm", 1);
+  EXPECT_THAT(plan_launch("f", {}, 2, 8).variables, Not(Contains(Pair("OMPI_MCA_ras", ::testing::_))));
+  ::unsetenv("OMPI_MCA_ras");
+}
+
 TEST(Spawn, AThreadCountThatIsSetIsKept) {
   ::setenv("OMP_NUM_THREADS", "5", 1);
   EXPECT_THAT(plan_launch("f", {}, 2, 8).variables, Not(Contains(Pair("OMP_NUM_THREADS", ::testing::_))));

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <map>
 #include <set>
 #include <stdexcept>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "parallel/alone.h"
 #include "parallel/binding.h"
 #include "parallel/environment.h"
 #include "parallel/mesh.h"
@@ -186,10 +188,42 @@ Environment environment(std::map<std::string, std::string> values) {
   };
 }
 
-TEST(IsRank, KnowsMpirunPmixAndSlurmSteps) {
+TEST(IsRank, KnowsMpirunAndPmix) {
   EXPECT_TRUE(is_rank(environment({{"OMPI_COMM_WORLD_RANK", "0"}})));
   EXPECT_TRUE(is_rank(environment({{"PMIX_RANK", "3"}})));
-  EXPECT_TRUE(is_rank(environment({{"SLURM_PROCID", "1"}, {"SLURM_STEP_NUM_TASKS", "2"}})));
+  EXPECT_TRUE(is_rank(environment({{"PMIX_RANK", "1"}, {"SLURM_STEP_NUM_TASKS", "2"}})));
+  EXPECT_TRUE(is_rank(environment({{"OMPI_COMM_WORLD_RANK", "0"}, {"SLURM_STEP_NUM_TASKS", "1"}})));
+}
+
+TEST(IsRank, ATaskThatMpiDoesNotKnowOrAShellInAStepIsNone) {
+  EXPECT_FALSE(is_rank(environment({{"SLURM_PROCID", "1"}, {"SLURM_STEP_NUM_TASKS", "2"}})));
+  EXPECT_FALSE(is_rank(environment({{"PMIX_RANK", "0"}, {"SLURM_STEP_NUM_TASKS", "1"}})));
+}
+
+TEST(StartedTogether, IsWhatTheFirstVariableAboveOneSays) {
+  const auto hydra = started_together(environment({{"PMI_SIZE", "4"}, {"MPI_LOCALNRANKS", "2"}}));
+  ASSERT_TRUE(hydra);
+  EXPECT_EQ(hydra->variable, "PMI_SIZE");
+  EXPECT_EQ(hydra->processes, 4);
+  EXPECT_EQ(started_together(environment({{"SLURM_STEP_NUM_TASKS", "1"}, {"WORLD_SIZE", "8"}}))->processes,
+            8);
+  EXPECT_FALSE(
+      started_together(environment({{"SLURM_NTASKS", "8"}, {"PMI_SIZE", "1"}, {"WORLD_SIZE", "x"}})));
+}
+
+TEST(LeaveStep, TakesTheStepOutAndLeavesTheJobAndSettings) {
+  for (const char* name :
+       {"SLURM_STEP_ID", "SLURM_STEPID", "PMI_FD", "PMIX_RANK", "SLURM_JOB_ID", "PMIX_MCA_psec"}) {
+    ::setenv(name, "1", 1);
+  }
+  leave_step();
+  for (const char* name : {"SLURM_STEP_ID", "SLURM_STEPID", "PMI_FD", "PMIX_RANK"}) {
+    EXPECT_EQ(::getenv(name), nullptr) << name;
+  }
+  for (const char* name : {"SLURM_JOB_ID", "PMIX_MCA_psec"}) {
+    EXPECT_NE(::getenv(name), nullptr) << name;
+    ::unsetenv(name);
+  }
 }
 
 TEST(IsRank, ABatchScriptIsNone) {

@@ -1,0 +1,208 @@
+#include "launcher/job.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/handle.h"
+#include "launcher/processes.h"
+#include "launcher/relay.h"
+#include "launcher/signals.h"
+
+namespace ferry::launcher {
+namespace {
+
+constexpr const char* kMpirun = "FERRY_MPIRUN";  // its process id, for the ranks
+constexpr double kEndsWithin_s = 3;              // mpirun, from SIGTERM; it gives ranks one second
+constexpr double kLastWords_s = 1;
+constexpr int kLook_ms = 20;
+
+sigset_t watched_signals() {
+  sigset_t set = ending_signals();
+  for (const int signal : {SIGTSTP, SIGCONT, SIGCHLD}) sigaddset(&set, signal);
+  return set;
+}
+
+// In the child, between fork and exec.
+[[noreturn]] void become_mpirun(char** words, pid_t parent, int out, int err, const sigset_t& mask) {
+  ::setpgid(0, 0);
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (::getppid() != parent) ::_exit(1);  // it died before the line above
+  ::dup2(::open("/dev/null", O_RDONLY | O_CLOEXEC), STDIN_FILENO);
+  ::dup2(out, STDOUT_FILENO);
+  ::dup2(err, STDERR_FILENO);
+  ::signal(SIGPIPE, SIG_DFL);
+  ::sigprocmask(SIG_SETMASK, &mask, nullptr);
+  ::setenv(kMpirun, std::to_string(::getpid()).c_str(), 1);
+  ::execvp(words[0], words);
+  say_last("mpirun cannot be executed");
+  ::_exit(1);
+}
+
+class Job {
+ public:
+  explicit Job(std::vector<std::string>& words);
+  int wait();
+
+ private:
+  void start(std::vector<std::string>& words);
+  void take(int signal, bool sent_by_terminal);
+  void reap();
+  void end_by(int signal);
+  void signal_all(int signal) const;
+  void stop(bool sent_by_terminal);
+  void end_adopted() const;
+  int say_how_it_ended();
+
+  sigset_t watched_ = watched_signals();
+  sigset_t mask_ = {};  // from before
+  int signals_ = -1;
+  Relay out_{STDOUT_FILENO};
+  Relay err_{STDERR_FILENO};
+  pid_t mpirun_ = -1;
+  int status_ = 0;
+  bool ended_ = false;
+  int ending_signal_ = 0;
+  Clock::time_point kill_at_ = Clock::time_point::max();
+};
+
+Job::Job(std::vector<std::string>& words) {
+  ::signal(SIGCHLD, SIG_DFL);  // one that is ignored cannot be waited for
+  // Ranks that lose mpirun become children of this process, which ends them.
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+  ::pthread_sigmask(SIG_BLOCK, &watched_, &mask_);
+  signals_ = ::signalfd(-1, &watched_, SFD_CLOEXEC);
+  if (signals_ < 0) throw_errno("signalfd");
+  start(words);
+  out_.start();
+  err_.start();
+}
+
+void Job::start(std::vector<std::string>& words) {
+  std::vector<char*> pointers;
+  for (std::string& word : words) pointers.push_back(word.data());
+  pointers.push_back(nullptr);
+  const pid_t parent = ::getpid();
+  mpirun_ = ::fork();
+  if (mpirun_ < 0) throw_errno("fork");
+  if (mpirun_ == 0) become_mpirun(pointers.data(), parent, out_.input(), err_.input(), mask_);
+}
+
+int Job::wait() {
+  while (!ended_) {
+    pollfd source = {signals_, POLLIN, 0};
+    ::poll(&source, 1, ending_signal_ == 0 ? -1 : kLook_ms);
+    signalfd_siginfo info = {};
+    if (source.revents != 0 && ::read(signals_, &info, sizeof info) == sizeof info) {
+      take(static_cast<int>(info.ssi_signo), info.ssi_code > 0);
+    }
+    if (Clock::now() >= kill_at_) ::kill(mpirun_, SIGKILL);
+  }
+  end_adopted();
+  return say_how_it_ended();
+}
+
+void Job::take(int signal, bool sent_by_terminal) {
+  if (signal == SIGCHLD) {
+    reap();
+  } else if (signal == SIGTSTP) {
+    if (ending_signal_ == 0) stop(sent_by_terminal);
+  } else if (signal == SIGCONT) {
+    signal_all(SIGCONT);
+  } else {
+    end_by(signal);
+  }
+}
+
+void Job::reap() {
+  int status = 0;
+  for (pid_t child = 0; (child = ::waitpid(-1, &status, WNOHANG)) > 0;) {
+    if (child != mpirun_) continue;
+    status_ = status;
+    ended_ = true;
+  }
+}
+
+// mpirun knows SIGTERM, whatever was sent here: it ends the ranks, and itself with a code that says nothing.
+void Job::end_by(int signal) {
+  if (ending_signal_ != 0) return;
+  ending_signal_ = signal;
+  kill_at_ = Clock::now() + as_duration(kEndsWithin_s);
+  signal_all(SIGCONT);
+  ::kill(mpirun_, SIGTERM);
+}
+
+void Job::signal_all(int signal) const {
+  // One that stops mpirun comes first, so that no rank is born after its siblings were found.
+  ::kill(mpirun_, signal);
+  for (const pid_t rank : children_of(mpirun_)) ::kill(rank, signal);
+}
+
+// A process group that nobody could continue is not stopped by the terminal's SIGTSTP (POSIX); one who sends
+// it by name means it.
+void Job::stop(bool sent_by_terminal) {
+  signal_all(SIGSTOP);
+  sigset_t stop_signal;
+  sigemptyset(&stop_signal);
+  sigaddset(&stop_signal, SIGTSTP);
+  ::kill(::getpid(), sent_by_terminal ? SIGTSTP : SIGSTOP);
+  ::pthread_sigmask(SIG_UNBLOCK, &stop_signal, nullptr);
+  ::pthread_sigmask(SIG_BLOCK, &stop_signal, nullptr);
+  signal_all(SIGCONT);
+}
+
+void Job::end_adopted() const {
+  const Clock::time_point end = Clock::now() + as_duration(kEndsWithin_s);
+  while (true) {
+    const std::vector<pid_t> left = children_of(::getpid());
+    if (left.empty() || Clock::now() >= end) return;
+    for (const pid_t process : left) {
+      ::kill(process, SIGKILL);
+      ::waitpid(process, nullptr, WNOHANG);
+    }
+    ::poll(nullptr, 0, kLook_ms);
+  }
+}
+
+int Job::say_how_it_ended() {
+  const int code = exit_code_of(status_);
+  const bool ended_here = ending_signal_ != 0 && code != 0;
+  // Whoever reads slowly gets it all, unless the end was asked for.
+  if (!ended_here) ::pthread_sigmask(SIG_SETMASK, &mask_, nullptr);
+  for (Relay* relay : {&out_, &err_}) relay->finish(ended_here ? kLastWords_s : -1);
+  if (ended_here) {
+    say_last("ended by " + signal_name(ending_signal_));
+    return 128 + ending_signal_;
+  }
+  if (WIFSIGNALED(status_)) {
+    say_last("mpirun was ended by " + signal_name(WTERMSIG(status_)));
+  } else if (code > 128) {
+    say_last("a rank was ended by " + signal_name(code - 128));
+  }
+  return code;
+}
+
+}  // namespace
+
+int run_job(std::vector<std::string> words) { return Job(words).wait(); }
+
+bool started_by_job() {
+  const char* mpirun = std::getenv(kMpirun);
+  return mpirun != nullptr && std::atoi(mpirun) == ::getppid();
+}
+
+void die_with_mpirun() {
+  if (!started_by_job()) return;
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (!started_by_job()) ::_exit(1);
+}
+
+}  // namespace ferry::launcher

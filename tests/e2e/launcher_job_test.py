@@ -1,0 +1,312 @@
+"""`ferry -n`: one job of mpirun and its ranks under the first process, however it ends."""
+
+import os
+import pathlib
+import pty
+import select
+import signal
+import subprocess
+import time
+import unittest
+
+from launcher_support import BINARY, DEMO, FerryTest, ferry
+
+GONE_S = 5  # all ranks are, after whatever ended the job
+PATIENCE_S = 60  # for what takes a second on a machine that is free
+
+
+def wait_until(condition, seconds=PATIENCE_S):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.05)
+    return condition()
+
+
+def stat(process):
+    """State letter and parent of a process; None when there is none."""
+    try:
+        fields = pathlib.Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return fields[0], int(fields[1])
+
+
+def children(parent):
+    found = [int(p.name) for p in pathlib.Path("/proc").glob("[0-9]*")]
+    return [p for p in found if (stat(p) or ("", 0))[1] == parent]
+
+
+def running(process):
+    return (stat(process) or ("Z",))[0] not in "ZX"
+
+
+def unloaded(environment):
+    """The environment of a user, who has not set what the tests set for speed."""
+    return {**os.environ, "OMP_NUM_THREADS": "1", **environment}
+
+
+class JobTest(FerryTest):
+    def words(self, *arguments):
+        return [BINARY, "generate", "--model", DEMO, "--prompt", "a red circle", "--out", self.folder / "x.mp4",
+                "--steps", "1000", "--size", "256x256", *arguments]
+
+    def start(self, *arguments, ranks=2):
+        """A job that would take minutes; returns when its ranks are at work."""
+        log = open(self.folder.parent / (self.folder.name + f".{len(self.jobs)}.log"), "w+")
+        self.addCleanup(os.unlink, log.name)
+        self.addCleanup(log.close)
+        job = subprocess.Popen(list(map(str, self.words(*(["-n", ranks] if ranks > 1 else []), *arguments))),
+                               stdout=log, stderr=log, stdin=subprocess.PIPE, env=unloaded({}))
+        self.jobs.append(job)
+        self.addCleanup(job.stdin.close)
+        self.addCleanup(job.wait)
+        self.addCleanup(job.kill)
+        job.text = lambda: pathlib.Path(log.name).read_text()
+        self.assertTrue(wait_until(lambda: "load dit" in job.text()), job.text())
+        return job
+
+    def setUp(self):
+        super().setUp()
+        self.jobs = []
+
+    def processes(self, job):
+        """mpirun and the ranks."""
+        (mpirun,) = [p for p in children(job.pid)]
+        ranks = sorted(children(mpirun))
+        self.assertEqual(len(ranks), 2)
+        return mpirun, ranks
+
+    def assert_gone(self, processes):
+        gone = wait_until(lambda: not any(map(running, processes)), GONE_S)
+        self.assertTrue(gone, [(p, stat(p)) for p in processes])
+
+
+class Family(JobTest):
+    def test_mpirun_is_a_child_in_a_group_of_its_own_and_reads_nothing(self):
+        job = self.start()
+        mpirun, ranks = self.processes(job)
+        self.assertEqual(os.readlink(f"/proc/{mpirun}/exe"), os.path.realpath(subprocess.check_output(
+            ["sh", "-c", "command -v mpirun"], text=True).strip()))
+        self.assertEqual(os.getpgid(mpirun), mpirun)
+        self.assertEqual(os.getpgid(job.pid), os.getpgid(0))
+        self.assertEqual(os.readlink(f"/proc/{mpirun}/fd/0"), "/dev/null")
+
+    def test_every_prompt_of_a_loop_that_reads_a_file_is_made(self):
+        prompts = self.folder / "prompts.txt"
+        prompts.write_text("a blue square\na red circle\n")
+        for command in ("generate -n 2", "demo"):
+            script = f"""n=0; while read -r prompt; do n=$((n+1))
+              "$FERRY_BINARY" {command} --model "{DEMO}" --prompt "$prompt" --steps 1 --out "{self.folder}/$n.mp4" --overwrite
+              done < "{prompts}" """
+            done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=PATIENCE_S * 2,
+                                  env=unloaded({}))
+            self.assertEqual(sorted(p.name for p in self.folder.glob("*.mp4")), ["1.mp4", "2.mp4"], done.stderr)
+            for video in self.folder.glob("*.mp4"):
+                video.unlink()
+
+
+class Deaths(JobTest):
+    def test_sigkill_of_the_first_process_ends_all(self):
+        job = self.start()
+        mpirun, ranks = self.processes(job)
+        job.kill()
+        self.assert_gone([mpirun, *ranks])
+
+    def test_sigkill_of_the_first_process_ends_ranks_that_are_stopped(self):
+        job = self.start()
+        mpirun, ranks = self.processes(job)
+        for process in [*ranks, mpirun]:
+            os.kill(process, signal.SIGSTOP)
+        job.kill()
+        self.assert_gone([mpirun, *ranks])
+
+    def test_sigkill_of_mpirun_ends_all_with_its_code(self):
+        job = self.start()
+        mpirun, ranks = self.processes(job)
+        os.kill(mpirun, signal.SIGKILL)
+        self.assert_gone([job.pid, *ranks])
+        self.assertEqual(job.wait(), 128 + signal.SIGKILL)
+        self.assertIn("mpirun was ended by SIGKILL", job.text())
+
+    def test_a_rank_that_dies_by_a_signal_gives_its_code(self):
+        for number in (signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM):
+            job = self.start()
+            mpirun, ranks = self.processes(job)
+            os.kill(ranks[1], number)
+            self.assertEqual(job.wait(20), 128 + number, job.text())
+            self.assertIn(f"a rank was ended by {number.name}", job.text())
+            self.assert_gone([mpirun, *ranks])
+
+    def assert_ends(self, number, ranks):
+        job = self.start(ranks=ranks)
+        family = [p for child in children(job.pid) for p in (child, *children(child))]
+        self.assertEqual(len(family), 3 if ranks > 1 else 0)
+        job.send_signal(number)
+        self.assertEqual(job.wait(GONE_S), 128 + number, job.text())
+        self.assert_gone(family)
+        said = [line for line in job.text().splitlines() if "ended by" in line]
+        self.assertEqual(said, [f"ferry: ended by {number.name}"])
+        self.assertEqual(list(self.folder.iterdir()), [])
+
+    def test_interrupt_and_terminate_end_a_job_of_ranks(self):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self.assert_ends(number, ranks=2)
+
+    def test_hangup_and_quit_end_a_job_of_ranks(self):
+        for number in (signal.SIGHUP, signal.SIGQUIT):
+            self.assert_ends(number, ranks=2)
+
+    def test_user_signals_end_a_job_of_ranks(self):
+        for number in (signal.SIGUSR1, signal.SIGUSR2):
+            self.assert_ends(number, ranks=2)
+
+    def test_the_same_signals_end_one_process(self):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2):
+            self.assert_ends(number, ranks=1)
+
+    def test_a_job_that_is_stopped_can_be_ended(self):
+        job = self.start()
+        mpirun, ranks = self.processes(job)
+        job.send_signal(signal.SIGTSTP)
+        self.assertTrue(wait_until(lambda: all(stat(p)[0] == "T" for p in [job.pid, mpirun, *ranks])))
+        job.send_signal(signal.SIGTERM)
+        job.send_signal(signal.SIGCONT)
+        self.assertEqual(job.wait(GONE_S), 128 + signal.SIGTERM)
+        self.assert_gone([mpirun, *ranks])
+
+    def test_time_in_which_the_job_was_stopped_is_no_rank_that_is_late(self):
+        job = self.start("--run.deadline_s", 3)
+        family = [job.pid, *children(job.pid), *self.processes(job)[1]]
+        job.send_signal(signal.SIGTSTP)
+        self.assertTrue(wait_until(lambda: all(stat(p)[0] == "T" for p in family)))
+        time.sleep(5)
+        job.send_signal(signal.SIGCONT)
+        time.sleep(2)
+        self.assertIsNone(job.poll(), job.text())
+        self.assertTrue(all(stat(p)[0] in "RSD" for p in family), [stat(p) for p in family])
+
+    def test_nohup_keeps_a_job_when_its_terminal_goes(self):
+        for ranks in (1, 2):
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+            self.addCleanup(signal.signal, signal.SIGHUP, signal.SIG_DFL)
+            job = self.start(ranks=ranks)
+            job.send_signal(signal.SIGHUP)
+            time.sleep(0.5)
+            self.assertIsNone(job.poll())
+            job.kill()
+
+
+class Readers(JobTest):
+    """What takes the log goes away."""
+
+    def make(self, *arguments, tail):
+        script = f'set -o pipefail; "$@" {tail}'
+        return subprocess.run(["bash", "-c", script, "bash", BINARY, *map(str, arguments)], capture_output=True,
+                              text=True, timeout=PATIENCE_S, env=unloaded({}))
+
+    def test_a_reader_that_goes_costs_no_run(self):
+        for ranks in ([], ["-n", 2]):
+            for tail in ("2>&1 | head -1", "2>&1 | true", "2>&- >&- <&-"):
+                video = self.folder / "x.mp4"
+                done = self.make("generate", *ranks, "--model", DEMO, "--prompt", "a red circle", "--steps", 2, "--out",
+                                 video, "--run.log_level", "debug", tail=tail)
+                self.assertEqual(done.returncode, 0, (ranks, tail, done.stderr))
+                self.assertGreater(video.stat().st_size, 1000)
+                for file in self.folder.iterdir():
+                    file.unlink()
+
+    def test_other_commands_end_well_too(self):
+        self.assertEqual(self.make("inspect", "--tensors", DEMO, tail="| true").returncode, 0)
+        self.assertEqual(self.make("make-model", self.folder / "m", "--parts", "vae", tail="| true").returncode, 0)
+        self.assertEqual(self.make("demo", "--model", DEMO, "--steps", 1, "--out", self.folder / "d.mp4",
+                                   tail="2>&1 | true").returncode, 0)
+
+    def test_a_result_that_stdout_cannot_take_is_an_error(self):
+        done = self.make("inspect", "--json", DEMO, tail="> /dev/full")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("stdout", done.stderr)
+
+
+class Terminal(JobTest):
+    """A shell with job control on a terminal of its own."""
+
+    def open_shell(self):
+        self.shell, self.terminal = pty.fork()
+        if self.shell == 0:
+            os.execvpe("bash", ["bash", "--norc", "--noprofile", "-i"], unloaded({"PS1": "$ ", "TERM": "dumb"}))
+        self.seen = ""
+        self.addCleanup(os.waitpid, self.shell, 0)
+        self.addCleanup(os.close, self.terminal)
+        self.addCleanup(os.kill, self.shell, signal.SIGKILL)
+
+    def type(self, text):
+        os.write(self.terminal, text.encode())
+
+    def read_until(self, text):
+        end = time.monotonic() + PATIENCE_S
+        while text not in self.seen and time.monotonic() < end:
+            if select.select([self.terminal], [], [], 0.1)[0]:
+                self.seen += os.read(self.terminal, 65536).decode(errors="replace")
+        self.assertIn(text, self.seen)
+        before, _, self.seen = self.seen.partition(text)
+        return before
+
+    def begin(self, background=""):
+        self.open_shell()
+        command = " ".join(f"'{word}'" for word in self.words("-n", "2"))
+        self.type(f"stty tostop -echo; {command} {background}\n")
+
+    def family(self):
+        (first,) = children(self.shell)
+        (mpirun,) = children(first)
+        return [first, mpirun, *children(mpirun)]
+
+    def test_ctrl_c_ends_the_job(self):
+        self.begin()
+        self.read_until("load dit")
+        family = self.family()
+        self.type("\x03")
+        self.read_until("ended by SIGINT")
+        self.type("echo code=$?\n")
+        self.read_until("code=130")
+        self.assert_gone(family)
+
+    def test_ctrl_z_stops_the_job_and_fg_goes_on(self):
+        self.begin()
+        self.read_until("load dit")
+        family = self.family()
+        self.assertEqual(len(family), 4)
+        self.type("\x1a")
+        self.assertTrue(wait_until(lambda: all(stat(p)[0] == "T" for p in family)), [stat(p) for p in family])
+        self.read_until("Stopped")
+        self.type("fg\n")
+        self.assertTrue(wait_until(lambda: all(stat(p)[0] != "T" for p in family)), [stat(p) for p in family])
+        self.read_until("step")
+        self.type("\x1c")  # SIGQUIT
+        self.read_until("ended by SIGQUIT")
+        self.assert_gone(family)
+
+    def test_a_job_in_the_background_is_stopped_by_its_own_output_only_where_the_terminal_says_so(self):
+        self.begin("&")
+        self.assertTrue(wait_until(lambda: children(self.shell)))
+        (first,) = children(self.shell)
+        self.assertTrue(wait_until(lambda: stat(first)[0] == "T"))  # stty tostop
+        self.type("stty -tostop; fg\n")
+        self.read_until("load dit")
+        family = self.family()
+        self.type("\x03")
+        self.read_until("ended by SIGINT")
+        self.assert_gone([first, *family])
+
+    def test_the_end_of_the_terminal_ends_the_job(self):
+        self.begin()
+        self.read_until("load dit")
+        family = self.family()
+        os.kill(self.shell, signal.SIGKILL)
+        self.assert_gone(family)
+
+
+if __name__ == "__main__":
+    unittest.main()
