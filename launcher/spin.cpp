@@ -1,0 +1,51 @@
+// How long OpenMP threads spin before they sleep, settled before LibTorch's libgomp is loaded.
+//
+// By default libgomp's threads spin for milliseconds at every barrier.  Two runs on one machine then wait for
+// threads that have no core, and each takes many times its share.  A short spin gives the core up and costs
+// a run that is alone nothing that can be measured.
+//
+// libgomp reads GOMP_SPINCOUNT in a constructor, before main, and has no call to change it later.  So the
+// program starts itself once more with the variable set.  A function of .preinit_array comes before all
+// constructors of libraries, which take most of the time to start; what is lost is some 10 ms.  Ranks inherit
+// the variable from `ferry -n`; under another mpirun or srun each sets it for itself.
+#include <sys/auxv.h>
+#include <unistd.h>
+
+#include <cstddef>
+
+namespace {
+
+char kSpin[] = "GOMP_SPINCOUNT=1000";
+
+// Sanitizers are not ready yet either.
+#define FERRY_EARLY __attribute__((no_sanitize("address", "thread", "undefined")))
+
+FERRY_EARLY bool begins_with(const char* text, const char* with) {
+  while (*with != '\0' && *text == *with) ++text, ++with;
+  return *with == '\0';
+}
+
+// libc's environ is not set yet, so nothing here calls getenv or setenv.
+FERRY_EARLY void limit_spinning(int /*argc*/, char** argv, char** environment) {
+  std::size_t count = 0;
+  for (; environment[count] != nullptr; ++count) {
+    // What the user has settled holds.
+    if (begins_with(environment[count], "GOMP_SPINCOUNT=")) return;
+    if (begins_with(environment[count], "OMP_WAIT_POLICY=")) return;
+  }
+  // The path this program was started by: unlike /proc/self/exe it leaves the process its name.  Without an
+  // interpreter (AT_BASE) the loader was called by hand, and it would be the loader's.
+  const auto* program = reinterpret_cast<const char*>(::getauxval(AT_EXECFN));
+  if (program == nullptr || ::getauxval(AT_BASE) == 0) return;
+  auto** longer = static_cast<char**>(__builtin_alloca((count + 2) * sizeof(char*)));
+  for (std::size_t i = 0; i < count; ++i) longer[i] = environment[i];
+  longer[count] = kSpin;
+  longer[count + 1] = nullptr;
+  ::execve(program, argv, longer);
+  // It could not: the run is as good, and slower beside others.
+}
+
+__attribute__((section(".preinit_array"), used)) void (*const kBeforeLibraries)(int, char**,
+                                                                                char**) = limit_spinning;
+
+}  // namespace
