@@ -2,6 +2,7 @@
 // that nvcc (--expt-relaxed-constexpr) takes it on both sides and the CPU tests cover the algebra.
 #pragma once
 
+#include <bit>
 #include <cstdint>
 
 #include "base/float_bits.h"
@@ -30,6 +31,12 @@ template <typename T>
 constexpr float rounded(float value) {
   return to_float(from_float<T>(value));
 }
+
+// Neither infinite nor NaN: not all bits of the exponent are set.
+constexpr bool is_finite(float value) {
+  return (std::bit_cast<std::uint32_t>(value) & 0x7f800000U) != 0x7f800000U;
+}
+constexpr bool is_finite(Bf16 value) { return (static_cast<std::uint16_t>(value) & 0x7f80U) != 0x7f80U; }
 
 // Where token t, head h of [s, heads, D] stands in the destination-major [ranks, s, heads / ranks, D], in
 // heads; the same as parallel::packed_index.

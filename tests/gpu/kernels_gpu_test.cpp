@@ -7,7 +7,11 @@
 #include <ATen/ops/randn.h>
 #include <ATen/ops/sin.h>
 #include <ATen/ops/stack.h>
+#include <ATen/ops/zeros.h>
 
+#include <limits>
+
+#include "model/kernels/finite.h"
 #include "model/kernels/gate_residual.h"
 #include "model/kernels/gelu.h"
 #include "model/kernels/heads.h"
@@ -252,6 +256,37 @@ TEST_F(KernelsGpu, Patches) {
       unpatchify({gtokens.data_ptr<float>(), gjoined.data_ptr<float>(), grid, channels}, gpu());
       gpu().synchronize();
       EXPECT_TRUE(gjoined.cpu().equal(joined));
+    }
+  }
+}
+
+// Offset 1 leaves no vector loads.
+TEST_F(KernelsGpu, OneValueThatIsNotFiniteIsFoundWhereverItStands) {
+  const TorchStream on(device());
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+  const Tensor flag = on_gpu(at::zeros({1}, at::kInt));
+  const auto found = [&](const Tensor& x, DType type) {
+    flag.zero_();
+    flag_not_finite(x.data_ptr(), type, x.numel(), reinterpret_cast<std::uint32_t*>(flag.data_ptr()), gpu());
+    gpu().synchronize();
+    return flag.cpu().item<int>();
+  };
+  for (const DType type : kTypes) {
+    for (const std::int64_t count : {1, 7, 4096, 4097, 1000003}) {
+      for (const std::int64_t offset : {0, 1}) {
+        const Tensor whole = on_gpu((at::randn({count + offset}) * 1e30).to(scalar_type(type)));
+        const Tensor x = whole.narrow(0, offset, count);
+        EXPECT_EQ(found(x, type), 0) << count;
+        for (const std::int64_t at : {std::int64_t{0}, count / 2, count - 1}) {
+          for (const float bad : {kNan, kInfinity, -kInfinity}) {
+            const Tensor before = x[at].clone();
+            x[at] = bad;
+            EXPECT_EQ(found(x, type), 1) << at << " of " << count << " " << bad;
+            x[at].copy_(before);
+          }
+        }
+      }
     }
   }
 }

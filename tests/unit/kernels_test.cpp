@@ -13,9 +13,11 @@
 #include <ATen/ops/zeros_like.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 #include <limits>
 
+#include "model/kernels/finite.h"
 #include "model/kernels/gate_residual.h"
 #include "model/kernels/gelu.h"
 #include "model/kernels/heads.h"
@@ -166,6 +168,48 @@ TEST_F(Kernels, GateResidual) {
       }
     }
   }
+}
+
+// One word of three stands between two others, which stay as they were.
+TEST_F(Kernels, OneValueThatIsNotFiniteIsFoundWhereverItStands) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+  for (const DType type : kTypes) {
+    for (const std::int64_t count : {1, 7, 4096, 4097, 100003}) {
+      const Tensor x = (at::randn({count}) * 1e30).to(scalar_type(type));
+      std::array<std::uint32_t, 3> flags = {7, 0, 7};
+      flag_not_finite(x.data_ptr(), type, count, &flags[1], stream());
+      EXPECT_EQ(flags, (std::array<std::uint32_t, 3>{7, 0, 7})) << count;
+      for (const std::int64_t at : {std::int64_t{0}, count / 2, count - 1}) {
+        for (const float bad : {kNan, -kNan, kInfinity, -kInfinity}) {
+          const Tensor y = x.clone();
+          y[at] = bad;
+          flags[1] = 0;
+          flag_not_finite(y.data_ptr(), type, count, &flags[1], stream());
+          EXPECT_EQ(flags, (std::array<std::uint32_t, 3>{7, 1, 7})) << at << " of " << count << " " << bad;
+        }
+      }
+    }
+  }
+}
+
+TEST_F(Kernels, TheLargestAndTheSmallestValuesAreFinite) {
+  using Limits = std::numeric_limits<float>;
+  std::array<float, 6> values = {Limits::max(), Limits::lowest(), Limits::min(), Limits::denorm_min(), 0,
+                                 -0.0F};
+  std::uint32_t flag = 0;
+  flag_not_finite(values.data(), DType::F32, values.size(), &flag, stream());
+  std::array<std::uint16_t, 4> narrow = {0x7f7f, 0xff7f, 0x0001, 0x8000};
+  flag_not_finite(narrow.data(), DType::BF16, narrow.size(), &flag, stream());
+  flag_not_finite(nullptr, DType::F32, 0, &flag, stream());
+  EXPECT_EQ(flag, 0U);
+}
+
+TEST_F(Kernels, AFlagThatIsSetStaysSet) {
+  const float value = 1;
+  std::uint32_t flag = 1;
+  flag_not_finite(&value, DType::F32, 1, &flag, stream());
+  EXPECT_EQ(flag, 1U);
 }
 
 TEST_F(Kernels, GeluTanh) {
@@ -327,6 +371,8 @@ TEST_F(Kernels, PatchifyCutsChannelMajorAndUnpatchifyJoinsChannelMinor) {
 TEST_F(Kernels, OtherTypesAreRefused) {
   float x = 0;
   EXPECT_THROW(gelu_tanh(&x, DType::F16, 1, stream()), std::invalid_argument);
+  std::uint32_t flag = 0;
+  EXPECT_THROW(flag_not_finite(&x, DType::F16, 1, &flag, stream()), std::invalid_argument);
   EXPECT_THROW(layer_norm_affine({.x = &x, .out = &x, .out_type = DType::F64, .rows = 1, .dim = 1}, stream()),
                std::invalid_argument);
 }

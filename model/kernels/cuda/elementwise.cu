@@ -1,4 +1,5 @@
-// Kernels with a thread an element (or a few): patches, GELU, the time sinusoid.
+// Kernels with a thread an element (or a few): patches, GELU, the time sinusoid, the look for what is not
+// finite.
 #include <algorithm>
 
 #include "model/kernels/cuda/launch.h"
@@ -52,6 +53,17 @@ __global__ void gelu(T* data, std::int64_t count) {
   }
 }
 
+// Threads that find something all write the same.
+template <typename T, int kWidth>
+__global__ void find_not_finite(const T* data, std::int64_t count, std::uint32_t* flag) {
+  bool bad = false;
+  for (std::int64_t item = first_item() * kWidth; item < count; item += step() * kWidth) {
+    const auto lane = load<kWidth>(data + item);
+    for (int i = 0; i < kWidth; ++i) bad = bad || !is_finite(lane.values[i]);
+  }
+  if (bad) *flag = 1;
+}
+
 __global__ void sinusoid(double t, float* out, int half) {
   for (int j = threadIdx.x; j < half; j += kThreads) {
     const double angle = t * pow(10000.0, -static_cast<double>(j) / static_cast<double>(half));
@@ -94,6 +106,21 @@ void gelu_tanh(void* data, DType dtype, std::int64_t count, void* stream) {
     }
   });
   check_launch("gelu_tanh");
+}
+
+void flag_not_finite(const void* data, DType dtype, std::int64_t count, std::uint32_t* flag, void* stream) {
+  if (count == 0) return;
+  with_type(dtype, [&]<typename T>(T) {
+    constexpr int kWide = 16 / sizeof(T);
+    const auto* values = static_cast<const T*>(data);
+    if (aligned(16, count * sizeof(T), values)) {
+      find_not_finite<T, kWide>
+          <<<blocks_for(count / kWide), kThreads, 0, as_stream(stream)>>>(values, count, flag);
+    } else {
+      find_not_finite<T, 1><<<blocks_for(count), kThreads, 0, as_stream(stream)>>>(values, count, flag);
+    }
+  });
+  check_launch("flag_not_finite");
 }
 
 }  // namespace ferry::model::kernels::cuda

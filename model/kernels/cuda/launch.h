@@ -21,5 +21,6 @@ void patchify(const Patchify& args, void* stream);
 void unpatchify(const Unpatchify& args, void* stream);
 void time_sinusoid(double t, float* out, std::int64_t dim, void* stream);
 void gelu_tanh(void* data, DType dtype, std::int64_t count, void* stream);
+void flag_not_finite(const void* data, DType dtype, std::int64_t count, std::uint32_t* flag, void* stream);
 
 }  // namespace ferry::model::kernels::cuda

@@ -19,5 +19,6 @@ void patchify(const Patchify&, void*) { absent(); }
 void unpatchify(const Unpatchify&, void*) { absent(); }
 void time_sinusoid(double, float*, std::int64_t, void*) { absent(); }
 void gelu_tanh(void*, DType, std::int64_t, void*) { absent(); }
+void flag_not_finite(const void*, DType, std::int64_t, std::uint32_t*, void*) { absent(); }
 
 }  // namespace ferry::model::kernels::cuda
