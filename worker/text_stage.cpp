@@ -43,7 +43,8 @@ std::vector<at::Tensor> encode(const StageInput& input, StageRecord& record) {
     const AllCores cores(input.rank->on_gpu() ? 1 : input.rank->session->node_size());
     const auto ids = token_ids(input, config.text_len);
     input.rank->session->send_sign_of_life();
-    contexts = model::umt5_encode(config, stage.weights(), ids, *input.rank->device, text.compute);
+    contexts = model::umt5_encode(config, stage.weights(), ids,
+                                  {.device = input.rank->device.get(), .compute = text.compute});
   }
   stage.finish(record);
   input.progress->end();

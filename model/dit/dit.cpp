@@ -120,6 +120,8 @@ std::vector<at::Tensor> Dit::forward(const at::Tensor& latent, double timestep,
   return run_head(pass);
 }
 
+void Dit::set_tap(Tap tap) { state_->runtime.tap = std::move(tap); }
+
 StreamTimes Dit::exchange_waits() { return state_->exchange ? state_->exchange->waits() : StreamTimes{}; }
 
 }  // namespace ferry::model

@@ -10,10 +10,8 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <span>
-#include <string_view>
 #include <vector>
 
 #include "base/device.h"
@@ -21,15 +19,12 @@
 #include "base/trace.h"
 #include "model/dit/config.h"
 #include "model/dit/spec.h"
+#include "model/tap.h"
 #include "model/weights.h"
 #include "parallel/exchange_gate.h"
 #include "parallel/group.h"
 
 namespace ferry::model {
-
-// Receives intermediate results of a forward, for comparing implementations: a name ("block.self_attn"),
-// the block (-1 outside of blocks) and this rank's value, which is valid only during the call.
-using DitTap = std::function<void(std::string_view name, int block, const at::Tensor& value)>;
 
 struct DitRuntime {
   Device* device = nullptr;
@@ -37,7 +32,7 @@ struct DitRuntime {
   Stream* exchange = nullptr;              // the exchanges run here; nullptr: on the compute stream
   parallel::ExchangeGate* gate = nullptr;  // told of each exchange; nullptr: nobody
   DType compute = DType::BF16;             // as given to dit_spec
-  DitTap tap = nullptr;                    // empty: nobody looks
+  Tap tap = nullptr;                       // empty: nobody looks
   Trace* trace = nullptr;                  // lanes compute and exchange; nullptr: no trace
 };
 
@@ -79,6 +74,9 @@ class Dit {
   // Throws std::invalid_argument for other shapes and types, and when there is no branch.
   std::vector<at::Tensor> forward(const at::Tensor& latent, double timestep,
                                   std::span<DitContext* const> branches);
+
+  // Who looks at forwards and contexts from now on; empty: nobody.
+  void set_tap(Tap tap);
 
   // How long the compute stream has waited for exchanges so far; a pass is a forward, the places are its
   // layers and last the gather of the result.  Empty for one rank.  Not in a forward.

@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <array>
 #include <stdexcept>
+#include <string_view>
 
 #include "model/tensor.h"
 #include "model/torch_stream.h"
@@ -72,21 +73,31 @@ at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
 
 class Encoder {
  public:
-  Encoder(const Umt5Config& config, Weights& weights, Batch x, std::vector<at::Tensor> rows)
-      : config_(config), weights_(weights), x_(std::move(x)), rows_(std::move(rows)) {}
+  Encoder(const Umt5Config& config, Weights& weights, const Tap& tap, Batch x, Batch rows)
+      : config_(config), weights_(weights), tap_(tap), x_(std::move(x)), rows_(std::move(rows)) {}
 
   Batch run() {
     const PassScope pass(weights_, {.kind = "forward", .branches = static_cast<int>(x_.size())});
+    show("token_embedding", ModuleId::kHead, x_);
     for (int i = 0; i < config_.layers; ++i) {
       const BlockScope scope(weights_, i);
       block_ = i;
       attention();
+      show("attn", i, x_);
       feed_forward();
+      show("ffn", i, x_);
     }
-    return norm({.block = ModuleId::kTail, .module = 0});
+    Batch out = norm({.block = ModuleId::kTail, .module = 0});
+    show("norm", ModuleId::kTail, out);
+    return out;
   }
 
  private:
+  void show(std::string_view name, int block, const Batch& values) {
+    if (!tap_) return;
+    for (const at::Tensor& value : values) tap_(name, block, value);
+  }
+
   Batch norm(ModuleId id) {
     const ModuleScope module(weights_, id);
     Batch out;
@@ -132,6 +143,7 @@ class Encoder {
 
   const Umt5Config& config_;
   Weights& weights_;
+  const Tap& tap_;
   Batch x_;     // residual streams [Lt, dim]
   Batch rows_;  // of the bias tables
   int block_ = 0;
@@ -168,27 +180,27 @@ std::int64_t umt5_bucket(std::int64_t distance) {
 }
 
 std::vector<at::Tensor> umt5_encode(const Umt5Config& config, Weights& weights,
-                                    std::span<const std::vector<std::int64_t>> prompts, Device& device,
-                                    DType compute) {
+                                    std::span<const std::vector<std::int64_t>> prompts,
+                                    const Umt5Runtime& runtime) {
   for (const auto& ids : prompts) check(config, ids);
-  const TorchStream stream(device);
-  const at::Device target = torch_device(device);
+  const TorchStream stream(*runtime.device);
+  const at::Device target = torch_device(*runtime.device);
   const at::Tensor& table = weights.on_host({.block = ModuleId::kHead, .module = 0})[0];
-  if (table.scalar_type() != scalar_type(compute)) {
-    throw std::invalid_argument(fmt::format("umt5_encode: the weights are not {}", name_of(compute)));
+  if (table.scalar_type() != scalar_type(runtime.compute)) {
+    throw std::invalid_argument(fmt::format("umt5_encode: the weights are not {}", name_of(runtime.compute)));
   }
   Batch x, rows;
   for (const auto& ids : prompts) {
     x.push_back(embeddings(table, ids, target));
     rows.push_back(bucket_rows(static_cast<std::int64_t>(ids.size()), target));
   }
-  return Encoder(config, weights, std::move(x), std::move(rows)).run();
+  return Encoder(config, weights, runtime.tap, std::move(x), std::move(rows)).run();
 }
 
 at::Tensor umt5_encode(const Umt5Config& config, Weights& weights, std::span<const std::int64_t> ids,
                        Device& device, DType compute) {
   const std::vector<std::vector<std::int64_t>> prompts = {{ids.begin(), ids.end()}};
-  return umt5_encode(config, weights, prompts, device, compute).front();
+  return umt5_encode(config, weights, prompts, {.device = &device, .compute = compute}).front();
 }
 
 }  // namespace ferry::model

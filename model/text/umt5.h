@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/device.h"
+#include "model/tap.h"
 #include "model/text/config.h"
 #include "model/weights.h"
 
@@ -36,11 +37,17 @@ NetworkSpec umt5_spec(const Umt5Config& config, DType compute);
 at::Tensor umt5_encode(const Umt5Config& config, Weights& weights, std::span<const std::int64_t> ids,
                        Device& device, DType compute);
 
+struct Umt5Runtime {
+  Device* device = nullptr;
+  DType compute = DType::BF16;  // as given to umt5_spec
+  Tap tap = nullptr;            // empty: nobody looks
+};
+
 // Encodes several prompts in one pass, each on its own: the bits of umt5_encode, but a weight is fetched
-// once for all of them.
+// once for all of them.  Each part shows its results prompt by prompt.
 std::vector<at::Tensor> umt5_encode(const Umt5Config& config, Weights& weights,
-                                    std::span<const std::vector<std::int64_t>> prompts, Device& device,
-                                    DType compute);
+                                    std::span<const std::vector<std::int64_t>> prompts,
+                                    const Umt5Runtime& runtime);
 
 // The row of the position bias table for `distance` = key - query: 0 to 31, farther than 90 all alike.
 std::int64_t umt5_bucket(std::int64_t distance);

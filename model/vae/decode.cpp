@@ -6,6 +6,7 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 
 #include "model/tensor.h"
 #include "model/torch_stream.h"
@@ -47,16 +48,23 @@ at::Tensor denormalise(const VaeConfig& config, const at::Tensor& latent) {
 
 // Latent frames [1, h, w, z_dim] to video frames [3, f, H, W].
 at::Tensor decode_chunk(const Chunk& chunk, std::span<const Unit> units, const at::Tensor& latent,
-                        DType compute) {
+                        const VaeRuntime& runtime) {
+  const auto show = [&](std::string_view name, int block, const at::Tensor& value) {
+    if (runtime.tap) runtime.tap(name, block, value);
+  };
+  show("latent", ModuleId::kHead, latent);
   at::Tensor x = vae::pointwise(chunk, {ModuleId::kHead, vae::kConvLatent}, latent);
-  x = vae::causal_conv(chunk, {ModuleId::kHead, vae::kConvIn}, x.to(scalar_type(compute)));
+  x = vae::causal_conv(chunk, {ModuleId::kHead, vae::kConvIn}, x.to(scalar_type(runtime.compute)));
+  show("conv_in", ModuleId::kHead, x);
   for (int block = 0; const Unit& unit : units) {
     const BlockScope scope(chunk.weights, block);
     x = vae::run_unit(chunk, block, unit, std::move(x));
+    show("block", block, x);
     ++block;
   }
   x = vae::norm_silu_conv(chunk, {ModuleId::kTail, vae::kNormOut}, {ModuleId::kTail, vae::kConvOut},
                           std::move(x), DType::F32);
+  show("head", ModuleId::kTail, x);
   return x.permute({3, 0, 1, 2});
 }
 
@@ -78,7 +86,7 @@ void vae_decode(const VaeConfig& config, Weights& weights, const at::Tensor& lat
     at::Tensor frames;
     {
       const PassScope pass(weights, {.kind = t == 0 ? "decode.first" : "decode.next"});
-      frames = decode_chunk(chunk, units, z.narrow(0, t, 1), runtime.compute).contiguous();
+      frames = decode_chunk(chunk, units, z.narrow(0, t, 1), runtime).contiguous();
     }
     sink(frame, frames);
     frame += frames.size(1);

@@ -12,6 +12,7 @@
 #include <functional>
 
 #include "base/device.h"
+#include "model/tap.h"
 #include "model/vae/config.h"
 #include "model/weights.h"
 
@@ -27,6 +28,7 @@ NetworkSpec vae_decoder_spec(const VaeConfig& config, DType compute);
 struct VaeRuntime {
   Device* device = nullptr;
   DType compute = DType::F32;  // as given to vae_decoder_spec
+  Tap tap = nullptr;           // of each latent frame's chunk; empty: nobody looks
 };
 
 // Receives the frames [3, f, H, W] fp32, not clamped, that follow the `first_frame` frames before them.  On

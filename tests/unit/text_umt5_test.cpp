@@ -40,7 +40,7 @@ TEST(Umt5, SeveralPromptsTogetherGiveTheBitsOfEachAlone) {
     PlainWeights weights = golden_weights(compute);
     const auto device = make_cpu_device();
     const std::vector<std::vector<std::int64_t>> prompts = {kIds, {1}, {7, 8, 9, 1}};
-    const auto all = umt5_encode(tiny(), weights, prompts, *device, compute);
+    const auto all = umt5_encode(tiny(), weights, prompts, {.device = device.get(), .compute = compute});
     ASSERT_EQ(all.size(), prompts.size());
     for (std::size_t i = 0; i < prompts.size(); ++i) {
       EXPECT_TRUE(at::equal(all[i], encode(compute, prompts[i]))) << "prompt " << i;
