@@ -2,6 +2,7 @@
 #include <exception>
 
 #include "base/error.h"
+#include "base/run_failure.h"
 #include "launcher/program.h"
 #include "launcher/streams.h"
 
@@ -14,6 +15,9 @@ int main(int argc, char** argv) {
   } catch (const UserError& error) {
     if (launcher::speaks()) std::fprintf(stderr, "ferry: %s\n", error.what());
     return 2;
+  } catch (const RunFailure& error) {
+    if (launcher::speaks()) std::fprintf(stderr, "ferry: %s\n", error.what());
+    return 1;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "ferry: %s\n", error.what());
     return 1;

@@ -3,10 +3,11 @@
 #include <fmt/format.h>
 
 #include <cstdlib>
-#include <optional>
+#include <exception>
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/run_failure.h"
 #include "launcher/interrupt.h"
 #include "launcher/job.h"
 #include "parallel/alone.h"
@@ -14,17 +15,23 @@
 namespace ferry::launcher {
 namespace {
 
-// Every rank throws the same UserError; one that does not come soon never will.
+// Every rank throws the same UserError or RunFailure; one that does not come soon never will.
 constexpr double kRefusalDeadlineS = 10;
 
+// `ended` becomes the error that every rank has thrown.
 int run_session(parallel::Session& session, const std::function<int(parallel::Session&)>& work,
-                std::optional<UserError>& refused) {
+                std::exception_ptr& ended) {
+  const auto end_together = [&](int code) {
+    ended = std::current_exception();
+    session.set_deadline(kRefusalDeadlineS);
+    return code;
+  };
   try {
     return work(session);
-  } catch (const UserError& error) {
-    refused = error;
-    session.set_deadline(kRefusalDeadlineS);
-    return 2;
+  } catch (const UserError&) {
+    return end_together(2);
+  } catch (const RunFailure&) {
+    return end_together(1);
   } catch (const std::exception& error) {
     session.abort(error.what());
   }
@@ -53,7 +60,7 @@ int run_ranks(int& argc, char**& argv, const worker::RunOptions& options,
   die_with_mpirun();
   if (!parallel::is_rank()) start_alone();
   const Interrupt interrupt;
-  std::optional<UserError> refused;
+  std::exception_ptr ended;
   int code = 0;
   {
     parallel::Session session(argc, argv);
@@ -67,9 +74,9 @@ int run_ranks(int& argc, char**& argv, const worker::RunOptions& options,
             refuse_unknown_to_mpi();
           return work(ranks);
         },
-        refused);
+        ended);
   }
-  if (refused) throw UserError(*refused);
+  if (ended) std::rethrow_exception(ended);
   return code;
 }
 

@@ -1,14 +1,12 @@
-#include <ATen/TensorOperators.h>
-#include <ATen/ops/empty.h>
-
-#include <array>
-
 #include "base/clock.h"
 #include "model/dit/dit.h"
 #include "model/sampler/sampler.h"
 #include "model/tensor.h"
 #include "worker/activations.h"
+#include "worker/branches.h"
+#include "worker/latent_watch.h"
 #include "worker/noise.h"
+#include "worker/not_finite.h"
 #include "worker/stage_weights.h"
 #include "worker/stages.h"
 #include "worker/step_clock.h"
@@ -16,67 +14,25 @@
 namespace ferry::worker {
 namespace {
 
-// The velocities of the guidance branches at one latent and time, conditional first, on every rank.
-class Branches {
- public:
-  Branches(const StageInput& input, model::Dit& dit, const std::vector<at::Tensor>& contexts)
-      : rank_(*input.rank), dit_(dit), mode_(input.options->parallel.cfg) {
-    const bool split = contexts.size() == 2 && mode_ == parallel::CfgMode::Parallel;
-    for (std::size_t i = 0; i < contexts.size(); ++i) {
-      if (!split || static_cast<int>(i) == rank_.mesh.cfg_index)
-        contexts_.push_back(dit_.encode_context(contexts[i]));
-    }
-    for (model::DitContext& context : contexts_) pointers_.push_back(&context);
-    split_ = split;
-  }
-
-  std::vector<at::Tensor> operator()(const at::Tensor& latent, double timestep) {
-    if (split_) return exchange(dit_.forward(latent, timestep, pointers_)[0]);
-    if (mode_ == parallel::CfgMode::Paired) return dit_.forward(latent, timestep, pointers_);
-    std::vector<at::Tensor> velocities;
-    for (model::DitContext*& context : pointers_) {
-      velocities.push_back(dit_.forward(latent, timestep, std::span(&context, 1))[0]);
-    }
-    return velocities;
-  }
-
- private:
-  // Each half of the ranks has one branch; all get both.
-  std::vector<at::Tensor> exchange(const at::Tensor& mine) {
-    const at::Tensor send = mine.contiguous();
-    std::vector<std::int64_t> shape = send.sizes().vec();
-    shape.insert(shape.begin(), rank_.groups.cfg->size());
-    const at::Tensor both = at::empty(shape, send.options());
-    rank_.groups.cfg->all_gather(both.mutable_data_ptr(), send.const_data_ptr(), send.nbytes(),
-                                 rank_.device->compute());
-    return {both[0], both[1]};
-  }
-
-  Rank& rank_;
-  model::Dit& dit_;
-  parallel::CfgMode mode_;
-  bool split_ = false;
-  std::vector<model::DitContext> contexts_;
-  std::vector<model::DitContext*> pointers_;
-};
-
-at::Tensor combined(const std::vector<at::Tensor>& velocities, double guidance) {
-  if (velocities.size() == 1) return velocities[0];
-  return velocities[1] + (velocities[0] - velocities[1]) * guidance;
-}
-
-at::Tensor sample(const StageInput& input, Branches& branches, at::Tensor x, StageRecord& record) {
+at::Tensor sample(const Denoising& denoising, at::Tensor x, StageRecord& record) {
+  const StageInput& input = denoising.input;
   const Job& job = *input.job;
   model::Sampler sampler = model::make_sampler(job.sampler, job.steps, job.shift);
+  LatentWatch watch(*input.rank->device, job.steps);
   input.progress->begin("denoise", job.steps);
   StepClock clock(*input.rank->device, [&] { input.progress->step(); });
   for (int i = 0; i < job.steps; ++i) {
     const TraceScope span(input.rank->trace.get(), Lane::Compute, "step", input.rank->device->compute(), i);
-    const std::vector<at::Tensor> velocities = branches(x, sampler.timesteps()[static_cast<std::size_t>(i)]);
+    watch.begins(i, x, sampler);
+    const std::vector<at::Tensor> velocities =
+        denoising.branches(x, sampler.timesteps()[static_cast<std::size_t>(i)]);
     x = sampler.step(i, x, combined(velocities, job.guidance)).contiguous();
+    watch.ends(i, x);
     clock.step();
+    if (i > 0) watch.check(i - 1, denoising);
   }
   record.step_s = clock.finish();
+  watch.check(job.steps - 1, denoising);
   input.progress->end();
   return x;
 }
@@ -101,6 +57,8 @@ at::Tensor noise_stage(const StageInput& input) {
                                                   : model::empty(input.job->latent_shape, DType::F32, device);
   input.rank->groups.data_root->broadcast(noise.mutable_data_ptr(), noise.nbytes(), 0,
                                           input.rank->device->compute());
+  if (!all_finite(*input.rank->device, noise))
+    throw NotFinite("denoise: the noise is not finite: " + noise_source(*input.job));
   return noise;
 }
 
@@ -123,7 +81,7 @@ at::Tensor denoise_stage(const StageInput& input, const std::vector<at::Tensor>&
   {
     model::Dit dit(input.networks->facts.dit, stage.weights(), runtime);
     Branches branches(input, dit, contexts);
-    latent = sample(input, branches, noise, record);
+    latent = sample({input, stage.weights(), dit, branches}, noise, record);
     record.exposed_exchange = exposed_of(dit.exchange_waits(), input.job->steps);
   }
   stage.finish(record);

@@ -10,6 +10,7 @@
 #include "worker/agree.h"
 #include "worker/lora.h"
 #include "worker/memory_check.h"
+#include "worker/not_finite.h"
 #include "worker/output/files.h"
 #include "worker/stages.h"
 
@@ -58,6 +59,18 @@ std::vector<at::Tensor> on_cpu(const std::vector<at::Tensor>& tensors) {
   return copies;
 }
 
+// On failure made.latents becomes the last that were finite.
+at::Tensor denoised(const StageInput& input, const std::vector<at::Tensor>& contexts, const at::Tensor& noise,
+                    Generation& made) {
+  try {
+    return denoise_stage(input, contexts, noise, made.stages[1]);
+  } catch (const NotFinite& error) {
+    input.progress->give_up();
+    made.latents = error.latent().to(at::kCPU);
+    throw;
+  }
+}
+
 }  // namespace
 
 Prepared prepare(const Options& options, parallel::Session& session) {
@@ -77,7 +90,7 @@ Prepared prepare(const Options& options, parallel::Session& session) {
   return prepared;
 }
 
-Generation generate(const Options& options, Prepared& prepared, Progress& progress) {
+void generate(const Options& options, Prepared& prepared, Progress& progress, Generation& made) {
   const c10::InferenceMode inference;
   const model::TorchStream stream(*prepared.rank->device);
   const StageInput input{.options = &options,
@@ -85,16 +98,15 @@ Generation generate(const Options& options, Prepared& prepared, Progress& progre
                          .networks = &prepared.networks,
                          .rank = prepared.rank.get(),
                          .progress = &progress};
-  Generation made;
   made.stages.resize(3);
-  const std::vector<at::Tensor> contexts = text_stage(input, made.stages[0]);
+  // The noise first: a file of it may be refused before anything is loaded.
   const at::Tensor noise = noise_stage(input);
-  const at::Tensor latent = denoise_stage(input, contexts, noise, made.stages[1]);
-  made.frames = decode_stage(input, latent, made.stages[2]);
-  made.latents = latent.to(at::kCPU);
   made.noise = noise.to(at::kCPU);
+  const std::vector<at::Tensor> contexts = text_stage(input, made.stages[0]);
   made.contexts = on_cpu(contexts);
-  return made;
+  const at::Tensor latent = denoised(input, contexts, noise, made);
+  made.latents = latent.to(at::kCPU);
+  made.frames = decode_stage(input, latent, made.stages[2]);
 }
 
 }  // namespace ferry::worker

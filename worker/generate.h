@@ -38,7 +38,9 @@ struct Generation {
   std::vector<StageRecord> stages;   // of this rank
 };
 
-// Runs the stages.  Collective over the world.
-Generation generate(const Options& options, Prepared& prepared, Progress& progress);
+// Runs the stages and fills `made` as they end.  Collective over the world.
+// Throws NotFinite (worker/not_finite.h), the same on every rank, when values stop being finite; then `made`
+// has what there was before: in `latents` the last that were finite, if any were, and no frames.
+void generate(const Options& options, Prepared& prepared, Progress& progress, Generation& made);
 
 }  // namespace ferry::worker

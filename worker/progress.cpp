@@ -79,6 +79,11 @@ void Progress::end() {
   width_ = 0;
 }
 
+void Progress::give_up() {
+  if (terminal_ && write_ && width_ > 0) write_("\n");
+  width_ = 0;
+}
+
 void Progress::show(const std::string& text) {
   if (!write_) return;
   shown_ = Clock::now();

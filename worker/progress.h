@@ -41,6 +41,8 @@ class Progress {
   void step();
   // Says how long the stage took.
   void end();
+  // The stage ends without success: what comes next starts on a line of its own.
+  void give_up();
 
  private:
   void show(const std::string& text);

@@ -20,22 +20,6 @@ std::span<const std::byte> bytes_of(const at::Tensor& tensor) {
   return {static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes()};
 }
 
-// Beside the result, what it was made from: the file serves as --noise and --context of another run.
-void save_tensors(const Job& job, const Generation& made) {
-  std::vector<std::pair<std::string, at::Tensor>> tensors = {
-      {"latents", made.latents}, {"noise", made.noise}, {"positive", made.contexts[0]}};
-  if (made.contexts.size() > 1) tensors.emplace_back("negative", made.contexts[1]);
-  tensors.emplace_back("frames", made.frames);
-  std::vector<model::TensorInfo> infos;
-  for (auto& [name, tensor] : tensors) {
-    tensor = tensor.contiguous();
-    infos.push_back({name, model::dtype_of(tensor), tensor.sizes().vec()});
-  }
-  model::SafetensorsWriter file(job.save, infos);
-  for (const auto& [name, tensor] : tensors) file.write(bytes_of(tensor));
-  file.finish();
-}
-
 Json named(const std::vector<std::pair<std::string, std::string>>& values) {
   Json object = Json::object();
   for (const auto& [name, value] : values) object[name] = value;
@@ -51,13 +35,28 @@ Json lora_record(const Options& options) {
 
 }  // namespace
 
+void write_tensors(const Job& job, const Generation& made) {
+  std::vector<std::pair<std::string, at::Tensor>> tensors = {
+      {"latents", made.latents}, {"noise", made.noise}, {"positive", made.contexts.at(0)}};
+  if (made.contexts.size() > 1) tensors.emplace_back("negative", made.contexts[1]);
+  if (made.frames.defined()) tensors.emplace_back("frames", made.frames);
+  std::vector<model::TensorInfo> infos;
+  for (auto& [name, tensor] : tensors) {
+    tensor = tensor.contiguous();
+    infos.push_back({name, model::dtype_of(tensor), tensor.sizes().vec()});
+  }
+  model::SafetensorsWriter file(job.save, infos);
+  for (const auto& [name, tensor] : tensors) file.write(bytes_of(tensor));
+  file.finish();
+}
+
 void write_results(const Job& job, const Generation& made) {
   const Clip clip = clip_of(made.frames);
   const VideoFormat format{
       .width = clip.width, .height = clip.height, .fps = job.fps, .scale = job.out_scale};
   publish(job.video, encode_video(clip, format, job.codec), job.overwrite);
   publish(job.sheet, png_bytes(contact_sheet(clip).view()), job.overwrite);
-  if (!job.save.empty()) save_tensors(job, made);
+  if (!job.save.empty()) write_tensors(job, made);
 }
 
 std::string sidecar_json(const Options& options, const Job& job, const RunFacts& facts) {

@@ -22,6 +22,9 @@ struct RunFacts {
 // The video, the sheet and the tensors.  Each appears whole or not at all.
 void write_results(const Job& job, const Generation& made);
 
+// The tensors alone, of what was made: job.save serves as --noise and --context of another run.
+void write_tensors(const Job& job, const Generation& made);
+
 // The JSON of the sidecar: options, job, versions, ranks, timings, memory, what offloading did.
 std::string sidecar_json(const Options& options, const Job& job, const RunFacts& facts);
 

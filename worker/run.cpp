@@ -5,7 +5,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory_use.h"
+#include "base/run_failure.h"
 #include "worker/generate.h"
+#include "worker/not_finite.h"
 #include "worker/output/files.h"
 #include "worker/plan.h"
 #include "worker/results.h"
@@ -56,6 +58,31 @@ void write_all(const Options& options, const Job& job, const Generation& made, R
                job.codec.encoder, job.sheet, job.sidecar, facts.total_s);
 }
 
+// What stays of a run whose values stopped being finite, on the first rank: where --save says, the last
+// latents that were finite.  Says it.
+std::string kept(const Job& job, const Generation& made, const NotFinite& error) {
+  if (job.save.empty() || !made.latents.defined()) return "; nothing was written";
+  const std::string whose = error.whose().empty() ? "the latents" : error.whose();
+  try {
+    write_tensors(job, made);
+    return fmt::format("; {}, the last that were finite, are in {}", whose, job.save);
+  } catch (const Error& failed) {
+    return fmt::format("; {} could not be kept: {}", whose, failed.what());
+  }
+}
+
+Generation generated(const Options& options, Prepared& prepared, Progress& progress) {
+  Generation made;
+  try {
+    generate(options, prepared, progress, made);
+  } catch (const NotFinite& error) {
+    const Rank& rank = *prepared.rank;
+    const std::string text = rank.is_first() ? error.what() + kept(prepared.job, made, error) : "";
+    throw RunFailure(rank.session->broadcast(text, 0));
+  }
+  return made;
+}
+
 }  // namespace
 
 int run(const Options& options, parallel::Session& session) {
@@ -66,7 +93,7 @@ int run(const Options& options, parallel::Session& session) {
   if (first) spdlog::info("{}", plan_text(options, prepared));
   if (options.run.dry_run) return 0;
   Progress progress = first ? Progress::on_stderr() : Progress();
-  const Generation made = generate(options, prepared, progress);
+  const Generation made = generated(options, prepared, progress);
   RunFacts facts{.ranks = gather_records(*prepared.rank, made),
                  .mesh = prepared.rank->mesh,
                  .backend = prepared.rank->groups.data_root->backend(),

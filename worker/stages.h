@@ -1,5 +1,6 @@
 // The three stages of a video, each on the ranks of one job.  All are collective over the world, in this
-// order; each loads its weights and lets them go.
+// order; each loads its weights and lets them go.  Each throws NotFinite (worker/not_finite.h) on every rank
+// when what it made, or was given in a file, is not finite.
 //
 //   text      prompt -> context rows     the first rank; then every rank has them
 //   denoise   noise -> latent            all ranks; every rank has the whole latent

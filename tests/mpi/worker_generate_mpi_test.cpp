@@ -58,7 +58,9 @@ class Generate : public MpiTest {
   Generation make(const Options& options) {
     Prepared prepared = prepare(options, session());
     Progress silent;
-    return generate(options, prepared, silent);
+    Generation made;
+    generate(options, prepared, silent, made);
+    return made;
   }
   at::Tensor latents(const Options& options) { return make(options).latents; }
 
