@@ -59,7 +59,7 @@ class Job {
   void end_by(int signal);
   void signal_all(int signal) const;
   void stop(bool sent_by_terminal);
-  void end_adopted() const;
+  void end_adopted();
   int say_how_it_ended();
 
   sigset_t watched_ = watched_signals();
@@ -159,15 +159,18 @@ void Job::stop(bool sent_by_terminal) {
   signal_all(SIGCONT);
 }
 
-void Job::end_adopted() const {
+// Ranks that mpirun left; not what a shell that became this process had started before.
+void Job::end_adopted() {
   const Clock::time_point end = Clock::now() + as_duration(kEndsWithin_s);
-  while (true) {
-    const std::vector<pid_t> left = children_of(::getpid());
-    if (left.empty() || Clock::now() >= end) return;
-    for (const pid_t process : left) {
+  while (Clock::now() < end) {
+    reap();
+    int left = 0;
+    for (const pid_t process : children_of(::getpid())) {
+      if (!was_given(process, kMpirun, std::to_string(mpirun_))) continue;
       ::kill(process, SIGKILL);
-      ::waitpid(process, nullptr, WNOHANG);
+      ++left;
     }
+    if (left == 0) return;
     ::poll(nullptr, 0, kLook_ms);
   }
 }

@@ -35,4 +35,13 @@ std::vector<pid_t> children_of(pid_t parent) {
   return found;
 }
 
+bool was_given(pid_t process, const std::string& name, const std::string& value) {
+  std::ifstream file("/proc/" + std::to_string(process) + "/environ");
+  const std::string wanted = name + "=" + value;
+  for (std::string entry; std::getline(file, entry, '\0');) {
+    if (entry == wanted) return true;
+  }
+  return false;
+}
+
 }  // namespace ferry::launcher

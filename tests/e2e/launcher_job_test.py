@@ -107,6 +107,17 @@ class Family(JobTest):
                 video.unlink()
 
 
+    def test_what_a_shell_had_started_before_it_became_the_job_is_left_alone(self):
+        script = 'sleep 300 & echo $! > "$0/other"; exec "$@"'
+        done = subprocess.run(["bash", "-c", script, self.folder, BINARY, "generate", "-n", "2", "--model", DEMO, "--prompt",
+                               "a red circle", "--steps", "1", "--out", self.folder / "x.mp4"], stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL, timeout=PATIENCE_S, env=unloaded({}))
+        other = int((self.folder / "other").read_text())
+        self.assertTrue(running(other))
+        os.kill(other, signal.SIGKILL)
+        self.assertEqual(done.returncode, 0)
+
+
 class Deaths(JobTest):
     def test_sigkill_of_the_first_process_ends_all(self):
         job = self.start()
