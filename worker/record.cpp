@@ -95,8 +95,10 @@ std::string waits_text(const std::vector<RankRecord>& ranks) {
       exchange_ms = std::max(exchange_ms, stage.exposed_exchange.ms / steps);
     }
   }
-  return fmt::format("compute waited {:.1f} ms a step for weights, {:.1f} ms for exchanges", copy_ms,
-                     exchange_ms);
+  return fmt::format(
+      "compute stood still {:.1f} ms a step for weights, {:.1f} ms for exchanges (what copies and gathers "
+      "slow down is not counted)",
+      copy_ms, exchange_ms);
 }
 
 std::string memory_text(const StageRecord& stage) {

@@ -55,8 +55,9 @@ std::string to_json(const StageRecord& stage);
 std::string to_json(const RankRecord& record);
 RankRecord rank_record_from_json(const std::string& text);
 
-// What computing waited for in a step of the denoising, on the rank that waited longest: "compute waited 12.3
-// ms a step for weights, 0.4 ms for exchanges".
+// How long the compute stream stood still in a step of the denoising, for each of the two on the rank where
+// that was longest: "compute stood still 12.3 ms a step for weights, 0.4 ms for exchanges (what copies and
+// gathers slow down is not counted)".
 std::string waits_text(const std::vector<RankRecord>& ranks);
 
 // The most device memory a stage took, by what it was for: "1.540 GB of weights (resident 0.840, slots 0.700)

@@ -48,7 +48,7 @@ class Timeline(FerryTest):
         """Spans and record of a job whose link is busy for longer than its computing."""
         printed, record = self.generate("--dit.offload.interleave", interleave, "--dit.offload.link_gbps",
                                         self.slow_link(), "--trace.file", self.folder / "trace.json")
-        self.assertIn("compute waited", printed)
+        self.assertIn("compute stood still", printed)
         return read(self.folder / "trace.json"), record
 
     def test_gated_copies_run_under_the_computing_and_never_under_an_exchange(self):
