@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdlib>
 
 #include "model/kernels/vae_norm.h"
 #include "model/tensor.h"
@@ -14,6 +15,7 @@
 #include "model/vae/vae.h"
 #include "tests/support/device_fixture.h"
 #include "tests/support/plain_weights.h"
+#include "tests/support/vae_weights.h"
 #include "tests/unit/vae_reference.h"
 
 namespace ferry::testing {
@@ -31,20 +33,25 @@ class WithoutTf32 {
   bool allowed_ = at::globalContext().allowTF32CuDNN();
 };
 
-at::Tensor decode(const model::VaeConfig& config, const Tensors& tensors, const at::Tensor& latent,
-                  Device& device, DType compute = DType::F32) {
+at::Tensor decode(const model::VaeConfig& config, model::Weights& weights, const at::Tensor& latent,
+                  Device& device, DType compute) {
   const model::TorchStream stream(device);
-  const at::Device place = model::torch_device(device);
-  PlainWeights weights(
-      model::vae_decoder_spec(config, compute),
-      [&](const model::TensorSpec& spec) { return tensors.at(spec.key); }, place);
-  const at::Tensor input = latent.to(place);
+  const at::Tensor input = latent.to(model::torch_device(device));
   std::vector<at::Tensor> parts;
   model::vae_decode(config, weights, input, {&device, compute},
                     [&](int64_t, const at::Tensor& frames) { parts.push_back(frames); });
   at::Tensor frames = at::cat(parts, 1);
   device.compute().synchronize();
   return frames.to(at::kCPU);
+}
+
+at::Tensor decode(const model::VaeConfig& config, const Tensors& tensors, const at::Tensor& latent,
+                  Device& device, DType compute = DType::F32) {
+  const model::TorchStream stream(device);
+  PlainWeights weights(
+      model::vae_decoder_spec(config, compute),
+      [&](const model::TensorSpec& spec) { return tensors.at(spec.key); }, model::torch_device(device));
+  return decode(config, weights, latent, device, compute);
 }
 
 double relative_l2(const at::Tensor& found, const at::Tensor& wanted) {
@@ -61,10 +68,24 @@ TEST_F(VaeGpu, DecodeAgreesWithTheCpu) {
     const at::Tensor wanted = decode(config, tensors, latent, *cpu);
     // LibTorch's defaults, so TF32 convolutions: 10 bits of fraction.
     EXPECT_LT(relative_l2(decode(config, tensors, latent, device()), wanted), 5e-3);
-    EXPECT_LT(relative_l2(decode(config, tensors, latent, device(), DType::BF16), wanted), 5e-2);
+    // bf16 rounds at the same places on both devices; a factor of 2 for sums in another order.
+    const double narrow = relative_l2(decode(config, tensors, latent, *cpu, DType::BF16), wanted);
+    EXPECT_LT(relative_l2(decode(config, tensors, latent, device(), DType::BF16), wanted), 2 * narrow);
     const WithoutTf32 exact;
     EXPECT_LT(relative_l2(decode(config, tensors, latent, device()), wanted), 1e-5);
   }
+}
+
+// What is stated of the bf16 option (tests/unit/vae_decode_test.cpp), of pictures that a trained model
+// decodes.
+TEST_F(VaeGpu, Bf16IsWithin45DecibelsOfTheCpusFp32OnTheDemoModel) {
+  const std::string folder = std::string(std::getenv("FERRY_SOURCE_DIR")) + "/models/demo";
+  const auto cpu = make_cpu_device();
+  const VaeFolder wide(folder, DType::F32);
+  const VaeFolder narrow(folder, DType::BF16, model::torch_device(device()));
+  const at::Tensor latent = smooth_latent(wide.config.z_dim);
+  const at::Tensor wanted = decode(wide.config, *wide.weights, latent, *cpu, DType::F32);
+  EXPECT_GE(psnr_db(decode(narrow.config, *narrow.weights, latent, device(), DType::BF16), wanted), 45.0);
 }
 
 at::Tensor normed(const at::Tensor& x, const at::Tensor& gamma, at::ScalarType to, Device& device,
