@@ -1,0 +1,105 @@
+"""A rank that is killed, or stops without dying, ends the job, in whatever stage that happens."""
+
+import os
+import pathlib
+import signal
+import subprocess
+import time
+import unittest
+
+from launcher_support import BINARY, DEMO, FerryTest
+
+DEADLINE_S = 3
+# The line of the log after which a stage runs, and what makes it last: the first for minutes, decode for seconds,
+# with a sign of life of the first rank every few tenths.
+STAGES = {
+    "denoise": ("load dit", ["--steps", "1000"]),
+    "decode": ("load vae", ["--steps", "1", "--size", "192x192", "--frames", "81"]),
+}
+
+
+def wait_until(condition, seconds):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def environment_of(process):
+    try:
+        return pathlib.Path(f"/proc/{process}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return []
+
+
+def is_alive(process):
+    try:
+        return "State:\tZ" not in pathlib.Path(f"/proc/{process}/status").read_text()
+    except OSError:
+        return False
+
+
+class LostRank(FerryTest):
+    def start(self, stage, *options):
+        """A job of two ranks that has come to the stage; its ranks' processes by rank."""
+        line, work = STAGES[stage]
+        mark = f"FERRY_TEST_JOB={self.folder}"
+        self.log = self.folder.parent / (self.folder.name + ".log")
+        self.addCleanup(self.log.unlink, missing_ok=True)
+        with open(self.log, "w") as log:
+            self.job = subprocess.Popen(
+                [BINARY, "generate", "-n", "2", "--model", DEMO, "--prompt", "a red circle", *work, "--guidance", "1",
+                 "--out", self.folder / "x.mp4", *options], stderr=log, stdout=subprocess.DEVNULL,
+                env={**os.environ, "OMP_NUM_THREADS": "1", "FERRY_TEST_JOB": str(self.folder)})
+        self.addCleanup(self.end)
+        self.assertTrue(wait_until(lambda: line in self.log.read_text(), 60), self.log.read_text())
+        ranks = {}
+        for folder in pathlib.Path("/proc").glob("[0-9]*"):
+            environment = environment_of(folder.name)
+            if mark.encode() not in environment:
+                continue
+            for rank in (0, 1):
+                if f"OMPI_COMM_WORLD_RANK={rank}".encode() in environment:
+                    ranks[rank] = int(folder.name)
+        self.assertEqual(set(ranks), {0, 1})
+        self.ranks = ranks
+        return ranks
+
+    def end(self):
+        for process in [self.job.pid, *getattr(self, "ranks", {}).values()]:
+            try:
+                os.kill(process, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        self.job.wait()
+
+    def assert_ends(self, seconds):
+        text = self.log.read_text
+        self.assertTrue(wait_until(lambda: self.job.poll() is not None, seconds), f"still runs: {text()}")
+        self.assertNotEqual(self.job.returncode, 0)
+        self.assertTrue(wait_until(lambda: not any(map(is_alive, self.ranks.values())), 5), "ranks are left")
+        self.assertEqual([f.name for f in self.folder.iterdir() if f.suffix in (".mp4", ".json", ".png")], [])
+
+    def test_a_rank_that_is_killed_takes_the_other_along(self):
+        # In decode the first rank works and the other waits for it.
+        for stage, rank in [("denoise", 0), ("decode", 0), ("decode", 1)]:
+            with self.subTest(stage=stage, rank=rank):
+                os.kill(self.start(stage)[rank], signal.SIGKILL)
+                self.assert_ends(15)
+
+    def test_a_rank_that_stops_is_given_up_after_the_deadline(self):
+        for stage, rank in [("denoise", 1), ("decode", 0)]:
+            with self.subTest(stage=stage, rank=rank):
+                stopped = self.start(stage, "--run.deadline_s", str(DEADLINE_S))[rank]
+                self.assertIsNone(self.job.poll(), "over before anything stopped")
+                os.kill(stopped, signal.SIGSTOP)
+                begin = time.monotonic()
+                self.assert_ends(DEADLINE_S + 15)
+                self.assertGreater(time.monotonic() - begin, DEADLINE_S - 1)
+                self.assertIn(f"waited longer than {DEADLINE_S} s", self.log.read_text())
+
+
+if __name__ == "__main__":
+    unittest.main()
