@@ -53,9 +53,9 @@ class LostRank(FerryTest):
                 [BINARY, "generate", "-n", "2", "--model", DEMO, "--prompt", "a red circle", *work, "--guidance", "1",
                  "--out", self.folder / "x.mp4", *options], stderr=log, stdout=subprocess.DEVNULL,
                 env={**os.environ, "OMP_NUM_THREADS": "1", "FERRY_TEST_JOB": str(self.folder)})
-        self.addCleanup(self.end)
-        self.assertTrue(wait_until(lambda: line in self.log.read_text(), 60), self.log.read_text())
         ranks = {}
+        self.addCleanup(self.end, self.job, ranks)
+        self.assertTrue(wait_until(lambda: line in self.log.read_text(), 60), self.log.read_text())
         for folder in pathlib.Path("/proc").glob("[0-9]*"):
             environment = environment_of(folder.name)
             if mark.encode() not in environment:
@@ -67,13 +67,14 @@ class LostRank(FerryTest):
         self.ranks = ranks
         return ranks
 
-    def end(self):
-        for process in [self.job.pid, *getattr(self, "ranks", {}).values()]:
-            try:
-                os.kill(process, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-        self.job.wait()
+    @staticmethod
+    def end(job, ranks):
+        """What a failed test leaves."""
+        if job.poll() is None:
+            job.kill()
+            job.wait()
+        for process in filter(is_alive, ranks.values()):
+            os.kill(process, signal.SIGKILL)
 
     def assert_ends(self, seconds):
         text = self.log.read_text
