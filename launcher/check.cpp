@@ -3,50 +3,70 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <system_error>
 
 #include "base/device.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "launcher/paths.h"
+#include "model/text/clean.h"
 
 namespace ferry::launcher {
 namespace {
 
 namespace fs = std::filesystem;
 
+// "Wan-AI/Wan2.1-T2V-1.3B": the name of a repository, not of a folder here.
+bool is_repository_name(const std::string& path) {
+  const std::size_t slash = path.find('/');
+  return slash != std::string::npos && slash > 0 && slash + 1 < path.size() && path.front() != '.' &&
+         path.front() != '~' && path.find('/', slash + 1) == std::string::npos;
+}
+
 void check_folder_and_device(const worker::ModelOptions& model) {
   if (model.path.empty())
     throw UserError("--model: the checkpoint folder is missing, as in --model Wan2.1-T2V-1.3B");
-  if (!fs::exists(model.path)) throw UserError(fmt::format("--model: {}: no such folder", model.path));
-  if (!fs::is_directory(model.path)) throw UserError(fmt::format("--model: {}: not a folder", model.path));
+  std::error_code error;
+  const fs::file_status status = fs::status(model.path, error);
+  if (!fs::exists(status)) {
+    throw UserError(fmt::format(
+        "--model: {}: no such folder{}", model.path,
+        is_repository_name(model.path) ? "; nothing is downloaded: give the folder a download is in" : ""));
+  }
+  if (!fs::is_directory(status)) throw UserError(fmt::format("--model: {}: not a folder", model.path));
   if (model.device == "cuda" && cuda_device_count() == 0) {
     throw UserError("--device: cuda: no GPU can be used here; accepted: auto, cpu");
   }
 }
 
-void check_input_file(const char* flag, const std::string& path) {
-  if (!path.empty() && !fs::is_regular_file(path))
-    throw UserError(fmt::format("{}: {}: no such file", flag, path));
+void check_given_file(const char* flag, const std::string& path) {
+  if (!path.empty()) check_input_file(flag, path);
 }
 
 void check_result(const char* flag, const std::string& path, bool overwrite) {
   if (path.empty()) return;
+  std::error_code error;
   const fs::path parent = fs::path(path).parent_path();
+  if (!parent.empty() && !fs::is_directory(parent, error)) {
+    throw UserError(
+        fmt::format("{}: {}: {} is no folder that exists; make it first", flag, path, parent.string()));
+  }
   try {
     check_writable_folder(parent.empty() ? "." : parent.string());
-  } catch (const UserError& error) {
-    throw UserError(fmt::format("{}: {}", flag, error.what()));
+  } catch (const UserError& refused) {
+    throw UserError(fmt::format("{}: {}", flag, refused.what()));
   }
-  if (fs::is_directory(path)) throw UserError(fmt::format("{}: {}: is a folder", flag, path));
-  if (fs::exists(path) && !overwrite) {
+  if (fs::is_directory(path, error)) throw UserError(fmt::format("{}: {}: is a folder", flag, path));
+  if (fs::exists(path, error) && !overwrite) {
     throw UserError(fmt::format("{}: {}: exists already; --overwrite replaces it", flag, path));
   }
 }
 
 void check_job(const worker::JobOptions& job) {
-  const bool blank = job.prompt.find_first_not_of(" \t\r\n") == std::string::npos;
-  if (blank && job.context.empty()) throw UserError("--prompt: the prompt is empty");
-  check_input_file("--noise", job.noise);
-  check_input_file("--context", job.context);
+  if (job.context.empty() && model::is_blank_prompt(job.prompt))
+    throw UserError("--prompt: the prompt is empty");
+  check_given_file("--noise", job.noise);
+  check_given_file("--context", job.context);
   check_result("--out", job.out.empty() ? "./x" : job.out, job.overwrite);
   check_result("--save", job.save, job.overwrite);
 }
@@ -70,7 +90,8 @@ void check_degrees(const parallel::Options& options, int ranks) {
 void check_options(const worker::Options& options, int ranks) {
   check_model(options, ranks);
   check_job(options.job);
-  check_input_file("--lora.path", options.lora.path);
+  check_given_file("--lora.path", options.lora.path);
+  check_result("--trace.file", options.trace_file, true);
 }
 
 void check_model(const worker::Options& options, int ranks) {

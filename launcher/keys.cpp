@@ -5,7 +5,10 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "launcher/paths.h"
+#include "launcher/shown.h"
 #include "launcher/value.h"
+#include "model/text/unicode.h"
 
 namespace ferry::launcher {
 namespace {
@@ -13,16 +16,37 @@ namespace {
 using Set = std::function<void(const std::string& flag, const std::string& value)>;
 
 constexpr double kAnyPositive = 1e9;
+constexpr double kLeastGuidance = 1;
+constexpr double kMostGuidance = 1000;
 
-Set text(std::string& target) {
-  return [&target](const std::string&, const std::string& value) { target = value; };
+void check_utf8(const std::string& flag, const std::string& value) {
+  const std::size_t bad = model::first_not_utf8(value);
+  if (bad == std::string::npos) return;
+  throw UserError(fmt::format("{}: not UTF-8 text: byte 0x{:02x} at position {}", flag,
+                              static_cast<unsigned char>(value[bad]), bad + 1));
 }
 
-// The same, for what may not be given and empty.
-Set word(std::string& target) {
+template <typename Target>
+Set text(Target& target) {
+  return [&target](const std::string& flag, const std::string& value) {
+    check_utf8(flag, value);
+    target = value;
+  };
+}
+
+// What may not be given and empty; '~' is the home folder.
+Set path(std::string& target) {
   return [&target](const std::string& flag, const std::string& value) {
     if (value.empty()) throw UserError(flag + ": the value is empty");
-    target = value;
+    target = expand_home(value);
+  };
+}
+
+// One that the record names and that goes to the other ranks in it.
+Set recorded_path(std::string& target) {
+  return [set = path(target)](const std::string& flag, const std::string& value) {
+    check_utf8(flag, value);
+    set(flag, value);
   };
 }
 
@@ -80,8 +104,24 @@ Set sampler(worker::JobOptions& job) {
   };
 }
 
+Set guidance(worker::JobOptions& job) {
+  return [&job](const std::string& flag, const std::string& value) {
+    if (to_number(flag, value, -kAnyPositive, kAnyPositive) < kLeastGuidance) {
+      throw UserError(fmt::format("{}: {} is out of range; accepted: from {} to {}; 1 turns guidance off",
+                                  flag, shown(value), kLeastGuidance, kMostGuidance));
+    }
+    job.guidance = to_number(flag, value, kLeastGuidance, kMostGuidance);
+  };
+}
+
 Set cfg_mode(parallel::Options& options) {
   return [&options](const std::string& flag, const std::string& value) {
+    // What ComfyUI calls cfg is a number.
+    if (value.find_first_not_of("0123456789.") == std::string::npos && !value.empty()) {
+      throw UserError(fmt::format(
+          "{}: '{}' is not known; accepted: serial, paired, parallel; did you mean --guidance {}?", flag,
+          shown(value), shown(value)));
+    }
     options.cfg = static_cast<parallel::CfgMode>(to_choice(flag, value, {"serial", "paired", "parallel"}));
   };
 }
@@ -90,7 +130,7 @@ Set cfg_mode(parallel::Options& options) {
 FlagGroup model_group(worker::ModelOptions& m) {
   return {"[model]",
           {{"model.path", "model", "DIR", "checkpoint folder, official or diffusers layout", "", false,
-            word(m.path)},
+            path(m.path)},
            {"model.device", "device", "NAME", "auto, cpu or cuda", m.device, false,
             choice(m.device, {"auto", "cpu", "cuda"})},
            {"model.dtype", "dtype", "TYPE", "arithmetic of the DiT and the text encoder: bf16, fp32", m.dtype,
@@ -101,7 +141,6 @@ FlagGroup model_group(worker::ModelOptions& m) {
 
 FlagGroup job_group(worker::JobOptions& j) {
   const std::string model = "the model's";
-  const auto negative = [&j](const std::string&, const std::string& v) { j.negative_prompt = v; };
   const auto seed = [&j](const std::string& flag, const std::string& v) {
     j.seed = to_integer(flag, v, -1, INT64_MAX);
   };
@@ -109,29 +148,29 @@ FlagGroup job_group(worker::JobOptions& j) {
       "[job]",
       {{"job.prompt", "prompt", "TEXT", "what to make", "", false, text(j.prompt)},
        {"job.negative_prompt", "negative_prompt", "TEXT", "what to avoid; may be empty", model, false,
-        negative},
+        text(j.negative_prompt)},
        {"job.size", "size", "WxH", "pixels, multiples of 16", model, false, size(j)},
        {"job.frames", "frames", "N", "4n+1", model, false, frames(j)},
        {"job.steps", "steps", "N", "denoising steps", model, false, integer(j.steps, 1, 1000)},
        {"job.sampler", "sampler", "NAME", "unipc, dpm++, euler, step_distill", model, false, sampler(j)},
-       {"job.guidance", "guidance", "G", "1: without the negative prompt's branch", model, false,
-        number(j.guidance, 0, 1000)},
+       {"job.guidance", "guidance", "G", "at least 1; 1: off, without the negative prompt's branch", model,
+        false, guidance(j)},
        {"job.shift", "shift", "S", "of the noise schedule", model, false, number(j.shift, 1e-3, 1000)},
        {"job.seed", "seed", "N", "-1: drawn, and recorded", "-1", false, seed},
        {"job.noise", "noise", "FILE", "safetensors, tensor `noise` [C,T,h,w], in place of the seed's", "",
-        false, word(j.noise)},
+        false, recorded_path(j.noise)},
        {"job.noise_device", "noise_device", "NAME", "whose generator draws the noise: auto, cpu, cuda",
         j.noise_device, false, choice(j.noise_device, {"auto", "cpu", "cuda"})},
        {"job.context", "context", "FILE",
         "safetensors, tensors `positive` and `negative` [L,D], in place of the text encoder", "", false,
-        word(j.context)},
+        recorded_path(j.context)},
        {"job.fps", "fps", "N", "frames a second of the file", model, false, number(j.fps, 0.1, 1000)},
        {"job.out", "out", "FILE", "the video; its contact sheet and record lie beside it",
-        "made from prompt and seed", false, word(j.out)},
+        "made from prompt and seed", false, recorded_path(j.out)},
        {"job.out_scale", "out_scale", "N", "each pixel becomes N x N in the video", "1", false,
         integer(j.out_scale, 1, 16)},
        {"job.save", "save", "FILE", "safetensors to write: `latents`, and `frames` uint8 [F,H,W,3]", "",
-        false, word(j.save)},
+        false, recorded_path(j.save)},
        {"job.overwrite", "overwrite", "", "replace files that exist", "false", true, boolean(j.overwrite)},
        {"job.jobs", "jobs", "FILE", "a manifest of prompts; not there yet", "", false,
         not_yet("a manifest")}}};
@@ -160,10 +199,10 @@ FlagGroup run_group(worker::Options& o) {
         choice(o.run.log_level, {"debug", "info", "warning", "error", "off"})},
        {"run.deadline_s", "", "S", "a rank that waits longer for the others brings the job down",
         fmt::format("{:g}", o.run.deadline_s), false, number(o.run.deadline_s, 1, kAnyPositive)},
-       {"trace.file", "", "FILE", "lanes of compute and copies for Perfetto", "", false, word(o.trace_file)},
+       {"trace.file", "", "FILE", "lanes of compute and copies for Perfetto", "", false, path(o.trace_file)},
        {"attention.impl", "", "NAME", "auto; 8-bit is not there yet", "auto", false, attention},
        {"lora.path", "", "FILE", "safetensors, low-rank additions to the DiT's linears", "", false,
-        word(o.lora.path)},
+        path(o.lora.path)},
        {"lora.strength", "", "S", "what the LoRA adds is multiplied by this", "1", false,
         number(o.lora.strength, -1000, 1000)}}};
 }

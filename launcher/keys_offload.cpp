@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "launcher/keys.h"
 #include "launcher/value.h"
+#include "offload/module_config.h"
 
 namespace ferry::launcher {
 namespace {
@@ -30,17 +31,24 @@ std::map<std::string, std::string> to_module_config(const std::string& flag, con
     if (equals == std::string::npos) {
       throw UserError(fmt::format("{}: '{}' is not key=value, as in onload_dtype=bf16", flag, entry));
     }
-    const std::string key = entry.substr(0, equals);
-    config[kModuleKeys[to_choice(flag, key, kModuleKeys)]] = entry.substr(equals + 1);
+    const std::string& key = kModuleKeys[to_choice(flag, entry.substr(0, equals), kModuleKeys)];
+    if (!config.emplace(key, entry.substr(equals + 1)).second)
+      throw UserError(fmt::format("{}: {} is given twice", flag, key));
   }
+  offload::parse_module_config(config, flag);  // for what it refuses
   return config;
 }
 
 Flag make_flag(const std::string& prefix, const Stages& stages, Flag flag, const Store& store) {
-  flag.key = prefix + "." + flag.key;
-  flag.set = [stages, store](const std::string& name, const std::string& value) {
-    for (offload::Options* stage : stages) store(*stage, name, value);
+  const bool shared = prefix == "offload";
+  flag.set = [stages, store, shared, key = flag.key](const std::string& name, const std::string& value) {
+    for (offload::Options* stage : stages) {
+      store(*stage, name, value);
+      stage->shared.erase(key);
+      if (shared) stage->shared.insert(key);
+    }
   };
+  flag.key = prefix + "." + flag.key;
   return flag;
 }
 
@@ -85,7 +93,10 @@ std::vector<Flag> module_keys(const std::string& prefix, const Stages& stages) {
           [](auto& o, auto& flag, auto& value) { o.max_num_param = to_integer(flag, value, 1, INT64_MAX); }),
       make_flag(prefix, stages,
                 {"module_map", "", "LIST", "sequential: kinds of module to wrap", "every module"},
-                [](auto& o, auto&, auto& value) { o.module_map = value; }),
+                [](auto& o, auto& flag, auto& value) {
+                  offload::parse_module_map(value, flag);  // for what it refuses
+                  o.module_map = value;
+                }),
       make_flag(prefix, stages,
                 {"module_config", "", "K=V,..", "sequential: dtype and device of the three states"},
                 [](auto& o, auto& flag, auto& value) { o.module_config = to_module_config(flag, value); }),

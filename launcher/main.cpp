@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/run_failure.h"
 #include "launcher/program.h"
+#include "launcher/shown.h"
 #include "launcher/streams.h"
 
 // Wrong input: one line, exit code 2, from the rank that speaks.  Anything else that escapes: exit code 1.
@@ -13,7 +14,9 @@ int main(int argc, char** argv) {
   try {
     return launcher::run_program(argc, argv);
   } catch (const UserError& error) {
-    if (launcher::speaks()) std::fprintf(stderr, "ferry: %s\n", error.what());
+    // A value may hold line breaks.
+    const std::string line = launcher::shown(error.what(), std::string::npos);
+    if (launcher::speaks()) std::fprintf(stderr, "ferry: %s\n", line.c_str());
     return 2;
   } catch (const RunFailure& error) {
     if (launcher::speaks()) std::fprintf(stderr, "ferry: %s\n", error.what());

@@ -5,13 +5,12 @@
 #include <boost/program_options/options_description.hpp>
 #include <boost/program_options/parsers.hpp>
 #include <boost/program_options/value_semantic.hpp>
-#include <fstream>
-#include <map>
 #include <set>
 #include <sstream>
 
 #include "base/error.h"
-#include "base/nearest.h"
+#include "launcher/names.h"
+#include "launcher/paths.h"
 #include "launcher/value.h"
 
 namespace po = boost::program_options;
@@ -20,29 +19,6 @@ namespace ferry::launcher {
 namespace {
 
 constexpr unsigned kHelpWidth = 110;
-
-// Every name under which a value can be given, and what it stands for.
-using Names = std::map<std::string, const Flag*>;
-
-Names names_of(const std::vector<FlagGroup>& groups) {
-  Names names;
-  for (const FlagGroup& group : groups) {
-    for (const Flag& flag : group.flags) {
-      names[flag.key] = &flag;
-      if (!flag.short_form.empty()) names[flag.short_form] = &flag;
-      const std::size_t dot = flag.key.find('.');
-      if (dot != std::string::npos && !flag.short_form.empty()) names[flag.key.substr(dot + 1)] = &flag;
-    }
-  }
-  return names;
-}
-
-// In a file every key has a value; on the command line a switch has none.
-po::options_description file_names(const Names& names) {
-  po::options_description description;
-  for (const auto& entry : names) description.add_options()(entry.first.c_str(), po::value<std::string>());
-  return description;
-}
 
 po::options_description command_line_names(const Names& names) {
   po::options_description description;
@@ -59,18 +35,10 @@ po::options_description command_line_names(const Names& names) {
   return description;
 }
 
-// "; did you mean --prompt?", or nothing when no name is near.
-std::string suggestion(const std::string& word, const Names& names, const std::string& dashes) {
-  std::vector<std::string> known = {"config", "ranks", "help"};
-  for (const auto& entry : names) known.push_back(entry.first);
-  const std::string near = nearest(word, known);
-  return near.empty() ? "" : fmt::format("; did you mean {}{}?", dashes, near);
-}
-
 [[noreturn]] void throw_unknown_option(const std::string& token, const Names& names) {
-  const std::string word = token.substr(std::min(token.find_first_not_of('-'), token.size()));
-  throw UserError(fmt::format("{}: unknown option{}", token.substr(0, token.find('=')),
-                              suggestion(word.substr(0, word.find('=')), names, "--")));
+  const std::string name = token.substr(0, token.find('='));
+  const std::string word = name.substr(std::min(name.find_first_not_of('-'), name.size()));
+  throw UserError(fmt::format("{}: unknown option{}", name, meant(word, names, Place::CommandLine)));
 }
 
 // Boost refuses "--negative_prompt=", which means an empty value here.
@@ -123,20 +91,12 @@ void take_token(const po::option& token, const Names& names, CommandLine& line) 
   } else if (token.string_key == "help") {
     line.help = true;
   } else if (token.string_key == "config") {
-    line.config_files.push_back(value_of(token));
+    line.config_files.push_back(expand_home(value_of(token)));
   } else if (token.string_key == "ranks") {
+    if (value_of(token) == "p") throw UserError("-np: unknown option; did you mean -n?");
     line.ranks = static_cast<int>(to_integer("-n", value_of(token), 1, 4096));
   } else {
     line.settings.push_back(setting_of(token, names));
-  }
-}
-
-void refuse_repeated(const std::vector<Setting>& settings) {
-  std::set<std::string> seen;
-  for (const Setting& setting : settings) {
-    if (!seen.insert(setting.flag->key).second) {
-      throw UserError(fmt::format("{}: given twice", setting.written));
-    }
   }
 }
 
@@ -151,25 +111,13 @@ CommandLine parse_command_line(const std::vector<FlagGroup>& groups, const std::
   return line;
 }
 
-std::vector<Setting> parse_config_file(const std::vector<FlagGroup>& groups, const std::string& path) {
-  const Names names = names_of(groups);
-  std::ifstream file(path);
-  if (!file) throw UserError(fmt::format("--config: {}: no such file, or it cannot be read", path));
-  std::vector<Setting> settings;
-  try {
-    for (const po::option& token : po::parse_config_file(file, file_names(names), true).options) {
-      const auto found = names.find(token.string_key);
-      if (found == names.end()) {
-        throw UserError(fmt::format("{}: unknown key '{}'{}", path, token.string_key,
-                                    suggestion(token.string_key, names, "")));
-      }
-      settings.push_back({found->second, fmt::format("{}: {}", path, token.string_key), value_of(token)});
+void refuse_repeated(const std::vector<Setting>& settings) {
+  std::set<std::string> seen;
+  for (const Setting& setting : settings) {
+    if (!seen.insert(setting.flag->key).second) {
+      throw UserError(fmt::format("{}: given twice", setting.written));
     }
-  } catch (const po::error& error) {
-    throw UserError(fmt::format("{}: {}", path, error.what()));
   }
-  refuse_repeated(settings);
-  return settings;
 }
 
 std::string describe(const std::vector<FlagGroup>& groups) {

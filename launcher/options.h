@@ -1,8 +1,8 @@
-// The command line and .cfg files, read into settings.  The only file that knows Boost.Program_options.
+// The command line, read into settings.  The only file that knows Boost.Program_options.
 //
-// A key of a .cfg file is a flag:  [offload] prefetch_size = 2  is  --offload.prefetch_size 2.
-// Command line beats file (--config F, repeatable, later wins) beats the checkpoint's own ferry.cfg beats
-// default.  There are two short options, -n and -h.
+// A key of a .cfg file (launcher/config_file.h) is a flag:  [offload] prefetch_size = 2  is
+// --offload.prefetch_size 2. Command line beats file (--config F, repeatable, later wins) beats the
+// checkpoint's own ferry.cfg beats default.  There are two short options, -n and -h.
 #pragma once
 
 #include <string>
@@ -24,10 +24,8 @@ struct CommandLine {
 // Throws UserError: an unknown option (names the nearest), one without its value, one given twice.
 CommandLine parse_command_line(const std::vector<FlagGroup>& groups, const std::vector<std::string>& args);
 
-// The settings of one .cfg file.  A '#' starts a comment, also within a line.
-// Throws UserError: no such file, a line that is neither [group] nor key = value, an unknown key (names the
-// nearest).
-std::vector<Setting> parse_config_file(const std::vector<FlagGroup>& groups, const std::string& path);
+// Throws UserError when two settings are of one flag: the later "is given twice".
+void refuse_repeated(const std::vector<Setting>& settings);
 
 // The groups as the --help text.
 std::string describe(const std::vector<FlagGroup>& groups);

@@ -5,9 +5,12 @@
 #include <algorithm>
 #include <filesystem>
 #include <map>
+#include <system_error>
 
 #include "base/error.h"
+#include "launcher/config_file.h"
 #include "launcher/keys.h"
+#include "launcher/paths.h"
 
 namespace ferry::launcher {
 namespace {
@@ -23,8 +26,10 @@ std::string last_value(const std::vector<Setting>& settings, const std::string& 
 
 std::vector<Setting> model_settings(const std::vector<FlagGroup>& groups, const std::string& model_dir) {
   const std::filesystem::path file = std::filesystem::path(model_dir) / kModelFile;
-  if (model_dir.empty() || !std::filesystem::exists(file)) return {};
-  std::vector<Setting> settings = parse_config_file(groups, file.string());
+  std::error_code error;
+  // A link to nothing is there too.
+  if (model_dir.empty() || !std::filesystem::exists(std::filesystem::symlink_status(file, error))) return {};
+  std::vector<Setting> settings = parse_config_file(groups, file.string(), "--model");
   for (const Setting& setting : settings) {
     if (!is_model_default(setting.flag->key)) {
       throw UserError(
@@ -43,7 +48,7 @@ std::vector<Setting> gather_settings(const std::vector<FlagGroup>& groups, const
     given.insert(given.end(), settings.begin(), settings.end());
   }
   given.insert(given.end(), line.settings.begin(), line.settings.end());
-  std::vector<Setting> all = model_settings(groups, last_value(given, "model.path"));
+  std::vector<Setting> all = model_settings(groups, expand_home(last_value(given, "model.path")));
   all.insert(all.end(), given.begin(), given.end());
   return all;
 }

@@ -50,12 +50,12 @@ Wrapper default_wrapper(ModuleKind kind) {
   return Wrapper::AutoWrappedModule;
 }
 
-Wrapper parse_wrapper(const std::string& word) {
+Wrapper parse_wrapper(const std::string& word, const std::string& option) {
   for (const Wrapper wrapper :
        {Wrapper::AutoWrappedModule, Wrapper::AutoWrappedLinear, Wrapper::WanAutoCastLayerNorm}) {
     if (word == name_of(wrapper)) return wrapper;
   }
-  throw UserError("offload.module_map: \"" + word +
+  throw UserError(option + ": \"" + word +
                   "\" is none of AutoWrappedModule, AutoWrappedLinear, WanAutoCastLayerNorm");
 }
 
@@ -64,7 +64,7 @@ std::string without_spaces(std::string text) {
   return text;
 }
 
-void add_entry(ModuleMap& map, const std::string& entry) {
+void add_entry(ModuleMap& map, const std::string& entry, const std::string& option) {
   const std::size_t equals = entry.find('=');
   const std::string kind = entry.substr(0, equals);
   const std::string wrapper = equals == std::string::npos ? "" : entry.substr(equals + 1);
@@ -72,15 +72,15 @@ void add_entry(ModuleMap& map, const std::string& entry) {
   for (const auto& [name, value] : kKinds) {
     if (kind != name && kind != "module") continue;
     known = true;
-    const Wrapper chosen = wrapper.empty() ? default_wrapper(value) : parse_wrapper(wrapper);
+    const Wrapper chosen = wrapper.empty() ? default_wrapper(value) : parse_wrapper(wrapper, option);
     if (chosen != Wrapper::AutoWrappedModule && chosen != default_wrapper(value)) {
-      throw UserError("offload.module_map: " + std::string(name) + " cannot be wrapped by " + wrapper +
+      throw UserError(option + ": " + std::string(name) + " cannot be wrapped by " + wrapper +
                       "; AutoWrappedModule takes any module");
     }
     map[value] = chosen;
   }
   if (!known) {
-    throw UserError("offload.module_map: \"" + kind + "\" is none of " + std::string(kAllKinds));
+    throw UserError(option + ": \"" + kind + "\" is none of " + std::string(kAllKinds));
   }
 }
 
@@ -90,6 +90,13 @@ std::string_view name_of(Wrapper wrapper) {
   static constexpr std::array<std::string_view, 4> kNames = {"none", "AutoWrappedModule", "AutoWrappedLinear",
                                                              "WanAutoCastLayerNorm"};
   return kNames[static_cast<std::size_t>(wrapper)];
+}
+
+std::string_view name_of(model::ModuleKind kind) {
+  for (const auto& [name, value] : kKinds) {
+    if (value == kind) return name;
+  }
+  return "";
 }
 
 ModuleConfig parse_module_config(const std::map<std::string, std::string>& keys, const std::string& option) {
@@ -114,11 +121,11 @@ ModuleConfig parse_module_config(const std::map<std::string, std::string>& keys,
   return config;
 }
 
-ModuleMap parse_module_map(const std::string& text) {
+ModuleMap parse_module_map(const std::string& text, const std::string& option) {
   const std::string entries = without_spaces(text.empty() ? "module" : text);
   ModuleMap map;
   std::istringstream in(entries);
-  for (std::string entry; std::getline(in, entry, ',');) add_entry(map, entry);
+  for (std::string entry; std::getline(in, entry, ',');) add_entry(map, entry, option);
   return map;
 }
 

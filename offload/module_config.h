@@ -48,7 +48,11 @@ using ModuleMap = std::map<model::ModuleKind, Wrapper>;
 // "linear, layernorm=WanAutoCastLayerNorm, conv": kinds with or without a wrapper.  Kinds: linear,
 // layernorm, rmsnorm, conv, embedding, parameter, and "module" for all.  Without a wrapper a linear gets
 // AutoWrappedLinear, a layernorm WanAutoCastLayerNorm, the rest AutoWrappedModule.  Empty: "module".
-// Throws UserError for an unknown kind or wrapper, and for a wrapper that does not suit the kind.
-ModuleMap parse_module_map(const std::string& text);
+// Throws UserError naming `option`, for an unknown kind or wrapper, and for a wrapper that does not suit the
+// kind.
+ModuleMap parse_module_map(const std::string& text, const std::string& option = "offload.module_map");
+
+// The word for a kind in such a list.
+std::string_view name_of(model::ModuleKind kind);
 
 }  // namespace ferry::offload

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -33,6 +34,8 @@ struct Options {
   std::string module_map{};  // sequential: "linear,layernorm,..." ; empty: every module
   std::map<std::string, std::string> module_config{};  // the six dtype/device keys
   std::map<std::string, std::string> overflow_module_config{};
+  // Keys that were given for all stages at once: fit.h makes them suit a network.
+  std::set<std::string> shared{};
 };
 
 }  // namespace ferry::offload

@@ -48,16 +48,17 @@ DType held_dtype(const model::TensorSpec& tensor, Wrapper wrapper, std::optional
 }
 
 std::vector<ModulePlan> plan_sequential(const model::NetworkSpec& spec, const Options& options) {
-  const ModuleMap map = parse_module_map(options.module_map);
-  const ModuleConfig usual = parse_module_config(options.module_config, "offload.module_config");
+  const std::string option = spec.name + ".offload.";
+  const ModuleMap map = parse_module_map(options.module_map, option + "module_map");
+  const ModuleConfig usual = parse_module_config(options.module_config, option + "module_config");
   const ModuleConfig overflow =
-      parse_module_config(options.overflow_module_config, "offload.overflow_module_config");
+      parse_module_config(options.overflow_module_config, option + "overflow_module_config");
   if (options.max_num_param.has_value() == options.overflow_module_config.empty()) {
-    throw UserError("offload.max_num_param and offload.overflow_module_config need each other");
+    throw UserError(option + "max_num_param and " + option + "overflow_module_config need each other");
   }
   const DType main = main_dtype(spec);
-  check_computation(usual, main, "offload.module_config");
-  check_computation(overflow, main, "offload.overflow_module_config");
+  check_computation(usual, main, option + "module_config");
+  check_computation(overflow, main, option + "overflow_module_config");
   std::vector<ModulePlan> plans;
   for (const model::ModuleId id : all_modules(spec)) {
     const model::ModuleSpec& module = model::module_of(spec, id);

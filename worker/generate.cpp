@@ -6,12 +6,15 @@
 #include <filesystem>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "model/torch_stream.h"
 #include "worker/agree.h"
+#include "worker/fit_offload.h"
 #include "worker/lora.h"
 #include "worker/memory_check.h"
 #include "worker/not_finite.h"
 #include "worker/output/files.h"
+#include "worker/prompts.h"
 #include "worker/stages.h"
 
 namespace ferry::worker {
@@ -73,17 +76,28 @@ at::Tensor denoised(const StageInput& input, const std::vector<at::Tensor>& cont
 
 }  // namespace
 
-Prepared prepare(const Options& options, parallel::Session& session) {
+Prepared prepare(const Options& given, parallel::Session& session) {
   Prepared prepared;
-  std::unique_ptr<Device> device = make_device(options.model.device, session);
+  prepared.options = given;
+  Options& options = prepared.options;
+  const auto open = [&] {
+    prepared.networks = open_networks(given);
+    return fit_offload(options, prepared.networks, session.size(), session.node_size());
+  };
+  std::unique_ptr<Device> device = make_device(given.model.device, session);
   const std::vector<RankMemory> memory = memory_of_ranks(session, *device);
   const std::string job = from_rank_0(session, [&] {
-    prepared.networks = open_networks(options);
-    return to_json(checked_job(options, prepared.networks, *device, session, memory));
+    std::vector<std::string> notes = open();
+    Job job = checked_job(options, prepared.networks, *device, session, memory);
+    const std::vector<std::string> cuts = count_tokens(job, prepared.networks);
+    notes.insert(notes.end(), cuts.begin(), cuts.end());
+    // Last: a refusal is one line.
+    for (const std::string& note : notes) spdlog::warn("{}", note);
+    return to_json(job);
   });
   prepared.job = job_from_json(job);
   agree(session, [&] {
-    if (session.rank() != 0) prepared.networks = open_networks(options);
+    if (session.rank() != 0) open();
   });
   prepared.rank = make_rank(std::move(device), mesh_of(options, prepared.networks, session), session);
   if (!options.trace_file.empty()) prepared.rank->trace = std::make_unique<Trace>(*prepared.rank->device);

@@ -20,15 +20,16 @@ namespace ferry::worker {
 
 // A job that has passed every check, and the ranks that will do it.
 struct Prepared {
+  Options options;  // as given, [offload] made to suit each network
   Job job;
   Networks networks;
   std::unique_ptr<Rank> rank;
 };
 
 // Checks everything that can be checked before weights are read, on rank 0 for everybody, and sets the ranks
-// up.  Collective over the world.
+// up; then says what of [offload] was changed, and which prompt is cut.  Collective over the world.
 // Throws UserError, the same on every rank.
-Prepared prepare(const Options& options, parallel::Session& session);
+Prepared prepare(const Options& given, parallel::Session& session);
 
 struct Generation {
   at::Tensor latents;                // [C, T, h, w] fp32 on the CPU, before decoding; on every rank
@@ -38,9 +39,10 @@ struct Generation {
   std::vector<StageRecord> stages;   // of this rank
 };
 
-// Runs the stages and fills `made` as they end.  Collective over the world.
-// Throws NotFinite (worker/not_finite.h), the same on every rank, when values stop being finite; then `made`
-// has what there was before: in `latents` the last that were finite, if any were, and no frames.
+// Runs the stages and fills `made` as they end; `options` are prepared.options or suit the networks as they
+// are. Collective over the world. Throws NotFinite (worker/not_finite.h), the same on every rank, when values
+// stop being finite; then `made` has what there was before: in `latents` the last that were finite, if any
+// were, and no frames.
 void generate(const Options& options, Prepared& prepared, Progress& progress, Generation& made);
 
 }  // namespace ferry::worker

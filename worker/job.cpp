@@ -5,11 +5,13 @@
 namespace ferry::worker {
 
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(VideoCodec, encoder, extension)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Job, prompt, negative_prompt, width, height, frames, latent_shape, steps,
-                                   sampler, guidance, shift, fps, seed, seed_drawn, noise, noise_device,
-                                   context, video, sheet, sidecar, save, out_scale, overwrite, codec)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(TokenCount, total, used)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Job, prompt, negative_prompt, prompt_tokens, negative_prompt_tokens, width,
+                                   height, frames, latent_shape, steps, sampler, guidance, shift, fps, seed,
+                                   seed_drawn, noise, noise_device, context, video, sheet, sidecar, save,
+                                   out_scale, overwrite, codec)
 
-// Prompts are the user's bytes, whether they are UTF-8 or not.
+// The model's folder may have given names that are not UTF-8.
 std::string to_json(const Job& job) {
   return nlohmann::json(job).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }

@@ -9,9 +9,17 @@
 
 namespace ferry::worker {
 
+// Tokens of a prompt, end-of-sentence included; zeros: it is not tokenised in this run.
+struct TokenCount {
+  std::int64_t total = 0;  // of the whole prompt
+  std::int64_t used = 0;   // that the text encoder reads
+};
+
 struct Job {
-  std::string prompt;
+  std::string prompt;  // as it was given, whole
   std::string negative_prompt;
+  TokenCount prompt_tokens;
+  TokenCount negative_prompt_tokens;
   std::int64_t width = 0;  // pixels
   std::int64_t height = 0;
   std::int64_t frames = 0;

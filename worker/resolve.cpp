@@ -14,6 +14,8 @@
 #include "model/checkpoint/safetensors.h"
 #include "model/defaults.h"
 #include "model/sampler/sampler.h"
+#include "model/text/clean.h"
+#include "model/text/unicode.h"
 #include "model/vae/vae.h"
 #include "worker/output/files.h"
 
@@ -31,9 +33,8 @@ void fill_sampling(Job& job, const JobOptions& options, const ModelFacts& facts,
   job.steps = options.steps.value_or(distilled ? 4 : defaults.steps);
   job.guidance = options.guidance.value_or(distilled ? 1.0 : defaults.guidance);
   job.shift = options.shift.value_or(distilled ? 5.0 : facts.flow_shift.value_or(defaults.shift));
-  if (!std::isfinite(job.guidance) || job.guidance < 0) {
-    throw UserError(
-        fmt::format("guidance {}: it is a number from 0 up; 1 means no negative prompt", job.guidance));
+  if (!std::isfinite(job.guidance) || job.guidance < 1) {
+    throw UserError(fmt::format("guidance {}: it is a number from 1 up; 1 turns guidance off", job.guidance));
   }
   model::make_sampler(job.sampler, job.steps, job.shift);  // for what it refuses
 }
@@ -72,8 +73,12 @@ void fill_prompts(Job& job, const JobOptions& options, const model::ModelDefault
   job.prompt = options.prompt;
   job.negative_prompt = options.negative_prompt.value_or(std::string(defaults.negative_prompt));
   job.context = options.context;
-  const bool blank = job.prompt.find_first_not_of(" \t\r\n") == std::string::npos;
-  if (blank && job.context.empty())
+  for (const auto& [name, text] :
+       {std::pair("prompt", &job.prompt), {"negative_prompt", &job.negative_prompt}}) {
+    if (model::first_not_utf8(*text) != std::string::npos)
+      throw UserError(fmt::format("{}: it is not UTF-8 text", name));
+  }
+  if (job.context.empty() && model::is_blank_prompt(job.prompt))
     throw UserError("prompt: it is empty; say what to make, as in --prompt \"a boat\"");
 }
 
@@ -141,12 +146,18 @@ void check_networks(const ModelFacts& facts) {
   if (facts.text) disagree("text dimensions of DiT and text encoder", facts.dit.text_dim, facts.text->dim);
 }
 
-// The video's path without its extension, and the extension that was asked for.
+std::string lower(std::string text) {
+  for (char& c : text) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  return text;
+}
+
+// The video's path without its extension, and the extension that was asked for, as it was written.
 std::pair<std::string, std::string> wanted_name(const Job& job, const JobOptions& options) {
   if (options.out.empty()) return {fmt::format("{}-{}", slug_of(job.prompt), job.seed), ""};
   const std::filesystem::path path(options.out);
   const std::string extension = path.extension().string();
-  if (extension == ".mp4" || extension == ".y4m") return {path.parent_path() / path.stem(), extension};
+  if (lower(extension) == ".mp4" || lower(extension) == ".y4m")
+    return {path.parent_path() / path.stem(), extension};
   if (extension.empty() && path.has_filename()) return {options.out, ""};
   throw UserError(fmt::format("out {}: the video's name ends in .mp4 or .y4m", options.out));
 }
@@ -165,11 +176,12 @@ void fill_output(Job& job, const JobOptions& options) {
                             .height = static_cast<int>(job.height),
                             .fps = job.fps,
                             .scale = job.out_scale},
-                           extension);
-  if (extension == ".mp4" && job.codec.extension != extension) {
+                           lower(extension));
+  const bool as_asked = lower(extension) == job.codec.extension;
+  if (lower(extension) == ".mp4" && !as_asked) {
     spdlog::warn("no MP4 encoder here: the video becomes {}{}", stem, job.codec.extension);
   }
-  job.video = stem + job.codec.extension;
+  job.video = stem + (as_asked ? extension : job.codec.extension);
   job.sheet = stem + ".png";
   job.sidecar = stem + ".json";
   for (const std::string& path : {job.video, job.sheet, job.sidecar, job.save}) {

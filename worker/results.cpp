@@ -33,6 +33,23 @@ Json lora_record(const Options& options) {
   return {{"path", options.lora.path}, {"strength", options.lora.strength}, {"applied", how}};
 }
 
+// The settings of a stage as they were used; what became of `auto` is in the ranks' records.
+Json offload_record(const offload::Options& o) {
+  return {{"type", name_of(o.type)},
+          {"offload_ratio", o.offload_ratio},
+          {"prefetch_size", o.prefetch_size},
+          {"pin_cpu_memory", o.pin_cpu_memory},
+          {"lazy_gpu_cache", o.lazy_gpu_cache},
+          {"transport", name_of(o.transport)},
+          {"interleave", name_of(o.interleave)},
+          {"link_gbps", o.link_gbps},
+          {"vram_limit", o.vram_limit ? Json(*o.vram_limit) : Json()},
+          {"max_num_param", o.max_num_param ? Json(*o.max_num_param) : Json()},
+          {"module_map", o.module_map},
+          {"module_config", o.module_config},
+          {"overflow_module_config", o.overflow_module_config}};
+}
+
 }  // namespace
 
 void write_tensors(const Job& job, const Generation& made) {
@@ -65,6 +82,9 @@ std::string sidecar_json(const Options& options, const Job& job, const RunFacts&
   json["job"] = Json::parse(to_json(job));
   json["noise"] = noise_source(job);
   json["options"] = named(options.echo);
+  json["offload"] = {{"dit", offload_record(options.dit)},
+                     {"vae", offload_record(options.vae)},
+                     {"text_encoder", offload_record(options.text_encoder)}};
   if (!options.lora.path.empty()) json["lora"] = lora_record(options);
   json["mesh"] = {{"data", facts.mesh.data}, {"cfg", facts.mesh.cfg}, {"ulysses", facts.mesh.ulysses}};
   json["backend"] = facts.backend;

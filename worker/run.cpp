@@ -85,10 +85,11 @@ Generation generated(const Options& options, Prepared& prepared, Progress& progr
 
 }  // namespace
 
-int run(const Options& options, parallel::Session& session) {
+int run(const Options& given, parallel::Session& session) {
   const Clock::time_point begin = Clock::now();
-  session.set_deadline(options.run.deadline_s);
-  Prepared prepared = prepare(options, session);
+  session.set_deadline(given.run.deadline_s);
+  Prepared prepared = prepare(given, session);
+  const Options& options = prepared.options;
   const bool first = session.rank() == 0;
   if (first) spdlog::info("{}", plan_text(options, prepared));
   if (options.run.dry_run) return 0;

@@ -51,19 +51,15 @@ void fill_in(worker::Options& options) {
   }
 }
 
-bool gives_model(const CommandLine& line) {
-  for (const Setting& setting : line.settings) {
-    if (setting.flag->key == "model.path") return true;
+// The settings given, with the small model where none is named.
+std::vector<Setting> with_model(const std::vector<FlagGroup>& groups, CommandLine line) {
+  std::vector<Setting> given = gather_settings(groups, line);
+  for (const Setting& setting : given) {
+    if (setting.flag->key == "model.path") return given;
   }
-  return false;
-}
-
-// The command line as if it said --model <the small model>.
-CommandLine with_model(const std::vector<FlagGroup>& groups, CommandLine line) {
-  if (gives_model(line)) return line;
   const CommandLine model = parse_command_line(groups, {"--model", demo_model()});
   line.settings.insert(line.settings.end(), model.settings.begin(), model.settings.end());
-  return line;
+  return gather_settings(groups, line);
 }
 
 void say_words(const worker::Options& options) {
@@ -93,7 +89,7 @@ Command make_demo() {
   if (const auto model = find_demo_model()) command.more_help += describe(read_demo_words(*model));
   command.check = [options, groups = command.groups](const CommandLine& line, int ranks) {
     refuse_positional(line);
-    apply_settings(groups, gather_settings(groups, with_model(groups, line)), *options);
+    apply_settings(groups, with_model(groups, line), *options);
     fill_in(*options);
     check_options(*options, ranks);
   };

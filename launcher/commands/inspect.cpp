@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "launcher/command.h"
 #include "launcher/keys.h"
+#include "launcher/paths.h"
 #include "launcher/streams.h"
 #include "launcher/value.h"
 
@@ -55,7 +56,7 @@ Command make_inspect() {
   command.check = [options](const CommandLine& line, int) {
     for (const Setting& setting : line.settings) setting.flag->set(setting.written, setting.value);
     if (line.positional.size() != 1) throw UserError("inspect: one checkpoint folder is needed");
-    options->path = line.positional.front();
+    options->path = expand_home(line.positional.front());
   };
   command.run = [options](int&, char**&) { return inspect(*options); };
   return command;

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "launcher/command.h"
 #include "launcher/interrupt.h"
+#include "launcher/paths.h"
 #include "launcher/streams.h"
 #include "launcher/value.h"
 
@@ -22,6 +23,13 @@ Set text(std::string& target) {
   return [&target](const std::string& flag, const std::string& value) {
     if (value.empty()) throw UserError(flag + ": the value is empty");
     target = value;
+  };
+}
+
+Set input_file(std::string& target) {
+  return [&target](const std::string& flag, const std::string& value) {
+    target = expand_home(value);
+    check_input_file(flag, target);
   };
 }
 
@@ -80,7 +88,8 @@ std::vector<FlagGroup> make_model_keys(MakeModelOptions& o) {
         {"text_layers", "", "N", "layers of the text encoder", "the size's", false, count(o.text_layers)},
         {"seed", "", "N", "of the weights", "0", false, seed},
         {"shard_gb", "", "GB", "a file ends before this much data", "10", false, shard},
-        {"tokenizer", "", "FILE", "spiece.model to copy into the folder", "none", false, text(o.tokenizer)},
+        {"tokenizer", "", "FILE", "spiece.model to copy into the folder", "none", false,
+         input_file(o.tokenizer)},
         {"threads", "", "N", "0: as many as there are cores", "0", false, count(o.threads)},
         {"sparse", "", "", "right sizes, no data, almost no disk", "", true, boolean(o.sparse)},
         {"overwrite", "", "", "replace files that exist", "", true, boolean(o.overwrite)}}}};
@@ -114,7 +123,7 @@ Command make_make_model() {
   command.check = [options](const CommandLine& line, int) {
     for (const Setting& setting : line.settings) setting.flag->set(setting.written, setting.value);
     if (line.positional.size() != 1) throw UserError("make-model: the folder to write is needed");
-    options->out = line.positional.front();
+    options->out = expand_home(line.positional.front());
   };
   command.run = [options](int&, char**&) { return make_model(*options); };
   return command;

@@ -108,6 +108,14 @@ std::u32string collapsed(const std::u32string& text) {
 
 }  // namespace
 
+bool is_blank_prompt(const std::string& prompt) {
+  const auto is_blank = [](const std::u32string& text) {
+    return std::all_of(text.begin(), text.end(), is_invisible);
+  };
+  // Cleaning makes an ellipsis of U+0085, which is white space.
+  return is_blank(from_utf8(prompt)) || is_blank(from_utf8(clean_prompt(prompt)));
+}
+
 std::string clean_prompt(const std::string& prompt) {
   return to_utf8(collapsed(unescape_html(unescape_html(repaired(from_utf8(prompt))))));
 }

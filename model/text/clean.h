@@ -18,4 +18,8 @@ namespace ferry::model {
 // `prompt` is UTF-8; bytes that are not become U+FFFD.  The result is valid UTF-8.
 std::string clean_prompt(const std::string& prompt);
 
+// True when nothing of the prompt can be seen (is_invisible), or nothing is left once it is cleaned: white
+// space of any script, controls, "&nbsp;".
+bool is_blank_prompt(const std::string& prompt);
+
 }  // namespace ferry::model

@@ -15,7 +15,8 @@ Tokenizer::Tokenizer(const std::string& spiece_path, std::int64_t text_len)
     : processor_(std::make_unique<sentencepiece::SentencePieceProcessor>()), text_len_(text_len) {
   if (text_len < 1) throw std::invalid_argument(fmt::format("Tokenizer: text_len {}", text_len));
   if (!std::filesystem::is_regular_file(spiece_path)) {
-    throw UserError(fmt::format("tokenizer {}: no such file; a SentencePiece model is needed", spiece_path));
+    const char* what = std::filesystem::is_directory(spiece_path) ? "is a folder" : "no such file";
+    throw UserError(fmt::format("tokenizer {}: {}; a SentencePiece model is needed", spiece_path, what));
   }
   const auto status = processor_->Load(spiece_path);
   if (!status.ok()) {
@@ -37,6 +38,10 @@ std::vector<std::int64_t> Tokenizer::encode(const std::string& cleaned) const {
   std::vector<std::int64_t> ids(pieces.begin(), pieces.begin() + std::min(pieces.size(), limit));
   ids.push_back(processor_->eos_id());
   return ids;
+}
+
+std::int64_t Tokenizer::count(const std::string& cleaned) const {
+  return static_cast<std::int64_t>(processor_->EncodeAsIds(cleaned).size()) + 1;
 }
 
 std::int64_t Tokenizer::vocab() const { return processor_->GetPieceSize(); }

@@ -26,6 +26,9 @@ class Tokenizer {
   // kept, not padded.  Characters without a piece become byte pieces if the model has them, else <unk>.
   std::vector<std::int64_t> encode(const std::string& cleaned) const;
 
+  // Tokens of a cleaned prompt before it is cut, end-of-sentence included.
+  std::int64_t count(const std::string& cleaned) const;
+
   // Ids are below this.  The text encoder's vocabulary must be at least as large.
   std::int64_t vocab() const;
 

@@ -35,6 +35,18 @@ std::u32string from_utf8(std::string_view text) {
   return out;
 }
 
+std::size_t first_not_utf8(std::string_view text) {
+  for (std::size_t at = 0; at < text.size();) {
+    utf8proc_int32_t character = 0;
+    const std::string_view rest = text.substr(at);
+    const auto length =
+        utf8proc_iterate(bytes_of(rest), static_cast<utf8proc_ssize_t>(rest.size()), &character);
+    if (length <= 0) return at;
+    at += static_cast<std::size_t>(length);
+  }
+  return std::string_view::npos;
+}
+
 std::string to_utf8(std::u32string_view text) {
   std::string out;
   for (const char32_t character : text) {
@@ -83,6 +95,13 @@ bool is_space(char32_t c) {
   if ((c >= 0x09 && c <= 0x0d) || (c >= 0x1c && c <= 0x20) || c == 0x85 || c == 0xa0) return true;
   return c == 0x1680 || (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f ||
          c == 0x205f || c == 0x3000;
+}
+
+bool is_invisible(char32_t character) {
+  const auto code = static_cast<utf8proc_int32_t>(character);
+  const auto category = utf8proc_category(code);
+  return is_space(character) || category == UTF8PROC_CATEGORY_CC || category == UTF8PROC_CATEGORY_CF ||
+         utf8proc_get_property(code)->ignorable != 0 || character == 0x2800;
 }
 
 bool is_digit(char32_t character) {

@@ -1,8 +1,6 @@
 #include <gtest/gtest.h>
 
-#include <map>
 #include <tuple>
-#include <vector>
 
 #include "offload/async.h"
 #include "parallel/groups.h"
@@ -31,22 +29,19 @@ struct Rig {
   parallel::Groups groups = parallel::make_groups(
       ranks(), {.data = 1, .cfg = 1, .ulysses = ranks().size(), .ulysses_index = ranks().rank()}, *cpu);
   DeviceAccount account;
-  NodeArena arena;
+  NodeArena arena{arena_plan(toy_spec(), {}, ranks().node_size()), node_ranks(ranks())};
   std::unique_ptr<StageWeights> stage;
   std::vector<std::byte> send = std::vector<std::byte>(1 << 16);
   std::vector<std::byte> recv = std::vector<std::byte>(1 << 16);
   std::unique_ptr<Event> done = device.make_event(EventKind::Order);
   Trace trace{device};
-  std::vector<at::Tensor> kept;  // of the toy's module text
 
-  explicit Rig(const Options& options, const ToyShape& shape = {})
-      : arena(arena_plan(toy_spec(shape), {}, ranks().node_size()), node_ranks(ranks())) {
+  explicit Rig(const Options& options) {
     arena.load(toy_source(), 1, {});
     stage = make_stage(arena, options, setup());
   }
   // The way of a GPU: order by events.
-  Rig(const Options& options, AsyncPlan plan)
-      : arena(arena_plan(toy_spec(), {}, ranks().node_size()), node_ranks(ranks())) {
+  Rig(const Options& options, AsyncPlan plan) {
     arena.load(toy_source(), 1, {});
     plan.residency = plan_residency("toy", 7, options);
     stage = std::make_unique<StageWeights>(arena, setup(),
@@ -62,8 +57,7 @@ struct Rig {
             .trace = &trace};
   }
   std::vector<at::Tensor> forward(int branches) {
-    return toy_forward(
-        *stage, branches, [this](int) { exchange(); }, &kept);
+    return toy_forward(*stage, branches, [this](int) { exchange(); });
   }
   void exchange() {
     {
@@ -105,56 +99,20 @@ INSTANTIATE_TEST_SUITE_P(
 
 class AsyncTransport : public MpiTest {};
 
-// What this rank ferries and gathers in a forward, once the forwards have shown which modules they use.
-struct Moved {
-  std::uint64_t ferried = 0;
-  std::uint64_t gathered = 0;
-};
-
-Moved moved_in_a_forward(const ToyShape& shape, Transport transport) {
-  constexpr int kForwards = 2;
-  Rig rig({.type = Type::Async, .transport = transport, .interleave = Interleave::Free}, shape);
-  for (int i = 0; i < 4; ++i) EXPECT_TRUE(same_bits(rig.forward(1), toy_reference(shape)));
-  const Report before = rig.stage->report();
-  for (int i = 0; i < kForwards; ++i) EXPECT_TRUE(same_bits(rig.forward(1), toy_reference(shape)));
-  const Report after = rig.stage->report();
-  return {(after.ferried_bytes - before.ferried_bytes) / kForwards,
-          (after.gathered_bytes - before.gathered_bytes) / kForwards};
-}
-
-// Of the toy's block, whose five modules of which every forward uses all end at byte 77056: norm 1024,
-// modulation 1280, q and k 18688 each, ffn 37376.  Where blocks have module text, it lies behind them.
-constexpr std::uint64_t kAlwaysUsed = 77056;
-constexpr std::uint64_t kLayers = 7;
-
-// This rank's entry of the row that belongs to the number of ranks.
-std::uint64_t of_this_rank(const std::map<int, std::vector<std::uint64_t>>& by_size) {
-  return by_size.at(ranks().size()).at(static_cast<std::size_t>(ranks().rank()));
-}
-
-TEST_F(AsyncTransport, ShardedFerriesOnePthOfEachBlockWhenEveryForwardUsesAllOfIt) {
-  EXPECT_EQ(moved_in_a_forward({}, Transport::Full).ferried, kLayers * kAlwaysUsed);
-  const Moved sharded = moved_in_a_forward({}, Transport::Sharded);
-  // The block is padded to 77312 and 77824 bytes; nobody copies the padding, which is the last rank's.
-  const std::map<int, std::vector<std::uint64_t>> share = {
-      {1, {77056}}, {2, {38656, 38400}}, {4, {19456, 19456, 19456, 18688}}};
-  EXPECT_EQ(sharded.ferried, kLayers * of_this_rank(share));
-  const std::map<int, std::uint64_t> from_others = {{1, 0}, {2, 38656}, {4, 3 * 19456}};
-  EXPECT_EQ(sharded.gathered, kLayers * from_others.at(ranks().size()));
-}
-
-// Shards are of the block as it lies in memory, not of what is still ferried: the ranks whose shard holds the
-// module that is ferried only once copy less than the others, and the gather brings its bytes all the same.
-TEST_F(AsyncTransport, ShardedIsUnevenWhenAModuleIsFerriedOnlyOnceAndGathersTheWholeBlock) {
-  const ToyShape shape{.text = true};
-  EXPECT_EQ(moved_in_a_forward(shape, Transport::Full).ferried, kLayers * kAlwaysUsed);
-  const Moved sharded = moved_in_a_forward(shape, Transport::Sharded);
-  // 114432 bytes, padded to 114688; the last 37376 are text's.
-  const std::map<int, std::vector<std::uint64_t>> share = {
-      {1, {77056}}, {2, {57344, 19712}}, {4, {28672, 28672, 19712, 0}}};
-  EXPECT_EQ(sharded.ferried, kLayers * of_this_rank(share));
-  const std::map<int, std::uint64_t> from_others = {{1, 0}, {2, 57344}, {4, 3 * 28672}};
-  EXPECT_EQ(sharded.gathered, kLayers * from_others.at(ranks().size()));
+TEST_F(AsyncTransport, ShardedFerriesOnePthOfTheBytesOverEachLink) {
+  const auto per_pass = [](Transport transport) {
+    Rig rig({.type = Type::Async, .transport = transport, .interleave = Interleave::Free});
+    for (int i = 0; i < 2; ++i) rig.forward(1);
+    const std::uint64_t before = rig.stage->report().ferried_bytes;
+    for (int i = 0; i < 2; ++i) rig.forward(1);
+    return (rig.stage->report().ferried_bytes - before) / 2;
+  };
+  const std::uint64_t full = per_pass(Transport::Full);
+  const std::uint64_t sharded = per_pass(Transport::Sharded);
+  const auto size = static_cast<std::uint64_t>(ranks().size());
+  // Padding at the end of a block is nobody's module, so the last shard may be a little shorter.
+  EXPECT_LE(sharded, full / size + 7 * 256 * size);
+  EXPECT_GE(sharded, full / size - 7 * 256 * size);
 }
 
 TEST_F(AsyncTransport, AutoShardsWhenTheLinkIsTheBound) {

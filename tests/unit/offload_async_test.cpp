@@ -1,9 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <chrono>
 #include <cmath>
-#include <thread>
 
 #include "base/error.h"
 #include "offload/async.h"
@@ -290,39 +288,6 @@ TEST(Async, ALinkOfAGivenSpeedTakesItsTime) {
   const double seconds = seconds_since(begin);
   EXPECT_GT(seconds, 0.2 * 5 / 7 - 0.01) << "two of seven blocks were there";
   EXPECT_GT(rig.stage->report().exposed_copy_ms, 100);
-}
-
-// Each block computes for as long as its copy takes, both by sleeping, so that a loaded machine changes
-// little: one after the other is 280 ms a forward, side by side 140.
-TEST(Async, CopiesRunWhileBlocksCompute) {
-  constexpr int kForwards = 3;
-  constexpr std::chrono::milliseconds kBlock(20);
-  Options options = async_options();
-  Rig probe(options);
-  options.link_gbps = static_cast<double>(probe.arena->layout().largest_block()) / 0.02 / 1e9;
-  Rig rig(options);
-  double compute_s = 0;  // as it came out, with what the sleeps took longer
-  const auto forward = [&] {
-    const model::PassScope pass(*rig.stage, {});
-    for (int b = 0; b < 7; ++b) {
-      const model::BlockScope block(*rig.stage, b);
-      for (const int m : {0, 1, 2, 3, 4}) const model::ModuleScope module(*rig.stage, {b, m});
-      const Clock::time_point begin = Clock::now();
-      std::this_thread::sleep_for(kBlock);
-      compute_s += seconds_since(begin);
-    }
-  };
-  forward();
-  const std::uint64_t ferried = rig.stage->report().ferried_bytes;
-  compute_s = 0;
-  const Clock::time_point begin = Clock::now();
-  for (int i = 0; i < kForwards; ++i) forward();
-  const double all_s = seconds_since(begin);
-  // What the link needs at least; as many blocks were ahead before as are after.
-  const double copy_s =
-      static_cast<double>(rig.stage->report().ferried_bytes - ferried) / (options.link_gbps * 1e9);
-  EXPECT_NEAR(copy_s, kForwards * 7 * 0.02, 1e-3);
-  EXPECT_LT(all_s, compute_s + copy_s * 2 / 3) << "of " << copy_s << " s of copies, a third is hidden";
 }
 
 }  // namespace

@@ -3,7 +3,6 @@
 #include <ATen/TensorOperators.h>
 
 #include <cmath>
-#include <thread>
 
 #include "model/tensor.h"
 #include "model/torch_stream.h"
@@ -40,13 +39,6 @@ std::vector<at::Tensor> velocities(model::Dit& dit, const at::Tensor& x, double 
   return found;
 }
 
-model::DitTap pauses(Device& device, std::chrono::microseconds pause) {
-  if (pause.count() == 0) return nullptr;
-  return [&device, pause](std::string_view, int, const at::Tensor&) {
-    device.compute().call([pause] { std::this_thread::sleep_for(pause); });
-  };
-}
-
 }  // namespace
 
 model::DitConfig offload_dit_config() {
@@ -70,7 +62,6 @@ at::Tensor denoise(const DitRig& rig, offload::StageWeights& weights, int steps)
   runtime.exchange = rig.exchange;
   runtime.gate = weights.exchange_gate();
   runtime.compute = rig.compute;
-  runtime.tap = pauses(*rig.device, rig.pause);
   const model::DitConfig config = offload_dit_config();
   model::Dit dit(config, weights, runtime);
   const at::Device device = model::torch_device(*rig.device);

@@ -1,7 +1,6 @@
 // A small DiT with random weights under any strategy, for the tests that compare bits.
 #pragma once
 
-#include <chrono>
 #include <memory>
 #include <vector>
 
@@ -24,9 +23,6 @@ struct DitRig {
   Stream* exchange = nullptr;
   DType compute = DType::BF16;
   bool paired = true;  // both guidance branches per forward, else one after the other
-  // The compute stream pauses so long after each part of a block, so that copies and exchanges which do not
-  // wait for it come too early.
-  std::chrono::microseconds pause{0};
 };
 
 // The latent after a few steps of guidance, from fixed noise and contexts.

@@ -24,7 +24,6 @@ using model::ModuleKind;
 
 constexpr std::int64_t kRows = 8;
 constexpr std::int64_t kTableRows = 50;
-constexpr int kText = 5;  // the module's index in a block that has it
 
 model::ModuleSpec module(const std::string& name, ModuleKind kind, DType dtype,
                          std::vector<std::vector<std::int64_t>> shapes) {
@@ -51,22 +50,6 @@ at::Tensor start(const at::Tensor& table, std::int64_t dim, int branch) {
   return x + table.to(at::kFloat).sum() * 1e-3;
 }
 
-bool has_text(const model::NetworkSpec& spec, int block) {
-  return spec.blocks[static_cast<std::size_t>(block)].modules.size() > kText;
-}
-
-// What module text of a block gives, [8, dim].
-at::Tensor text_of(model::Weights& weights, int block, std::vector<at::Tensor>* kept) {
-  if (kept != nullptr && kept->size() > static_cast<std::size_t>(block))
-    return (*kept)[static_cast<std::size_t>(block)];
-  const model::ModuleScope text(weights, {block, kText});
-  const std::int64_t dim = text[0].size(1);
-  const at::Tensor rows = at::sin(at::arange(kRows * dim, at::kFloat) * 0.11).reshape({kRows, dim});
-  const at::Tensor found = apply_linear(rows, text.view()).reshape({kRows, 2, -1}).sum(1);
-  if (kept != nullptr) kept->push_back(found);
-  return found;
-}
-
 }  // namespace
 
 model::NetworkSpec toy_spec(const ToyShape& shape) {
@@ -83,9 +66,6 @@ model::NetworkSpec toy_spec(const ToyShape& shape) {
     block.modules.push_back(module(name + "q", ModuleKind::Linear, shape.compute, {{d, d}, {d}}));
     block.modules.push_back(module(name + "k", ModuleKind::Linear, shape.compute, {{d, d}, {d}}));
     block.modules.push_back(module(name + "ffn", ModuleKind::Linear, shape.compute, {{2 * d, d}, {2 * d}}));
-    if (shape.text)
-      block.modules.push_back(
-          module(name + "text", ModuleKind::Linear, shape.compute, {{2 * d, d}, {2 * d}}));
     spec.blocks.push_back(block);
   }
   spec.tail.push_back(module("out", ModuleKind::Linear, DType::F32, {{d, d}, {d}}));
@@ -116,8 +96,7 @@ offload::TensorSource toy_source() {
 }
 
 std::vector<at::Tensor> toy_forward(model::Weights& weights, int branches,
-                                    const std::function<void(int block)>& around_exchange,
-                                    std::vector<at::Tensor>* kept) {
+                                    const std::function<void(int block)>& around_exchange) {
   const model::PassScope pass(weights, {.kind = "forward", .branches = branches});
   const model::ModuleScope in(weights, {model::ModuleId::kHead, 1});
   const at::Tensor& table = weights.on_host({model::ModuleId::kHead, 0})[0];
@@ -127,11 +106,9 @@ std::vector<at::Tensor> toy_forward(model::Weights& weights, int branches,
     const model::BlockScope block(weights, b);
     const model::ModuleScope norm(weights, {b, 0});
     const model::ModuleScope modulation(weights, {b, 1});
-    const at::Tensor text = has_text(weights.spec(), b) ? text_of(weights, b, kept) : at::Tensor();
     for (at::Tensor& each : x) {
       const at::Tensor h =
           at::layer_norm(each, {each.size(1)}, norm[0], norm[1]) * modulation[0][0][0] + modulation[0][0][1];
-      if (text.defined()) each = each + text * 0.1;
       const model::ModuleScope q(weights, {b, 2});
       const model::ModuleScope k(weights, {b, 3});
       const at::Tensor product = apply_linear(h, q.view()) * at::tanh(apply_linear(h, k.view()));

@@ -21,10 +21,9 @@ struct ToyShape {
   std::int64_t dim = 96;
   DType compute = DType::BF16;
   bool host_table = true;  // an embedding that stays on the host
-  bool text = false;       // blocks have a module whose result may be kept, as cross-attention's keys are
 };
 
-// head: table (host only), in; blocks: norm (fp32), modulation (fp32), q, k, ffn, text (compute); tail: out.
+// head: table (host only), in; blocks: norm (fp32), modulation (fp32), q, k, ffn (compute); tail: out.
 model::NetworkSpec toy_spec(const ToyShape& shape = {});
 
 // Element i of `key` before its rounding to a dtype: a hash, small, the same everywhere.
@@ -36,11 +35,9 @@ offload::TensorSource toy_source();
 
 // One forward: [8, dim] fp32, a function of every byte of every tensor.  Each branch starts from another
 // input, and the branches go through each block together.  `around_exchange` is called in each block, twice,
-// where a network would exchange.  `kept` has what module text gives, by block: a forward makes what is
-// missing and uses the module for nothing else.
+// where a network would exchange.
 std::vector<at::Tensor> toy_forward(model::Weights& weights, int branches = 1,
-                                    const std::function<void(int block)>& around_exchange = {},
-                                    std::vector<at::Tensor>* kept = nullptr);
+                                    const std::function<void(int block)>& around_exchange = {});
 
 // The same without strategies: on weights that are simply there.
 std::vector<at::Tensor> toy_reference(const ToyShape& shape, int branches = 1);

@@ -55,6 +55,30 @@ TEST(CleanPrompt, UnescapesUntilNothingIsLeft) {
   EXPECT_EQ(clean_prompt("this&not that &ampx AT&T"), "this\u00ac that &x AT&T");
 }
 
+TEST(CleanPrompt, OfNothingThatCanBeSeenIsBlank) {
+  for (const char* prompt :
+       {"", " \t\r\n\f\v", "\u00a0", "\u3000", "\u2003\u2009\u202f\u205f\u1680", "\u2028\u2029",
+        "\u0085\u001c", "\u200b\u200c\u200d\u2060", "\ufeff", "\u00ad\u180e", "\u202a\u2066\u2069",
+        "\x01\x7f", "\x1b[31m\x1b[0m", "&nbsp;&#32; &ZeroWidthSpace;", "&amp;nbsp;", "\u3164\u115f\uffa0",
+        "\ufe0f\u034f", "\u2800", "\U000e0020\U000e0100"}) {
+    EXPECT_TRUE(is_blank_prompt(prompt)) << prompt;
+  }
+  for (const char* prompt :
+       {"a", "\u3000a", ".", "\u4f60", "\U0001f408\u200d\u2b1b", "&lt;", "\ufffd", "0"}) {
+    EXPECT_FALSE(is_blank_prompt(prompt)) << prompt;
+  }
+}
+
+TEST(Unicode, TheFirstByteThatIsNotUtf8IsFound) {
+  EXPECT_EQ(first_not_utf8("caf\u00e9 \U0001f408"), std::string_view::npos);
+  EXPECT_EQ(first_not_utf8(""), std::string_view::npos);
+  EXPECT_EQ(first_not_utf8("caf\xe9"), 3U);
+  EXPECT_EQ(first_not_utf8("a\xc3"), 1U);               // cut short
+  EXPECT_EQ(first_not_utf8("\u00e9\xed\xa0\x80"), 2U);  // a surrogate
+  EXPECT_EQ(first_not_utf8("\xc0\x80"), 0U);            // longer than it need be
+  EXPECT_EQ(first_not_utf8("\xf4\x90\x80\x80"), 0U);    // above U+10FFFF
+}
+
 TEST(CleanPrompt, ReplacesBytesThatAreNotUtf8) {
   EXPECT_EQ(clean_prompt("a\xff\xc3 b\xed\xa0\x80"), "a\ufffd\ufffd b\ufffd\ufffd\ufffd");
 }

@@ -70,6 +70,13 @@ TEST_F(DemoTokenizer, CutsLongPromptsAndKeepsEndOfSentence) {
   EXPECT_THROW(Tokenizer(path_, 0), std::invalid_argument);
 }
 
+TEST_F(DemoTokenizer, CountsWhatIsCutAsWell) {
+  const Tokenizer tokenizer(path_, 4);
+  EXPECT_EQ(tokenizer.count("a red square moving left"), 6);
+  EXPECT_EQ(tokenizer.count("a red square"), 4);
+  EXPECT_EQ(tokenizer.count(""), 1);
+}
+
 TEST_F(DemoTokenizer, CharactersWithoutPieceAreUnknown) {
   // This model has no byte pieces; a run of unknown characters is one token.
   EXPECT_THAT(Tokenizer(path_, 512).encode("\u732b\u732b red"), ElementsAre(37, 2, 5, 1));

@@ -109,10 +109,12 @@ TEST_F(Resolve, NamesTheVideoAfterPromptAndSeed) {
 TEST_F(Resolve, SurvivesTheWayToOtherRanks) {
   options.prompt = "ein Boot \xE2\x9B\xB5 \"quoted\"";
   options.guidance = 1.1;
-  const Job made = job();
+  Job made = job();
+  made.prompt_tokens = {.total = 61, .used = 32};
   const Job back = job_from_json(to_json(made));
   EXPECT_EQ(to_json(back), to_json(made));
   EXPECT_EQ(back.prompt, made.prompt);
+  EXPECT_EQ(back.prompt_tokens.total, 61);
   EXPECT_EQ(back.guidance, 1.1);
   EXPECT_EQ(back.latent_shape, made.latent_shape);
 }
@@ -144,6 +146,39 @@ TEST_F(Resolve, RefusesAnEmptyPromptUnlessThereIsAContext) {
   options.context = folder.file("context.safetensors");
   write_safetensors(options.context,
                     {{"positive", at::zeros({3, 4096})}, {"negative", at::zeros({512, 4096})}});
+  EXPECT_EQ(refusal(), "");
+}
+
+TEST_F(Resolve, APromptOfWhiteSpaceOfAnyScriptIsEmpty) {
+  for (const char* prompt : {"\u3000", "\u00a0 ", "\u200b", "&nbsp;", "\ufeff"}) {
+    options.prompt = prompt;
+    EXPECT_THAT(refusal(), HasSubstr("prompt: it is empty")) << prompt;
+  }
+  options.prompt = "caf\xe9";
+  EXPECT_THAT(refusal(), HasSubstr("prompt: it is not UTF-8"));
+  options.prompt = "a boat";
+  options.negative_prompt = "\xff";
+  EXPECT_THAT(refusal(), HasSubstr("negative_prompt: it is not UTF-8"));
+}
+
+TEST_F(Resolve, ExtensionsInCapitalsStayAsTheyAreWritten) {
+  options.out = folder.file("A.Y4M");
+  EXPECT_EQ(job().video, folder.file("A.Y4M"));
+  EXPECT_EQ(job().codec.encoder, "y4m");
+  EXPECT_EQ(job().sheet, folder.file("A.png"));
+  options.out = folder.file("A.MP4");
+  const Job made = job();
+  EXPECT_EQ(made.video, made.codec.extension == ".mp4" ? options.out : folder.file("A.y4m"));
+  options.out = folder.file("A.AVI");
+  EXPECT_THAT(refusal(), HasSubstr("ends in .mp4 or .y4m"));
+}
+
+TEST_F(Resolve, GuidanceBelowOneIsRefused) {
+  for (const double guidance : {0.0, 0.5, 0.999, -1.0}) {
+    options.guidance = guidance;
+    EXPECT_THAT(refusal(), HasSubstr("1 turns guidance off")) << guidance;
+  }
+  options.guidance = 1;
   EXPECT_EQ(refusal(), "");
 }
 

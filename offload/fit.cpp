@@ -1,0 +1,146 @@
+#include "offload/fit.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <cctype>
+#include <cmath>
+#include <set>
+#include <sstream>
+
+#include "base/error.h"
+#include "offload/arena_plan.h"
+#include "offload/layout.h"
+#include "offload/limit.h"
+#include "offload/module_config.h"
+#include "offload/need.h"
+#include "offload/sequential_plan.h"
+
+namespace ferry::offload {
+
+namespace {
+
+constexpr double kGiB = 1024.0 * 1024.0 * 1024.0;
+constexpr double kLimitStep = 1e4;  // limits are given to 0.0001 GiB
+
+bool may_be_async(const Options& options) {
+  return options.type == Type::Async || options.type == Type::Auto;
+}
+
+bool may_be_sequential(const Options& options) {
+  return options.type == Type::Sequential || options.type == Type::Auto;
+}
+
+class Fitter {
+ public:
+  Fitter(const model::NetworkSpec& spec, Fitted& fitted) : spec_(spec), fitted_(fitted) {}
+
+  void prefetch() {
+    const auto blocks = static_cast<int>(spec_.blocks.size());
+    if (blocks == 0 || options().prefetch_size <= blocks || !is_shared("prefetch_size")) return;
+    change("prefetch_size", options().prefetch_size, fmt::format("{}, the network's blocks", blocks));
+    options().prefetch_size = blocks;
+  }
+
+  void alone() {
+    if (options().transport == Transport::Sharded) {
+      on_one_rank("transport", name_of(options().transport), name_of(Transport::Full));
+      options().transport = Transport::Full;
+    }
+    if (options().interleave == Interleave::Gated) {
+      on_one_rank("interleave", name_of(options().interleave), name_of(Interleave::Free));
+      options().interleave = Interleave::Free;
+    }
+  }
+
+  void computation_dtype(const std::string& key, std::map<std::string, std::string>& config) {
+    const auto given = config.find("computation_dtype");
+    const std::string_view own = name_of(main_dtype(spec_));
+    if (given == config.end() || given->second == own || !is_shared(key)) return;
+    change(key + ".computation_dtype", given->second, fmt::format("{}, the network's", own));
+    config.erase(given);
+  }
+
+  // An empty list would mean every module: one of which nothing is left stays, and wraps nothing.
+  void module_map() {
+    const std::set<std::string> present = kinds();
+    std::vector<std::string> kept;
+    std::vector<std::string> absent;
+    std::istringstream entries(options().module_map);
+    for (std::string entry; std::getline(entries, entry, ',');) {
+      std::erase_if(entry, [](unsigned char c) { return std::isspace(c) != 0; });
+      const std::string kind = entry.substr(0, entry.find('='));
+      (kind == "module" || present.contains(kind) ? kept : absent).push_back(entry);
+    }
+    if (absent.empty()) return;
+    if (!is_shared("module_map")) {
+      throw UserError(fmt::format("{}: the network has no {}; it has {}", name("module_map"),
+                                  fmt::join(absent, ", "), fmt::join(present, ", ")));
+    }
+    const std::string left = fmt::format("{}", fmt::join(kept, ","));
+    change("module_map", options().module_map,
+           kept.empty() ? "nothing, the network has no such modules" : left + ", the kinds the network has");
+    if (!kept.empty()) options().module_map = left;
+  }
+
+  void vram_limit(int weight_ranks) {
+    const std::optional<std::size_t> limit = limit_bytes(options());
+    if (!limit || !(*options().vram_limit > 0) || !is_shared("vram_limit")) return;
+    const Need need = least_need(arena_plan(spec_, options(), weight_ranks), options());
+    if (*limit >= need.bytes) return;
+    const double least = std::ceil(static_cast<double>(need.bytes) / kGiB * kLimitStep) / kLimitStep;
+    change("vram_limit", *options().vram_limit,
+           fmt::format("{} GiB, the least for type {} ({})", least, name_of(options().type), need.made_of));
+    options().vram_limit = least;
+  }
+
+ private:
+  Options& options() { return fitted_.options; }
+  bool is_shared(const std::string& key) { return options().shared.contains(key); }
+  std::string name(const std::string& key) const { return spec_.name + ".offload." + key; }
+
+  template <typename Value>
+  void change(const std::string& key, const Value& from, const std::string& to) {
+    fitted_.changes.push_back(fmt::format("{}: {} becomes {}", name(key), from, to));
+  }
+
+  void on_one_rank(const std::string& key, std::string_view given, std::string_view plain) {
+    if (!is_shared(key)) {
+      throw UserError(fmt::format("{}: {}; this stage runs on one rank alone, accepted: {}, auto", name(key),
+                                  given, plain));
+    }
+    change(key, given, fmt::format("{}, the stage runs on one rank alone", plain));
+  }
+
+  std::set<std::string> kinds() const {
+    std::set<std::string> present;
+    for (const model::ModuleId id : all_modules(spec_)) {
+      const model::ModuleSpec& module = model::module_of(spec_, id);
+      if (!module.host_only) present.insert(std::string(name_of(module.kind)));
+    }
+    return present;
+  }
+
+  const model::NetworkSpec& spec_;
+  Fitted& fitted_;
+};
+
+}  // namespace
+
+Fitted fit(const model::NetworkSpec& spec, const Options& options, const StageRanks& ranks) {
+  Fitted fitted{.options = options, .changes = {}};
+  Fitter fitter(spec, fitted);
+  if (may_be_async(options)) {
+    fitter.prefetch();
+    if (ranks.alone) fitter.alone();
+  }
+  if (may_be_sequential(options)) {
+    fitter.computation_dtype("module_config", fitted.options.module_config);
+    fitter.computation_dtype("overflow_module_config", fitted.options.overflow_module_config);
+    fitter.module_map();
+  }
+  fitter.vram_limit(ranks.node_size);
+  return fitted;
+}
+
+}  // namespace ferry::offload

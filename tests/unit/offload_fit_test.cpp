@@ -1,0 +1,112 @@
+// What was given for all stages, on networks that it does not suit.
+#include "offload/fit.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+#include "offload_toy.h"
+
+namespace ferry::offload {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+const model::NetworkSpec& network() {
+  static const model::NetworkSpec spec = testing::toy_spec();  // 7 blocks, computes in bf16
+  return spec;
+}
+
+// `keys` were given for all stages.
+Options given(Type type, std::set<std::string> keys) {
+  Options options;
+  options.type = type;
+  options.shared = std::move(keys);
+  return options;
+}
+
+std::string refusal(const Options& options, const StageRanks& ranks = {}) {
+  try {
+    fit(network(), options, ranks);
+  } catch (const UserError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(Fit, WhatSuitsStaysAsItIs) {
+  Options options = given(Type::Async, {"prefetch_size", "transport"});
+  options.prefetch_size = 7;
+  options.transport = Transport::Sharded;
+  const Fitted fitted = fit(network(), options, {});
+  EXPECT_THAT(fitted.changes, IsEmpty());
+  EXPECT_EQ(fitted.options.prefetch_size, 7);
+  EXPECT_EQ(fitted.options.transport, Transport::Sharded);
+}
+
+TEST(Fit, APrefetchBeyondTheBlocksBecomesTheirNumber) {
+  for (const Type type : {Type::Async, Type::Auto}) {
+    Options options = given(type, {"prefetch_size"});
+    options.prefetch_size = 100;
+    const Fitted fitted = fit(network(), options, {});
+    EXPECT_EQ(fitted.options.prefetch_size, 7);
+    EXPECT_THAT(fitted.changes, ElementsAre(HasSubstr(".offload.prefetch_size: 100 becomes 7,")));
+    options.shared.clear();
+    EXPECT_EQ(fit(network(), options, {}).options.prefetch_size, 100) << "its own is left to be refused";
+  }
+  Options unused = given(Type::Model, {"prefetch_size"});
+  unused.prefetch_size = 100;
+  EXPECT_THAT(fit(network(), unused, {}).changes, IsEmpty());
+}
+
+TEST(Fit, TheTypeOfComputationBecomesTheNetworks) {
+  Options options = given(Type::Sequential, {"module_config"});
+  options.module_config = {{"computation_dtype", "fp32"}, {"onload_dtype", "fp32"}};
+  const Fitted fitted = fit(network(), options, {});
+  EXPECT_THAT(fitted.changes, ElementsAre(HasSubstr("computation_dtype: fp32 becomes bf16")));
+  EXPECT_THAT(fitted.options.module_config, ElementsAre(::testing::Pair("onload_dtype", "fp32")));
+}
+
+TEST(Fit, KindsThatTheNetworkHasNotAreLeftOut) {
+  Options options = given(Type::Sequential, {"module_map"});
+  options.module_map = "linear, conv=AutoWrappedModule";
+  const Fitted fitted = fit(network(), options, {});
+  EXPECT_EQ(fitted.options.module_map, "linear");
+  EXPECT_THAT(fitted.changes, ElementsAre(HasSubstr("becomes linear")));
+  options.module_map = "conv";
+  EXPECT_EQ(fit(network(), options, {}).options.module_map, "conv") << "empty would mean every module";
+  options.shared.clear();
+  EXPECT_THAT(refusal(options), AllOf(HasSubstr("no conv"), HasSubstr("linear")));
+}
+
+TEST(Fit, OnOneRankOfSeveralTheWeightsTakeThePlainWay) {
+  Options options = given(Type::Async, {"transport", "interleave"});
+  options.transport = Transport::Sharded;
+  options.interleave = Interleave::Gated;
+  const Fitted fitted = fit(network(), options, {.node_size = 2, .alone = true});
+  EXPECT_EQ(fitted.options.transport, Transport::Full);
+  EXPECT_EQ(fitted.options.interleave, Interleave::Free);
+  EXPECT_EQ(fitted.changes.size(), 2U);
+  options.shared = {"interleave"};
+  EXPECT_THAT(refusal(options, {.node_size = 2, .alone = true}), HasSubstr("transport: sharded"));
+  EXPECT_EQ(refusal(options, {.node_size = 2, .alone = false}), "");
+}
+
+TEST(Fit, ALimitBelowTheLeastBecomesTheLeast) {
+  for (const Type type : {Type::None, Type::Model, Type::Async, Type::Sequential, Type::Auto}) {
+    Options options = given(type, {"vram_limit"});
+    options.vram_limit = 1e-6;
+    const Fitted fitted = fit(network(), options, {});
+    ASSERT_EQ(fitted.changes.size(), 1U) << name_of(type);
+    EXPECT_GT(*fitted.options.vram_limit, 1e-6);
+    EXPECT_THAT(fit(network(), fitted.options, {}).changes, IsEmpty()) << "it is enough";
+    options.vram_limit = 40;
+    EXPECT_THAT(fit(network(), options, {}).changes, IsEmpty());
+  }
+}
+
+}  // namespace
+}  // namespace ferry::offload
