@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "launcher/paths.h"
+#include "model/checkpoint/hub_folder.h"
 #include "model/text/clean.h"
 
 namespace ferry::launcher {
@@ -16,24 +17,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// "Wan-AI/Wan2.1-T2V-1.3B": the name of a repository, not of a folder here.
-bool is_repository_name(const std::string& path) {
-  const std::size_t slash = path.find('/');
-  return slash != std::string::npos && slash > 0 && slash + 1 < path.size() && path.front() != '.' &&
-         path.front() != '~' && path.find('/', slash + 1) == std::string::npos;
-}
-
 void check_folder_and_device(const worker::ModelOptions& model) {
   if (model.path.empty())
     throw UserError("--model: the checkpoint folder is missing, as in --model Wan2.1-T2V-1.3B");
-  std::error_code error;
-  const fs::file_status status = fs::status(model.path, error);
-  if (!fs::exists(status)) {
-    throw UserError(fmt::format(
-        "--model: {}: no such folder{}", model.path,
-        is_repository_name(model.path) ? "; nothing is downloaded: give the folder a download is in" : ""));
+  try {
+    model::existing_model_folder(model.path);
+  } catch (const UserError& error) {
+    throw UserError(fmt::format("--model: {}", error.what()));
   }
-  if (!fs::is_directory(status)) throw UserError(fmt::format("--model: {}: not a folder", model.path));
   if (model.device == "cuda" && cuda_device_count() == 0) {
     throw UserError("--device: cuda: no GPU can be used here; accepted: auto, cpu");
   }

@@ -136,7 +136,15 @@ FlagGroup model_group(worker::ModelOptions& m) {
            {"model.dtype", "dtype", "TYPE", "arithmetic of the DiT and the text encoder: bf16, fp32", m.dtype,
             false, choice(m.dtype, {"bf16", "fp32"})},
            {"model.vae_dtype", "vae_dtype", "TYPE", "arithmetic of the VAE: fp32, bf16", m.vae_dtype, false,
-            choice(m.vae_dtype, {"fp32", "bf16"})}}};
+            choice(m.vae_dtype, {"fp32", "bf16"})},
+           {"model.unexpected", "unexpected", "WHAT",
+            "tensors and settings that the network would leave out: refuse, skip (and say so)", m.unexpected,
+            false, choice(m.unexpected, {"refuse", "skip"})},
+           {"model.dit_key", "dit_key", "KEY", "of a .pth file that holds several networks: the DiT's", "",
+            false, word(m.dit_key)},
+           {"model.vae_key", "vae_key", "KEY", "the same for the VAE", "", false, word(m.vae_key)},
+           {"model.text_encoder_key", "text_encoder_key", "KEY", "the same for the text encoder", "", false,
+            word(m.text_encoder_key)}}};
 }
 
 FlagGroup job_group(worker::JobOptions& j) {

@@ -1,9 +1,14 @@
 #include "worker/networks.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "base/error.h"
 #include "model/checkpoint/folder.h"
+#include "model/checkpoint/hub_folder.h"
+#include "model/checkpoint/pipeline_files.h"
+#include "model/checkpoint/unexpected.h"
+#include "model/defaults.h"
 #include "model/dit/spec.h"
 #include "model/text/tokenizer.h"
 #include "model/text/umt5.h"
@@ -21,8 +26,37 @@ DType compute_type(const std::string& key, const std::string& name) {
   throw UserError(fmt::format("{} {}: accepted: bf16, fp32", key, name));
 }
 
-Network checked(Checkpoint checkpoint, model::NetworkSpec spec, DType compute) {
+// The sampler is the user's choice; when he makes none it is not the scheduler's either, and that is said.
+void note_sampler(const Options& options, Networks& networks) {
+  const std::string meant = model::scheduler_sampler(networks.folder);
+  const std::string taken(model::default_job(networks.facts.dit).sampler);
+  if (options.job.sampler || meant.empty() || meant == taken) return;
+  networks.notes.push_back(fmt::format(
+      "scheduler_config.json means the sampler {}; this run takes {}, --sampler {} would follow it", meant,
+      taken, meant));
+}
+
+// Adds the checkpoint's notes, and what is left out of it.
+void note_left_out(const Checkpoint& checkpoint, const model::NetworkSpec& spec, const Options& options,
+                   std::vector<std::string>& notes) {
+  notes.insert(notes.end(), checkpoint.notes().begin(), checkpoint.notes().end());
+  const model::Unexpected unexpected = model::find_unexpected(checkpoint, model::keys_of(spec));
+  if (options.model.unexpected != "skip") model::refuse_unexpected(checkpoint, unexpected);
+  const std::string part(model::name_of(checkpoint.part()));
+  if (!unexpected.empty()) {
+    notes.push_back(fmt::format("{}: left out, as model.unexpected says: {}", part, to_text(unexpected)));
+  }
+  if (!unexpected.counters.empty()) {
+    notes.push_back(fmt::format("{}: counters of its training are not read: {}", part,
+                                fmt::join(unexpected.counters, ", ")));
+  }
+}
+
+// Adds to `notes` what the network leaves out of the checkpoint.
+Network checked(Checkpoint checkpoint, model::NetworkSpec spec, DType compute, const Options& options,
+                std::vector<std::string>& notes) {
   model::validate(checkpoint, spec);
+  note_left_out(checkpoint, spec, options, notes);
   return {std::move(checkpoint), std::move(spec), compute, std::nullopt};
 }
 
@@ -38,26 +72,31 @@ void check_tokenizer(const Networks& networks) {
 }  // namespace
 
 Networks open_networks(const Options& options) {
-  const std::string& path = options.model.path;
-  if (path.empty()) throw UserError("model: no checkpoint folder was given; say --model DIR");
+  if (options.model.path.empty()) throw UserError("model: no checkpoint folder was given; say --model DIR");
   const DType compute = compute_type("dtype", options.model.dtype);
   const DType vae_compute = compute_type("vae_dtype", options.model.vae_dtype);
   Networks networks;
+  networks.folder = model::existing_model_folder(options.model.path);
+  const std::string& path = networks.folder;
+  if (path != options.model.path) networks.notes.push_back(fmt::format("model: the files of {}", path));
   networks.facts.flow_shift = model::scheduler_flow_shift(path);
-  Checkpoint dit = Checkpoint::open(path, Part::Dit);
+  Checkpoint dit = Checkpoint::open(path, Part::Dit, options.model.dit_key);
   networks.facts.dit = model::dit_config(dit);
-  networks.dit = checked(std::move(dit), model::dit_spec(networks.facts.dit, compute), compute);
+  networks.dit =
+      checked(std::move(dit), model::dit_spec(networks.facts.dit, compute), compute, options, networks.notes);
+  note_sampler(options, networks);
   if (!options.lora.path.empty()) {
     networks.dit.lora = model::LoraFile::open(options.lora.path, networks.dit.spec, Part::Dit);
   }
-  Checkpoint vae = Checkpoint::open(path, Part::Vae);
+  Checkpoint vae = Checkpoint::open(path, Part::Vae, options.model.vae_key);
   networks.facts.vae = model::vae_config(vae);
-  networks.vae =
-      checked(std::move(vae), model::vae_decoder_spec(networks.facts.vae, vae_compute), vae_compute);
+  networks.vae = checked(std::move(vae), model::vae_decoder_spec(networks.facts.vae, vae_compute),
+                         vae_compute, options, networks.notes);
   if (!options.job.context.empty()) return networks;
-  Checkpoint text = Checkpoint::open(path, Part::TextEncoder);
+  Checkpoint text = Checkpoint::open(path, Part::TextEncoder, options.model.text_encoder_key);
   networks.facts.text = model::umt5_config(text);
-  networks.text = checked(std::move(text), model::umt5_spec(*networks.facts.text, compute), compute);
+  networks.text = checked(std::move(text), model::umt5_spec(*networks.facts.text, compute), compute, options,
+                          networks.notes);
   networks.tokenizer = model::find_tokenizer(path);
   check_tokenizer(networks);
   return networks;

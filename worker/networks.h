@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/dtype.h"
 #include "model/checkpoint/checkpoint.h"
@@ -24,11 +25,14 @@ struct Networks {
   ModelFacts facts;
   Network dit;
   Network vae;
-  std::optional<Network> text;  // not there when the contexts come from a file
-  std::string tokenizer;        // spiece.model, or empty
+  std::optional<Network> text;     // not there when the contexts come from a file
+  std::string tokenizer;           // spiece.model, or empty
+  std::string folder;              // that holds the files: model.path, or a snapshot below it
+  std::vector<std::string> notes;  // what was chosen or left out, a line each, for log and record
 };
 
-// Opens every part that the job needs and checks each tensor's name, shape and type.
+// Opens every part that the job needs and checks each tensor's name, shape and type, and that none is left
+// out unless model.unexpected says so.
 // Throws UserError as model/checkpoint does.
 Networks open_networks(const Options& options);
 

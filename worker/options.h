@@ -17,6 +17,10 @@ struct ModelOptions {
   std::string device = "auto";     // auto, cpu, cuda
   std::string dtype = "bf16";      // bf16 (wan21.md profile A'), fp32
   std::string vae_dtype = "fp32";  // fp32, bf16 (opt-in)
+  // What to do with tensors and settings of a checkpoint that its network would leave out: refuse, skip.
+  std::string unexpected = "refuse";
+  // The dict of a .pth file that holds the part's tensors, where several do; empty: the only one.
+  std::string dit_key, vae_key, text_encoder_key;
 };
 
 // What to make.  Unset fields take the model's defaults.

@@ -86,6 +86,7 @@ std::string sidecar_json(const Options& options, const Job& job, const RunFacts&
                      {"vae", offload_record(options.vae)},
                      {"text_encoder", offload_record(options.text_encoder)}};
   if (!options.lora.path.empty()) json["lora"] = lora_record(options);
+  json["model"] = {{"folder", facts.model_folder}, {"notes", facts.notes}};
   json["mesh"] = {{"data", facts.mesh.data}, {"cfg", facts.mesh.cfg}, {"ulysses", facts.mesh.ulysses}};
   json["backend"] = facts.backend;
   json["total_s"] = facts.total_s;

@@ -15,8 +15,10 @@ namespace ferry::worker {
 struct RunFacts {
   std::vector<RankRecord> ranks;
   parallel::Mesh mesh;
-  std::string backend;  // of the exchanges: "mpi", "nccl 2.28.9"
-  double total_s = 0;   // from the start of the program's work
+  std::string backend;             // of the exchanges: "mpi", "nccl 2.28.9"
+  std::string model_folder;        // that held the checkpoint's files
+  std::vector<std::string> notes;  // of Networks
+  double total_s = 0;              // from the start of the program's work
 };
 
 // The video, the sheet and the tensors.  Each appears whole or not at all.

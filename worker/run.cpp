@@ -83,6 +83,11 @@ Generation generated(const Options& options, Prepared& prepared, Progress& progr
   return made;
 }
 
+void log_plan(const Options& options, const Prepared& prepared) {
+  for (const std::string& note : prepared.networks.notes) spdlog::warn("{}", note);
+  spdlog::info("{}", plan_text(options, prepared));
+}
+
 }  // namespace
 
 int run(const Options& given, parallel::Session& session) {
@@ -91,13 +96,15 @@ int run(const Options& given, parallel::Session& session) {
   Prepared prepared = prepare(given, session);
   const Options& options = prepared.options;
   const bool first = session.rank() == 0;
-  if (first) spdlog::info("{}", plan_text(options, prepared));
+  if (first) log_plan(options, prepared);
   if (options.run.dry_run) return 0;
   Progress progress = first ? Progress::on_stderr() : Progress();
   const Generation made = generated(options, prepared, progress);
   RunFacts facts{.ranks = gather_records(*prepared.rank, made),
                  .mesh = prepared.rank->mesh,
                  .backend = prepared.rank->groups.data_root->backend(),
+                 .model_folder = prepared.networks.folder,
+                 .notes = prepared.networks.notes,
                  .total_s = 0};
   if (prepared.rank->trace != nullptr) write_trace(options.trace_file, *prepared.rank);
   session.send_sign_of_life();

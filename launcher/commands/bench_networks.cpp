@@ -4,6 +4,7 @@
 
 #include <optional>
 
+#include "model/checkpoint/unexpected.h"
 #include "model/dit/spec.h"
 #include "model/vae/vae.h"
 #include "worker/agree.h"
@@ -16,6 +17,7 @@ using model::Part;
 
 worker::Network checked(model::Checkpoint checkpoint, const model::NetworkSpec& spec, DType compute) {
   model::validate(checkpoint, spec);
+  refuse_unexpected(checkpoint, find_unexpected(checkpoint, model::keys_of(spec)));
   return {.checkpoint = std::move(checkpoint), .spec = spec, .compute = compute, .lora = {}};
 }
 

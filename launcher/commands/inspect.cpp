@@ -1,5 +1,8 @@
 #include "model/checkpoint/inspect.h"
 
+#include <fmt/format.h>
+
+#include <map>
 #include <memory>
 
 #include "base/error.h"
@@ -8,6 +11,7 @@
 #include "launcher/paths.h"
 #include "launcher/streams.h"
 #include "launcher/value.h"
+#include "model/checkpoint/unexpected.h"
 
 namespace ferry::launcher {
 namespace {
@@ -16,15 +20,24 @@ struct InspectOptions {
   std::string path;
   bool json = false;
   bool tensors = false;
+  std::map<model::Part, std::string> keys;  // of .pth files that hold several networks
 };
 
 std::vector<FlagGroup> inspect_keys(InspectOptions& options) {
   const auto into = [](bool& target) {
     return [&target](const std::string& flag, const std::string& value) { target = to_bool(flag, value); };
   };
+  const auto key = [&options](model::Part part) {
+    return [&options, part](const std::string&, const std::string& value) { options.keys[part] = value; };
+  };
   return {{"[inspect]",
            {{"json", "", "", "one JSON object instead of text", "", true, into(options.json)},
-            {"tensors", "", "", "list every tensor", "", true, into(options.tensors)}}}};
+            {"tensors", "", "", "list every tensor", "", true, into(options.tensors)},
+            {"model.dit_key", "dit_key", "KEY", "of a .pth file that holds several networks: the DiT's", "",
+             false, key(model::Part::Dit)},
+            {"model.vae_key", "vae_key", "KEY", "the same for the VAE", "", false, key(model::Part::Vae)},
+            {"model.text_encoder_key", "text_encoder_key", "KEY", "the same for the text encoder", "", false,
+             key(model::Part::TextEncoder)}}}};
 }
 
 // The first thing wrong with a checkpoint, as one line; empty when it can be used.
@@ -35,12 +48,14 @@ std::string first_fault(const model::InspectReport& report) {
     if (!part.missing.empty()) return name + ": tensor " + part.missing.front() + " is missing";
     if (!part.wrong_shapes.empty())
       return name + ": tensor " + part.wrong_shapes.front().key + " has a wrong shape";
+    const model::Unexpected unexpected{part.unexpected, part.unknown_settings, {}};
+    if (!unexpected.empty()) return fmt::format("{}: unexpected {}", name, to_text(unexpected));
   }
-  return report.tokenizer_error;
+  return report.tokenizer_error.empty() ? report.scheduler_error : report.tokenizer_error;
 }
 
 int inspect(const InspectOptions& options) {
-  const model::InspectReport report = model::inspect(options.path);
+  const model::InspectReport report = model::inspect(options.path, options.keys);
   say(options.json ? model::to_json(report) + "\n" : model::to_text(report, options.tensors));
   if (!report.usable()) throw UserError(first_fault(report));
   return 0;

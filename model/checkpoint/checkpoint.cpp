@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
+#include <span>
 
 #include "base/error.h"
 #include "model/checkpoint/describe.h"
@@ -20,11 +22,17 @@ constexpr std::size_t kLongestName = 1000;
 
 bool is_archive(const std::string& path) { return path.ends_with(".pth") || path.ends_with(".pt"); }
 
-Shards open_all(const PartFiles& part) {
-  if (!is_archive(part.files.front())) return open_shards(part);
-  if (part.files.size() > 1) throw UserError(part.files.front() + ": a .pth checkpoint is one file");
-  PthFile file = open_pth(part.files.front());
-  return {.entries = std::move(file.entries), .mappings = {std::move(file.mapping)}};
+// The option that names a dict of this part's .pth file.
+const char* key_option(Part part) {
+  switch (part) {
+    case Part::Dit:
+      return "--model.dit_key";
+    case Part::Vae:
+      return "--model.vae_key";
+    case Part::TextEncoder:
+      break;
+  }
+  return "--model.text_encoder_key";
 }
 
 // The names without foreign prefixes, in the order of the entries.
@@ -41,6 +49,30 @@ std::vector<std::string> bare_names(const std::vector<TensorEntry>& entries, con
   return names;
 }
 
+// Whether most of a dict's names are of this part.
+bool is_network(std::span<const TensorEntry> entries, Part part) {
+  std::vector<std::string> names;
+  for (const TensorEntry& entry : entries) {
+    if (entry.source_key.size() > kLongestName) return false;
+    names.push_back(without_prefix(entry.source_key));
+  }
+  const KeyMap map(part, vae_resnets(names));
+  const auto known = std::count_if(names.begin(), names.end(), [&](const std::string& name) {
+    return map.is_official(name) || map.to_official(name).has_value();
+  });
+  return 2 * static_cast<std::size_t>(known) >= names.size();
+}
+
+// What is said when a .pth file's tensors were not at its root, or not alone.
+std::string choice_note(const PthFile& file, const std::string& path) {
+  std::string text =
+      fmt::format("{}: its tensors are those of {}", path, file.key == "." ? "the top level" : file.key);
+  if (file.other_keys.empty()) return text;
+  const std::string more =
+      file.other_keys.size() > 1 ? fmt::format(" and {} more", file.other_keys.size() - 1) : std::string();
+  return fmt::format("{}; not read: {}{}", text, file.other_keys.front(), more);
+}
+
 // transformers may write umT5's one embedding under two names.
 bool is_second_name(const TensorEntry& entry, const TensorEntry& other) {
   return entry.key == "token_embedding.weight" && entry.shape == other.shape && entry.dtype == other.dtype;
@@ -48,8 +80,8 @@ bool is_second_name(const TensorEntry& entry, const TensorEntry& other) {
 
 }  // namespace
 
-Checkpoint Checkpoint::open(const std::string& model_dir, Part part) {
-  return open_part(find_part(model_dir, part), part);
+Checkpoint Checkpoint::open(const std::string& model_dir, Part part, const std::string& key) {
+  return open_part(find_part(model_dir, part), part, key);
 }
 
 Checkpoint Checkpoint::open_files(const std::vector<std::string>& paths, Part part) {
@@ -58,19 +90,39 @@ Checkpoint Checkpoint::open_files(const std::vector<std::string>& paths, Part pa
   files.files = paths;
   const auto config = std::filesystem::path(paths.front()).parent_path() / "config.json";
   if (std::filesystem::is_regular_file(config)) files.config = config.string();
-  return open_part(files, part);
+  return open_part(files, part, {});
 }
 
-Checkpoint Checkpoint::open_part(const PartFiles& files, Part part) {
-  Shards shards = open_all(files);
+void Checkpoint::open_archive(const std::string& path, const std::string& key) {
+  PthFile file = open_pth(path, {.key = key, .option = key_option(part_), .fits = [this](const auto& names) {
+                                   return is_network(names, part_);
+                                 }});
+  format_ = FileFormat::Pth;
+  if (file.key != "." || !file.other_keys.empty()) notes_.push_back(choice_note(file, path));
+  entries_ = std::move(file.entries);
+  mappings_ = {std::move(file.mapping)};
+}
+
+Checkpoint Checkpoint::open_part(const PartFiles& files, Part part, const std::string& key) {
   Checkpoint checkpoint;
   checkpoint.part_ = part;
-  checkpoint.format_ = is_archive(files.files.front()) ? FileFormat::Pth : FileFormat::Safetensors;
   checkpoint.files_ = files.files;
   checkpoint.config_file_ = files.config;
   checkpoint.dit_config_file_ = files.dit_config;
-  checkpoint.entries_ = std::move(shards.entries);
-  checkpoint.mappings_ = std::move(shards.mappings);
+  const std::string& first = files.files.front();
+  if (is_archive(first)) {
+    if (files.files.size() > 1) throw UserError(first + ": a .pth checkpoint is one file");
+    checkpoint.open_archive(first, key);
+  } else {
+    if (!key.empty()) {
+      throw UserError(fmt::format("{} {}: {} is no .pth file; only those have keys", key_option(part),
+                                  printable(key), first));
+    }
+    Shards shards = open_shards(files);
+    checkpoint.entries_ = std::move(shards.entries);
+    checkpoint.unindexed_ = std::move(shards.unindexed);
+    checkpoint.mappings_ = std::move(shards.mappings);
+  }
   checkpoint.name_entries();
   return checkpoint;
 }

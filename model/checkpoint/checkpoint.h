@@ -56,7 +56,8 @@ class Checkpoint {
   // Finds and maps the files of one network in `model_dir`.
   // Throws UserError: folder or file missing, damaged or hostile file, unknown names, two tensors for one
   // official name, a folder of Wan2.2.
-  static Checkpoint open(const std::string& model_dir, Part part);
+  // `key` names the dict of a .pth file whose tensors are meant, for files that hold several (pth.h).
+  static Checkpoint open(const std::string& model_dir, Part part, const std::string& key = {});
   // The same from files that are already known, for checkpoints outside a model folder.
   static Checkpoint open_files(const std::vector<std::string>& paths, Part part);
 
@@ -64,6 +65,10 @@ class Checkpoint {
   const TensorEntry* find(std::string_view key) const;
   // In the order of the files.
   const std::vector<TensorEntry>& entries() const { return entries_; }
+  // Names in the shards that their index leaves out; they are no entries.
+  const std::vector<std::string>& unindexed() const { return unindexed_; }
+  // What was chosen among several possibilities, a line each, for the log and the record.
+  const std::vector<std::string>& notes() const { return notes_; }
   Part part() const { return part_; }
   KeyLayout layout() const { return layout_; }
   FileFormat format() const { return format_; }
@@ -74,7 +79,8 @@ class Checkpoint {
   const std::string& dit_config_file() const { return dit_config_file_; }
 
  private:
-  static Checkpoint open_part(const PartFiles& files, Part part);
+  static Checkpoint open_part(const PartFiles& files, Part part, const std::string& key);
+  void open_archive(const std::string& path, const std::string& key);
   void name_entries();
   void name_entry(std::size_t i);
 
@@ -84,6 +90,8 @@ class Checkpoint {
   std::vector<std::string> files_;
   std::string config_file_;
   std::string dit_config_file_;
+  std::vector<std::string> unindexed_;
+  std::vector<std::string> notes_;
   std::vector<TensorEntry> entries_;
   std::unordered_map<std::string, std::size_t> index_;
   std::vector<std::shared_ptr<const void>> mappings_;

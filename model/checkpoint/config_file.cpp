@@ -1,6 +1,7 @@
 #include "model/checkpoint/config_file.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -23,6 +24,11 @@ template <typename T>
 std::optional<std::vector<T>> list_of(const json& value, bool (*is_element)(const json&)) {
   if (!value.is_array() || !std::all_of(value.begin(), value.end(), is_element)) return {};
   return value.get<std::vector<T>>();
+}
+
+bool is_nothing(const json& value) {
+  if (value.is_number()) return value == json(0);
+  return value == json(false) || value == json("") || value.empty();  // empty: null, [] and {}
 }
 
 }  // namespace
@@ -96,16 +102,56 @@ std::optional<std::vector<double>> ConfigFile::numbers(const char* name) const {
   return list;
 }
 
+std::vector<std::string> ConfigFile::texts(const char* name) const {
+  const json* value = find(name);
+  std::vector<std::string> texts;
+  if (value == nullptr) return texts;
+  for (const json& element : value->is_array() ? *value : json::array({*value})) {
+    if (element.is_null()) continue;
+    if (!element.is_string()) refuse(name, "expected text or a list of texts");
+    texts.push_back(element.get<std::string>());
+  }
+  return texts;
+}
+
+std::vector<std::string> ConfigFile::names() const {
+  std::vector<std::string> names;
+  if (root_ == nullptr) return names;
+  for (const auto& [name, value] : root_->items()) names.push_back(name);
+  return names;
+}
+
+std::string ConfigFile::shown(const std::string& name) const {
+  if (root_ == nullptr || !root_->contains(name)) return "missing";
+  return printable(root_->at(name).dump(-1, ' ', true, json::error_handler_t::replace));
+}
+
+void ConfigFile::expect(const char* name, const char* accepted, bool null_fits) const {
+  if (root_ == nullptr || !root_->contains(name)) return;
+  const json& value = root_->at(name);
+  if (value.is_null() && null_fits) return;
+  const json list = json::parse(accepted);
+  if (list.empty() && is_nothing(value)) return;
+  std::vector<std::string> words;
+  for (const json& one : list) {
+    if (one == value) return;
+    words.push_back(one.dump());
+  }
+  refuse(name,
+         fmt::format("expected {}", list.empty() ? "null" : fmt::format("{}", fmt::join(words, " or "))));
+}
+
+bool ConfigFile::is_off(const std::string& name) const {
+  return root_ == nullptr || !root_->contains(name) || is_nothing(root_->at(name));
+}
+
 void ConfigFile::check(const char* name, std::int64_t detected) const {
   const auto value = integer(name);
   if (value && *value != detected) refuse(name, fmt::format("but the tensors say {}", detected));
 }
 
 void ConfigFile::refuse(const char* name, const std::string& why) const {
-  const json* value = find(name);
-  const std::string shown =
-      value == nullptr ? "missing" : printable(value->dump(-1, ' ', true, json::error_handler_t::replace));
-  throw UserError(fmt::format("{}: {} is {}, {}", path_, name, shown, why));
+  throw UserError(fmt::format("{}: {} is {}, {}", path_, name, shown(name), why));
 }
 
 const TensorEntry& needed(const Checkpoint& checkpoint, std::string_view key, std::size_t rank) {

@@ -30,6 +30,18 @@ class ConfigFile {
   std::optional<std::vector<double>> numbers(const char* name) const;
   std::optional<bool> flag(const char* name) const;
 
+  // The member's text, or every text of a list; empty when it is absent, null or a list of nulls.  Throws
+  // UserError when it is something else.
+  std::vector<std::string> texts(const char* name) const;
+  // The names of all members, and one's value as JSON on one line.
+  std::vector<std::string> names() const;
+  std::string shown(const std::string& name) const;
+  // Whether the member switches off what it is about: absent, null, false, 0, "", [] or {}.
+  bool is_off(const std::string& name) const;
+
+  // Throws UserError unless the member is absent, null (when `null_fits`) or equal to one of the values of
+  // `accepted`, a JSON list; an empty one accepts what switches something off: false, 0, [] or "".
+  void expect(const char* name, const char* accepted, bool null_fits = true) const;
   // Throws UserError when the file says another integer than the tensors.
   void check(const char* name, std::int64_t detected) const;
   // "<file>: <name> is <value>, <why>"

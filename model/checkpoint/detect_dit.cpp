@@ -1,7 +1,7 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
-#include "model/checkpoint/config_file.h"
+#include "model/checkpoint/config_members.h"
 #include "model/checkpoint/describe.h"
 
 namespace ferry::model {
@@ -23,7 +23,10 @@ void refuse_later_models(const Checkpoint& checkpoint, const DitConfig& found, c
   if (found.in_channels == 36) not_yet(checkpoint, "image-to-video (it has 36 input channels)");
   if (found.in_channels == 48) not_yet(checkpoint, "Wan2.2 TI2V (it has 48 input channels)");
   const std::string type = config.text("model_type").value_or("t2v");
-  if (type != "t2v") not_yet(checkpoint, fmt::format("model_type \"{}\"", printable(type)));
+  for (const char* later : {"i2v", "flf2v", "vace", "ti2v", "s2v", "animate", "phantom", "camera"}) {
+    if (type == later) not_yet(checkpoint, fmt::format("model_type \"{}\"", type));
+  }
+  config.expect("model_type", R"(["t2v"])");
 }
 
 DitConfig from_shapes(const Checkpoint& checkpoint) {
@@ -78,16 +81,14 @@ void check_config(const ConfigFile& config, const DitConfig& found) {
   config.check("out_channels", found.out_channels);
   config.check("num_layers", found.layers);
   config.check("attention_head_dim", found.head_dim());
-  const std::vector<std::int64_t> patch = {1, 2, 2};
-  if (config.integers("patch_size").value_or(patch) != patch)
-    config.refuse("patch_size", "expected [1, 2, 2]");
-  if (!config.flag("cross_attn_norm").value_or(true)) config.refuse("cross_attn_norm", "expected true");
+  check_members(config, Part::Dit);
 }
 
 }  // namespace
 
 DitConfig dit_config(const Checkpoint& checkpoint) {
   const ConfigFile config(checkpoint.config_file());
+  check_class(config, Part::Dit);
   DitConfig found = from_shapes(checkpoint);
   refuse_later_models(checkpoint, found, config);
   found.heads = heads_of(checkpoint, config, found.dim);

@@ -1,7 +1,7 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
-#include "model/checkpoint/config_file.h"
+#include "model/checkpoint/config_members.h"
 #include "model/checkpoint/describe.h"
 
 namespace ferry::model {
@@ -34,18 +34,14 @@ void check_config(const ConfigFile& config, const Umt5Config& found) {
   config.check("num_heads", found.heads);
   config.check("num_layers", found.layers);
   config.check("relative_attention_num_buckets", found.buckets);
-  if (config.integer("relative_attention_max_distance").value_or(128) != 128) {
-    config.refuse("relative_attention_max_distance", "expected 128");
-  }
-  if (config.text("feed_forward_proj").value_or("gated-gelu") != "gated-gelu") {
-    config.refuse("feed_forward_proj", "expected \"gated-gelu\"");
-  }
+  check_members(config, Part::TextEncoder);
 }
 
 }  // namespace
 
 Umt5Config umt5_config(const Checkpoint& checkpoint) {
   const ConfigFile config(checkpoint.config_file());
+  check_class(config, Part::TextEncoder);
   Umt5Config found = from_shapes(checkpoint);
   check_config(config, found);
   found.eps = config.positive("layer_norm_epsilon").value_or(1e-6);

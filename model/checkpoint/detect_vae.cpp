@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "model/checkpoint/config_file.h"
+#include "model/checkpoint/config_members.h"
 #include "model/checkpoint/describe.h"
 #include "model/checkpoint/keys.h"
 
@@ -68,9 +68,12 @@ void check_config(const ConfigFile& config, const VaeConfig& found) {
   config.check("z_dim", found.z_dim);
   config.check("num_res_blocks", found.res_blocks);
   config.check("decoder_base_dim", found.base_dim);
-  config.check("in_channels", 3);
-  config.check("out_channels", 3);
-  config.check("patch_size", 1);
+  check_members(config, Part::Vae);
+  constexpr std::int64_t kMostHalvings = 30;
+  const auto spatial = static_cast<std::int64_t>(found.temporal_down.size());
+  const std::int64_t temporal = std::count(found.temporal_down.begin(), found.temporal_down.end(), true);
+  config.check("scale_factor_spatial", std::int64_t{1} << std::min(spatial, kMostHalvings));
+  config.check("scale_factor_temporal", std::int64_t{1} << std::min(temporal, kMostHalvings));
   if (config.integers("dim_mult").value_or(found.dim_mult) != found.dim_mult) {
     config.refuse("dim_mult", fmt::format("but the tensors say {}", shape_text(found.dim_mult)));
   }
@@ -96,6 +99,7 @@ std::vector<double> statistics(const ConfigFile& config, const char* name, const
 VaeConfig vae_config(const Checkpoint& checkpoint) {
   const ConfigFile config(checkpoint.config_file());
   const std::string& file = checkpoint.files().front();
+  check_class(config, Part::Vae);
   VaeConfig found;
   found.z_dim = needed(checkpoint, "decoder.conv1.weight", 5).shape[1];
   refuse_later_models(checkpoint, found.z_dim, config);

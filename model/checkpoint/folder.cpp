@@ -5,12 +5,11 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <nlohmann/json.hpp>
-#include <set>
 
 #include "base/error.h"
 #include "model/checkpoint/describe.h"
-#include "model/checkpoint/json_text.h"
+#include "model/checkpoint/hub_folder.h"
+#include "model/checkpoint/pipeline_files.h"
 #include "model/checkpoint/shards.h"
 
 namespace ferry::model {
@@ -18,7 +17,6 @@ namespace ferry::model {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
 
 // Where the layouts keep a part.
 struct Places {
@@ -30,7 +28,9 @@ struct Places {
 Places places_of(Part part) {
   switch (part) {
     case Part::Dit:
-      return {"transformer", {"diffusion_pytorch_model"}, {}};
+      return {"transformer",
+              {"diffusion_pytorch_model"},
+              {"diffusion_pytorch_model.pth", "diffusion_pytorch_model.pt"}};
     case Part::Vae:
       return {"vae", {"Wan2.1_VAE"}, {"Wan2.1_VAE.pth"}};
     case Part::TextEncoder:
@@ -51,14 +51,6 @@ bool is_folder(const fs::path& path) {
 
 std::string if_file(const fs::path& path) { return is_file(path) ? path.string() : std::string(); }
 
-void check_folder(const std::string& model_dir) {
-  if (is_folder(model_dir)) return;
-  throw UserError(fmt::format("model folder {}: {}", model_dir.empty() ? "\"\"" : model_dir,
-                              is_file(model_dir)
-                                  ? "it is a file; the folder that holds the checkpoint is expected"
-                                  : "it does not exist"));
-}
-
 void refuse_later_models(const fs::path& dir, Part part) {
   if (part == Part::Dit && (is_folder(dir / "high_noise_model") || is_folder(dir / "transformer_2"))) {
     throw UserError(
@@ -70,20 +62,63 @@ void refuse_later_models(const fs::path& dir, Part part) {
   }
 }
 
+std::vector<std::string> names_in(const fs::path& folder) {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (const auto& item : fs::directory_iterator(folder, error)) {
+    std::string name = item.path().filename().string();
+    if (name[0] != '.') names.push_back(std::move(name));
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+// The folder's only .pth or .pt file that is no other part of an official checkpoint, or empty.
+std::string only_archive(const fs::path& folder) {
+  std::string only;
+  for (const std::string& name : names_in(folder)) {
+    const bool archive = name.ends_with(".pth") || name.ends_with(".pt");
+    if (!archive || name.starts_with("Wan2") || name.starts_with("models_")) continue;
+    if (!only.empty()) {
+      throw UserError(
+          fmt::format("{}: several .pth files ({}, {} ...) and no safetensors file; one is expected",
+                      folder.string(), only, name));
+    }
+    only = name;
+  }
+  return only.empty() ? only : (folder / only).string();
+}
+
+// The first file of a format that holds weights and is not read, in words; empty when there is none.
+std::string unread_weights(const fs::path& folder) {
+  for (const std::string& name : names_in(folder)) {
+    for (const char* end : {".gguf", ".bin", ".ckpt", ".msgpack", ".h5", ".onnx", ".nemo"}) {
+      if (name.ends_with(end))
+        return fmt::format("; {} is there, a {} file, which is not read", printable(name), end);
+    }
+  }
+  return "";
+}
+
 PartFiles in_diffusers_folder(const fs::path& folder) {
   PartFiles found = find_safetensors(folder.string(), {"diffusion_pytorch_model", "model"}, true);
+  const std::string archive = found.files.empty() ? only_archive(folder) : std::string();
+  if (!archive.empty()) found.files = {archive};
   if (found.files.empty()) {
-    throw UserError(fmt::format("{}: no *.safetensors file in it", folder.string()));
+    throw UserError(
+        fmt::format("{}: no *.safetensors file in it{}", folder.string(), unread_weights(folder)));
   }
   found.config = if_file(folder / "config.json");
   return found;
 }
 
-PartFiles in_official_folder(const fs::path& dir, const Places& places) {
+PartFiles in_official_folder(const fs::path& dir, const Places& places, Part part) {
   PartFiles found = find_safetensors(dir.string(), places.stems, false);
   for (const std::string& archive : places.archives) {
     if (found.files.empty() && is_file(dir / archive)) found.files = {(dir / archive).string()};
   }
+  const std::string archive = part == Part::Dit && found.files.empty() ? only_archive(dir) : std::string();
+  if (!archive.empty()) found.files = {archive};
   return found;
 }
 
@@ -97,15 +132,16 @@ std::string looked_for(const Places& places) {
 }  // namespace
 
 PartFiles find_part(const std::string& model_dir, Part part) {
-  check_folder(model_dir);
-  const fs::path dir(model_dir);
+  const fs::path dir(existing_model_folder(model_dir));
   refuse_later_models(dir, part);
+  check_model_index(dir.string(), part);
   const Places places = places_of(part);
   const bool diffusers = is_folder(dir / places.folder);
-  PartFiles found = diffusers ? in_diffusers_folder(dir / places.folder) : in_official_folder(dir, places);
+  PartFiles found =
+      diffusers ? in_diffusers_folder(dir / places.folder) : in_official_folder(dir, places, part);
   if (found.files.empty()) {
-    throw UserError(fmt::format("model folder {}: no {} in it (looked for {})", model_dir, name_of(part),
-                                looked_for(places)));
+    throw UserError(fmt::format("model folder {}: no {} in it (looked for {}{})", dir.string(), name_of(part),
+                                looked_for(places), unread_weights(dir)));
   }
   found.dit_config = if_file(dir / "transformer" / "config.json");
   if (found.dit_config.empty()) found.dit_config = if_file(dir / "config.json");
@@ -114,31 +150,14 @@ PartFiles find_part(const std::string& model_dir, Part part) {
 }
 
 std::string find_tokenizer(const std::string& model_dir) {
-  check_folder(model_dir);
-  const fs::path dir(model_dir);
+  const fs::path dir(existing_model_folder(model_dir));
   for (const fs::path& path :
        {dir / "tokenizer" / "spiece.model", dir / "google" / "umt5-xxl" / "spiece.model"}) {
     if (is_file(path)) return path.string();
   }
   throw UserError(fmt::format(
       "model folder {}: no tokenizer in it (looked for tokenizer/spiece.model, google/umt5-xxl/spiece.model)",
-      model_dir));
-}
-
-std::optional<double> scheduler_flow_shift(const std::string& model_dir) {
-  const std::string path = if_file(fs::path(model_dir) / "scheduler" / "scheduler_config.json");
-  if (path.empty()) return {};
-  const json config = read_json_object(path);
-  for (const char* name : {"flow_shift", "shift"}) {
-    const auto value = config.find(name);
-    if (value == config.end() || value->is_null()) continue;
-    if (!value->is_number() || !(value->get<double>() > 0) || value->get<double>() > 1e6) {
-      throw UserError(
-          fmt::format("{}: {} is {}, expected a number above 0", path, name, printable(value->dump())));
-    }
-    return value->get<double>();
-  }
-  return {};
+      dir.string()));
 }
 
 }  // namespace ferry::model

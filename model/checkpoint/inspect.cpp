@@ -4,12 +4,17 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <filesystem>
+#include <functional>
 #include <unordered_set>
 
 #include "base/error.h"
+#include "model/checkpoint/describe.h"
 #include "model/checkpoint/expected.h"
 #include "model/checkpoint/folder.h"
+#include "model/checkpoint/hub_folder.h"
+#include "model/checkpoint/pipeline_files.h"
+#include "model/checkpoint/unexpected.h"
+#include "model/text/tokenizer.h"
 
 namespace ferry::model {
 
@@ -85,7 +90,7 @@ std::vector<ExpectedTensor> detect(const Checkpoint& checkpoint, Dimensions& con
   return expected_umt5(found);
 }
 
-// What the decoder alone can do without: the VAE's encoder side.
+// What the decoder alone can do without: the VAE's encoder half.
 bool is_optional(Part part, const std::string& key) {
   return part == Part::Vae && (key.starts_with("encoder.") || key.starts_with("conv1."));
 }
@@ -116,16 +121,19 @@ void compare(const Checkpoint& checkpoint, const std::vector<ExpectedTensor>& ex
       report.wrong_shapes.push_back({tensor.key, tensor.shape, entry->shape});
     }
   }
-  for (const TensorEntry& entry : checkpoint.entries()) {
-    if (!known.contains(entry.key)) report.unexpected.push_back(entry.source_key);
-  }
+  Unexpected unexpected = find_unexpected(checkpoint, known);
+  report.unexpected = std::move(unexpected.tensors);
+  report.unknown_settings = std::move(unexpected.members);
+  report.notes = checkpoint.notes();
+  for (const std::string& name : unexpected.counters)
+    report.notes.push_back(fmt::format("{} is a counter, not read", printable(name)));
 }
 
-PartReport inspect_part(const std::string& model_dir, Part part) {
+PartReport inspect_part(const std::string& model_dir, Part part, const std::string& key) {
   PartReport report;
   report.part = part;
   try {
-    const Checkpoint checkpoint = Checkpoint::open(model_dir, part);
+    const Checkpoint checkpoint = Checkpoint::open(model_dir, part, key);
     list_tensors(checkpoint, report);
     compare(checkpoint, detect(checkpoint, report.config), report);
   } catch (const UserError& error) {
@@ -134,26 +142,38 @@ PartReport inspect_part(const std::string& model_dir, Part part) {
   return report;
 }
 
+// A tokenizer that can be read; its length of text does not matter here.
+std::string checked_tokenizer(const std::string& folder) {
+  std::string path = find_tokenizer(folder);
+  const Tokenizer tokenizer(path, 1);
+  return path;
+}
+
+std::string fault_of(const std::function<void()>& look) {
+  try {
+    look();
+  } catch (const UserError& error) {
+    return error.what();
+  }
+  return "";
+}
+
 }  // namespace
 
 bool InspectReport::usable() const {
-  return tokenizer_error.empty() &&
+  return tokenizer_error.empty() && scheduler_error.empty() &&
          std::all_of(parts.begin(), parts.end(), [](const PartReport& part) { return part.usable(); });
 }
 
-InspectReport inspect(const std::string& model_dir) {
-  if (!std::filesystem::is_directory(model_dir)) {
-    throw UserError(fmt::format("model folder \"{}\" does not exist or is no folder", model_dir));
-  }
+InspectReport inspect(const std::string& model_dir, const std::map<Part, std::string>& keys) {
   InspectReport report;
-  report.path = model_dir;
-  for (const Part part : {Part::Dit, Part::Vae, Part::TextEncoder})
-    report.parts.push_back(inspect_part(model_dir, part));
-  try {
-    report.tokenizer = find_tokenizer(model_dir);
-  } catch (const UserError& error) {
-    report.tokenizer_error = error.what();
+  report.path = existing_model_folder(model_dir);
+  for (const Part part : {Part::Dit, Part::Vae, Part::TextEncoder}) {
+    const auto key = keys.find(part);
+    report.parts.push_back(inspect_part(report.path, part, key == keys.end() ? "" : key->second));
   }
+  report.tokenizer_error = fault_of([&] { report.tokenizer = checked_tokenizer(report.path); });
+  report.scheduler_error = fault_of([&] { scheduler_flow_shift(report.path); });
   return report;
 }
 

@@ -39,23 +39,30 @@ struct PartReport {
   std::vector<std::pair<std::string, std::string>> config;  // detected dimensions, name and value
   std::vector<std::string> missing_optional;  // of the VAE's encoder, which decoding never reads
   std::vector<std::string> missing;           // official names
-  std::vector<std::string> unexpected;        // names in the file
+  std::vector<std::string> unexpected;        // names in the file, of tensors that would be left out
+  std::vector<std::string> unknown_settings;  // of config.json, "name = value", that would be left out
+  std::vector<std::string> notes;             // what was chosen or left out and does no harm, a line each
   std::vector<WrongShape> wrong_shapes;
 
-  bool usable() const { return error.empty() && missing.empty() && wrong_shapes.empty(); }
+  bool usable() const {
+    return error.empty() && missing.empty() && wrong_shapes.empty() && unexpected.empty() &&
+           unknown_settings.empty();
+  }
 };
 
 struct InspectReport {
-  std::string path;
+  std::string path;               // the folder that holds the files
   std::vector<PartReport> parts;  // DiT, VAE, text encoder
   std::string tokenizer;          // path, or empty
   std::string tokenizer_error;    // why there is none
-  bool usable() const;            // every part and the tokenizer
+  std::string scheduler_error;    // why scheduler_config.json cannot be followed
+  bool usable() const;            // every part, the tokenizer and the scheduler
 };
 
 // Looks at every part; a fault of one part is in its report and does not hide the others.
+// `keys` are Checkpoint::open's, by part.
 // Throws UserError when the folder itself does not exist.
-InspectReport inspect(const std::string& model_dir);
+InspectReport inspect(const std::string& model_dir, const std::map<Part, std::string>& keys = {});
 
 // For people; `list_tensors` adds a line for each tensor.
 std::string to_text(const InspectReport& report, bool list_tensors);

@@ -39,6 +39,8 @@ std::string part_text(const PartReport& part, bool list_tensors) {
   text += names_text("missing", part.missing);
   text += names_text("missing, not needed to decode", part.missing_optional);
   text += names_text("unexpected", part.unexpected);
+  text += names_text("unknown in config.json", part.unknown_settings);
+  for (const std::string& note : part.notes) text += fmt::format("  {}\n", note);
   for (const WrongShape& wrong : part.wrong_shapes) {
     text += fmt::format("  {}: shape {}, expected {}\n", wrong.key, shape_text(wrong.found),
                         shape_text(wrong.expected));
@@ -67,6 +69,8 @@ ordered_json part_json(const PartReport& part) {
   json["missing"] = part.missing;
   json["missing_optional"] = part.missing_optional;
   json["unexpected"] = part.unexpected;
+  json["unknown_settings"] = part.unknown_settings;
+  json["notes"] = part.notes;
   json["wrong_shapes"] = ordered_json::array();
   for (const WrongShape& wrong : part.wrong_shapes) {
     json["wrong_shapes"].push_back(
@@ -89,6 +93,7 @@ std::string to_text(const InspectReport& report, bool list_tensors) {
   std::string text = report.path + "\n";
   for (const PartReport& part : report.parts) text += part_text(part, list_tensors);
   text += "tokenizer: " + (report.tokenizer.empty() ? report.tokenizer_error : report.tokenizer) + "\n";
+  if (!report.scheduler_error.empty()) text += "scheduler: " + report.scheduler_error + "\n";
   return text;
 }
 
@@ -97,6 +102,7 @@ std::string to_json(const InspectReport& report) {
   for (const PartReport& part : report.parts) json["parts"].push_back(part_json(part));
   json["tokenizer"] = report.tokenizer;
   json["tokenizer_error"] = report.tokenizer_error;
+  json["scheduler_error"] = report.scheduler_error;
   // File names need not be UTF-8.
   return json.dump(2, ' ', false, ordered_json::error_handler_t::replace);
 }

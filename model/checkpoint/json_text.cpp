@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "model/checkpoint/describe.h"
+#include "model/checkpoint/other_kind.h"
 
 namespace ferry::model {
 
@@ -47,6 +48,29 @@ class Watch {
   std::vector<std::unordered_set<std::string>> names_;
 };
 
+// Python writes NaN and infinities as words that JSON does not have; they become texts, which no number's
+// reader accepts.
+std::string with_quoted_words(std::string_view text) {
+  std::string result;
+  bool quoted = false;
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    const std::string_view rest = text.substr(at);
+    std::string_view word;
+    for (const std::string_view known : {"-Infinity", "Infinity", "NaN"}) {
+      if (!quoted && word.empty() && rest.starts_with(known)) word = known;
+    }
+    if (!word.empty()) {
+      result.append("\"").append(word).append("\"");
+      at += word.size() - 1;
+      continue;
+    }
+    if (text[at] == '"') quoted = !quoted;
+    result += text[at];
+    if (quoted && text[at] == '\\' && at + 1 < text.size()) result += text[++at];
+  }
+  return result;
+}
+
 }  // namespace
 
 json parse_json(std::string_view text, const std::string& file) {
@@ -62,7 +86,10 @@ json parse_json(std::string_view text, const std::string& file) {
 json read_json_object(const std::string& path) {
   const MappedFile file(path);
   const std::string_view text(reinterpret_cast<const char*>(file.data()), file.bytes());
-  json value = parse_json(text, path);
+  const std::size_t first = text.find_first_not_of("\xef\xbb\xbf \t\r\n");
+  if (first == std::string_view::npos || (text[first] != '{' && text[first] != '['))
+    refuse_other_kind(file.span(), path, "a JSON object");
+  json value = parse_json(with_quoted_words(text), path);
   if (!value.is_object()) throw UserError(fmt::format("{}: a JSON object is expected", path));
   return value;
 }

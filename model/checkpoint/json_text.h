@@ -13,7 +13,8 @@ namespace ferry::model {
 // more than four million values, or a name that stands twice in one object.
 nlohmann::json parse_json(std::string_view text, const std::string& file);
 
-// The same of a whole file, which must be an object.
+// The same of a whole file, which must be an object.  NaN, Infinity and -Infinity, which Python writes, are read
+// as texts of that name.
 nlohmann::json read_json_object(const std::string& path);
 
 // A JSON array of integers that are at least 0 and fit; false for anything else.

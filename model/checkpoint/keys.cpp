@@ -60,10 +60,13 @@ std::string fill(std::string_view pattern, const Match& found) {
 std::string without_prefix(std::string_view key) {
   constexpr std::array<std::string_view, 5> kPrefixes = {"model.diffusion_model.", "diffusion_model.",
                                                          "model.", "transformer.", "module."};
-  constexpr std::string_view kCompiled = "_orig_mod.";
+  constexpr std::array<std::string_view, 3> kWrappers = {"_orig_mod.", "_fsdp_wrapped_module.",
+                                                         "_checkpoint_wrapped_module."};
   std::string name(key);
-  for (std::size_t at = name.find(kCompiled); at != std::string::npos; at = name.find(kCompiled)) {
-    name.erase(at, kCompiled.size());
+  for (const std::string_view wrapper : kWrappers) {
+    for (std::size_t at = name.find(wrapper); at != std::string::npos; at = name.find(wrapper)) {
+      name.erase(at, wrapper.size());
+    }
   }
   for (std::size_t i = 0; i < kPrefixes.size();) {
     if (name.starts_with(kPrefixes[i])) {

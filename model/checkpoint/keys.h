@@ -14,7 +14,8 @@
 namespace ferry::model {
 
 // A name without "model.diffusion_model.", "diffusion_model.", "model.", "transformer.", "module." before it
-// and without "_orig_mod." anywhere (torch.compile puts it before any submodule).
+// and without "_orig_mod.", "_fsdp_wrapped_module." and "_checkpoint_wrapped_module." anywhere
+// (torch.compile, FSDP and activation checkpointing put them before any submodule).
 std::string without_prefix(std::string_view key);
 
 // A pair of names for the same tensors.  '#' stands for a number, '*' at the end for the rest.

@@ -3,9 +3,8 @@
 #include <fmt/format.h>
 
 #include <cstring>
-#include <unordered_set>
 
-#include "model/checkpoint/describe.h"
+#include "model/checkpoint/pickle_dicts.h"
 #include "model/checkpoint/pickle_machine.h"
 
 namespace ferry::model {
@@ -42,7 +41,8 @@ class Reader {
   std::string line();
   template <typename T>
   T number();
-  std::int64_t long_integer(std::size_t count);
+  void long_integer(std::size_t count);
+  void other(std::string_view dropped);
 
   std::span<const std::byte> rest_;
   PickleMachine& machine_;
@@ -71,15 +71,17 @@ T Reader::number() {
   return value;
 }
 
-// Little-endian two's complement of any length.
-std::int64_t Reader::long_integer(std::size_t count) {
+// Little-endian two's complement of any length; a tensor has no number beyond 64 bits, a seed may.
+void Reader::long_integer(std::size_t count) {
   const std::string_view digits = bytes(count);
-  if (count > 8) machine_.refuse("an integer beyond 64 bits");
-  if (count == 0) return 0;
-  std::uint64_t value = (static_cast<unsigned char>(digits.back()) & 0x80U) != 0 ? ~std::uint64_t{0} : 0;
+  if (count > 8) return other(digits);
+  std::uint64_t value =
+      count > 0 && (static_cast<unsigned char>(digits.back()) & 0x80U) != 0 ? ~std::uint64_t{0} : 0;
   std::memcpy(&value, digits.data(), count);
-  return static_cast<std::int64_t>(value);
+  machine_.push_integer(static_cast<std::int64_t>(value));
 }
+
+void Reader::other(std::string_view) { machine_.push({.kind = PickleKind::Other}); }
 
 bool Reader::frame(std::uint8_t op) {
   if (op == 0x95) {  // FRAME
@@ -103,6 +105,16 @@ bool Reader::text(std::uint8_t op) {
     case 0x8d:
       machine_.push_text(bytes(number<std::uint64_t>()));
       return true;  // BINUNICODE8
+    case 'C':
+      other(bytes(number<std::uint8_t>()));
+      return true;  // SHORT_BINBYTES
+    case 'B':
+      other(bytes(number<std::uint32_t>()));
+      return true;  // BINBYTES
+    case 0x8e:
+    case 0x96:
+      other(bytes(number<std::uint64_t>()));
+      return true;  // BINBYTES8, BYTEARRAY8
     default:
       return false;
   }
@@ -120,7 +132,7 @@ bool Reader::constant(std::uint8_t op) {
       machine_.push_integer(number<std::int32_t>());
       return true;  // BININT
     case 0x8a:
-      machine_.push_integer(long_integer(number<std::uint8_t>()));
+      long_integer(number<std::uint8_t>());
       return true;  // LONG1
     case 'G':       // BINFLOAT
       bytes(8);
@@ -166,12 +178,20 @@ bool Reader::container(std::uint8_t op) {
     case ']':
       machine_.push({.kind = PickleKind::List});
       return true;  // EMPTY_LIST
+    case 0x8f:
+      other("");
+      return true;  // EMPTY_SET
+    case 0x91:
+      machine_.pop_to_mark();
+      other("");
+      return true;  // FROZENSET
     case 'u':
       machine_.extend(PickleKind::Dict, machine_.pop_to_mark());
       return true;  // SETITEMS
     case 'e':
+    case 0x90:
       machine_.extend(PickleKind::List, machine_.pop_to_mark());
-      return true;  // APPENDS
+      return true;  // APPENDS, ADDITEMS
     case 'a':
       machine_.extend(PickleKind::List, {machine_.pop()});
       return true;  // APPEND
@@ -230,10 +250,13 @@ bool Reader::object(std::uint8_t op) {
     case 0x81:
       machine_.call();
       return true;  // NEWOBJ
-    case 'b':       // BUILD: an OrderedDict's state is its _metadata
+    case 0x92:      // NEWOBJ_EX: keyword arguments on top
       machine_.pop();
-      machine_.extend(PickleKind::Dict, {});
+      machine_.call();
       return true;
+    case 'b':
+      machine_.set_state();
+      return true;  // BUILD
     default:
       return false;
   }
@@ -241,23 +264,10 @@ bool Reader::object(std::uint8_t op) {
 
 }  // namespace
 
-std::vector<std::pair<std::string, PickledTensor>> read_pickle(std::span<const std::byte> pickle,
-                                                               const std::string& file) {
+std::vector<PickledDict> read_pickle(std::span<const std::byte> pickle, const std::string& file) {
   PickleMachine machine(file);
   if (pickle.size() > kMostBytes) machine.refuse("more than 64 MB");
-  const PickleValue& root = machine[Reader(pickle, machine).run()];
-  if (root.kind != PickleKind::Dict) machine.refuse("its root is no dict of tensors");
-  std::vector<std::pair<std::string, PickledTensor>> tensors;
-  std::unordered_set<std::string> names;
-  for (std::size_t i = 0; i < root.items.size(); i += 2) {
-    const PickleValue& key = machine[root.items[i]];
-    const PickleValue& value = machine[root.items[i + 1]];
-    if (value.kind != PickleKind::Tensor) continue;
-    if (key.kind != PickleKind::Text) machine.refuse("a tensor's key is no text");
-    if (!names.insert(key.text).second) machine.refuse("the key " + printable(key.text) + " stands twice");
-    tensors.emplace_back(key.text, value.tensor);
-  }
-  return tensors;
+  return tensor_dicts(machine, Reader(pickle, machine).run());
 }
 
 }  // namespace ferry::model

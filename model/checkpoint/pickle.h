@@ -1,6 +1,6 @@
-// The pickle of a .pth file, without Python: a machine that knows tensors, storages, dicts and nothing else
-// (wan21.md section 7.2).  A global that is not on its list is refused by name, so nothing in a file is ever
-// executed.
+// The pickle of a .pth file, without Python: a machine that knows tensors, storages and dicts (wan21.md
+// section 7.2), and the names of a few harmless values, which it drops.  Any other global is refused by name;
+// nothing in a file is ever executed.
 #pragma once
 
 #include <cstddef>
@@ -24,11 +24,16 @@ struct PickledTensor {
   std::vector<std::int64_t> strides;  // in elements
 };
 
-// The tensors of a pickled state dict (OrderedDict or dict) in its order; other values are left out.
-// Protocols 2 to 5.
-// Throws UserError naming `file` and the reason: truncated, more than 64 MB or one million values, an opcode
-// or global that is not on the list, a root that is no dict, a key that stands twice.
-std::vector<std::pair<std::string, PickledTensor>> read_pickle(std::span<const std::byte> pickle,
-                                                               const std::string& file);
+// A dict that holds tensors, in its order; its other values are left out.
+struct PickledDict {
+  std::string path;  // the keys that lead to it: "generator", "model.ema"; "." for the root itself
+  std::vector<std::pair<std::string, PickledTensor>> tensors;
+};
+
+// Every dict (or OrderedDict, defaultdict) of the pickle that holds a tensor: the root, and what lies in it
+// up to eight dicts deep.  Protocols 2 to 5. Throws UserError naming `file` and the reason: truncated, more
+// than 64 MB or one million values, an opcode or global that is not on the list, a root that is no dict, a
+// key that stands twice.
+std::vector<PickledDict> read_pickle(std::span<const std::byte> pickle, const std::string& file);
 
 }  // namespace ferry::model

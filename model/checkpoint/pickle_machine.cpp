@@ -66,10 +66,19 @@ void PickleMachine::make_tuple(std::size_t count) {
 void PickleMachine::extend(PickleKind kind, const std::vector<PickleRef>& items) {
   const PickleRef target = pop();
   stack_.push_back(target);
+  if (values_[target].kind == PickleKind::Other) return;
   if (values_[target].kind != kind) refuse("items are added to something that cannot hold them");
   if (kind == PickleKind::Dict && items.size() % 2 != 0) refuse("a dict's key has no value");
   auto& held = values_[target].items;
   held.insert(held.end(), items.begin(), items.end());
+}
+
+void PickleMachine::set_state() {
+  pop();
+  const PickleRef target = pop();
+  stack_.push_back(target);
+  const PickleKind kind = values_[target].kind;
+  if (kind != PickleKind::Dict && kind != PickleKind::Other) refuse("a state for something that has none");
 }
 
 void PickleMachine::call() {

@@ -29,8 +29,10 @@ class PickleMachine {
   std::vector<PickleRef> pop_to_mark();
   // Replaces the top `count` values by a tuple of them.
   void make_tuple(std::size_t count);
-  // Adds items to the list or dict on top.
+  // Adds items to the list or dict on top; PickleKind::Other takes anything and keeps nothing.
   void extend(PickleKind kind, const std::vector<PickleRef>& items);
+  // Gives the value on top its state, which is dropped: an OrderedDict's is its _metadata.
+  void set_state();
   // Replaces a callable and its arguments by the call's value.
   void call();
   // Replaces a persistent id by its storage.

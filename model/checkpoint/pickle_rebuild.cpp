@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 
 #include "base/error.h"
@@ -10,8 +11,9 @@ namespace ferry::model {
 
 namespace {
 
-constexpr std::array<KnownGlobal, 13> kGlobals = {{
-    {"collections OrderedDict", PickleGlobal::OrderedDict},
+constexpr auto kGlobals = std::to_array<KnownGlobal>({
+    {"collections OrderedDict", PickleGlobal::Dict},
+    {"collections defaultdict", PickleGlobal::Dict},
     {"torch._utils _rebuild_tensor_v2", PickleGlobal::RebuildTensor},
     {"torch._utils _rebuild_parameter", PickleGlobal::RebuildParameter},
     {"torch DoubleStorage", PickleGlobal::StorageClass, DType::F64},
@@ -24,7 +26,76 @@ constexpr std::array<KnownGlobal, 13> kGlobals = {{
     {"torch CharStorage", PickleGlobal::StorageClass, DType::I8},
     {"torch ByteStorage", PickleGlobal::StorageClass, DType::U8},
     {"torch BoolStorage", PickleGlobal::StorageClass, DType::Bool},
-}};
+});
+
+// Values that training programs put beside the tensors.  Python 2 and 3 name some modules differently, and so
+// do NumPy 1 and 2.
+constexpr KnownGlobal kInert = {"", PickleGlobal::Inert};
+constexpr auto kInertNames = std::to_array<std::string_view>({
+    "torch device",
+    "torch Size",
+    "torch.torch_version TorchVersion",
+    "torch.serialization _get_layout",
+    "numpy dtype",
+    "numpy ndarray",
+    "numpy.core.multiarray scalar",
+    "numpy._core.multiarray scalar",
+    "numpy.core.multiarray _reconstruct",
+    "numpy._core.multiarray _reconstruct",
+    "numpy.core.numeric _frombuffer",
+    "numpy._core.numeric _frombuffer",
+    "_codecs encode",
+    "argparse Namespace",
+    "types SimpleNamespace",
+    "collections Counter",
+    "pathlib PosixPath",
+    "pathlib PurePosixPath",
+    "pathlib WindowsPath",
+    "pathlib PureWindowsPath",
+    "datetime datetime",
+    "datetime date",
+    "datetime time",
+    "datetime timedelta",
+    "datetime timezone",
+    "uuid UUID",
+});
+constexpr auto kInertTypes = std::to_array<std::string_view>({
+    "set",
+    "frozenset",
+    "list",
+    "dict",
+    "tuple",
+    "int",
+    "float",
+    "str",
+    "bool",
+    "bytes",
+    "bytearray",
+    "complex",
+    "slice",
+    "range",
+    "object",
+});
+constexpr auto kTorchTypes = std::to_array<std::string_view>({
+    "float64",     "float32",         "float16",        "bfloat16",   "float8_e4m3fn", "float8_e4m3fnuz",
+    "float8_e5m2", "float8_e5m2fnuz", "float8_e8m0fnu", "complex128", "complex64",     "complex32",
+    "int64",       "int32",           "int16",          "int8",       "uint64",        "uint32",
+    "uint16",      "uint8",           "bool",
+});
+
+template <std::size_t kCount>
+bool is_one_of(const std::array<std::string_view, kCount>& words, std::string_view word) {
+  return std::find(words.begin(), words.end(), word) != words.end();
+}
+
+bool is_inert(std::string_view name) {
+  const std::size_t space = name.find(' ');
+  const std::string_view module = name.substr(0, space);
+  const std::string_view word = space == std::string_view::npos ? "" : name.substr(space + 1);
+  if (module == "builtins" || module == "__builtin__") return is_one_of(kInertTypes, word);
+  if (module == "torch" && is_one_of(kTorchTypes, word)) return true;
+  return is_one_of(kInertNames, name);
+}
 
 [[noreturn]] void refuse(const std::string& file, const std::string& why) {
   throw UserError(fmt::format("{}: damaged pickle: {}", file, why));
@@ -74,17 +145,24 @@ const KnownGlobal* find_global(std::string_view name) {
   for (const KnownGlobal& known : kGlobals) {
     if (known.name == name) return &known;
   }
-  return nullptr;
+  return is_inert(name) ? &kInert : nullptr;
 }
 
 PickleValue call_global(const KnownGlobal& callable, std::span<const PickleRef> arguments,
                         const std::vector<PickleValue>& values, const std::string& file) {
   switch (callable.meaning) {
-    case PickleGlobal::OrderedDict: {
-      if (!arguments.empty()) refuse(file, "OrderedDict is called with arguments");
+    case PickleGlobal::Dict: {
+      // A defaultdict's one argument is what makes its absent values.
+      const std::size_t most = callable.name == "collections defaultdict" ? 1 : 0;
+      if (arguments.size() > most) refuse(file, fmt::format("{} is called with arguments", callable.name));
       PickleValue dict;
       dict.kind = PickleKind::Dict;
       return dict;
+    }
+    case PickleGlobal::Inert: {
+      PickleValue value;
+      value.kind = PickleKind::Other;
+      return value;
     }
     case PickleGlobal::RebuildTensor:
       return rebuild_tensor(arguments, values, file);

@@ -22,7 +22,8 @@ enum class PickleKind : std::uint8_t {
   Dict,
   Global,
   Storage,
-  Tensor
+  Tensor,
+  Other  // what no state dict needs: bytes, sets, integers beyond 64 bits, values of inert globals
 };
 
 // Values live in one list and name each other by place, so that a pickle's cycles and depth are harmless.
@@ -36,8 +37,9 @@ struct PickleValue {
   PickledTensor tensor = {};          // Tensor; Storage: its first three members
 };
 
-// What a name in a pickle may stand for.
-enum class PickleGlobal : std::uint8_t { OrderedDict, RebuildTensor, RebuildParameter, StorageClass };
+// What a name in a pickle may stand for.  An inert one is a class or function of harmless values beside the
+// tensors (torch.device, numpy scalars, paths): its name is known, its calls give PickleKind::Other.
+enum class PickleGlobal : std::uint8_t { Dict, RebuildTensor, RebuildParameter, StorageClass, Inert };
 
 struct KnownGlobal {
   std::string_view name;  // "module name"

@@ -1,13 +1,16 @@
 #include "model/checkpoint/pth.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <optional>
 #include <unordered_map>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "model/checkpoint/describe.h"
+#include "model/checkpoint/other_kind.h"
 #include "model/checkpoint/pickle.h"
 #include "model/checkpoint/zip.h"
 
@@ -22,7 +25,13 @@ struct Archive {
   std::string prefix;  // of every member, without the slash
 };
 
+bool is_zip(std::span<const std::byte> file) {
+  const std::string_view mark = "PK\x03\x04";
+  return std::string_view(reinterpret_cast<const char*>(file.data()), file.size()).starts_with(mark);
+}
+
 Archive open_archive(std::span<const std::byte> file, const std::string& path) {
+  if (!is_zip(file)) refuse_other_kind(file, path, "a .pth archive of PyTorch 1.6 or later");
   Archive archive;
   for (ZipMember& member : read_zip(file, path)) {
     if (member.name.size() > kPickle.size() && member.name.ends_with(kPickle) && archive.prefix.empty()) {
@@ -82,17 +91,74 @@ TensorEntry place(const std::string& key, const PickledTensor& tensor, const Arc
           .data = storage->second.data() + static_cast<std::size_t>(tensor.offset) * size_of(tensor.dtype)};
 }
 
+using Dicts = std::vector<PickledDict>;
+
+std::string listed(const std::vector<std::string>& keys) {
+  constexpr std::size_t kListed = 8;
+  const std::vector<std::string> first(keys.begin(), keys.begin() + std::min(keys.size(), kListed));
+  const std::string more =
+      keys.size() > kListed ? fmt::format(" and {} more", keys.size() - kListed) : std::string();
+  return fmt::format("{}{}", fmt::join(first, ", "), more);
+}
+
+std::vector<std::string> keys_of(const Dicts& dicts) {
+  std::vector<std::string> keys;
+  for (const PickledDict& dict : dicts) keys.push_back(dict.path);
+  return keys;
+}
+
+// What PthChoice::fits looks at: names without places.
+bool fits(const PickledDict& dict, const PthChoice& choice) {
+  if (!choice.fits) return true;
+  std::vector<TensorEntry> names(dict.tensors.size());
+  for (std::size_t i = 0; i < names.size(); ++i) names[i].source_key = dict.tensors[i].first;
+  return choice.fits(names);
+}
+
+std::size_t chosen_by_key(const Dicts& dicts, const PthChoice& choice, const std::string& path) {
+  for (std::size_t i = 0; i < dicts.size(); ++i) {
+    if (dicts[i].path == choice.key) return i;
+  }
+  throw UserError(fmt::format("{}: {} {}: no such dict of tensors in it; it has {}", path, choice.option,
+                              printable(choice.key), listed(keys_of(dicts))));
+}
+
+std::size_t chosen(const Dicts& dicts, const PthChoice& choice, const std::string& path) {
+  if (dicts.empty()) throw UserError(path + ": its state dict holds no tensors");
+  if (!choice.key.empty()) return chosen_by_key(dicts, choice, path);
+  if (dicts.size() == 1) return 0;
+  std::vector<std::size_t> candidates;
+  std::vector<std::string> keys;
+  for (std::size_t i = 0; i < dicts.size(); ++i) {
+    if (!fits(dicts[i], choice)) continue;
+    candidates.push_back(i);
+    keys.push_back(dicts[i].path);
+  }
+  if (candidates.size() == 1) return candidates[0];
+  const std::string pick = choice.option.empty() ? "" : fmt::format("; {} KEY picks one", choice.option);
+  if (candidates.empty()) {
+    throw UserError(fmt::format("{}: none of its dicts of tensors is this network: {}{}", path,
+                                listed(keys_of(dicts)), pick));
+  }
+  throw UserError(
+      fmt::format("{}: it holds {} networks that fit: {}{}", path, candidates.size(), listed(keys), pick));
+}
+
 }  // namespace
 
-PthFile open_pth(const std::string& path) {
+PthFile open_pth(const std::string& path, const PthChoice& choice) {
   auto mapping = std::make_shared<const MappedFile>(path);
   const Archive archive = open_archive(mapping->span(), path);
   PthFile file;
-  for (const auto& [key, tensor] :
-       read_pickle(archive.members.at(archive.prefix + std::string(kPickle)), path)) {
+  const Dicts dicts = read_pickle(archive.members.at(archive.prefix + std::string(kPickle)), path);
+  const std::size_t taken = chosen(dicts, choice, path);
+  for (const auto& [key, tensor] : dicts[taken].tensors) {
     file.entries.push_back(place(key, tensor, archive, path));
   }
-  if (file.entries.empty()) throw UserError(path + ": its state dict holds no tensors");
+  file.key = dicts[taken].path;
+  for (std::size_t i = 0; i < dicts.size(); ++i) {
+    if (i != taken) file.other_keys.push_back(dicts[i].path);
+  }
   file.mapping = std::move(mapping);
   return file;
 }

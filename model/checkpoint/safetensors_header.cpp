@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "model/checkpoint/describe.h"
 #include "model/checkpoint/json_text.h"
+#include "model/checkpoint/other_kind.h"
 
 namespace ferry::model {
 
@@ -29,6 +30,8 @@ constexpr const char* kMetadata = "__metadata__";
 }
 
 std::string_view header_text(std::span<const std::byte> file, const std::string& path) {
+  // The ninth byte opens the JSON of every safetensors file.
+  if (file.size() < 9 || file[8] != std::byte{'{'}) refuse_other_kind(file, path, "a safetensors file");
   if (file.size() < 8) refuse(path, fmt::format("{} bytes are no safetensors file", file.size()));
   std::uint64_t bytes = 0;
   std::memcpy(&bytes, file.data(), sizeof bytes);
@@ -44,6 +47,7 @@ std::string_view header_text(std::span<const std::byte> file, const std::string&
 }
 
 std::map<std::string, std::string> read_metadata(const json& value, const std::string& path) {
+  if (value.is_null()) return {};  // the reference library reads it as absent
   if (!value.is_object()) refuse(path, "__metadata__ is no JSON object");
   std::map<std::string, std::string> metadata;
   for (const auto& [name, text] : value.items()) {

@@ -133,7 +133,9 @@ Shards open_shards(const PartFiles& part) {
     const std::string name = fs::path(path).filename().string();
     for (const TensorEntry& entry : file.entries()) {
       const auto wanted = weight_map.find(entry.source_key);
-      if (!part.index.empty() && (wanted == weight_map.end() || wanted->second != name)) continue;
+      const bool known = part.index.empty() || wanted != weight_map.end();
+      if (!known) shards.unindexed.push_back(entry.source_key);
+      if (!known || (!part.index.empty() && wanted->second != name)) continue;
       const auto [other, added] = holder.emplace(entry.source_key, path);
       if (!added) {
         throw UserError(

@@ -8,6 +8,8 @@
 #include <stdexcept>
 
 #include "base/error.h"
+#include "base/file.h"
+#include "model/checkpoint/other_kind.h"
 
 namespace ferry::model {
 
@@ -20,6 +22,7 @@ Tokenizer::Tokenizer(const std::string& spiece_path, std::int64_t text_len)
   }
   const auto status = processor_->Load(spiece_path);
   if (!status.ok()) {
+    refuse_other_kind(MappedFile(spiece_path).span(), spiece_path, "a SentencePiece model");
     throw UserError(fmt::format("tokenizer {}: not a SentencePiece model that can be read ({})", spiece_path,
                                 status.ToString()));
   }

@@ -11,6 +11,7 @@
 #include "model/checkpoint/folder.h"
 #include "model/checkpoint/inspect.h"
 #include "model/checkpoint/pickle.h"
+#include "model/checkpoint/pipeline_files.h"
 #include "model/checkpoint/pth.h"
 #include "model/checkpoint/pth_writer.h"
 #include "model/checkpoint/safetensors_header.h"

@@ -4,6 +4,7 @@
 
 #include "model/checkpoint/folder.h"
 #include "model/checkpoint/make_model.h"
+#include "model/checkpoint/pipeline_files.h"
 #include "model/checkpoint/safetensors.h"
 #include "tests/unit/checkpoint_support.h"
 

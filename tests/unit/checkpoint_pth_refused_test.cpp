@@ -95,7 +95,7 @@ TEST(PthRefused, PicklesThatMakeNoSense) {
        "ctorch\nFloatStorage\n)R.",
        "called as a function"},
       {"\x80\x02NQ.", "no tuple of five"},
-      {std::string("\x80\x02\x8a\x09") + std::string(9, 'x') + ".", "beyond 64 bits"},
+      {std::string("\x80\x02\x8a\x09") + std::string(9, 'x') + ".", "root is no dict"},
       {std::string("\x80\x02") + std::string(100'000, '(') + ".", "stack is empty"},
       {std::string("\x80\x02") + std::string(1'100'000, 'N') + ".", "more than 1000000 values"},
   };

@@ -28,9 +28,9 @@ TEST_F(Check, AFullJobPasses) { EXPECT_EQ(error(), ""); }
 
 TEST_F(Check, TheModelFolderMustExist) {
   options_.model.path = "/no/such/folder";
-  EXPECT_EQ(error(), "--model: /no/such/folder: no such folder");
+  EXPECT_EQ(error(), "--model: model folder /no/such/folder: it does not exist");
   options_.model.path = folder_.write("file", "");
-  EXPECT_THAT(error(), HasSubstr("not a folder"));
+  EXPECT_THAT(error(), HasSubstr("it is a file"));
   options_.model.path = "";
   EXPECT_THAT(error(), HasSubstr("--model"));
 }
