@@ -12,13 +12,17 @@ namespace {
 
 constexpr double kGigabyte = 1e9;
 
-std::string weights_line(const Network& network, const offload::Options& options, int node_size,
-                         std::size_t activation_bytes) {
+std::string weights_lines(const Network& network, const offload::Options& options, int node_size,
+                          std::size_t activation_bytes) {
   const offload::ArenaPlan plan = offload::arena_plan(network.spec, options, node_size);
   const offload::ArenaLayout layout = offload::arena_layout(plan.stored, node_size);
-  return fmt::format("\n  {:<13} {:7.3f} GB of weights in {} blocks, about {:.3f} GB of activations, {}",
-                     network.spec.name, static_cast<double>(layout.bytes) / kGigabyte, layout.blocks.size(),
-                     static_cast<double>(activation_bytes) / kGigabyte, name_of(network.compute));
+  std::string line =
+      fmt::format("\n  {:<13} {:7.3f} GB of weights in {} blocks, about {:.3f} GB of activations, {}",
+                  network.spec.name, static_cast<double>(layout.bytes) / kGigabyte, layout.blocks.size(),
+                  static_cast<double>(activation_bytes) / kGigabyte, name_of(network.compute));
+  const model::Quantization& quantization = network.checkpoint.quantization();
+  if (quantization.any()) line += fmt::format("\n  {:<13} {}", "", text_of(quantization));
+  return line;
 }
 
 std::string networks_lines(const Options& options, const Prepared& prepared) {
@@ -28,13 +32,13 @@ std::string networks_lines(const Options& options, const Prepared& prepared) {
   const DitActivations how = dit_activations(options, prepared.job, prepared.rank->mesh);
   std::string text;
   if (all.text) {
-    text += weights_line(*all.text, options.text_encoder, node_size,
-                         activation_bytes(*facts.text, all.text->compute));
+    text += weights_lines(*all.text, options.text_encoder, node_size,
+                          activation_bytes(*facts.text, all.text->compute));
   }
-  text += weights_line(all.dit, options.dit, node_size,
-                       activation_bytes(facts.dit, prepared.job, how, all.dit.compute));
-  return text + weights_line(all.vae, options.vae, node_size,
-                             activation_bytes(facts.vae, prepared.job, all.vae.compute));
+  text += weights_lines(all.dit, options.dit, node_size,
+                        activation_bytes(facts.dit, prepared.job, how, all.dit.compute));
+  return text + weights_lines(all.vae, options.vae, node_size,
+                              activation_bytes(facts.vae, prepared.job, all.vae.compute));
 }
 
 std::string memory_line(const Device& device) {

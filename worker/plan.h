@@ -9,8 +9,8 @@
 
 namespace ferry::worker {
 
-// Size, steps, ranks, device, and for each network what its weights take on the host; no line break at the
-// end.
+// Size, steps, ranks, device, and for each network what its weights take on the host and whether they are
+// dequantised; no line break at the end.
 std::string plan_text(const Options& options, const Prepared& prepared);
 
 }  // namespace ferry::worker

@@ -87,6 +87,8 @@ std::string sidecar_json(const Options& options, const Job& job, const RunFacts&
                      {"text_encoder", offload_record(options.text_encoder)}};
   if (!options.lora.path.empty()) json["lora"] = lora_record(options);
   json["model"] = {{"folder", facts.model_folder}, {"notes", facts.notes}};
+  for (const auto& [network, found] : facts.quantization)
+    json["quantization"][network] = Json::parse(to_json(found));
   json["mesh"] = {{"data", facts.mesh.data}, {"cfg", facts.mesh.cfg}, {"ulysses", facts.mesh.ulysses}};
   json["backend"] = facts.backend;
   json["total_s"] = facts.total_s;

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "model/checkpoint/quantization.h"
 #include "worker/generate.h"
 #include "worker/job.h"
 #include "worker/options.h"
@@ -19,6 +21,7 @@ struct RunFacts {
   std::string model_folder;        // that held the checkpoint's files
   std::vector<std::string> notes;  // of Networks
   double total_s = 0;              // from the start of the program's work
+  std::vector<std::pair<std::string, model::Quantization>> quantization{};  // of the networks that have one
 };
 
 // The video, the sheet and the tensors.  Each appears whole or not at all.

@@ -32,6 +32,18 @@ std::vector<RankRecord> gather_records(const Rank& rank, const Generation& made)
   return records;
 }
 
+std::vector<std::pair<std::string, model::Quantization>> quantization_of(const Networks& networks) {
+  std::vector<std::pair<std::string, model::Quantization>> found;
+  const auto add = [&found](const Network& network) {
+    const model::Quantization& quantization = network.checkpoint.quantization();
+    if (quantization.any()) found.emplace_back(network.spec.name, quantization);
+  };
+  if (networks.text) add(*networks.text);
+  add(networks.dit);
+  add(networks.vae);
+  return found;
+}
+
 // The spans of all ranks in one file.  Collective.
 void write_trace(const std::string& path, const Rank& rank) {
   std::vector<std::vector<TraceSpan>> ranks;
@@ -105,7 +117,8 @@ int run(const Options& given, parallel::Session& session) {
                  .backend = prepared.rank->groups.data_root->backend(),
                  .model_folder = prepared.networks.folder,
                  .notes = prepared.networks.notes,
-                 .total_s = 0};
+                 .total_s = 0,
+                 .quantization = quantization_of(prepared.networks)};
   if (prepared.rank->trace != nullptr) write_trace(options.trace_file, *prepared.rank);
   session.send_sign_of_life();
   if (first) write_all(options, prepared.job, made, std::move(facts), begin);

@@ -8,9 +8,11 @@
 
 #include "base/error.h"
 #include "model/checkpoint/describe.h"
+#include "model/checkpoint/find_quantization.h"
 #include "model/checkpoint/folder.h"
 #include "model/checkpoint/keys.h"
 #include "model/checkpoint/pth.h"
+#include "model/checkpoint/quantization_names.h"
 #include "model/checkpoint/shards.h"
 
 namespace ferry::model {
@@ -54,7 +56,8 @@ bool is_network(std::span<const TensorEntry> entries, Part part) {
   std::vector<std::string> names;
   for (const TensorEntry& entry : entries) {
     if (entry.source_key.size() > kLongestName) return false;
-    names.push_back(without_prefix(entry.source_key));
+    const std::string name = without_prefix(entry.source_key);
+    if (quantization_name(name).role == QuantizationRole::None) names.push_back(name);
   }
   const KeyMap map(part, vae_resnets(names));
   const auto known = std::count_if(names.begin(), names.end(), [&](const std::string& name) {
@@ -81,7 +84,16 @@ bool is_second_name(const TensorEntry& entry, const TensorEntry& other) {
 }  // namespace
 
 Checkpoint Checkpoint::open(const std::string& model_dir, Part part, const std::string& key) {
+  return look(model_dir, part, key).without_fault();
+}
+
+Checkpoint Checkpoint::look(const std::string& model_dir, Part part, const std::string& key) {
   return open_part(find_part(model_dir, part), part, key);
+}
+
+Checkpoint Checkpoint::without_fault() && {
+  if (!quantization_.fault.empty()) throw UserError(quantization_.fault);
+  return std::move(*this);
 }
 
 Checkpoint Checkpoint::open_files(const std::vector<std::string>& paths, Part part) {
@@ -90,7 +102,7 @@ Checkpoint Checkpoint::open_files(const std::vector<std::string>& paths, Part pa
   files.files = paths;
   const auto config = std::filesystem::path(paths.front()).parent_path() / "config.json";
   if (std::filesystem::is_regular_file(config)) files.config = config.string();
-  return open_part(files, part, {});
+  return open_part(files, part, {}).without_fault();
 }
 
 void Checkpoint::open_archive(const std::string& path, const std::string& key) {
@@ -109,6 +121,7 @@ Checkpoint Checkpoint::open_part(const PartFiles& files, Part part, const std::s
   checkpoint.files_ = files.files;
   checkpoint.config_file_ = files.config;
   checkpoint.dit_config_file_ = files.dit_config;
+  HeaderMarks marks;
   const std::string& first = files.files.front();
   if (is_archive(first)) {
     if (files.files.size() > 1) throw UserError(first + ": a .pth checkpoint is one file");
@@ -121,15 +134,25 @@ Checkpoint Checkpoint::open_part(const PartFiles& files, Part part, const std::s
     Shards shards = open_shards(files);
     checkpoint.entries_ = std::move(shards.entries);
     checkpoint.unindexed_ = std::move(shards.unindexed);
+    marks = std::move(shards.marks);
     checkpoint.mappings_ = std::move(shards.mappings);
   }
-  checkpoint.name_entries();
+  const std::vector<std::string> names = bare_names(checkpoint.entries_, first);
+  checkpoint.take_quantization(names, marks);
+  checkpoint.name_entries(names);
   return checkpoint;
 }
 
-void Checkpoint::name_entries() {
+void Checkpoint::take_quantization(const std::vector<std::string>& names, const HeaderMarks& marks) {
+  try {
+    quantization_ = find_quantization(entries_, names, marks, config_file_);
+  } catch (const UserError& error) {
+    quantization_.fault = error.what();
+  }
+}
+
+void Checkpoint::name_entries(const std::vector<std::string>& names) {
   const std::string& file = files_.front();
-  const std::vector<std::string> names = bare_names(entries_, file);
   const KeyMap map(part_, vae_resnets(names));
   const auto layout = detect_layout(map, names);
   if (!layout) {
@@ -139,7 +162,9 @@ void Checkpoint::name_entries() {
   }
   layout_ = *layout;
   for (std::size_t i = 0; i < entries_.size(); ++i) {
-    entries_[i].key = layout_ == KeyLayout::Official ? names[i] : map.to_official(names[i]).value_or("");
+    entries_[i].key = entries_[i].companion            ? ""
+                      : layout_ == KeyLayout::Official ? names[i]
+                                                       : map.to_official(names[i]).value_or("");
     if (!entries_[i].key.empty()) name_entry(i);
   }
 }

@@ -17,9 +17,11 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/dtype.h"
+#include "model/checkpoint/quantization.h"
 #include "model/dit/config.h"
 #include "model/text/config.h"
 #include "model/vae/config.h"
@@ -34,6 +36,8 @@ enum class FileFormat : std::uint8_t { Safetensors, Pth };
 // "DiT", "VAE", "text encoder".
 std::string_view name_of(Part part);
 
+struct WeightScale;  // model/checkpoint/weight_scale.h
+
 // One tensor of a file.  `data` points into the mapping, may be unaligned, and lives as long as the
 // Checkpoint or SafetensorsFile it came from.
 struct TensorEntry {
@@ -44,20 +48,29 @@ struct TensorEntry {
   std::vector<std::int64_t> shape;
   std::vector<std::int64_t> strides;  // in elements
   const std::byte* data = nullptr;
+  std::shared_ptr<const WeightScale> scale{};  // of a quantised tensor: read_tensor multiplies by it
+  std::int64_t first_row = 0;                  // of the tensor that this is a part of
+  bool companion = false;  // a scale or mark of a quantisation, which describes others and has no key
 
   std::int64_t numel() const;
   bool contiguous() const;  // row-major without gaps
+  // Rows [begin, end) of dimension 0 as a tensor of their own.
+  TensorEntry rows(std::int64_t begin, std::int64_t end) const;
 };
 
 struct PartFiles;
+using HeaderMarks = std::vector<std::pair<std::string, std::string>>;  // file, text of _quantization_metadata
 
 class Checkpoint {
  public:
   // Finds and maps the files of one network in `model_dir`.
   // Throws UserError: folder or file missing, damaged or hostile file, unknown names, two tensors for one
-  // official name, a folder of Wan2.2.
+  // official name, a folder of Wan2.2, a quantisation that is not read (model/checkpoint/quantization.h).
   // `key` names the dict of a .pth file whose tensors are meant, for files that hold several (pth.h).
   static Checkpoint open(const std::string& model_dir, Part part, const std::string& key = {});
+  // The same, but why a quantisation is refused is left in quantization().fault: for looking, not for
+  // reading.
+  static Checkpoint look(const std::string& model_dir, Part part, const std::string& key = {});
   // The same from files that are already known, for checkpoints outside a model folder.
   static Checkpoint open_files(const std::vector<std::string>& paths, Part part);
 
@@ -73,6 +86,7 @@ class Checkpoint {
   KeyLayout layout() const { return layout_; }
   FileFormat format() const { return format_; }
   const std::vector<std::string>& files() const { return files_; }
+  const Quantization& quantization() const { return quantization_; }
   // The network's config.json, or empty: the official VAE and text encoder have none.
   const std::string& config_file() const { return config_file_; }
   // The config.json of the DiT beside this network (text_len is written there), or empty.
@@ -80,8 +94,10 @@ class Checkpoint {
 
  private:
   static Checkpoint open_part(const PartFiles& files, Part part, const std::string& key);
+  Checkpoint without_fault() &&;
   void open_archive(const std::string& path, const std::string& key);
-  void name_entries();
+  void take_quantization(const std::vector<std::string>& names, const HeaderMarks& marks);
+  void name_entries(const std::vector<std::string>& names);
   void name_entry(std::size_t i);
 
   Part part_ = Part::Dit;
@@ -92,6 +108,7 @@ class Checkpoint {
   std::string dit_config_file_;
   std::vector<std::string> unindexed_;
   std::vector<std::string> notes_;
+  Quantization quantization_;
   std::vector<TensorEntry> entries_;
   std::unordered_map<std::string, std::size_t> index_;
   std::vector<std::shared_ptr<const void>> mappings_;
@@ -105,13 +122,15 @@ DitConfig dit_config(const Checkpoint& checkpoint);
 VaeConfig vae_config(const Checkpoint& checkpoint);
 Umt5Config umt5_config(const Checkpoint& checkpoint);
 
-// Checks that every tensor of `spec` is there with its shape and a floating-point dtype.
+// Checks that every tensor of `spec` is there with its shape and a floating-point dtype or a scale.
 // Throws UserError naming the first that is not, with what was expected and found.
 void validate(const Checkpoint& checkpoint, const NetworkSpec& spec);
 
 // Converts a tensor to spec.dtype (nearest even) and writes it to `dst` in spec.layout: memory_format(spec)
-// describes and sizes dst.  Any source strides; no temporary larger than a few KiB.  On the calling thread.
-// Throws UserError when the entry's shape is not the spec's or its dtype is not a floating-point one.
+// describes and sizes dst.  Any source strides; no temporary larger than a few KiB.  A tensor with a scale is
+// multiplied in fp32 and rounded once; its temporaries are some rows.  On the calling thread.
+// Throws UserError when the entry's shape is not the spec's or its dtype is not a floating-point one (int8
+// with a scale is read too).
 void read_tensor(const TensorEntry& entry, const TensorSpec& spec, std::byte* dst);
 
 // The rows [row_begin, row_end) of dimension 0 alone; `dst` is the start of the whole tensor's place.  Each

@@ -99,10 +99,11 @@ void list_tensors(const Checkpoint& checkpoint, PartReport& report) {
   report.layout = checkpoint.layout() == KeyLayout::Official ? "official" : "diffusers";
   report.format = checkpoint.format() == FileFormat::Pth ? "pth" : "safetensors";
   report.files = checkpoint.files();
+  report.quantization = checkpoint.quantization();
   for (const TensorEntry& entry : checkpoint.entries()) {
     const std::string dtype(name_of(entry.dtype));
     const std::int64_t bytes = entry.numel() * static_cast<std::int64_t>(size_of(entry.dtype));
-    report.parameters += entry.numel();
+    if (!entry.companion) report.parameters += entry.numel();
     report.bytes += bytes;
     report.dtype_bytes[dtype] += bytes;
     ++report.dtype_tensors[dtype];
@@ -133,11 +134,12 @@ PartReport inspect_part(const std::string& model_dir, Part part, const std::stri
   PartReport report;
   report.part = part;
   try {
-    const Checkpoint checkpoint = Checkpoint::open(model_dir, part, key);
+    const Checkpoint checkpoint = Checkpoint::look(model_dir, part, key);
     list_tensors(checkpoint, report);
+    report.error = report.quantization.fault;
     compare(checkpoint, detect(checkpoint, report.config), report);
   } catch (const UserError& error) {
-    report.error = error.what();
+    if (report.error.empty()) report.error = error.what();
   }
   return report;
 }

@@ -35,6 +35,7 @@ struct PartReport {
   std::int64_t bytes = 0;                           // of tensor data
   std::map<std::string, std::int64_t> dtype_bytes;  // name_of(dtype) -> bytes
   std::map<std::string, std::int64_t> dtype_tensors;
+  Quantization quantization;  // what is dequantised when it is read
   std::vector<ListedTensor> tensors;
   std::vector<std::pair<std::string, std::string>> config;  // detected dimensions, name and value
   std::vector<std::string> missing_optional;  // of the VAE's encoder, which decoding never reads

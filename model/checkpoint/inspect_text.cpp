@@ -35,6 +35,7 @@ std::string part_text(const PartReport& part, bool list_tensors) {
                         static_cast<double>(part.dtype_bytes.at(dtype)) / 1e9);
   }
   text += "\n";
+  if (part.quantization.any()) text += fmt::format("  {}\n", text_of(part.quantization));
   for (const auto& [name, value] : part.config) text += fmt::format("  {} = {}\n", name, value);
   text += names_text("missing", part.missing);
   text += names_text("missing, not needed to decode", part.missing_optional);
@@ -64,6 +65,7 @@ ordered_json part_json(const PartReport& part) {
                        {"bytes", part.bytes},
                        {"dtype_bytes", part.dtype_bytes},
                        {"dtype_tensors", part.dtype_tensors}};
+  json["quantization"] = ordered_json::parse(to_json(part.quantization));
   json["config"] = ordered_json::object();
   for (const auto& [name, value] : part.config) json["config"][name] = value;
   json["missing"] = part.missing;

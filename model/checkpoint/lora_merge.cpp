@@ -9,13 +9,6 @@ namespace {
 
 constexpr std::int64_t kRowsAtOnce = 16;
 
-// Rows of an entry as a tensor of their own.
-TensorEntry rows_of(TensorEntry entry, RowRange rows) {
-  entry.data += rows.begin * entry.strides[0] * static_cast<std::int64_t>(size_of(entry.dtype));
-  entry.shape[0] = rows.end - rows.begin;
-  return entry;
-}
-
 std::vector<float> floats_of(const TensorEntry& entry) {
   std::vector<float> values(static_cast<std::size_t>(entry.numel()));
   const TensorSpec spec{.key = entry.key, .shape = entry.shape, .dtype = DType::F32};
@@ -43,8 +36,8 @@ void read_merged_rows(const TensorEntry& entry, const TensorSpec& spec, const Lo
   const std::vector<float> down = floats_of(addition.pair->down);
   for (std::int64_t begin = rows.begin; begin < rows.end; begin += kRowsAtOnce) {
     const RowRange part{begin, std::min(begin + kRowsAtOnce, rows.end)};
-    std::vector<float> weight = floats_of(rows_of(entry, part));
-    const std::vector<float> up = floats_of(rows_of(addition.pair->up, part));
+    std::vector<float> weight = floats_of(entry.rows(part.begin, part.end));
+    const std::vector<float> up = floats_of(addition.pair->up.rows(part.begin, part.end));
     for (std::int64_t r = 0; r < part.end - part.begin; ++r) {
       add_row(weight.data() + r * in, in, up.data() + r * rank, down, scale);
     }

@@ -6,6 +6,7 @@
 #include <array>
 
 #include "base/error.h"
+#include "model/checkpoint/describe.h"
 
 namespace ferry::model {
 
@@ -15,6 +16,7 @@ constexpr auto kGlobals = std::to_array<KnownGlobal>({
     {"collections OrderedDict", PickleGlobal::Dict},
     {"collections defaultdict", PickleGlobal::Dict},
     {"torch._utils _rebuild_tensor_v2", PickleGlobal::RebuildTensor},
+    {"torch._utils _rebuild_tensor_v3", PickleGlobal::RebuildTypedTensor},
     {"torch._utils _rebuild_parameter", PickleGlobal::RebuildParameter},
     {"torch DoubleStorage", PickleGlobal::StorageClass, DType::F64},
     {"torch FloatStorage", PickleGlobal::StorageClass, DType::F32},
@@ -26,6 +28,7 @@ constexpr auto kGlobals = std::to_array<KnownGlobal>({
     {"torch CharStorage", PickleGlobal::StorageClass, DType::I8},
     {"torch ByteStorage", PickleGlobal::StorageClass, DType::U8},
     {"torch BoolStorage", PickleGlobal::StorageClass, DType::Bool},
+    {"torch.storage UntypedStorage", PickleGlobal::StorageClass, DType::U8},
 });
 
 // Values that training programs put beside the tensors.  Python 2 and 3 name some modules differently, and so
@@ -139,6 +142,28 @@ PickleValue rebuild_tensor(std::span<const PickleRef> arguments, const std::vect
   return tensor;
 }
 
+// _rebuild_tensor_v3(storage, offset, size, stride, requires_grad, hooks, dtype[, metadata]), for the types
+// that have no storage class: the storage counts bytes.
+PickleValue rebuild_typed_tensor(std::span<const PickleRef> arguments, const std::vector<PickleValue>& values,
+                                 const std::string& file) {
+  constexpr std::string_view kFp8 = "torch float8_e4m3fn";
+  if (arguments.size() != 7 && arguments.size() != 8)
+    refuse(file, "a tensor with a type is made from seven or eight values");
+  const PickleValue& type = values[arguments[6]];
+  if (type.kind != PickleKind::Global || type.text != kFp8) {
+    throw UserError(
+        fmt::format("{}: a tensor of type {} is not supported; of those without a storage class "
+                    "only fp8 (float8_e4m3fn) is, not e5m2 and not the fp8 scales of mxfp8",
+                    file, type.kind == PickleKind::Global ? printable(type.text) : "unknown"));
+  }
+  if (arguments.size() == 8 && !values[arguments[7]].items.empty())
+    refuse(file, "a tensor with metadata is not supported");
+  if (values[arguments[0]].tensor.dtype != DType::U8) refuse(file, "a typed tensor has a typed storage");
+  PickleValue tensor = rebuild_tensor(arguments.first(6), values, file);
+  tensor.tensor.dtype = DType::F8E4M3;
+  return tensor;
+}
+
 }  // namespace
 
 const KnownGlobal* find_global(std::string_view name) {
@@ -166,6 +191,8 @@ PickleValue call_global(const KnownGlobal& callable, std::span<const PickleRef> 
     }
     case PickleGlobal::RebuildTensor:
       return rebuild_tensor(arguments, values, file);
+    case PickleGlobal::RebuildTypedTensor:
+      return rebuild_typed_tensor(arguments, values, file);
     case PickleGlobal::RebuildParameter:
       if (arguments.size() != 3 || values[arguments[0]].kind != PickleKind::Tensor) {
         refuse(file, "a parameter is made from something that is no tensor");

@@ -39,7 +39,14 @@ struct PickleValue {
 
 // What a name in a pickle may stand for.  An inert one is a class or function of harmless values beside the
 // tensors (torch.device, numpy scalars, paths): its name is known, its calls give PickleKind::Other.
-enum class PickleGlobal : std::uint8_t { Dict, RebuildTensor, RebuildParameter, StorageClass, Inert };
+enum class PickleGlobal : std::uint8_t {
+  Dict,
+  RebuildTensor,
+  RebuildTypedTensor,
+  RebuildParameter,
+  StorageClass,
+  Inert
+};
 
 struct KnownGlobal {
   std::string_view name;  // "module name"

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "model/checkpoint/checkpoint.h"
 #include "model/checkpoint/describe.h"
+#include "model/checkpoint/weight_scale.h"
 
 namespace ferry::model {
 
@@ -43,7 +44,7 @@ void check_entry(const TensorEntry& entry, const TensorSpec& spec) {
                                 printable(entry.source_key), shape_text(entry.shape),
                                 shape_text(spec.shape)));
   }
-  if (!is_floating(entry.dtype) && entry.dtype != spec.dtype) {
+  if (!is_floating(entry.dtype) && entry.dtype != spec.dtype && entry.scale == nullptr) {
     throw UserError(fmt::format("{}: tensor {} is {}, expected a floating-point type", entry.file,
                                 printable(entry.source_key), name_of(entry.dtype)));
   }
@@ -106,10 +107,21 @@ void gather(std::byte* to, const std::byte* from, Axis axis, std::size_t element
   }
 }
 
+// convert, and int8 to fp32 for weights with scales.
+void convert_numbers(std::byte* to, DType to_type, const std::byte* from, DType from_type,
+                     std::int64_t count) {
+  if (from_type != DType::I8 || to_type != DType::F32)
+    return convert(to, to_type, from, from_type, static_cast<std::size_t>(count));
+  for (std::int64_t i = 0; i < count; ++i) {
+    const auto value = static_cast<float>(static_cast<std::int8_t>(from[i]));
+    std::memcpy(to + i * static_cast<std::int64_t>(sizeof value), &value, sizeof value);
+  }
+}
+
 // The fastest axis: a run of the destination.
 void convert_run(const Place& to, const Source& from, Axis axis) {
   if (axis.stride == 1) {
-    convert(to.data, to.dtype, from.data, from.dtype, static_cast<std::size_t>(axis.extent));
+    convert_numbers(to.data, to.dtype, from.data, from.dtype, axis.extent);
     return;
   }
   std::array<std::byte, kGathered * kWidest> buffer;
@@ -119,7 +131,7 @@ void convert_run(const Place& to, const Source& from, Axis axis) {
     const std::int64_t count = std::min(kGathered, axis.extent - begin);
     gather(buffer.data(), from.data + begin * axis.stride * element, {count, axis.stride},
            static_cast<std::size_t>(element));
-    convert(to.data + begin * place, to.dtype, buffer.data(), from.dtype, static_cast<std::size_t>(count));
+    convert_numbers(to.data + begin * place, to.dtype, buffer.data(), from.dtype, count);
   }
 }
 
@@ -134,6 +146,32 @@ std::byte* convert_axes(Place to, Source from, std::span<const Axis> axes) {
     to.data = convert_axes(to, {from.data + i * step, from.dtype}, axes.subspan(1));
   }
   return to.data;
+}
+
+// Rows of a tensor as they are in the file.
+void convert_rows(const TensorEntry& entry, const TensorSpec& spec, std::byte* dst) {
+  std::vector<Axis> axes = entry.shape.empty() ? std::vector<Axis>{{1, 1}} : walk_order(entry, spec.layout);
+  convert_axes({dst, spec.dtype}, {entry.data, entry.dtype}, joined(axes));
+}
+
+// The same times the scale: as fp32, some rows at once, then rounded.
+void dequantize_rows(const TensorEntry& entry, const TensorSpec& spec, std::byte* dst) {
+  constexpr std::int64_t kAtOnce = 16384;
+  const std::int64_t rows = entry.shape.empty() ? 1 : entry.shape[0];
+  const std::int64_t columns = entry.numel() / rows;
+  const std::int64_t step = std::max<std::int64_t>(1, kAtOnce / columns);
+  TensorSpec wide = spec;
+  wide.dtype = DType::F32;
+  std::vector<float> values(static_cast<std::size_t>(std::min(step, rows) * columns));
+  for (std::int64_t row = 0; row < rows; row += step) {
+    const std::int64_t end = std::min(rows, row + step);
+    const TensorEntry part = entry.shape.empty() ? entry : entry.rows(row, end);
+    convert_rows(part, wide, reinterpret_cast<std::byte*>(values.data()));
+    multiply(*entry.scale, part.first_row, end - row, columns, values.data());
+    const std::int64_t count = (end - row) * columns;
+    convert(dst, spec.dtype, values.data(), DType::F32, static_cast<std::size_t>(count));
+    dst += count * static_cast<std::int64_t>(size_of(spec.dtype));
+  }
 }
 
 }  // namespace
@@ -152,12 +190,9 @@ void read_tensor_rows(const TensorEntry& entry, const TensorSpec& spec, std::byt
         fmt::format("{}: rows [{}, {}) of a tensor with {}", spec.key, row_begin, row_end, rows));
   }
   if (row_begin == row_end || bytes == 0) return;
-  std::vector<Axis> axes = entry.shape.empty() ? std::vector<Axis>{{1, 1}} : walk_order(entry, spec.layout);
-  const auto row_bytes = static_cast<std::int64_t>(bytes) / rows;
-  const std::byte* first =
-      entry.data + row_begin * axes[0].stride * static_cast<std::int64_t>(size_of(entry.dtype));
-  axes[0].extent = row_end - row_begin;
-  convert_axes({dst + row_begin * row_bytes, spec.dtype}, {first, entry.dtype}, joined(axes));
+  std::byte* place = dst + row_begin * (static_cast<std::int64_t>(bytes) / rows);
+  const TensorEntry part = entry.shape.empty() ? entry : entry.rows(row_begin, row_end);
+  (entry.scale == nullptr ? convert_rows : dequantize_rows)(part, spec, place);
 }
 
 }  // namespace ferry::model

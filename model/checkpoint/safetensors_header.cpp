@@ -57,6 +57,14 @@ std::map<std::string, std::string> read_metadata(const json& value, const std::s
   return metadata;
 }
 
+// What stands behind a type of 4 or 8 bits that is not read.
+std::string_view narrow_type(const std::string& name) {
+  if (name.starts_with("F8_E5M2")) return ": fp8 with 2 bits of fraction (e5m2), with fp8 scales or without";
+  if (name.starts_with("F8_E8M0")) return ": fp8 scales that are powers of two, as mxfp8 has them";
+  if (name.starts_with("F4")) return ": weights of 4 bits, as nvfp4 has them";
+  return "";
+}
+
 DType read_dtype(const json& value, const std::string& path, const std::string& tensor) {
   if (!value.is_string()) refuse(path, tensor, "dtype is no text");
   const std::string name = value.get<std::string>();
@@ -66,9 +74,10 @@ DType read_dtype(const json& value, const std::string& path, const std::string& 
     if (upper) return dtype_from_name(name);
   } catch (const std::invalid_argument&) {
   }
-  refuse(path, tensor,
-         fmt::format("dtype {} is not supported (F64, F32, F16, BF16, F8_E4M3, I64, I32, I16, I8, U8, BOOL)",
-                     printable(name)));
+  refuse(
+      path, tensor,
+      fmt::format("dtype {} is not supported{} (F64, F32, F16, BF16, F8_E4M3, I64, I32, I16, I8, U8, BOOL)",
+                  printable(name), narrow_type(name)));
 }
 
 struct Range {

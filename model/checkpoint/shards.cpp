@@ -13,6 +13,8 @@
 #include "base/error.h"
 #include "model/checkpoint/describe.h"
 #include "model/checkpoint/json_text.h"
+#include "model/checkpoint/keys.h"
+#include "model/checkpoint/quantization_names.h"
 
 namespace ferry::model {
 
@@ -68,6 +70,10 @@ PartFiles with_index(const std::string& folder, const std::string& name) {
     found.files.push_back(path.string());
   }
   return found;
+}
+
+bool is_of_quantization(const TensorEntry& entry) {
+  return quantization_name(without_prefix(entry.source_key)).role != QuantizationRole::None;
 }
 
 // <stem>-0000i-of-0000n.safetensors without an index: all n must be there.
@@ -133,9 +139,12 @@ Shards open_shards(const PartFiles& part) {
     const std::string name = fs::path(path).filename().string();
     for (const TensorEntry& entry : file.entries()) {
       const auto wanted = weight_map.find(entry.source_key);
-      const bool known = part.index.empty() || wanted != weight_map.end();
-      if (!known) shards.unindexed.push_back(entry.source_key);
-      if (!known || (!part.index.empty() && wanted->second != name)) continue;
+      const bool named = part.index.empty() || wanted != weight_map.end();
+      if (!named && !is_of_quantization(entry)) {
+        shards.unindexed.push_back(entry.source_key);
+        continue;
+      }
+      if (wanted != weight_map.end() && wanted->second != name) continue;
       const auto [other, added] = holder.emplace(entry.source_key, path);
       if (!added) {
         throw UserError(
@@ -144,6 +153,8 @@ Shards open_shards(const PartFiles& part) {
       shards.entries.push_back(entry);
     }
     shards.mappings.push_back(file.mapping());
+    const auto mark = file.metadata().find("_quantization_metadata");
+    if (mark != file.metadata().end()) shards.marks.emplace_back(path, mark->second);
   }
   for (const auto& [tensor, file] : weight_map) {
     if (!holder.contains(tensor)) {

@@ -17,13 +17,14 @@ namespace ferry::model {
 PartFiles find_safetensors(const std::string& folder, const std::vector<std::string>& stems, bool any_name);
 
 // Opens the files.  With an index, every tensor that it names comes from the file that it names; tensors it
-// does not name are left out and listed.
-// Throws UserError: a tensor of the index is not in its shard, two files hold one tensor; as
+// does not name are left out and listed, but for those of a quantisation: an index may be older than the
+// scales. Throws UserError: a tensor of the index is not in its shard, two files hold one tensor; as
 // SafetensorsFile::open.
 struct Shards {
   std::vector<TensorEntry> entries;
   std::vector<std::string> unindexed;  // names in the files that the index does not have
   std::vector<std::shared_ptr<const void>> mappings;
+  HeaderMarks marks;  // of the files' headers
 };
 Shards open_shards(const PartFiles& part);
 

@@ -26,4 +26,12 @@ bool TensorEntry::contiguous() const {
   return true;
 }
 
+TensorEntry TensorEntry::rows(std::int64_t begin, std::int64_t end) const {
+  TensorEntry part = *this;
+  part.data += begin * strides.at(0) * static_cast<std::int64_t>(size_of(dtype));
+  part.shape.at(0) = end - begin;
+  part.first_row += begin;
+  return part;
+}
+
 }  // namespace ferry::model

@@ -53,7 +53,9 @@ std::string counted(const std::vector<std::string>& names, const char* what, con
 Unexpected find_unexpected(const Checkpoint& checkpoint, const std::unordered_set<std::string>& known) {
   Unexpected found;
   for (const TensorEntry& entry : checkpoint.entries()) {
-    if (known.contains(entry.key) || is_left_out_quietly(checkpoint.part(), entry.source_key)) continue;
+    if (entry.companion || known.contains(entry.key) ||
+        is_left_out_quietly(checkpoint.part(), entry.source_key))
+      continue;
     (is_counter(entry) ? found.counters : found.tensors).push_back(entry.source_key);
   }
   for (const std::string& name : checkpoint.unindexed()) {

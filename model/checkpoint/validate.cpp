@@ -9,6 +9,7 @@ namespace ferry::model {
 namespace {
 
 bool is_readable(const TensorEntry& entry, const TensorSpec& spec) {
+  if (entry.scale != nullptr) return true;
   switch (entry.dtype) {
     case DType::F64:
     case DType::F32:
@@ -41,20 +42,9 @@ void check_module(const Checkpoint& checkpoint, const ModuleSpec& module) {
   for (const TensorSpec& spec : module.tensors) check_tensor(checkpoint, spec);
 }
 
-// Repacks in 8 bits keep a scale beside each weight; without it the weight means something else.
-void refuse_scaled(const Checkpoint& checkpoint) {
-  for (const TensorEntry& entry : checkpoint.entries()) {
-    if (entry.source_key.ends_with("scale_weight") || entry.source_key.ends_with("scaled_fp8")) {
-      throw UserError(fmt::format("{}: tensor {}: scaled 8-bit weights are not supported yet", entry.file,
-                                  printable(entry.source_key)));
-    }
-  }
-}
-
 }  // namespace
 
 void validate(const Checkpoint& checkpoint, const NetworkSpec& spec) {
-  refuse_scaled(checkpoint);
   for (const ModuleSpec& module : spec.head) check_module(checkpoint, module);
   for (const BlockSpec& block : spec.blocks) {
     for (const ModuleSpec& module : block.modules) check_module(checkpoint, module);

@@ -16,6 +16,7 @@
 #include "model/checkpoint/pth_writer.h"
 #include "model/checkpoint/safetensors_header.h"
 #include "model/checkpoint/zip.h"
+#include "tests/unit/checkpoint_quantization_support.h"
 #include "tests/unit/checkpoint_support.h"
 
 namespace ferry::model {
@@ -28,7 +29,8 @@ void touch(const std::vector<TensorEntry>& entries) {
   std::vector<std::byte> dst;
   for (const TensorEntry& entry : entries) {
     if (entry.numel() > 1'000'000) continue;
-    const TensorSpec spec = {entry.key, entry.shape, entry.dtype, Layout::Contiguous};
+    const DType dtype = entry.scale == nullptr ? entry.dtype : DType::F32;
+    const TensorSpec spec = {entry.key, entry.shape, dtype, Layout::Contiguous};
     dst.resize(memory_format(spec).bytes);
     read_tensor(entry, spec, dst.data());
   }
@@ -146,6 +148,37 @@ TEST(CheckpointFuzz, PthFile) {
     bad[random() % bad.size()] = static_cast<char>(random());
     testing::write_bytes(folder / "x.pth", bad);
     accepts(bad, [&](std::span<const std::byte>) { touch(open_pth(folder / "x.pth").entries); });
+  }
+}
+
+// Scales and what is said about them, with bytes changed in the header, the JSON and the values.
+TEST(CheckpointFuzz, QuantizedCheckpoint) {
+  const TempFolder folder;
+  const std::string module = "blocks.0.self_attn.q";
+  const std::string good = testing::file_of(
+      {testing::fp8_tensor(module + ".weight", {48, 40}),
+       testing::scale_tensor(module + ".weight_scale", {48, 1}),
+       testing::text_tensor(module + ".comfy_quant", R"({"format": "float8_e4m3fn"})"),
+       testing::int8_tensor("blocks.0.self_attn.k.weight", {192, 130}),
+       testing::scale_tensor("blocks.0.self_attn.k.weight_scale_inv", {2, 2}, "BF16")},
+      R"({"_quantization_metadata":"{\"layers\":{\"blocks.0.self_attn.k\":{\"format\":\"int8_blockwise\"}}}"})");
+  const std::string config = R"({"quantization_config": {"quant_method": "fp8", "weight_block_size": null}})";
+  const auto open = [&](std::span<const std::byte>) {
+    touch(Checkpoint::open(folder.path(), Part::Dit).entries());
+  };
+  std::mt19937_64 random(17);
+  for (int round = 0; round < 1'500; ++round) {
+    std::string file = good;
+    std::string json = config;
+    for (std::uint64_t i = 0; round > 0 && i < 1 + random() % 3; ++i) {
+      std::string& bad = random() % 4 == 0 ? json : file;
+      // Mostly where something is said, not in the weights.
+      const std::size_t end = random() % 8 == 0 ? bad.size() : std::min<std::size_t>(bad.size(), 1100);
+      bad[random() % end] = static_cast<char>(random() % 3 == 0 ? random() : ' ' + random() % 95);
+    }
+    testing::write_bytes(folder / "diffusion_pytorch_model.safetensors", file);
+    testing::write_bytes(folder / "config.json", json);
+    EXPECT_TRUE(accepts(file, open) || round > 0);
   }
 }
 
