@@ -20,20 +20,24 @@ using nlohmann::json;
 constexpr std::size_t kMostBytes = 100'000'000;
 constexpr int kMostLevels = 16;
 constexpr std::size_t kMostValues = 4'000'000;
+// Finding a name among others takes time in proportion to their number there.
+constexpr std::size_t kMostOrderedValues = 10'000;
 
 // Watches the parser from the side; nlohmann keeps the last of repeated names without a word.
 class Watch {
  public:
-  explicit Watch(const std::string& file) : file_(file) {}
+  Watch(const std::string& file, std::size_t most_values) : file_(file), most_values_(most_values) {}
 
-  bool operator()(int depth, json::parse_event_t event, const json& parsed) {
+  template <typename Json>
+  bool operator()(int depth, typename Json::parse_event_t event, const Json& parsed) {
+    using Event = typename Json::parse_event_t;
     if (depth > kMostLevels)
       throw UserError(fmt::format("{}: JSON deeper than {} levels", file_, kMostLevels));
-    if (++values_ > kMostValues)
-      throw UserError(fmt::format("{}: more than {} JSON values", file_, kMostValues));
-    if (event == json::parse_event_t::object_start) names_.emplace_back();
-    if (event == json::parse_event_t::object_end) names_.pop_back();
-    if (event == json::parse_event_t::key) take_name(parsed.get_ref<const std::string&>());
+    if (++values_ > most_values_)
+      throw UserError(fmt::format("{}: more than {} JSON values", file_, most_values_));
+    if (event == Event::object_start) names_.emplace_back();
+    if (event == Event::object_end) names_.pop_back();
+    if (event == Event::key) take_name(parsed.template get_ref<const std::string&>());
     return true;
   }
 
@@ -44,6 +48,7 @@ class Watch {
   }
 
   const std::string& file_;
+  std::size_t most_values_;
   std::size_t values_ = 0;
   std::vector<std::unordered_set<std::string>> names_;
 };
@@ -71,16 +76,25 @@ std::string with_quoted_words(std::string_view text) {
   return result;
 }
 
-}  // namespace
-
-json parse_json(std::string_view text, const std::string& file) {
+template <typename Json>
+Json parse_watched(std::string_view text, const std::string& file, std::size_t most_values) {
   if (text.size() > kMostBytes) throw UserError(fmt::format("{}: more than 100 MB of JSON", file));
   try {
-    Watch watch(file);
-    return json::parse(text.begin(), text.end(), std::ref(watch));
+    Watch watch(file, most_values);
+    return Json::parse(text.begin(), text.end(), std::ref(watch));
   } catch (const json::exception& error) {
     throw UserError(fmt::format("{}: no valid JSON: {}", file, printable(error.what())));
   }
+}
+
+}  // namespace
+
+json parse_json(std::string_view text, const std::string& file) {
+  return parse_watched<json>(text, file, kMostValues);
+}
+
+nlohmann::ordered_json parse_ordered_json(std::string_view text, const std::string& file) {
+  return parse_watched<nlohmann::ordered_json>(text, file, kMostOrderedValues);
 }
 
 json read_json_object(const std::string& path) {

@@ -13,7 +13,10 @@ namespace ferry::model {
 // more than four million values, or a name that stands twice in one object.
 nlohmann::json parse_json(std::string_view text, const std::string& file);
 
-// The same of a whole file, which must be an object.  NaN, Infinity and -Infinity, which Python writes, are read
+// The same with the members of objects in the order of the text, and at most 10,000 values.
+nlohmann::ordered_json parse_ordered_json(std::string_view text, const std::string& file);
+
+// As parse_json of a whole file, which must be an object.  NaN, Infinity and -Infinity, which Python writes, are read
 // as texts of that name.
 nlohmann::json read_json_object(const std::string& path);
 
