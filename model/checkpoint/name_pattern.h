@@ -1,0 +1,35 @@
+// Patterns of module names as PEFT's rank_pattern and alpha_pattern have them: regular expressions of Python,
+// of which the whole must match the name or what follows one of its dots, `(.*\.)?(PATTERN)$`.
+#pragma once
+
+#include <bitset>
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+namespace ferry::model {
+
+class NamePattern {
+ public:
+  // Known are characters, `.`, `\` before a character, \d \w, [sets], ( ), (?: ), |, * + ? {m} {m,n}, ^ and
+  // $. Throws std::invalid_argument saying what it does not know: anything else, a repeat inside a repeat
+  // (which could take for ever), more than 512 characters.
+  explicit NamePattern(std::string_view text);
+
+  bool matches(std::string_view name) const;
+
+  using Characters = std::bitset<256>;
+  enum class Kind : std::uint8_t { One, Begin, End, Sequence, Choice, Repeat };
+  struct Node {
+    Kind kind = Kind::Sequence;
+    Characters characters{};       // One
+    int least = 0, most = 0;       // Repeat; most < 0: any number
+    std::vector<Node> children{};  // Sequence, Choice, Repeat
+  };
+
+ private:
+  Node root_;
+  bool fixed_ = false;  // one character after the other, as nearly all patterns are
+};
+
+}  // namespace ferry::model
