@@ -81,7 +81,7 @@ void check_degrees(const parallel::Options& options, int ranks) {
 void check_options(const worker::Options& options, int ranks) {
   check_model(options, ranks);
   check_job(options.job);
-  check_given_file("--lora.path", options.lora.path);
+  if (!fs::is_directory(options.lora.path)) check_given_file("--lora.path", options.lora.path);
   check_result("--trace.file", options.trace_file, true);
 }
 

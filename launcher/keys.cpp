@@ -209,8 +209,8 @@ FlagGroup run_group(worker::Options& o) {
         fmt::format("{:g}", o.run.deadline_s), false, number(o.run.deadline_s, 1, kAnyPositive)},
        {"trace.file", "", "FILE", "lanes of compute and copies for Perfetto", "", false, path(o.trace_file)},
        {"attention.impl", "", "NAME", "auto; 8-bit is not there yet", "auto", false, attention},
-       {"lora.path", "", "FILE", "safetensors, low-rank additions to the DiT's linears", "", false,
-        path(o.lora.path)},
+       {"lora.path", "", "PATH", "safetensors file or its folder, low-rank additions to the DiT's linears",
+        "", false, path(o.lora.path)},
        {"lora.strength", "", "S", "what the LoRA adds is multiplied by this", "1", false,
         number(o.lora.strength, -1000, 1000)}}};
 }

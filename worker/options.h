@@ -47,7 +47,7 @@ struct JobOptions {
 
 // A low-rank addition to the DiT's linears (model/checkpoint/lora.h).
 struct LoraOptions {
-  std::string path;       // safetensors file; empty: none
+  std::string path;       // safetensors file or a folder with one; empty: none
   double strength = 1.0;  // what is added is multiplied by this; 0: nothing is added
 
   bool used() const { return !path.empty() && strength != 0; }

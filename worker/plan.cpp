@@ -41,6 +41,21 @@ std::string networks_lines(const Options& options, const Prepared& prepared) {
                               activation_bytes(facts.vae, prepared.job, all.vae.compute));
 }
 
+// "LoRA x.safetensors: 30 linears, scale 4 (lora_alpha of the file's header); strength 1"
+std::string lora_lines(const model::LoraFile& lora, double strength) {
+  std::string scales;
+  for (const model::LoraScaleGroup& group : lora.scales()) {
+    const std::string scale = group.least == group.most
+                                  ? fmt::format("scale {:g}", group.least)
+                                  : fmt::format("scales {:g} to {:g}", group.least, group.most);
+    scales +=
+        fmt::format("{}{} linears, {} ({})", scales.empty() ? "" : ", ", group.linears, scale, group.from);
+  }
+  std::string text = fmt::format("\n  LoRA {}: {}; strength {:g}", lora.path(), scales, strength);
+  for (const std::string& note : lora.notes()) text += "\n  LoRA " + note;
+  return text;
+}
+
 std::string memory_line(const Device& device) {
   const HostMemory host = host_memory();
   std::string text = fmt::format("\n  host memory   {:7.3f} GB available of {:.3f}",
@@ -68,7 +83,9 @@ std::string plan_text(const Options& options, const Prepared& prepared) {
       job.width, job.height, job.frames, job.steps, job.sampler, job.guidance, job.shift, job.seed,
       latent[1] * latent[2] * latent[3] / 4, rank.session->size(), rank.session->size() == 1 ? "" : "s",
       rank.mesh.cfg, rank.mesh.ulysses, rank.device->name(), rank.groups.data_root->backend(), job.video);
-  return text + networks_lines(options, prepared) + memory_line(*rank.device);
+  text += networks_lines(options, prepared);
+  if (prepared.networks.dit.lora) text += lora_lines(*prepared.networks.dit.lora, options.lora.strength);
+  return text + memory_line(*rank.device);
 }
 
 }  // namespace ferry::worker

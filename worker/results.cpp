@@ -26,11 +26,26 @@ Json named(const std::vector<std::pair<std::string, std::string>>& values) {
   return object;
 }
 
-// Which LoRA and how: merged into the stored weights, or added in each call.
-Json lora_record(const Options& options) {
+// Which LoRA and how: merged into the stored weights, or added in each call; by which scales, from where.
+Json lora_record(const Options& options, const model::LoraFile& lora) {
   const bool in_calls = options.dit.type == offload::Type::Sequential;
   const char* how = !options.lora.used() ? "not applied" : in_calls ? "added in calls" : "merged";
-  return {{"path", options.lora.path}, {"strength", options.lora.strength}, {"applied", how}};
+  Json scales = Json::array();
+  for (const model::LoraScaleGroup& group : lora.scales()) {
+    Json scale = {{"from", group.from}, {"linears", group.linears}};
+    if (group.least == group.most) {
+      scale["scale"] = group.least;
+    } else {
+      scale["least_scale"] = group.least;
+      scale["most_scale"] = group.most;
+    }
+    scales.push_back(std::move(scale));
+  }
+  return {{"path", options.lora.path},
+          {"file", lora.path()},
+          {"strength", options.lora.strength},
+          {"applied", how},
+          {"scales", std::move(scales)}};
 }
 
 // The settings of a stage as they were used; what became of `auto` is in the ranks' records.
@@ -85,7 +100,7 @@ std::string sidecar_json(const Options& options, const Job& job, const RunFacts&
   json["offload"] = {{"dit", offload_record(options.dit)},
                      {"vae", offload_record(options.vae)},
                      {"text_encoder", offload_record(options.text_encoder)}};
-  if (!options.lora.path.empty()) json["lora"] = lora_record(options);
+  if (facts.lora != nullptr) json["lora"] = lora_record(options, *facts.lora);
   json["model"] = {{"folder", facts.model_folder}, {"notes", facts.notes}};
   for (const auto& [network, found] : facts.quantization)
     json["quantization"][network] = Json::parse(to_json(found));

@@ -22,6 +22,7 @@ struct RunFacts {
   std::vector<std::string> notes;  // of Networks
   double total_s = 0;              // from the start of the program's work
   std::vector<std::pair<std::string, model::Quantization>> quantization{};  // of the networks that have one
+  const model::LoraFile* lora = nullptr;                                    // of the DiT, if it has one
 };
 
 // The video, the sheet and the tensors.  Each appears whole or not at all.

@@ -118,7 +118,8 @@ int run(const Options& given, parallel::Session& session) {
                  .model_folder = prepared.networks.folder,
                  .notes = prepared.networks.notes,
                  .total_s = 0,
-                 .quantization = quantization_of(prepared.networks)};
+                 .quantization = quantization_of(prepared.networks),
+                 .lora = prepared.networks.dit.lora ? &*prepared.networks.dit.lora : nullptr};
   if (prepared.rank->trace != nullptr) write_trace(options.trace_file, *prepared.rank);
   session.send_sign_of_life();
   if (first) write_all(options, prepared.job, made, std::move(facts), begin);

@@ -3,17 +3,19 @@
 //
 //   X.lora_A.weight     X.lora_B.weight     PEFT and diffusers; also X.lora_A.default.weight
 //   X.lora_down.weight  X.lora_up.weight    kohya and programs that use the official names
-//   X.alpha                                 one number; the rank where there is none
+//   X.alpha                                 one number of any type
 //
-// A (down) is [rank, in], B (up) [out, rank].  X is the linear's official or diffusers name behind any of the
-// prefixes that checkpoints have (model/checkpoint/keys.h), or kohya's lora_unet_ and the name with '_' for
-// each '.'.
+// A (down) is [rank, in], B (up) [out, rank].  Where a linear has no alpha of its own, the file's header or
+// an adapter_config.json says it (model/checkpoint/lora_scale.h), else it is the rank.  X is the linear's
+// official or diffusers name behind any of the prefixes that checkpoints have (model/checkpoint/keys.h), or
+// kohya's lora_unet_ and the name with '_' for each '.'.
 #pragma once
 
 #include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "model/checkpoint/checkpoint.h"
 #include "model/weights.h"
@@ -23,17 +25,29 @@ namespace ferry::model {
 struct LoraPair {
   TensorEntry down;    // A [rank, in]
   TensorEntry up;      // B [out, rank]
-  double scale = 1.0;  // alpha / rank
+  double scale = 1.0;  // alpha / rank, or what stands for it
+};
+
+// The linears whose scale comes from one place.
+struct LoraScaleGroup {
+  std::string from;
+  int linears = 0;
+  double least = 0;
+  double most = 0;
 };
 
 // A file whose every tensor has its place in a network.  Its header and alphas have been read.
 class LoraFile {
  public:
+  // `path` is the file or its folder (model/checkpoint/lora_folder.h).
   // Throws UserError naming the file, the tensor and the reason: a damaged file, a name that is no linear of
-  // the network, half a pair, a shape that does not suit the linear's weight, no pair at all.
+  // the network, half a pair, a shape that does not suit the linear's weight, no pair at all; and as
+  // lora_scales does.
   static LoraFile open(const std::string& path, const NetworkSpec& network, Part part);
 
-  const std::string& path() const { return path_; }
+  const std::string& path() const { return path_; }  // of the file
+  const std::vector<LoraScaleGroup>& scales() const { return scales_; }
+  const std::vector<std::string>& notes() const { return notes_; }  // what its header says for nothing
   // By module, under the official name.
   const std::map<std::string, LoraPair>& pairs() const { return pairs_; }
   // The pair that changes the tensor of this official key, or nullptr.
@@ -42,6 +56,8 @@ class LoraFile {
  private:
   std::string path_;
   std::map<std::string, LoraPair> pairs_;
+  std::vector<LoraScaleGroup> scales_;
+  std::vector<std::string> notes_;
   std::shared_ptr<const void> mapping_;
 };
 

@@ -163,6 +163,15 @@ class BadInput(FerryTest):
         write_safetensors(lora, pair)
         self.assert_refused(self.generate("--lora.path", lora, "--offload.type", "sequential", "--offload.module_map",
                                           "linear=AutoWrappedModule"), "module_map", "AutoWrappedLinear")
+        config = self.folder / "adapter_config.json"
+        for text, word in [('{"lora_alpha": "x"}', "lora_alpha"), ('{"lora_alpha": 2, "r": 3}', "rank"),
+                           ('{"lora_alpha": 2, "use_dora": true}', "use_dora"), ("{", "JSON")]:
+            config.write_text(text)
+            self.assert_refused(self.generate("--lora.path", lora), config, word)
+            self.assert_refused(self.generate("--lora.path", self.folder), config, word)
+        write_safetensors(self.folder / "another.safetensors", pair)
+        self.assert_refused(self.generate("--lora.path", lora), lora, "adapter_config.json", "another")
+        self.assert_refused(self.generate("--lora.path", self.folder), "another.safetensors, lora.safetensors")
         lora.write_bytes(b"\xff" * 64)
         self.assert_refused(self.generate("--lora.path", lora), lora)
 

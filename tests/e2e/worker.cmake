@@ -6,10 +6,12 @@ foreach(name finite lora lost_rank ranks results)
   set_tests_properties(worker_${name}_e2e PROPERTIES TIMEOUT 600 LABELS e2e PROCESSORS 2
     ENVIRONMENT "${FERRY_TEST_ENV};PYTHONDONTWRITEBYTECODE=1")
 endforeach()
-# Compares with torch, so it runs with the Python that has it.
+# Compared with torch, so they run with the Python that has it.
 include(FerryParity)
 if(FERRY_PYTHON)
-  add_test(NAME worker_fp8_e2e COMMAND ${FERRY_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/e2e/worker_fp8_test.py)
-  set_tests_properties(worker_fp8_e2e PROPERTIES TIMEOUT 600 LABELS e2e PROCESSORS 2
-    ENVIRONMENT "${FERRY_TEST_ENV};PYTHONDONTWRITEBYTECODE=1")
+  foreach(name fp8 lora_merge)
+    add_test(NAME worker_${name}_e2e COMMAND ${FERRY_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/e2e/worker_${name}_test.py)
+    set_tests_properties(worker_${name}_e2e PROPERTIES TIMEOUT 600 LABELS e2e PROCESSORS 2
+      ENVIRONMENT "${FERRY_TEST_ENV};PYTHONDONTWRITEBYTECODE=1")
+  endforeach()
 endif()

@@ -54,7 +54,10 @@ class Lora(FerryTest):
         plain = self.latents()
         self.assertNotIn("lora", self.record())
         merged = self.with_lora()
-        self.assertEqual(self.record()["lora"], {"path": str(self.lora), "strength": 1.0, "applied": "merged"})
+        self.assertEqual(self.record()["lora"], {
+            "path": str(self.lora), "file": str(self.lora), "strength": 1.0, "applied": "merged",
+            "scales": [{"from": "alpha tensors", "linears": 6, "scale": 0.5},
+                       {"from": "no alpha is given, the rank stands for it", "linears": 6, "scale": 1.0}]})
         self.assertGreater(relative_l2(merged, plain), 1e-3)
         for kind in ("async", "model"):
             self.assertEqual(self.with_lora("--dit.offload.type", kind), merged, kind)
