@@ -8,9 +8,7 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
-#include <filesystem>
 
 #include "base/error.h"
 #include "base/handle.h"
@@ -59,27 +57,6 @@ Pages inner_pages(std::size_t offset, std::size_t bytes, std::size_t total) {
   return end > begin ? Pages{begin, end - begin} : Pages{};
 }
 
-std::filesystem::path folder_of(const std::string& path) {
-  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
-  return folder.empty() ? std::filesystem::path(".") : folder;
-}
-
-void flush(const std::string& path, int flags) {
-  const Descriptor file(::open(path.c_str(), flags | O_CLOEXEC));
-  if (!file || ::fsync(file.get()) != 0) throw_errno("cannot flush " + path);
-}
-
-void write_all(const std::string& path, std::string_view content) {
-  const Descriptor file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
-  if (!file) throw_errno("cannot open " + path);
-  while (!content.empty()) {
-    const ssize_t written = ::write(file.get(), content.data(), content.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) throw_errno("cannot write " + path);
-    content.remove_prefix(static_cast<std::size_t>(written));
-  }
-}
-
 }  // namespace
 
 MappedFile::MappedFile(const std::string& path) : path_(path) {
@@ -114,46 +91,9 @@ void MappedFile::drop(std::size_t offset, std::size_t bytes) const {
   if (pages.bytes > 0) ::madvise(data_ + pages.begin, pages.bytes, MADV_DONTNEED);
 }
 
-PendingFile::PendingFile(std::string path) : path_(std::move(path)) {
-  const std::filesystem::path folder = folder_of(path_);
-  const std::string extension = std::filesystem::path(path_).extension();
-  const std::string stem = std::filesystem::path(path_).stem();
-  temporary_ = fmt::format("{}/.{}.XXXXXX{}", folder.string(), stem, extension);
-  const Descriptor file(::mkostemps(temporary_.data(), static_cast<int>(extension.size()), O_CLOEXEC));
-  if (!file) {
-    const std::string why = std::strerror(errno);
-    throw UserError(fmt::format("cannot write {}: {}", path_, why));
-  }
-  // mkostemps makes files that only the owner can read; a result is an ordinary file.
-  const mode_t mask = ::umask(0);
-  ::umask(mask);
-  ::fchmod(file.get(), 0666 & ~mask);
-}
-
-PendingFile::~PendingFile() {
-  if (!committed_) ::unlink(temporary_.c_str());
-}
-
-void PendingFile::commit() {
-  flush(temporary_, O_RDONLY);
-  if (std::rename(temporary_.c_str(), path_.c_str()) != 0) throw_errno("cannot rename to " + path_);
-  committed_ = true;
-  flush(folder_of(path_).string(), O_RDONLY | O_DIRECTORY);
-}
-
-void write_file(const std::string& path, std::string_view content) {
-  PendingFile file(path);
-  write_all(file.temporary(), content);
-  file.commit();
-}
-
 std::string read_file(const std::string& path) {
   const MappedFile file(path);
   return {reinterpret_cast<const char*>(file.data()), file.bytes()};
-}
-
-void check_writable_folder(const std::string& folder) {
-  const PendingFile probe((std::filesystem::path(folder) / "ferry-probe").string());
 }
 
 std::uint64_t free_disk_bytes(const std::string& folder) {

@@ -1,11 +1,10 @@
-// Files: mapped for reading, and written so that they appear whole or not at all.
+// Files as they are read, and the room for others (base/pending_file.h writes them).
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
-#include <string_view>
 
 namespace ferry {
 
@@ -44,36 +43,8 @@ class MappedFile {
   std::size_t bytes_ = 0;
 };
 
-// A file that is being made under a temporary name in its own folder.  commit() gives it its name; without
-// commit() the destructor removes it.
-class PendingFile {
- public:
-  // Throws UserError when the folder does not exist or cannot be written.
-  explicit PendingFile(std::string path);
-  PendingFile(const PendingFile&) = delete;
-  PendingFile& operator=(const PendingFile&) = delete;
-  ~PendingFile();
-
-  // Write here: an empty file that exists, with the extension of the final name.
-  const std::string& temporary() const { return temporary_; }
-  const std::string& path() const { return path_; }
-  // Flushes the bytes to disk and renames, replacing a file of that name.  Throws SystemError.
-  void commit();
-
- private:
-  std::string path_;
-  std::string temporary_;
-  bool committed_ = false;
-};
-
-// Writes `content` to `path` by way of a PendingFile.
-void write_file(const std::string& path, std::string_view content);
-
 // The whole content.  Throws as MappedFile does.
 std::string read_file(const std::string& path);
-
-// Throws UserError unless `folder` is a directory in which this process can make files.
-void check_writable_folder(const std::string& folder);
 
 // Bytes this user can still write in the file system that holds `folder`.  Throws SystemError.
 std::uint64_t free_disk_bytes(const std::string& folder);

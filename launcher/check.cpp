@@ -7,10 +7,11 @@
 
 #include "base/device.h"
 #include "base/error.h"
-#include "base/file.h"
+#include "base/pending_file.h"
 #include "launcher/paths.h"
 #include "model/checkpoint/hub_folder.h"
 #include "model/text/clean.h"
+#include "worker/output/files.h"
 
 namespace ferry::launcher {
 namespace {
@@ -36,20 +37,10 @@ void check_given_file(const char* flag, const std::string& path) {
 
 void check_result(const char* flag, const std::string& path, bool overwrite) {
   if (path.empty()) return;
-  std::error_code error;
-  const fs::path parent = fs::path(path).parent_path();
-  if (!parent.empty() && !fs::is_directory(parent, error)) {
-    throw UserError(
-        fmt::format("{}: {}: {} is no folder that exists; make it first", flag, path, parent.string()));
-  }
   try {
-    check_writable_folder(parent.empty() ? "." : parent.string());
-  } catch (const UserError& refused) {
-    throw UserError(fmt::format("{}: {}", flag, refused.what()));
-  }
-  if (fs::is_directory(path, error)) throw UserError(fmt::format("{}: {}: is a folder", flag, path));
-  if (fs::exists(path, error) && !overwrite) {
-    throw UserError(fmt::format("{}: {}: exists already; --overwrite replaces it", flag, path));
+    worker::check_can_write(path, overwrite);
+  } catch (const UserError& error) {
+    throw UserError(fmt::format("{}: {}", flag, error.what()));
   }
 }
 
@@ -58,7 +49,8 @@ void check_job(const worker::JobOptions& job) {
     throw UserError("--prompt: the prompt is empty");
   check_given_file("--noise", job.noise);
   check_given_file("--context", job.context);
-  check_result("--out", job.out.empty() ? "./x" : job.out, job.overwrite);
+  if (job.out.empty()) check_writable_folder(".");
+  check_result("--out", job.out, job.overwrite);
   check_result("--save", job.save, job.overwrite);
 }
 

@@ -8,9 +8,9 @@
 
 #include <cstdlib>
 #include <filesystem>
-#include <regex>
 
 #include "base/error.h"
+#include "base/pending_file.h"
 #include "launcher/job.h"
 #include "launcher/program.h"
 #include "launcher/signals.h"
@@ -47,15 +47,13 @@ void wait_for_signal(int signals, int stop) {
 }  // namespace
 
 std::vector<std::string> unfinished_files() {
-  // base/file.h's PendingFile: .<stem>.<six characters><extension>
-  static const std::regex kPending(R"(\..+\.[A-Za-z0-9]{6}(\.[^.]*)?)");
   std::vector<std::string> files;
   std::error_code ignored;
   for (const fs::directory_entry& entry : fs::directory_iterator("/proc/self/fd", ignored)) {
     const int descriptor = std::atoi(entry.path().filename().c_str());
     const fs::path file = fs::read_symlink(entry.path(), ignored);
     if (descriptor > STDERR_FILENO && writable(descriptor) && fs::is_regular_file(file, ignored) &&
-        std::regex_match(file.filename().string(), kPending)) {
+        is_temporary_name(file.filename().string())) {
       files.push_back(file.string());
     }
   }

@@ -25,8 +25,8 @@ class Interrupt {
   std::thread thread_;
 };
 
-// The files this process has open for writing whose names begin with a dot: results in the making, which
-// get their names when they are complete (base/file.h).  Reads /proc/self/fd.
+// The files this process has open for writing under a temporary name: results in the making on a file system
+// that knows no unnamed files (base/pending_file.h).  Reads /proc/self/fd.
 std::vector<std::string> unfinished_files();
 
 }  // namespace ferry::launcher

@@ -1,3 +1,4 @@
+#include <csignal>
 #include <cstdio>
 #include <exception>
 
@@ -11,6 +12,8 @@
 int main(int argc, char** argv) {
   using namespace ferry;
   launcher::guard_streams();
+  // A file that grows past the size limit is a failed write like others.
+  std::signal(SIGXFSZ, SIG_IGN);
   try {
     return launcher::run_program(argc, argv);
   } catch (const UserError& error) {

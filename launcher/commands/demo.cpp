@@ -46,7 +46,10 @@ void set_defaults(worker::Options& options) {
 
 void fill_in(worker::Options& options) {
   if (options.job.out.empty()) {
-    fs::create_directories("out");
+    std::error_code error;
+    fs::create_directories("out", error);
+    if (error)
+      throw UserError("demo: cannot make the folder out: " + error.message() + "; --out FILE goes elsewhere");
     options.job.out = fmt::format("out/{}.mp4", worker::slug_of(options.job.prompt));
   }
 }

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/pending_file.h"
 #include "model/checkpoint/model_plan.h"
 #include "model/checkpoint/pth_writer.h"
 #include "model/checkpoint/random_fill.h"
@@ -151,8 +152,20 @@ void write_tensors(Writer writer, const PlannedFile& file, const MakeModelOption
   writer.finish();
 }
 
+void make_folder(const std::string& path) {
+  std::error_code error;
+  fs::create_directories(path, error);
+  if (path.empty() || error) {
+    throw UserError(
+        fmt::format("cannot make the folder \"{}\": {}", path, error ? error.message() : "no name"));
+  }
+  check_writable_folder(path);
+}
+
+void make_folder_of(const std::string& file) { make_folder(fs::path(file).parent_path().string()); }
+
 void write_planned(const PlannedFile& file, const MakeModelOptions& options, Progress& progress) {
-  fs::create_directories(fs::path(file.path).parent_path());
+  make_folder_of(file.path);
   if (file.format == FileFormat::Pth) {
     write_tensors(PthWriter(file.path, infos(file)), file, options, progress);
   } else {
@@ -181,21 +194,16 @@ void check_options(const MakeModelOptions& options, const ModelPlan& plan) {
   if (dtype != DType::F32 && dtype != DType::BF16 && dtype != DType::F16) {
     throw UserError(fmt::format("--dtype {}: expected fp32, bf16 or fp16", name_of(dtype)));
   }
+  std::error_code error;  // of a folder that cannot be: said when it is made
   for (const std::string& path : plan.replaced) {
-    if (!options.overwrite && fs::exists(path)) {
+    if (!options.overwrite && fs::exists(path, error)) {
       throw UserError(fmt::format("{} exists; give --overwrite to replace it", path));
     }
   }
 }
 
 void prepare_folder(const MakeModelOptions& options, std::int64_t bytes) {
-  std::error_code error;
-  fs::create_directories(options.out, error);
-  if (options.out.empty() || error) {
-    throw UserError(
-        fmt::format("cannot make the folder \"{}\": {}", options.out, error ? error.message() : "no name"));
-  }
-  check_writable_folder(options.out);
+  make_folder(options.out);
   const std::uint64_t free = free_disk_bytes(options.out);
   if (!options.sparse && free < static_cast<std::uint64_t>(bytes)) {
     throw UserError(fmt::format("{}: {:.1f} GB are needed and {:.1f} GB are free", options.out,
@@ -208,7 +216,7 @@ std::string copy_tokenizer(const MakeModelOptions& options, const ModelPlan& pla
   const std::string source = options.tokenizer.empty() ? demo_tokenizer() : options.tokenizer;
   if (source.empty())
     return fmt::format("no tokenizer was found; put a SentencePiece model at {}", plan.tokenizer);
-  fs::create_directories(fs::path(plan.tokenizer).parent_path());
+  make_folder_of(plan.tokenizer);
   write_file(plan.tokenizer, read_file(source));
   result.files.push_back(plan.tokenizer);
   return options.preset == "tiny" ? "" : fmt::format("{} is {}, not umT5's own", plan.tokenizer, source);
@@ -231,7 +239,7 @@ MakeModelResult make_model(const MakeModelOptions& options,
     result.files.push_back(file.path);
   }
   for (const PlannedText& text : plan.texts) {
-    fs::create_directories(fs::path(text.path).parent_path());
+    make_folder_of(text.path);
     write_file(text.path, text.content);
     result.files.push_back(text.path);
   }

@@ -7,17 +7,14 @@
 #include <string>
 #include <string_view>
 
-#include "base/file.h"
+#include "base/pending_file.h"
 
 namespace ferry::model {
 
 class Output {
  public:
-  // Throws UserError when the folder cannot be written.
-  explicit Output(const std::string& path);
-  Output(const Output&) = delete;
-  Output& operator=(const Output&) = delete;
-  ~Output();
+  // Throws SystemError when the folder cannot be written.
+  explicit Output(const std::string& path) : file_(path) {}
 
   // The offset of the next byte.
   std::uint64_t position() const { return position_; }
@@ -29,11 +26,10 @@ class Output {
   // Replaces bytes that were written before.
   void patch(std::uint64_t offset, std::span<const std::byte> bytes);
   // Gives the file its name.
-  void finish();
+  void finish(IfTaken if_taken = IfTaken::Replace);
 
  private:
   PendingFile file_;
-  int descriptor_ = -1;
   std::uint64_t position_ = 0;
 };
 

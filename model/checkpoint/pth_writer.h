@@ -16,8 +16,8 @@ namespace ferry::model {
 // Throws std::invalid_argument for a dtype that torch has no storage class for (fp8).
 std::string pickle_state_dict(const std::vector<TensorInfo>& tensors);
 
-// A stream like SafetensorsWriter: the tensors' bytes in the order given; the file appears when finish()
-// renames it.
+// A stream like SafetensorsWriter: the tensors' bytes in the order given; the file appears with
+// finish().
 class PthWriter {
  public:
   // Throws as SafetensorsWriter does.

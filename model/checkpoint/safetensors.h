@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/dtype.h"
+#include "base/pending_file.h"
 #include "model/checkpoint/checkpoint.h"
 
 namespace ferry::model {
@@ -53,8 +54,8 @@ struct TensorInfo {
 };
 
 // Writes a file as a stream: the header at once, then the tensors' bytes in the order given.  Give wide
-// types first, so that every tensor is aligned.  The file appears under its name when finish() renames it;
-// until then, and after an exception, there is only a temporary file beside it, which the destructor removes.
+// types first, so that every tensor is aligned.  The file appears under its name with finish(), or not at all
+// (base/pending_file.h).
 class SafetensorsWriter {
  public:
   // Throws std::invalid_argument for a repeated name or an extent below zero; SystemError when the file
@@ -71,7 +72,7 @@ class SafetensorsWriter {
   // Leaves a hole that reads as zeros and takes no room on disk.
   void skip(std::size_t bytes);
   // Throws std::invalid_argument unless all bytes were given; SystemError.
-  void finish();
+  void finish(IfTaken if_taken = IfTaken::Replace);
 
  private:
   struct State;

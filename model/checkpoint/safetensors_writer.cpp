@@ -106,12 +106,12 @@ void SafetensorsWriter::skip(std::size_t bytes) {
   state_->output.skip(bytes);
 }
 
-void SafetensorsWriter::finish() {
+void SafetensorsWriter::finish(IfTaken if_taken) {
   if (state_->output.position() != state_->end) {
     throw std::invalid_argument(
         fmt::format("safetensors: {} bytes are missing", state_->end - state_->output.position()));
   }
-  state_->output.finish();
+  state_->output.finish(if_taken);
 }
 
 }  // namespace ferry::model

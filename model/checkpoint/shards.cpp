@@ -63,7 +63,8 @@ PartFiles with_index(const std::string& folder, const std::string& name) {
   for (const auto& [tensor, file] : read_weight_map(found.index)) shards.insert(file);
   for (const std::string& shard : shards) {
     const fs::path path = fs::path(folder) / shard;
-    if (!fs::exists(path)) {
+    std::error_code error;
+    if (!fs::exists(path, error)) {
       throw UserError(fmt::format("{}: it names the shard {}, which is not in {}", found.index,
                                   printable(shard), folder));
     }

@@ -26,9 +26,6 @@ class FileTest : public ::testing::Test {
   }
   void TearDown() override { fs::remove_all(folder_); }
   std::string path(const std::string& name) const { return (folder_ / name).string(); }
-  std::size_t files() const {
-    return static_cast<std::size_t>(std::distance(fs::directory_iterator(folder_), fs::directory_iterator()));
-  }
   std::string refusal(const std::string& of) const {
     try {
       const MappedFile file(of);
@@ -80,34 +77,6 @@ TEST_F(FileTest, SaysWhyAFileCannotBeRead) {
   if (::geteuid() != 0) {
     EXPECT_THAT(refusal(path("secret")), HasSubstr("Permission denied"));
   }
-}
-
-TEST_F(FileTest, AWrittenFileAppearsWhole) {
-  write_file(path("out.txt"), "first");
-  write_file(path("out.txt"), "second");
-  EXPECT_EQ(read_file(path("out.txt")), "second");
-  EXPECT_EQ(files(), 1u);
-  struct stat info = {};
-  ASSERT_EQ(::stat(path("out.txt").c_str(), &info), 0);
-  EXPECT_NE(info.st_mode & 0044, 0u) << "a result can be read by others as the umask says";
-}
-
-TEST_F(FileTest, AFileThatIsNotCommittedLeavesNothing) {
-  {
-    const PendingFile file(path("video.mp4"));
-    EXPECT_TRUE(fs::exists(file.temporary()));
-    EXPECT_EQ(fs::path(file.temporary()).extension(), ".mp4");
-    EXPECT_EQ(fs::path(file.temporary()).parent_path(), folder_);
-  }
-  EXPECT_EQ(files(), 0u);
-}
-
-TEST_F(FileTest, RefusesAFolderThatCannotBeWritten) {
-  EXPECT_THROW(PendingFile(path("none/out.txt")), UserError);
-  EXPECT_THROW(check_writable_folder(path("none")), UserError);
-  EXPECT_THROW(check_writable_folder("/proc"), UserError);
-  check_writable_folder(folder_.string());
-  EXPECT_EQ(files(), 0u);
 }
 
 TEST_F(FileTest, KnowsTheFreeSpace) {

@@ -226,7 +226,7 @@ TEST(Files, AreNotOverwrittenUnasked) {
   const TemporaryFolder folder;
   const std::string path = folder.file("a.txt");
   publish(path, "one", false);
-  EXPECT_THROW(publish(path, "two", false), UserError);
+  EXPECT_THROW(publish(path, "two", false), SystemError);
   EXPECT_EQ(contents(path), "one");
   publish(path, "two", true);
   EXPECT_EQ(contents(path), "two");
@@ -251,6 +251,14 @@ TEST(Files, ChecksNameWhatIsWrong) {
   EXPECT_THAT(message([&] { check_can_write(folder.file("no/a.mp4"), false); }), HasSubstr("/no"));
   EXPECT_THAT(message([&] { check_can_write("/proc/a.mp4", false); }), HasSubstr("/proc"));
   EXPECT_THAT(message([&] { check_can_write(folder.file("."), true); }), HasSubstr("is a folder"));
+  EXPECT_EQ(message([&] { check_can_write(folder.file(std::string(255, 'n')), false); }), "");
+  std::string chinese;
+  for (int i = 0; i < 86; ++i) chinese += "船";
+  EXPECT_THAT(message([&] { check_can_write(folder.file(chinese), false); }),
+              HasSubstr("the name has 258 bytes; names here have at most 255"));
+  std::filesystem::create_symlink("nowhere", folder.file("link.mp4"));
+  EXPECT_THAT(message([&] { check_can_write(folder.file("link.mp4"), false); }), HasSubstr("exists already"));
+  std::filesystem::remove(folder.file("link.mp4"));
   EXPECT_THAT(message([&] { check_free_space(folder.file("a"), std::uint64_t{1} << 60); }),
               HasSubstr("MB free"));
   EXPECT_EQ(folder.entries(), 1U);

@@ -1,13 +1,18 @@
 #include "worker/output/files.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cctype>
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
-#include <system_error>
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/pending_file.h"
 
 namespace ferry::worker {
 namespace {
@@ -23,14 +28,6 @@ std::string folder_of(const std::string& path) {
   return folder.empty() ? "." : folder.string();
 }
 
-void check_not_taken(const std::string& path, bool overwrite) {
-  std::error_code error;
-  if (fs::is_directory(path, error)) throw UserError(fmt::format("output {} is a folder, not a file", path));
-  if (!overwrite && fs::exists(path, error)) {
-    throw UserError(fmt::format("output {} exists already: choose another name, or say --overwrite", path));
-  }
-}
-
 }  // namespace
 
 std::string slug_of(std::string_view prompt) {
@@ -43,18 +40,43 @@ std::string slug_of(std::string_view prompt) {
       slug += '-';
     }
   }
-  if (slug.size() > kMostSlugBytes) {
-    std::size_t end = kMostSlugBytes;
-    while (end > 0 && (static_cast<unsigned char>(slug[end]) & 0xC0) == 0x80) --end;
-    slug.resize(end);
-  }
+  slug = first_characters(slug, kMostSlugBytes);
   while (!slug.empty() && slug.back() == '-') slug.pop_back();
   return slug.empty() ? "video" : slug;
+}
+
+std::string first_characters(const std::string& text, std::size_t bytes) {
+  std::size_t end = std::min(bytes, text.size());
+  while (end > 0 && end < text.size() && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
+  return text.substr(0, end);
+}
+
+std::size_t longest_name(const std::string& path) {
+  const long longest = ::pathconf(folder_of(path).c_str(), _PC_NAME_MAX);
+  return longest > 0 ? static_cast<std::size_t>(longest) : 255;
 }
 
 void check_can_write(const std::string& path, bool overwrite) {
   check_writable_folder(folder_of(path));
   check_not_taken(path, overwrite);
+}
+
+void check_not_taken(const std::string& path, bool overwrite) {
+  const std::string name = fs::path(path).filename().string();
+  if (name.size() > longest_name(path)) {
+    throw UserError(fmt::format("output {}: the name has {} bytes; names here have at most {}", path,
+                                name.size(), longest_name(path)));
+  }
+  struct stat info = {};
+  if (::lstat(path.c_str(), &info) != 0) {
+    if (errno == ENOENT) return;
+    throw UserError(fmt::format("output {}: {}", path, std::strerror(errno)));
+  }
+  std::error_code error;
+  if (fs::is_directory(path, error)) throw UserError(fmt::format("output {} is a folder, not a file", path));
+  if (!overwrite) {
+    throw UserError(fmt::format("output {} exists already: choose another name, or say --overwrite", path));
+  }
 }
 
 void check_free_space(const std::string& path, std::uint64_t bytes) {
@@ -66,8 +88,7 @@ void check_free_space(const std::string& path, std::uint64_t bytes) {
 }
 
 void publish(const std::string& path, std::string_view bytes, bool overwrite) {
-  check_not_taken(path, overwrite);
-  write_file(path, bytes);
+  write_file(path, bytes, if_taken(overwrite));
 }
 
 }  // namespace ferry::worker
