@@ -45,13 +45,15 @@ void check_result(const char* flag, const std::string& path, bool overwrite) {
 }
 
 void check_job(const worker::JobOptions& job) {
+  if (job.out.empty()) check_writable_folder(".");
+  check_result("--out", job.out, job.overwrite);
+  check_result("--save", job.save, job.overwrite);
+  check_given_file("--latents", job.latents);
+  if (!job.latents.empty()) return;  // what is sampled from has no meaning then
   if (job.context.empty() && model::is_blank_prompt(job.prompt))
     throw UserError("--prompt: the prompt is empty");
   check_given_file("--noise", job.noise);
   check_given_file("--context", job.context);
-  if (job.out.empty()) check_writable_folder(".");
-  check_result("--out", job.out, job.overwrite);
-  check_result("--save", job.save, job.overwrite);
 }
 
 void check_degrees(const parallel::Options& options, int ranks) {
@@ -73,7 +75,8 @@ void check_degrees(const parallel::Options& options, int ranks) {
 void check_options(const worker::Options& options, int ranks) {
   check_model(options, ranks);
   check_job(options.job);
-  if (!fs::is_directory(options.lora.path)) check_given_file("--lora.path", options.lora.path);
+  if (options.job.latents.empty() && !fs::is_directory(options.lora.path))
+    check_given_file("--lora.path", options.lora.path);
   check_result("--trace.file", options.trace_file, true);
 }
 

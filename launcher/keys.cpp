@@ -172,6 +172,9 @@ FlagGroup job_group(worker::JobOptions& j) {
        {"job.context", "context", "FILE",
         "safetensors, tensors `positive` and `negative` [L,D], in place of the text encoder", "", false,
         recorded_path(j.context)},
+       {"job.latents", "latents", "FILE",
+        "safetensors, tensor `latents` [C,T,h,w]: only decodes it; needs nothing but the VAE", "", false,
+        recorded_path(j.latents)},
        {"job.fps", "fps", "N", "frames a second of the file", model, false, number(j.fps, 0.1, 1000)},
        {"job.out", "out", "FILE", "the video; its contact sheet and record lie beside it",
         "made from prompt and seed", false, recorded_path(j.out)},
@@ -248,6 +251,8 @@ std::vector<FlagGroup> run_keys(worker::Options& options) {
 }
 
 bool is_stage_key(const std::string& key) { return key.find(".offload.") != std::string::npos; }
+
+bool is_decoding_default(const std::string& key) { return key == "model.vae_dtype" || key == "job.fps"; }
 
 bool is_model_default(const std::string& key) {
   const std::vector<std::string> allowed = {

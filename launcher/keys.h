@@ -27,4 +27,7 @@ bool is_stage_key(const std::string& key);
 // True for a key that a checkpoint's own ferry.cfg may set: how its videos are made, not where they go.
 bool is_model_default(const std::string& key);
 
+// Of those, whether it means something to a job that only decodes latents; their size is the file's.
+bool is_decoding_default(const std::string& key);
+
 }  // namespace ferry::launcher

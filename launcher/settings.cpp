@@ -50,6 +50,9 @@ std::vector<Setting> gather_settings(const std::vector<FlagGroup>& groups, const
   }
   given.insert(given.end(), line.settings.begin(), line.settings.end());
   std::vector<Setting> all = model_settings(groups, expand_home(last_value(given, "model.path")));
+  if (!last_value(given, "job.latents").empty()) {
+    std::erase_if(all, [](const Setting& setting) { return !is_decoding_default(setting.flag->key); });
+  }
   all.insert(all.end(), given.begin(), given.end());
   return all;
 }

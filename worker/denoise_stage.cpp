@@ -46,7 +46,7 @@ Exposed exposed_copy(const offload::Report& report, int steps) {
 
 std::size_t activations(const StageInput& input) {
   const DitActivations how = dit_activations(*input.options, *input.job, input.rank->mesh);
-  return activation_bytes(input.networks->facts.dit, *input.job, how, input.networks->dit.compute);
+  return activation_bytes(input.networks->facts.dit, *input.job, how, input.networks->dit->compute);
 }
 
 }  // namespace
@@ -67,7 +67,7 @@ at::Tensor denoise_stage(const StageInput& input, const std::vector<at::Tensor>&
   record.name = "denoise";
   const Clock::time_point begin = Clock::now();
   Rank& rank = *input.rank;
-  const Network& network = input.networks->dit;
+  const Network& network = input.networks->dit.value();
   LoadedStage stage({&network, &input.options->dit, Runs::Together, activations(input), input.options->lora},
                     rank, *input.progress, record);
   model::DitRuntime runtime;

@@ -15,8 +15,8 @@ struct Stage {
 };
 
 std::vector<Stage> stages_of(Options& options, const Networks& networks) {
-  std::vector<Stage> stages = {{&networks.dit.spec, &options.dit, false},
-                               {&networks.vae.spec, &options.vae, true}};
+  std::vector<Stage> stages = {{&networks.vae.spec, &options.vae, true}};
+  if (networks.dit) stages.insert(stages.begin(), {&networks.dit->spec, &options.dit, false});
   if (networks.text) stages.push_back({&networks.text->spec, &options.text_encoder, true});
   return stages;
 }

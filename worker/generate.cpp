@@ -3,17 +3,16 @@
 #include <c10/core/InferenceMode.h>
 #include <fmt/format.h>
 
-#include <filesystem>
-
 #include "base/error.h"
 #include "base/log.h"
+#include "model/tensor.h"
 #include "model/torch_stream.h"
 #include "worker/agree.h"
 #include "worker/fit_offload.h"
 #include "worker/lora.h"
 #include "worker/memory_check.h"
+#include "worker/noise.h"
 #include "worker/not_finite.h"
-#include "worker/output/files.h"
 #include "worker/prompts.h"
 #include "worker/stages.h"
 
@@ -21,20 +20,9 @@ namespace ferry::worker {
 namespace {
 
 parallel::Mesh mesh_of(const Options& options, const Networks& networks, const parallel::Session& session) {
-  return parallel::make_mesh(options.parallel, session.size(), session.rank(),
-                             static_cast<int>(networks.facts.dit.heads));
-}
-
-// The timeline is written last and would replace a result of that name.
-void check_trace(const std::string& file, const Job& job) {
-  if (file.empty()) return;
-  check_can_write(file, true);
-  for (const std::string& result : {job.video, job.sheet, job.sidecar, job.save}) {
-    if (!result.empty() &&
-        std::filesystem::weakly_canonical(file) == std::filesystem::weakly_canonical(result)) {
-      throw UserError("trace.file " + file + ": this run writes its result there; accepted: another name");
-    }
-  }
+  // Without a DiT any number of ranks will do.
+  const int heads = networks.dit ? static_cast<int>(networks.facts.dit.heads) : session.size();
+  return parallel::make_mesh(options.parallel, session.size(), session.rank(), heads);
 }
 
 // What one rank can find out for all.
@@ -45,13 +33,14 @@ Job checked_job(const Options& options, const Networks& networks, const Device& 
     throw UserError(fmt::format("data {}: not yet: one run makes one video, so data must be 1", mesh.data));
   }
   Job job = resolve_job(options.job, networks.facts, device.type() == DeviceType::Cuda);
-  check_trace(options.trace_file, job);
-  if (mesh.cfg == 2 && !job.guided()) {
+  if (mesh.cfg == 2 && networks.dit && !job.guided()) {
     throw UserError(
         "cfg parallel: guidance 1 has one branch, which leaves half of the ranks without work; "
         "accepted: serial, paired, or another guidance");
   }
-  if (networks.dit.lora) check_wrappers(*networks.dit.lora, networks.dit.spec, options.dit);
+  if (networks.dit && networks.dit->lora) {
+    check_wrappers(*networks.dit->lora, networks.dit->spec, options.dit);
+  }
   check_memory(options, job, networks, {memory, mesh});
   return job;
 }
@@ -74,6 +63,22 @@ at::Tensor denoised(const StageInput& input, const std::vector<at::Tensor>& cont
   }
 }
 
+at::Tensor sampled_latents(const StageInput& input, Generation& made) {
+  made.stages.resize(2);
+  // The noise first: a file of it may be refused before anything is loaded.
+  const at::Tensor noise = noise_stage(input);
+  made.noise = noise.to(at::kCPU);
+  const std::vector<at::Tensor> contexts = text_stage(input, made.stages[0]);
+  made.contexts = on_cpu(contexts);
+  return denoised(input, contexts, noise, made);
+}
+
+// On the rank that decodes them.
+at::Tensor latents_of_file(const StageInput& input) {
+  if (!input.rank->is_first()) return {};
+  return read_float_tensor(input.job->latents, "latents").to(model::torch_device(*input.rank->device));
+}
+
 }  // namespace
 
 Prepared prepare(const Options& given, parallel::Session& session) {
@@ -88,14 +93,16 @@ Prepared prepare(const Options& given, parallel::Session& session) {
   const std::vector<RankMemory> memory = memory_of_ranks(session, *device);
   const std::string job = from_rank_0(session, [&] {
     std::vector<std::string> notes = open();
-    Job job = checked_job(options, prepared.networks, *device, session, memory);
-    const std::vector<std::string> cuts = count_tokens(job, prepared.networks);
+    prepared.job = checked_job(options, prepared.networks, *device, session, memory);
+    const std::vector<std::string> cuts = count_tokens(prepared.job, prepared.networks);
     notes.insert(notes.end(), cuts.begin(), cuts.end());
+    prepared.names = hold_names(prepared.job, options.trace_file);
     // Last: a refusal is one line.
     for (const std::string& note : notes) spdlog::warn("{}", note);
-    return to_json(job);
+    return to_json(prepared.job);
   });
-  prepared.job = job_from_json(job);
+  // JSON is UTF-8; the first rank, which reads and writes the files, keeps their names as they are.
+  if (session.rank() != 0) prepared.job = job_from_json(job);
   agree(session, [&] {
     if (session.rank() != 0) open();
   });
@@ -104,7 +111,8 @@ Prepared prepare(const Options& given, parallel::Session& session) {
   return prepared;
 }
 
-void generate(const Options& options, Prepared& prepared, Progress& progress, Generation& made) {
+void generate(const Options& options, Prepared& prepared, Progress& progress, Generation& made,
+              const BeforeDecode& before_decode) {
   const c10::InferenceMode inference;
   const model::TorchStream stream(*prepared.rank->device);
   const StageInput input{.options = &options,
@@ -112,15 +120,12 @@ void generate(const Options& options, Prepared& prepared, Progress& progress, Ge
                          .networks = &prepared.networks,
                          .rank = prepared.rank.get(),
                          .progress = &progress};
-  made.stages.resize(3);
-  // The noise first: a file of it may be refused before anything is loaded.
-  const at::Tensor noise = noise_stage(input);
-  made.noise = noise.to(at::kCPU);
-  const std::vector<at::Tensor> contexts = text_stage(input, made.stages[0]);
-  made.contexts = on_cpu(contexts);
-  const at::Tensor latent = denoised(input, contexts, noise, made);
-  made.latents = latent.to(at::kCPU);
-  made.frames = decode_stage(input, latent, made.stages[2]);
+  const at::Tensor latent =
+      prepared.job.latents.empty() ? sampled_latents(input, made) : latents_of_file(input);
+  if (latent.defined()) made.latents = latent.to(at::kCPU);
+  if (before_decode) before_decode(made.latents);
+  made.stages.emplace_back();
+  made.frames = decode_stage(input, latent, made.stages.back());
 }
 
 }  // namespace ferry::worker

@@ -4,6 +4,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "worker/job.h"
 #include "worker/networks.h"
 #include "worker/options.h"
+#include "worker/outputs.h"
 #include "worker/progress.h"
 #include "worker/rank.h"
 #include "worker/record.h"
@@ -22,6 +24,7 @@ namespace ferry::worker {
 struct Prepared {
   Options options;  // as given, [offload] made to suit each network
   Job job;
+  HeldNames names;  // on rank 0
   Networks networks;
   std::unique_ptr<Rank> rank;
 };
@@ -39,10 +42,15 @@ struct Generation {
   std::vector<StageRecord> stages;   // of this rank
 };
 
+// Called on every rank once the latents are there; may throw.
+using BeforeDecode = std::function<void(const at::Tensor& latents)>;
+
 // Runs the stages and fills `made` as they end; `options` are prepared.options or suit the networks as they
-// are. Collective over the world. Throws NotFinite (worker/not_finite.h), the same on every rank, when values
-// stop being finite; then `made` has what there was before: in `latents` the last that were finite, if any
-// were, and no frames.
-void generate(const Options& options, Prepared& prepared, Progress& progress, Generation& made);
+// are.  A job with latents is only decoded: its latents are on rank 0, and there is no noise and no context.
+// Collective over the world.  Throws NotFinite (worker/not_finite.h), the same on every rank, when values stop
+// being finite; then `made` has what there was before: in `latents` the last that were finite, if any were, and
+// no frames.
+void generate(const Options& options, Prepared& prepared, Progress& progress, Generation& made,
+              const BeforeDecode& before_decode = {});
 
 }  // namespace ferry::worker

@@ -107,9 +107,12 @@ void check_memory(const Options& options, const Job& job, const Networks& networ
         {*networks.text, options.text_encoder, activation_bytes(*facts.text, networks.text->compute), first},
         machine);
   }
-  const DitActivations how = dit_activations(options, job, machine.mesh);
-  check_stage({networks.dit, options.dit, activation_bytes(facts.dit, job, how, networks.dit.compute), all},
-              machine);
+  if (networks.dit) {
+    const DitActivations how = dit_activations(options, job, machine.mesh);
+    check_stage(
+        {*networks.dit, options.dit, activation_bytes(facts.dit, job, how, networks.dit->compute), all},
+        machine);
+  }
   check_stage({networks.vae, options.vae, activation_bytes(facts.vae, job, networks.vae.compute), first},
               machine);
 }

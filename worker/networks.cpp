@@ -69,6 +69,18 @@ void check_tokenizer(const Networks& networks) {
   }
 }
 
+void open_dit(Networks& networks, const Options& options, DType compute) {
+  networks.facts.flow_shift = model::scheduler_flow_shift(networks.folder);
+  Checkpoint dit = Checkpoint::open(networks.folder, Part::Dit, options.model.dit_key);
+  networks.facts.dit = model::dit_config(dit);
+  networks.dit =
+      checked(std::move(dit), model::dit_spec(networks.facts.dit, compute), compute, options, networks.notes);
+  note_sampler(options, networks);
+  if (!options.lora.path.empty()) {
+    networks.dit->lora = model::LoraFile::open(options.lora.path, networks.dit->spec, Part::Dit);
+  }
+}
+
 }  // namespace
 
 Networks open_networks(const Options& options) {
@@ -79,20 +91,13 @@ Networks open_networks(const Options& options) {
   networks.folder = model::existing_model_folder(options.model.path);
   const std::string& path = networks.folder;
   if (path != options.model.path) networks.notes.push_back(fmt::format("model: the files of {}", path));
-  networks.facts.flow_shift = model::scheduler_flow_shift(path);
-  Checkpoint dit = Checkpoint::open(path, Part::Dit, options.model.dit_key);
-  networks.facts.dit = model::dit_config(dit);
-  networks.dit =
-      checked(std::move(dit), model::dit_spec(networks.facts.dit, compute), compute, options, networks.notes);
-  note_sampler(options, networks);
-  if (!options.lora.path.empty()) {
-    networks.dit.lora = model::LoraFile::open(options.lora.path, networks.dit.spec, Part::Dit);
-  }
+  const bool only_decodes = !options.job.latents.empty();
+  if (!only_decodes) open_dit(networks, options, compute);
   Checkpoint vae = Checkpoint::open(path, Part::Vae, options.model.vae_key);
   networks.facts.vae = model::vae_config(vae);
   networks.vae = checked(std::move(vae), model::vae_decoder_spec(networks.facts.vae, vae_compute),
                          vae_compute, options, networks.notes);
-  if (!options.job.context.empty()) return networks;
+  if (only_decodes || !options.job.context.empty()) return networks;
   Checkpoint text = Checkpoint::open(path, Part::TextEncoder, options.model.text_encoder_key);
   networks.facts.text = model::umt5_config(text);
   networks.text = checked(std::move(text), model::umt5_spec(*networks.facts.text, compute), compute, options,

@@ -23,9 +23,9 @@ struct Network {
 
 struct Networks {
   ModelFacts facts;
-  Network dit;
+  std::optional<Network> dit;  // not there when latents are only decoded
   Network vae;
-  std::optional<Network> text;     // not there when the contexts come from a file
+  std::optional<Network> text;     // nor when the contexts come from a file
   std::string tokenizer;           // spiece.model, or empty
   std::string folder;              // that holds the files: model.path, or a snapshot below it
   std::vector<std::string> notes;  // what was chosen or left out, a line each, for log and record

@@ -37,6 +37,7 @@ struct JobOptions {
   std::string noise;                  // safetensors file, tensor "noise" [C, T, h, w] fp32
   std::string noise_device = "auto";  // auto (the run's device), cpu, cuda: whose generator draws it
   std::string context;                // safetensors file, "positive" and "negative" [L, D]
+  std::string latents;                // safetensors file, "latents" [C, T, h, w]: decoded by the VAE alone
   std::optional<double> fps;
   std::string out;    // video path; empty: made from prompt and seed
   std::string save;   // safetensors: "latents", "frames" uint8 [F, H, W, 3], and what

@@ -29,16 +29,18 @@ std::string networks_lines(const Options& options, const Prepared& prepared) {
   const Networks& all = prepared.networks;
   const ModelFacts& facts = all.facts;
   const int node_size = prepared.rank->session->node_size();
-  const DitActivations how = dit_activations(options, prepared.job, prepared.rank->mesh);
   std::string text;
   if (all.text) {
     text += weights_lines(*all.text, options.text_encoder, node_size,
                           activation_bytes(*facts.text, all.text->compute));
   }
-  text += weights_lines(all.dit, options.dit, node_size,
-                        activation_bytes(facts.dit, prepared.job, how, all.dit.compute));
+  if (all.dit) {
+    const DitActivations how = dit_activations(options, prepared.job, prepared.rank->mesh);
+    text += weights_lines(*all.dit, options.dit, node_size,
+                         activation_bytes(facts.dit, prepared.job, how, all.dit->compute));
+  }
   return text + weights_lines(all.vae, options.vae, node_size,
-                              activation_bytes(facts.vae, prepared.job, all.vae.compute));
+                             activation_bytes(facts.vae, prepared.job, all.vae.compute));
 }
 
 // "LoRA x.safetensors: 30 linears, scale 4 (lora_alpha of the file's header); strength 1"
@@ -70,21 +72,25 @@ std::string memory_line(const Device& device) {
   return text;
 }
 
+std::string sampling_text(const Job& job) {
+  if (!job.latents.empty()) return fmt::format("decoded from {}", job.latents);
+  const auto& latent = job.latent_shape;
+  return fmt::format("{} {} steps, guidance {:g}, shift {:g}, seed {}; {} tokens", job.steps, job.sampler,
+                     job.guidance, job.shift, job.seed, latent[1] * latent[2] * latent[3] / 4);
+}
+
 }  // namespace
 
 std::string plan_text(const Options& options, const Prepared& prepared) {
   const Job& job = prepared.job;
   const Rank& rank = *prepared.rank;
-  const auto& latent = job.latent_shape;
   std::string text = fmt::format(
-      "{}x{}, {} frames, {} {} steps, guidance {:g}, shift {:g}, seed {}; {} tokens\n  {} rank{} (cfg {}, "
-      "ulysses {}) on "
-      "{} ({})\n  to {}",
-      job.width, job.height, job.frames, job.steps, job.sampler, job.guidance, job.shift, job.seed,
-      latent[1] * latent[2] * latent[3] / 4, rank.session->size(), rank.session->size() == 1 ? "" : "s",
+      "{}x{}, {} frames, {}\n  {} rank{} (cfg {}, ulysses {}) on {} ({})\n  to {}", job.width, job.height,
+      job.frames, sampling_text(job), rank.session->size(), rank.session->size() == 1 ? "" : "s",
       rank.mesh.cfg, rank.mesh.ulysses, rank.device->name(), rank.groups.data_root->backend(), job.video);
   text += networks_lines(options, prepared);
-  if (prepared.networks.dit.lora) text += lora_lines(*prepared.networks.dit.lora, options.lora.strength);
+  const std::optional<Network>& dit = prepared.networks.dit;
+  if (dit && dit->lora) text += lora_lines(*dit->lora, options.lora.strength);
   return text + memory_line(*rank.device);
 }
 

@@ -4,20 +4,19 @@
 #include <fmt/ranges.h>
 
 #include <cmath>
-#include <filesystem>
 #include <limits>
 #include <random>
 #include <vector>
 
 #include "base/error.h"
-#include "base/log.h"
 #include "model/checkpoint/safetensors.h"
 #include "model/defaults.h"
 #include "model/sampler/sampler.h"
 #include "model/text/clean.h"
 #include "model/text/unicode.h"
 #include "model/vae/vae.h"
-#include "worker/output/files.h"
+#include "worker/latents.h"
+#include "worker/outputs.h"
 
 namespace ferry::worker {
 namespace {
@@ -146,69 +145,18 @@ void check_networks(const ModelFacts& facts) {
   if (facts.text) disagree("text dimensions of DiT and text encoder", facts.dit.text_dim, facts.text->dim);
 }
 
-std::string lower(std::string text) {
-  for (char& c : text) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  return text;
-}
-
-// The video's path without its extension, and the extension that was asked for, as it was written.
-std::pair<std::string, std::string> wanted_name(const Job& job, const JobOptions& options) {
-  if (options.out.empty()) return {fmt::format("{}-{}", slug_of(job.prompt), job.seed), ""};
-  const std::filesystem::path path(options.out);
-  const std::string extension = path.extension().string();
-  if (lower(extension) == ".mp4" || lower(extension) == ".y4m")
-    return {path.parent_path() / path.stem(), extension};
-  if (extension.empty() && path.has_filename()) return {options.out, ""};
-  throw UserError(fmt::format("out {}: the video's name ends in .mp4 or .y4m", options.out));
-}
-
-void fill_output(Job& job, const JobOptions& options) {
-  job.fps = options.fps.value_or(job.fps);
-  job.out_scale = options.out_scale;
-  job.overwrite = options.overwrite;
-  job.save = options.save;
-  if (!(job.fps > 0) || job.fps > 1000)
-    throw UserError(fmt::format("fps {}: more than 0, up to 1000", job.fps));
-  if (job.out_scale < 1 || job.out_scale > 16)
-    throw UserError(fmt::format("out_scale {}: 1 to 16", job.out_scale));
-  const auto [stem, extension] = wanted_name(job, options);
-  job.codec = choose_codec({.width = static_cast<int>(job.width),
-                            .height = static_cast<int>(job.height),
-                            .fps = job.fps,
-                            .scale = job.out_scale},
-                           lower(extension));
-  const bool as_asked = lower(extension) == job.codec.extension;
-  if (lower(extension) == ".mp4" && !as_asked) {
-    spdlog::warn("no MP4 encoder here: the video becomes {}{}", stem, job.codec.extension);
-  }
-  job.video = stem + (as_asked ? extension : job.codec.extension);
-  job.sheet = stem + ".png";
-  job.sidecar = stem + ".json";
-  for (const std::string& path : {job.video, job.sheet, job.sidecar, job.save}) {
-    if (!path.empty()) check_can_write(path, job.overwrite);
-  }
-  for (const std::string& path : {job.video, job.sheet, job.sidecar}) {
-    if (path == job.save)
-      throw UserError(fmt::format("save {}: the name is taken by another result", job.save));
-  }
-  check_free_space(job.video, most_output_bytes(job));
-  if (!job.save.empty()) check_free_space(job.save, most_output_bytes(job));
+// What --latents leaves to do: nothing is sampled.
+Job decoding_job(const JobOptions& options, const ModelFacts& facts) {
+  Job job;
+  take_latents(job, options, facts.vae);
+  name_outputs(job, options);
+  return job;
 }
 
 }  // namespace
 
-std::uint64_t most_output_bytes(const Job& job) {
-  const auto pixels = static_cast<std::uint64_t>(job.width * job.height * job.frames);
-  const auto scale = static_cast<std::uint64_t>(job.out_scale);
-  std::uint64_t latent = sizeof(float);
-  for (const std::int64_t extent : job.latent_shape) latent *= static_cast<std::uint64_t>(extent);
-  const std::uint64_t sheet_and_sidecar = 8'000'000;
-  // Y4M is 1.5 bytes a pixel; an H.264 file at this quality stays below half a byte.
-  const std::uint64_t video = pixels * scale * scale * (job.codec.encoder == "y4m" ? 3 : 1) / 2;
-  return sheet_and_sidecar + video + (job.save.empty() ? 0 : 2 * latent + pixels * 3);
-}
-
 Job resolve_job(const JobOptions& options, const ModelFacts& facts, bool device_is_cuda) {
+  if (!options.latents.empty()) return decoding_job(options, facts);
   check_networks(facts);
   const model::ModelDefaults defaults = model::default_job(facts.dit);
   Job job;
@@ -220,7 +168,7 @@ Job resolve_job(const JobOptions& options, const ModelFacts& facts, bool device_
   fill_noise(job, options, device_is_cuda);
   if (!job.noise.empty()) check_noise_file(job);
   if (!job.context.empty()) check_context_file(job, facts.dit);
-  fill_output(job, options);
+  name_outputs(job, options);
   return job;
 }
 

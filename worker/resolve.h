@@ -6,7 +6,6 @@
 // before.
 #pragma once
 
-#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -20,7 +19,7 @@ namespace ferry::worker {
 
 // What a checkpoint folder says about itself.
 struct ModelFacts {
-  model::DitConfig dit;
+  model::DitConfig dit;  // of no meaning where --latents leaves the VAE alone
   model::VaeConfig vae;
   std::optional<model::Umt5Config> text;  // nothing when the contexts come from a file
   std::optional<double> flow_shift;       // of scheduler_config.json
@@ -28,10 +27,8 @@ struct ModelFacts {
 
 // Fills what is unset, draws the seed, names the files and checks everything that can be checked without
 // reading weights: also the noise and context files and that the results can be written.  Makes nothing.
+// With options.latents the job is to decode them: see take_latents().
 // Throws UserError: what was wrong, the value, what is accepted.
 Job resolve_job(const JobOptions& options, const ModelFacts& facts, bool device_is_cuda);
-
-// Bytes that the results may take, an upper bound.
-std::uint64_t most_output_bytes(const Job& job);
 
 }  // namespace ferry::worker

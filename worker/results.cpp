@@ -1,10 +1,15 @@
 #include "worker/results.h"
 
+#include <cerrno>
+#include <deque>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <span>
 
+#include "base/pending_file.h"
 #include "model/checkpoint/safetensors.h"
 #include "model/tensor.h"
+#include "worker/latents.h"
 #include "worker/noise.h"
 #include "worker/output/files.h"
 #include "worker/output/frames.h"
@@ -65,12 +70,46 @@ Json offload_record(const offload::Options& o) {
           {"overflow_module_config", o.overflow_module_config}};
 }
 
+void write_pending(std::deque<PendingFile>& files, const std::string& path, std::string_view bytes) {
+  PendingFile& file = files.emplace_back(path);
+  file.write(std::as_bytes(std::span(bytes.data(), bytes.size())), 0);
+  file.flush();
+}
+
+// Before the first name is given, so that there are all results or none; commit() decides for good.
+void refuse_if_taken(const std::string& path) {
+  std::error_code error;
+  if (std::filesystem::exists(std::filesystem::symlink_status(path, error))) {
+    throw FileError(path, EEXIST);
+  }
+}
+
+// The job as it was done; of one that only decodes, what had a meaning.
+Json job_record(const Job& job) {
+  Json record = Json::parse(to_json(job));
+  record.erase("made_by");
+  if (job.latents.empty()) return record;
+  for (const char* sampled : {"prompt", "negative_prompt", "prompt_tokens", "negative_prompt_tokens", "steps", "sampler", "guidance", "shift", "seed",
+                              "seed_drawn", "noise", "noise_device", "context"}) {
+    record.erase(sampled);
+  }
+  return record;
+}
+
+// What the file of latents says of the job that made it.
+Json maker_record(const Job& job) {
+  const Json maker = Json::parse(job.made_by, nullptr, false);
+  return maker.is_object() ? maker : Json();
+}
+
 }  // namespace
 
 void write_tensors(const Job& job, const Generation& made) {
-  std::vector<std::pair<std::string, at::Tensor>> tensors = {
-      {"latents", made.latents}, {"noise", made.noise}, {"positive", made.contexts.at(0)}};
-  if (made.contexts.size() > 1) tensors.emplace_back("negative", made.contexts[1]);
+  std::vector<std::pair<std::string, at::Tensor>> tensors = {{"latents", made.latents}};
+  if (made.noise.defined()) tensors.emplace_back("noise", made.noise);
+  for (std::size_t i = 0; i < made.contexts.size(); ++i) {
+    tensors.emplace_back(i == 0 ? "positive" : "negative", made.contexts[i]);
+  }
   if (made.frames.defined()) tensors.emplace_back("frames", made.frames);
   std::vector<model::TensorInfo> infos;
   for (auto& [name, tensor] : tensors) {
@@ -79,27 +118,40 @@ void write_tensors(const Job& job, const Generation& made) {
   }
   model::SafetensorsWriter file(job.save, infos);
   for (const auto& [name, tensor] : tensors) file.write(bytes_of(tensor));
-  file.finish();
+  file.finish(if_taken(job.overwrite));
 }
 
-void write_results(const Job& job, const Generation& made) {
+void write_results(const Options& options, const Job& job, const Generation& made, RunFacts& facts) {
   const Clip clip = clip_of(made.frames);
   const VideoFormat format{
       .width = clip.width, .height = clip.height, .fps = job.fps, .scale = job.out_scale};
-  publish(job.video, encode_video(clip, format, job.codec), job.overwrite);
-  publish(job.sheet, png_bytes(contact_sheet(clip).view()), job.overwrite);
+  std::deque<PendingFile> files;
+  write_pending(files, job.video, encode_video(clip, format, job.codec));
+  write_pending(files, job.sheet, png_bytes(contact_sheet(clip).view()));
+  facts.total_s = seconds_since(facts.begin);
+  write_pending(files, job.sidecar, sidecar_json(options, job, facts));
+  if (!job.overwrite) {
+    for (const std::string& path : {job.video, job.sheet, job.sidecar, job.save}) refuse_if_taken(path);
+  }
   if (!job.save.empty()) write_tensors(job, made);
+  for (PendingFile& file : files) file.commit(if_taken(job.overwrite));
 }
 
 std::string sidecar_json(const Options& options, const Job& job, const RunFacts& facts) {
   Json json;
   json["versions"] = named(versions());
-  json["job"] = Json::parse(to_json(job));
-  json["noise"] = noise_source(job);
+  json["job"] = job_record(job);
+  const bool sampled = job.latents.empty();
+  if (sampled) json["noise"] = noise_source(job);
+  if (!sampled) json["latents_made_by"] = maker_record(job);
   json["options"] = named(options.echo);
-  json["offload"] = {{"dit", offload_record(options.dit)},
-                     {"vae", offload_record(options.vae)},
-                     {"text_encoder", offload_record(options.text_encoder)}};
+  json["offload"] = {{"vae", offload_record(options.vae)}};
+  if (sampled) {
+    json["offload"]["dit"] = offload_record(options.dit);
+    json["offload"]["text_encoder"] = offload_record(options.text_encoder);
+  } else {
+    json["without_effect"] = options_without_effect(options);
+  }
   if (facts.lora != nullptr) json["lora"] = lora_record(options, *facts.lora);
   json["model"] = {{"folder", facts.model_folder}, {"notes", facts.notes}};
   for (const auto& [network, found] : facts.quantization)

@@ -1,10 +1,11 @@
-// Writes what a run made: the video, its contact sheet, the tensors, and last the sidecar.
+// Writes what a run made: the video, its contact sheet, the tensors and the sidecar.
 #pragma once
 
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "base/clock.h"
 #include "model/checkpoint/quantization.h"
 #include "worker/generate.h"
 #include "worker/job.h"
@@ -20,13 +21,16 @@ struct RunFacts {
   std::string backend;             // of the exchanges: "mpi", "nccl 2.28.9"
   std::string model_folder;        // that held the checkpoint's files
   std::vector<std::string> notes;  // of Networks
-  double total_s = 0;              // from the start of the program's work
+  Clock::time_point begin;         // of the program's work
+  double total_s = 0;              // from there until the results were on disk; write_results() sets it
   std::vector<std::pair<std::string, model::Quantization>> quantization{};  // of the networks that have one
   const model::LoraFile* lora = nullptr;                                    // of the DiT, if it has one
 };
 
-// The video, the sheet and the tensors.  Each appears whole or not at all.
-void write_results(const Job& job, const Generation& made);
+// The video, the sheet, the tensors and the sidecar.  All are on disk before the first gets its name, so that
+// a full disk leaves none of them.  Throws FileError: no room, no folder, or a name that another run has
+// taken meanwhile.
+void write_results(const Options& options, const Job& job, const Generation& made, RunFacts& facts);
 
 // The tensors alone, of what was made: job.save serves as --noise and --context of another run.
 void write_tensors(const Job& job, const Generation& made);

@@ -1,12 +1,15 @@
 #include "worker/run.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "base/clock.h"
+#include "base/error.h"
 #include "base/log.h"
 #include "base/memory_use.h"
 #include "base/run_failure.h"
 #include "worker/generate.h"
+#include "worker/latents.h"
 #include "worker/not_finite.h"
 #include "worker/output/files.h"
 #include "worker/plan.h"
@@ -39,13 +42,13 @@ std::vector<std::pair<std::string, model::Quantization>> quantization_of(const N
     if (quantization.any()) found.emplace_back(network.spec.name, quantization);
   };
   if (networks.text) add(*networks.text);
-  add(networks.dit);
+  if (networks.dit) add(*networks.dit);
   add(networks.vae);
   return found;
 }
 
-// The spans of all ranks in one file.  Collective.
-void write_trace(const std::string& path, const Rank& rank) {
+// The timeline of all ranks, on every rank.  Collective.
+std::string gather_trace(const std::string& path, const Rank& rank) {
   std::vector<std::vector<TraceSpan>> ranks;
   for (const std::string& text : rank.session->all_gather(to_text(rank.trace->spans()))) {
     ranks.push_back(spans_from_text(text));
@@ -54,26 +57,23 @@ void write_trace(const std::string& path, const Rank& rank) {
     spdlog::warn("{}: the last {} spans of rank {} did not fit", path, rank.trace->dropped(),
                  rank.session->rank());
   }
-  if (rank.is_first()) publish(path, perfetto_json(ranks), true);
+  return rank.is_first() ? perfetto_json(ranks) : "";
 }
 
-void write_all(const Options& options, const Job& job, const Generation& made, RunFacts facts,
-               Clock::time_point begin) {
-  write_results(job, made);
-  facts.total_s = seconds_since(begin);
-  spdlog::info("denoise: {}", waits_text(facts.ranks));
+void write_all(const Options& options, const Job& job, const Generation& made, RunFacts& facts) {
+  if (job.latents.empty()) spdlog::info("denoise: {}", waits_text(facts.ranks));
   for (const StageRecord& stage : facts.ranks[0].stages) {
     spdlog::info("{}: device memory at most {}", stage.name, memory_text(stage));
   }
-  publish(job.sidecar, sidecar_json(options, job, facts), job.overwrite);
+  write_results(options, job, made, facts);
   spdlog::info("{} ({} frames of {}x{}, {}), {}, {}: {:.1f} s", job.video, job.frames, job.width, job.height,
                job.codec.encoder, job.sheet, job.sidecar, facts.total_s);
 }
 
 // What stays of a run whose values stopped being finite, on the first rank: where --save says, the last
 // latents that were finite.  Says it.
-std::string kept(const Job& job, const Generation& made, const NotFinite& error) {
-  if (job.save.empty() || !made.latents.defined()) return "; nothing was written";
+std::string saved(const Job& job, const Generation& made, const NotFinite& error) {
+  if (job.save.empty() || !made.latents.defined()) return "";
   const std::string whose = error.whose().empty() ? "the latents" : error.whose();
   try {
     write_tensors(job, made);
@@ -83,13 +83,23 @@ std::string kept(const Job& job, const Generation& made, const NotFinite& error)
   }
 }
 
-Generation generated(const Options& options, Prepared& prepared, Progress& progress) {
+std::string what_stays(const Job& job, const Generation& made, const NotFinite& error, KeptLatents& kept) {
+  const std::string text = saved(job, made, error) + kept.way_on();
+  return text.empty() ? "; nothing was written" : text;
+}
+
+Generation generated(const Options& options, Prepared& prepared, KeptLatents& kept) {
+  const Rank& rank = *prepared.rank;
+  const bool keeps = rank.is_first() && prepared.job.latents.empty();
+  Progress progress = rank.is_first() ? Progress::on_stderr() : Progress();
   Generation made;
   try {
-    generate(options, prepared, progress, made);
+    generate(options, prepared, progress, made, [&](const at::Tensor& latents) {
+      if (keeps) kept.keep(latents);
+    });
   } catch (const NotFinite& error) {
-    const Rank& rank = *prepared.rank;
-    const std::string text = rank.is_first() ? error.what() + kept(prepared.job, made, error) : "";
+    const std::string text =
+        rank.is_first() ? error.what() + what_stays(prepared.job, made, error, kept) : "";
     throw RunFailure(rank.session->broadcast(text, 0));
   }
   return made;
@@ -98,6 +108,30 @@ Generation generated(const Options& options, Prepared& prepared, Progress& progr
 void log_plan(const Options& options, const Prepared& prepared) {
   for (const std::string& note : prepared.networks.notes) spdlog::warn("{}", note);
   spdlog::info("{}", plan_text(options, prepared));
+  if (prepared.job.latents.empty()) return;
+  const std::vector<std::string> keys = options_without_effect(options);
+  if (!keys.empty()) spdlog::info("only the VAE runs; without effect here: {}", fmt::join(keys, ", "));
+}
+
+// What computes and what writes.
+void make_video(const Options& options, Prepared& prepared, KeptLatents& kept, Clock::time_point begin) {
+  const Rank& rank = *prepared.rank;
+  const Networks& networks = prepared.networks;
+  const Generation made = generated(options, prepared, kept);
+  RunFacts facts{.ranks = gather_records(rank, made),
+                 .mesh = rank.mesh,
+                 .backend = rank.groups.data_root->backend(),
+                 .model_folder = networks.folder,
+                 .notes = networks.notes,
+                 .begin = begin,
+                 .quantization = quantization_of(networks),
+                 .lora = networks.dit && networks.dit->lora ? &*networks.dit->lora : nullptr};
+  const std::string trace = rank.trace != nullptr ? gather_trace(options.trace_file, rank) : "";
+  rank.session->send_sign_of_life();
+  if (!rank.is_first()) return;
+  write_all(options, prepared.job, made, facts);
+  kept.remove();
+  if (!trace.empty()) publish(options.trace_file, trace, true);
 }
 
 }  // namespace
@@ -110,19 +144,17 @@ int run(const Options& given, parallel::Session& session) {
   const bool first = session.rank() == 0;
   if (first) log_plan(options, prepared);
   if (options.run.dry_run) return 0;
-  Progress progress = first ? Progress::on_stderr() : Progress();
-  const Generation made = generated(options, prepared, progress);
-  RunFacts facts{.ranks = gather_records(*prepared.rank, made),
-                 .mesh = prepared.rank->mesh,
-                 .backend = prepared.rank->groups.data_root->backend(),
-                 .model_folder = prepared.networks.folder,
-                 .notes = prepared.networks.notes,
-                 .total_s = 0,
-                 .quantization = quantization_of(prepared.networks),
-                 .lora = prepared.networks.dit.lora ? &*prepared.networks.dit.lora : nullptr};
-  if (prepared.rank->trace != nullptr) write_trace(options.trace_file, *prepared.rank);
-  session.send_sign_of_life();
-  if (first) write_all(options, prepared.job, made, std::move(facts), begin);
+  KeptLatents kept(prepared.job, prepared.names);
+  try {
+    make_video(options, prepared, kept, begin);
+  } catch (const RunFailure&) {
+    throw;
+  } catch (const std::exception& error) {
+    const std::string way_on = kept.way_on();
+    if (way_on.empty()) throw;
+    // The input was right, whatever kind of error this was.
+    throw Error(error.what() + way_on);
+  }
   return 0;
 }
 

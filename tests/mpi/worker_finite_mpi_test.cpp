@@ -115,7 +115,7 @@ class NotFiniteRun : public MpiTest {
     Prepared prepared = prepare(options, session());
     Progress silent;
     StageRecord record;
-    const Network& network = prepared.networks.dit;
+    const Network& network = *prepared.networks.dit;
     const StageInput input{&options, &prepared.job, &prepared.networks, prepared.rank.get(), &silent};
     LoadedStage stage({&network, &options.dit, Runs::Together, 0, {}}, *prepared.rank, silent, record);
     model::DitRuntime runtime;

@@ -19,8 +19,9 @@ constexpr std::size_t kGB = 1'000'000'000;
 Networks networks_of_14b() {
   Networks networks;
   networks.facts.dit = {.dim = 5120, .ffn_dim = 13824, .heads = 40, .layers = 40};
-  networks.dit.spec = model::dit_spec(networks.facts.dit, DType::BF16);
-  networks.dit.compute = DType::BF16;
+  networks.dit.emplace();
+  networks.dit->spec = model::dit_spec(networks.facts.dit, DType::BF16);
+  networks.dit->compute = DType::BF16;
   networks.vae.spec = model::vae_decoder_spec(networks.facts.vae, DType::F32);
   return networks;
 }

@@ -243,9 +243,13 @@ TEST_F(Resolve, RefusesResultsThatCannotBeWritten) {
   EXPECT_THAT(refusal(), HasSubstr("/proc"));
   options.out = folder.file("video.avi");
   EXPECT_THAT(refusal(), AllOf(HasSubstr("video.avi"), HasSubstr(".mp4")));
-  options.out = folder.file("a.mp4");
-  options.save = folder.file("a.png");
-  EXPECT_THAT(refusal(), HasSubstr("taken by another result"));
+}
+
+TEST_F(Resolve, ALongNameIsRefusedUnlessAllResultsFit) {
+  options.out = folder.file(std::string(245, 'n') + ".mp4");
+  EXPECT_EQ(refusal(), "");
+  options.out = folder.file(std::string(251, 'n') + ".mp4");
+  EXPECT_THAT(refusal(), AllOf(HasSubstr("n.json"), HasSubstr("the name has 256 bytes")));
 }
 
 TEST_F(Resolve, RefusesPartsOfDifferentModels) {
