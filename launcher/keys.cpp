@@ -42,6 +42,13 @@ Set path(std::string& target) {
   };
 }
 
+Set word(std::string& target) {
+  return [&target](const std::string& flag, const std::string& value) {
+    if (value.empty()) throw UserError(flag + ": the value is empty");
+    target = value;
+  };
+}
+
 // One that the record names and that goes to the other ranks in it.
 Set recorded_path(std::string& target) {
   return [set = path(target)](const std::string& flag, const std::string& value) {

@@ -9,9 +9,9 @@
 
 namespace ferry::worker {
 
-// Counts the tokens of the job's prompts, and warns of each that is longer than the model's text window,
-// whose end is cut.  Does nothing when the contexts come from a file. Throws UserError when nothing of the
-// prompt is left for the text encoder.
-void count_tokens(Job& job, const Networks& networks);
+// Counts the tokens of the job's prompts.  Returns a line for each that is longer than the model's text
+// window, whose end is cut.  Does nothing when the contexts come from a file. Throws UserError when nothing
+// of the prompt is left for the text encoder.
+std::vector<std::string> count_tokens(Job& job, const Networks& networks);
 
 }  // namespace ferry::worker
