@@ -50,8 +50,8 @@ void refuse_unknown_to_mpi() {
   if (!started) return;
   throw UserError(
       fmt::format("{} processes were started ({}={}) but MPI sees 1: start them with Open MPI's mpirun or "
-                  "srun --mpi=pmix; "
-                  "or give each process -n N, the number of ranks it shall launch by itself (-n 1 too)",
+                  "srun --mpi=pmix; or give each process -n N, the number of ranks it shall launch by itself "
+                  "(-n 1 too)",
                   started->processes, started->variable, started->processes));
 }
 

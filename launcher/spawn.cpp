@@ -24,7 +24,7 @@ int usable_cores() {
 
 bool on_path(const std::string& name) {
   const char* path = std::getenv("PATH");
-  std::istringstream folders(path == nullptr ? "" : path);
+  std::istringstream folders(path == nullptr ? "/bin:/usr/bin" : path);  // execvp's, without a PATH
   for (std::string folder; std::getline(folders, folder, ':');) {
     if (access((folder + "/" + name).c_str(), X_OK) == 0) return true;
   }

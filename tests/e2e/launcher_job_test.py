@@ -107,6 +107,11 @@ class Family(JobTest):
                 video.unlink()
 
 
+    def test_ranks_are_launched_in_an_empty_environment(self):
+        done = subprocess.run([BINARY, *map(str, ["generate", "-n", 2, "--model", DEMO, "--prompt", "a red circle", "--steps", 1,
+                               "--out", self.folder / "x.mp4"])], capture_output=True, text=True, timeout=PATIENCE_S, env={})
+        self.assertEqual(done.returncode, 0, done.stderr)
+
     def test_what_a_shell_had_started_before_it_became_the_job_is_left_alone(self):
         script = 'sleep 300 & echo $! > "$0/other"; exec "$@"'
         done = subprocess.run(["bash", "-c", script, self.folder, BINARY, "generate", "-n", "2", "--model", DEMO, "--prompt",
