@@ -9,7 +9,7 @@
 namespace ferry::launcher {
 
 // Runs the program as main's arguments say and returns the exit code.
-// Throws UserError for wrong input.
+// Throws UserError for wrong input.  Does not return when it launched ranks.
 int run_program(int& argc, char**& argv);
 
 // The command that `words` begin with, and how many words name it ("bench forward": 2).

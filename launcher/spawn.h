@@ -20,8 +20,8 @@ Launch plan_launch(const std::string& program, const std::vector<std::string>& a
 // The arguments without -n N, -nN, --ranks N and --ranks=N.
 std::vector<std::string> without_ranks(const std::vector<std::string>& args);
 
-// Runs that mpirun to its end (launcher/job.h) and returns the exit code.
+// Runs that mpirun to its end (launcher/job.h) and ends this process with the exit code.
 // Throws UserError: mpirun is not on the PATH.
-int launch_ranks(const std::vector<std::string>& args, int ranks);
+[[noreturn]] void launch_ranks(const std::vector<std::string>& args, int ranks);
 
 }  // namespace ferry::launcher
