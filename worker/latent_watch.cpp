@@ -62,7 +62,7 @@ void LatentWatch::check(int i, const Denoising& denoising) const {
   if (flags_.finite(static_cast<std::size_t>(i))) return;
   const std::string what = fmt::format("denoise: the latent is not finite after step {} of {}: {}", i + 1,
                                        denoising.input.job->steps, cause(i, denoising));
-  throw NotFinite(what, start(i).x, i == 0 ? "the noise" : fmt::format("the latents of step {}", i));
+  throw NotFinite(what, start(i).x, i == 0 ? "the noise" : fmt::format("of step {}", i));
 }
 
 }  // namespace ferry::worker

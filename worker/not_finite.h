@@ -27,7 +27,7 @@ namespace ferry::worker {
 class NotFinite : public RunFailure {
  public:
   explicit NotFinite(const std::string& what) : RunFailure(what) {}
-  // `latent` was the last to be finite, and `whose` says of which step.
+  // `latent` was the last to be finite; `whose` says which: "the noise", "of step 2".
   NotFinite(const std::string& what, at::Tensor latent, std::string whose)
       : RunFailure(what), latent_(std::move(latent)), whose_(std::move(whose)) {}
   const at::Tensor& latent() const { return latent_; }

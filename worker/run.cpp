@@ -74,12 +74,13 @@ void write_all(const Options& options, const Job& job, const Generation& made, R
 // latents that were finite.  Says it.
 std::string saved(const Job& job, const Generation& made, const NotFinite& error) {
   if (job.save.empty() || !made.latents.defined()) return "";
-  const std::string whose = error.whose().empty() ? "the latents" : error.whose();
+  const std::string what =
+      error.whose().empty() ? "the latents" : fmt::format("the last finite latents ({})", error.whose());
   try {
     write_tensors(job, made);
-    return fmt::format("; {}, the last that were finite, are in {}", whose, job.save);
+    return fmt::format("; {} are in {}", what, job.save);
   } catch (const Error& failed) {
-    return fmt::format("; {} could not be kept: {}", whose, failed.what());
+    return fmt::format("; {} could not be kept: {}", what, failed.what());
   }
 }
 

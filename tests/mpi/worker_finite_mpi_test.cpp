@@ -198,7 +198,7 @@ TEST_F(NotFiniteRun, KeepsTheLatentOfTheStepBefore) {
   for (const CfgMode mode : modes()) {
     options.parallel.cfg = mode;
     EXPECT_THAT(failure(), HasSubstr("after step 3 of 4: first in time_embedding"));
-    EXPECT_EQ(whose, "the latents of step 2");
+    EXPECT_EQ(whose, "of step 2");
     EXPECT_TRUE(at::equal(made.latents, latent_after(2)));
     EXPECT_FALSE(at::equal(made.latents, made.noise));
   }

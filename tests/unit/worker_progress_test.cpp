@@ -42,6 +42,19 @@ TEST(Progress, ATerminalGetsOneLineThatIsRewritten) {
   EXPECT_EQ(std::count(seen.begin(), seen.end(), '\n'), 1);
 }
 
+TEST(Progress, AStageThatIsGivenUpLeavesItsLineAndSaysNoTime) {
+  for (const bool terminal : {true, false}) {
+    std::string seen;
+    Progress progress([&](const std::string& text) { seen += text; }, terminal);
+    progress.begin("denoise", 2);
+    const std::string before = seen;
+    progress.give_up();
+    EXPECT_EQ(seen, before + (terminal ? "\n" : ""));
+    progress.give_up();
+    EXPECT_EQ(seen, before + (terminal ? "\n" : ""));
+  }
+}
+
 TEST(Progress, AFileGetsOneLineForAShortStage) {
   std::string seen;
   Progress progress([&](const std::string& text) { seen += text; }, false);
