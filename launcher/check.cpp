@@ -75,7 +75,8 @@ void check_degrees(const parallel::Options& options, int ranks) {
 void check_options(const worker::Options& options, int ranks) {
   check_model(options, ranks);
   check_job(options.job);
-  if (options.job.latents.empty() && !fs::is_directory(options.lora.path))
+  std::error_code error;  // of a name that no file can have
+  if (options.job.latents.empty() && !fs::is_directory(options.lora.path, error))
     check_given_file("--lora.path", options.lora.path);
   check_result("--trace.file", options.trace_file, true);
 }

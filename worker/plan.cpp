@@ -37,10 +37,10 @@ std::string networks_lines(const Options& options, const Prepared& prepared) {
   if (all.dit) {
     const DitActivations how = dit_activations(options, prepared.job, prepared.rank->mesh);
     text += weights_lines(*all.dit, options.dit, node_size,
-                         activation_bytes(facts.dit, prepared.job, how, all.dit->compute));
+                          activation_bytes(facts.dit, prepared.job, how, all.dit->compute));
   }
   return text + weights_lines(all.vae, options.vae, node_size,
-                             activation_bytes(facts.vae, prepared.job, all.vae.compute));
+                              activation_bytes(facts.vae, prepared.job, all.vae.compute));
 }
 
 // "LoRA x.safetensors: 30 linears, scale 4 (lora_alpha of the file's header); strength 1"
@@ -84,10 +84,10 @@ std::string sampling_text(const Job& job) {
 std::string plan_text(const Options& options, const Prepared& prepared) {
   const Job& job = prepared.job;
   const Rank& rank = *prepared.rank;
-  std::string text = fmt::format(
-      "{}x{}, {} frames, {}\n  {} rank{} (cfg {}, ulysses {}) on {} ({})\n  to {}", job.width, job.height,
-      job.frames, sampling_text(job), rank.session->size(), rank.session->size() == 1 ? "" : "s",
-      rank.mesh.cfg, rank.mesh.ulysses, rank.device->name(), rank.groups.data_root->backend(), job.video);
+  std::string text = fmt::format("{}x{}, {} frames, {}\n  {} rank{} (cfg {}, ulysses {}) on {} ({})\n  to {}",
+                                 job.width, job.height, job.frames, sampling_text(job), rank.session->size(),
+                                 rank.session->size() == 1 ? "" : "s", rank.mesh.cfg, rank.mesh.ulysses,
+                                 rank.device->name(), rank.groups.data_root->backend(), job.video);
   text += networks_lines(options, prepared);
   const std::optional<Network>& dit = prepared.networks.dit;
   if (dit && dit->lora) text += lora_lines(*dit->lora, options.lora.strength);

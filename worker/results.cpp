@@ -89,8 +89,9 @@ Json job_record(const Job& job) {
   Json record = Json::parse(to_json(job));
   record.erase("made_by");
   if (job.latents.empty()) return record;
-  for (const char* sampled : {"prompt", "negative_prompt", "prompt_tokens", "negative_prompt_tokens", "steps", "sampler", "guidance", "shift", "seed",
-                              "seed_drawn", "noise", "noise_device", "context"}) {
+  for (const char* sampled :
+       {"prompt", "negative_prompt", "prompt_tokens", "negative_prompt_tokens", "steps", "sampler",
+        "guidance", "shift", "seed", "seed_drawn", "noise", "noise_device", "context"}) {
     record.erase(sampled);
   }
   return record;

@@ -16,8 +16,8 @@ nlohmann::json parse_json(std::string_view text, const std::string& file);
 // The same with the members of objects in the order of the text, and at most 10,000 values.
 nlohmann::ordered_json parse_ordered_json(std::string_view text, const std::string& file);
 
-// As parse_json of a whole file, which must be an object.  NaN, Infinity and -Infinity, which Python writes, are read
-// as texts of that name.
+// As parse_json of a whole file, which must be an object.  NaN, Infinity and -Infinity, which Python writes,
+// are read as texts of that name.
 nlohmann::json read_json_object(const std::string& path);
 
 // A JSON array of integers that are at least 0 and fit; false for anything else.

@@ -1,6 +1,7 @@
 """Starting, ending and describing jobs through the program."""
 
 import json
+import os
 import pathlib
 import signal
 import subprocess

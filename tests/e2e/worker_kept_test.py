@@ -118,14 +118,13 @@ class Kept(FerryTest):
             self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(len(self.names(self.out)), 9)
 
-    def test_a_name_that_is_no_utf8_is_kept_as_it_is(self):
-        folder = os.fsencode(self.out) + b"/caf\xe9"
-        os.mkdir(folder)
+    def test_a_name_that_is_no_utf8_is_refused(self):
         words = self.words(steps=1)
-        words[words.index("--out") + 1] = folder + b"/\xe9.mp4"
+        words[words.index("--out") + 1] = os.fsencode(self.out) + b"/\xe9.mp4"
         done = subprocess.run(words, env=self.env, capture_output=True)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertEqual(sorted(os.listdir(folder)), [b"\xe9.json", b"\xe9.mp4", b"\xe9.png"])
+        self.assertEqual((done.returncode, done.stderr.count(b"\n")), (2, 1), done.stderr)
+        self.assertIn(b"--out: not UTF-8", done.stderr)
+        self.assertEqual(os.listdir(self.out), [])
 
     # Two runs, one name
 

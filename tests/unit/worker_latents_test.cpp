@@ -69,7 +69,8 @@ TEST_F(Latents, NamesLieBesideTheVideoAndAlwaysFit) {
   for (int i = 0; i < 83; ++i) chinese += "船";
   const std::string name = fs::path(latents_path(folder.file(chinese + ".mp4"), 1)).filename().string();
   EXPECT_EQ(name, chinese.substr(0, 78 * 3) + ".latents.safetensors");
-  for (const char* path : {"b/x.latents.safetensors", "x.latents-12.safetensors", "x.safetensors", "x.st", "x"}) {
+  for (const char* path :
+       {"b/x.latents.safetensors", "x.latents-12.safetensors", "x.safetensors", "x.st", "x"}) {
     EXPECT_EQ(stem_of_latents(path), "x") << path;
   }
   EXPECT_EQ(stem_of_latents(".latents.safetensors"), "video");
