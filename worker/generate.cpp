@@ -96,7 +96,7 @@ Prepared prepare(const Options& given, parallel::Session& session) {
     prepared.job = checked_job(options, prepared.networks, *device, session, memory);
     const std::vector<std::string> cuts = count_tokens(prepared.job, prepared.networks);
     notes.insert(notes.end(), cuts.begin(), cuts.end());
-    prepared.names = hold_names(prepared.job, options.trace_file);
+    prepared.names = hold_names(options, prepared.job);
     // Last: a refusal is one line.
     for (const std::string& note : notes) spdlog::warn("{}", note);
     return to_json(prepared.job);

@@ -35,7 +35,7 @@ struct Job {
   std::string noise_device;  // "cpu", "cuda": whose generator draws the noise; "file"
   std::string context;       // file, or empty
   std::string latents;       // file that is decoded, and nothing else is done; or empty
-  std::string made_by;       // what that file says of the job that made it: JSON, or empty
+  std::string made_by;       // what that file says of the run that made it: JSON, or empty
   std::string video;         // paths of the results
   std::string sheet;
   std::string sidecar;

@@ -25,7 +25,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kTensor = "latents";
-constexpr const char* kJob = "job";  // in the metadata
+constexpr const char* kMadeBy = "made_by";  // in the metadata
 constexpr int kMostNumbers = 100;
 
 // Which file lies there; zeros: none.  An inode alone is soon used again.
@@ -65,11 +65,19 @@ void check_asked(const Job& job, const JobOptions& options) {
   }
 }
 
+std::string maker_json(const Options& options, const Job& job) {
+  nlohmann::json maker = {{"job", nlohmann::json::parse(to_json(job))},
+                          {"options", nlohmann::json::object()}};
+  for (const auto& [key, value] : options.echo) maker["options"][key] = value;
+  return maker.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
 // The frames a second of the job that made the file, where it says so.
 double fps_in(const std::string& made_by) {
-  const nlohmann::json job = nlohmann::json::parse(made_by, nullptr, false);
-  const bool says = job.is_object() && job.contains("fps") && job["fps"].is_number();
-  const double fps = says ? job["fps"].get<double>() : 0;
+  const nlohmann::json maker = nlohmann::json::parse(made_by, nullptr, false);
+  const nlohmann::json::json_pointer place("/job/fps");
+  const bool says = maker.is_object() && maker.contains(place) && maker.at(place).is_number();
+  const double fps = says ? maker.at(place).get<double>() : 0;
   return fps > 0 && fps <= 1000 ? fps : model::ModelDefaults{}.fps;
 }
 
@@ -93,11 +101,11 @@ std::string stem_of_latents(const std::string& path) {
   return name.empty() ? "video" : name;
 }
 
-bool are_latents_of(const std::string& path, const Job& job) {
+bool are_latents_of(const std::string& path, const Options& options, const Job& job) {
   try {
     const auto file = model::SafetensorsFile::open(path);
-    const auto made_by = file.metadata().find(kJob);
-    return made_by != file.metadata().end() && made_by->second == to_json(job);
+    const auto made_by = file.metadata().find(kMadeBy);
+    return made_by != file.metadata().end() && made_by->second == maker_json(options, job);
   } catch (const UserError&) {
     return false;  // something else of that name
   }
@@ -113,7 +121,7 @@ void take_latents(Job& job, const JobOptions& options, const model::VaeConfig& v
   job.height = latents.shape[2] * model::spatial_scale(vae);
   job.width = latents.shape[3] * model::spatial_scale(vae);
   check_asked(job, options);
-  const auto made_by = file.metadata().find(kJob);
+  const auto made_by = file.metadata().find(kMadeBy);
   if (made_by != file.metadata().end()) job.made_by = made_by->second;
   job.fps = fps_in(job.made_by);
   if (!at::isfinite(read_float_tensor(job.latents, kTensor)).all().item<bool>()) {
@@ -152,7 +160,7 @@ void KeptLatents::keep(const at::Tensor& latents) {
 bool KeptLatents::write(const std::string& path, bool replace) {
   try {
     model::SafetensorsWriter file(path, {{kTensor, DType::F32, latents_.sizes().vec()}},
-                                  {{kJob, to_json(*job_)}});
+                                  {{kMadeBy, maker_json(*options_, *job_)}});
     file.write({static_cast<const std::byte*>(latents_.const_data_ptr()), latents_.nbytes()});
     file.finish(if_taken(replace));
   } catch (const SystemError& error) {

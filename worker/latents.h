@@ -22,8 +22,8 @@ std::string latents_path(const std::string& video, int number);
 // x of x.latents.safetensors, x.latents-2.safetensors and x.safetensors (or .st), without the folder.
 std::string stem_of_latents(const std::string& path);
 
-// Whether a file holds the latents that a run of this very job, seed and names included, kept.
-bool are_latents_of(const std::string& path, const Job& job);
+// Whether a file holds the latents that a run of this very job kept: seed, names and every option included.
+bool are_latents_of(const std::string& path, const Options& options, const Job& job);
 
 // Fills in what `options.latents` says about a job that only decodes it: size, frames and frames a second.
 // Throws UserError: no such file or tensor, not [z_dim, T, h, w], values that are not finite, a size or
@@ -35,11 +35,12 @@ std::vector<std::string> options_without_effect(const Options& options);
 
 // What a run computed, safe on disk while it is decoded and written.  One process's.
 //
-//   file    tensor `latents` fp32 [C, T, h, w]; in the metadata, `job` is the job's JSON
+//   file    tensor `latents` fp32 [C, T, h, w]; in the metadata `made_by`, {"job": ..., "options": ...}
 class KeptLatents {
  public:
   // Keeps nothing yet.
-  KeptLatents(const Job& job, const HeldNames& names) : job_(&job), names_(&names) {}
+  KeptLatents(const Options& options, const Job& job, const HeldNames& names)
+      : options_(&options), job_(&job), names_(&names) {}
 
   // Writes them to the name that the run holds, else to $TMPDIR (/tmp), else to the current folder, and says
   // where they are.  When none takes them it says so and goes on.
@@ -56,6 +57,7 @@ class KeptLatents {
   bool is_there() const;
   bool write(const std::string& path, bool replace);
 
+  const Options* options_;
   const Job* job_;
   const HeldNames* names_;
   at::Tensor latents_;

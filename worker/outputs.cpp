@@ -74,7 +74,7 @@ void hold(HeldNames& held, const Output& output, const std::vector<Output>& befo
   check_not_taken(output.path, output.overwrite);
 }
 
-void hold_latents(HeldNames& held, const Job& job) {
+void hold_latents(HeldNames& held, const Options& options, const Job& job) {
   for (int number = 1;; ++number) {
     const std::string path = latents_path(job.video, number);
     const std::string key = Reservation::key_of(path);
@@ -82,7 +82,7 @@ void hold_latents(HeldNames& held, const Job& job) {
       continue;
     std::error_code error;
     const bool there = fs::exists(fs::symlink_status(path, error));
-    const bool own = there && are_latents_of(path, job);
+    const bool own = there && are_latents_of(path, options, job);
     if (there && !own) {
       spdlog::warn("{} is there, of a run that did not finish: --latents {} decodes it", path, path);
       continue;
@@ -135,9 +135,9 @@ std::uint64_t most_output_bytes(const Job& job) {
   return sheet_and_sidecar + latent + video + (job.save.empty() ? 0 : 2 * latent + pixels * 3);
 }
 
-HeldNames hold_names(const Job& job, const std::string& trace_file) {
-  const std::vector<Output> outputs = outputs_of(job, trace_file);
-  if (!trace_file.empty()) check_can_write(trace_file, true);
+HeldNames hold_names(const Options& options, const Job& job) {
+  const std::vector<Output> outputs = outputs_of(job, options.trace_file);
+  if (!options.trace_file.empty()) check_can_write(options.trace_file, true);
   HeldNames held;
   for (const Output& output : outputs) hold(held, output, outputs);
   if (!job.latents.empty()) {
@@ -150,7 +150,7 @@ HeldNames hold_names(const Job& job, const std::string& trace_file) {
     }
     return held;
   }
-  hold_latents(held, job);
+  hold_latents(held, options, job);
   return held;
 }
 

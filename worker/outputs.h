@@ -27,10 +27,10 @@ struct HeldNames {
   bool latents_replace = false;  // the file is there, left by this very job when it was killed
 };
 
-// Holds the names of all outputs, `trace_file` (or empty) among them, and looks again whether they are taken.
+// Holds the names of all outputs, that of the timeline among them, and looks again whether they are taken.
 // The latents' name is STEM.latents.safetensors beside the video, cut where it would be too long, with a
 // number where it is taken.
 // Throws UserError when another run holds one of them, or when two of this run's outputs are one file.
-HeldNames hold_names(const Job& job, const std::string& trace_file);
+HeldNames hold_names(const Options& options, const Job& job);
 
 }  // namespace ferry::worker

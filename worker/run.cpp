@@ -145,7 +145,7 @@ int run(const Options& given, parallel::Session& session) {
   const bool first = session.rank() == 0;
   if (first) log_plan(options, prepared);
   if (options.run.dry_run) return 0;
-  KeptLatents kept(prepared.job, prepared.names);
+  KeptLatents kept(options, prepared.job, prepared.names);
   try {
     make_video(options, prepared, kept, begin);
   } catch (const RunFailure&) {

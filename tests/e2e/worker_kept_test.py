@@ -261,13 +261,13 @@ class Kept(FerryTest):
         job.kill()
         job.wait(20)
         kept = self.out / "x.latents.safetensors"
-        self.assertEqual(json.loads(metadata(kept)["job"])["prompt"], PROMPT)
+        self.assertEqual(json.loads(metadata(kept)["made_by"])["job"]["prompt"], PROMPT)
         done = ferry("generate", "-n", 2, "--model", DEMO, "--latents", kept, "--steps", 9, "--out", self.out / "x.mp4",
                      "--trace.file", self.out / "trace.json")
         self.assertEqual(done.returncode, 0, done.stderr)
         record = json.loads((self.out / "x.json").read_text())
         self.assertEqual((record["job"]["frames"], record["job"]["width"]), (17, 128))
-        self.assertEqual(record["latents_made_by"]["fps"], 7)
+        self.assertEqual(record["latents_made_by"]["job"]["fps"], 7)
         self.assertEqual(record["without_effect"], ["job.steps"])
         self.assertIn("job.steps", done.stderr)
         self.assertEqual(len(record["ranks"]), 2)
