@@ -17,9 +17,11 @@ CASES = {
     "wan21 at width 16": (dict(base_dim=16), (3, 5, 3)),
     "one residual block": (dict(base_dim=16, num_res_blocks=1), (4, 3, 7)),
     "three stages, time first": (dict(base_dim=24, dim_mult=[1, 2, 3], num_res_blocks=1,
-                                      temperal_downsample=[True, False]), (3, 7, 5)),
+                                      temperal_downsample=[True, False], scale_factor_temporal=2,
+                                      scale_factor_spatial=4), (3, 7, 5)),
     "other latents": (dict(base_dim=20, z_dim=8, dim_mult=[1, 1, 2, 2], temperal_downsample=[True, True, True],
-                           latents_mean=[0.1 * i for i in range(8)], latents_std=[1 + 0.2 * i for i in range(8)]),
+                           scale_factor_temporal=8, latents_mean=[0.1 * i for i in range(8)],
+                           latents_std=[1 + 0.2 * i for i in range(8)]),
                       (2, 3, 3)),
     "one latent frame": (dict(base_dim=32), (1, 9, 11)),
 }
