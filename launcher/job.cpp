@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstdlib>
 
 #include "base/clock.h"
@@ -187,7 +188,7 @@ int Job::say_how_it_ended() {
   }
   if (WIFSIGNALED(status_)) {
     say_last("mpirun was ended by " + signal_name(WTERMSIG(status_)));
-  } else if (code > 128) {
+  } else if (code > 128 && code < 128 + NSIG) {
     say_last("a rank was ended by " + signal_name(code - 128));
   }
   return code;

@@ -25,7 +25,7 @@ int usable_cores() {
 
 bool on_path(const std::string& name) {
   const char* path = std::getenv("PATH");
-  std::istringstream folders(path == nullptr ? "/bin:/usr/bin" : path);  // execvp's, without a PATH
+  std::istringstream folders(path == nullptr ? "" : path);
   for (std::string folder; std::getline(folders, folder, ':');) {
     if (access((folder + "/" + name).c_str(), X_OK) == 0) return true;
   }
@@ -69,6 +69,7 @@ Launch plan_launch(const std::string& program, const std::vector<std::string>& a
 }
 
 void launch_ranks(const std::vector<std::string>& args, int ranks) {
+  setenv("PATH", "/bin:/usr/bin", 0);  // where execvp looks when there is none
   if (!on_path("mpirun")) {
     throw UserError("-n: mpirun cannot be started; is Open MPI's mpirun on the PATH?");
   }
