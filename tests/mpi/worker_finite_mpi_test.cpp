@@ -176,10 +176,12 @@ TEST_F(NotFiniteRun, ShardedAndGatedFerryingCanRunAStepAgain) {
 }
 
 TEST_F(NotFiniteRun, TheBranchIsNamed) {
-  Options clean = options;
-  Prepared prepared = prepare(clean, session());
-  Progress silent;
-  generate(clean, prepared, silent, made);
+  {
+    // Gone before the next, which writes to the same names.
+    Prepared prepared = prepare(options, session());
+    Progress silent;
+    generate(options, prepared, silent, made);
+  }
   options.job.context = session().broadcast(folder.file("context.safetensors"), 0);
   // Finite, but its sums are not.
   const at::Tensor large = at::full_like(made.contexts[1], 3e38);
