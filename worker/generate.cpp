@@ -75,8 +75,17 @@ at::Tensor sampled_latents(const StageInput& input, Generation& made) {
 
 // On the rank that decodes them.
 at::Tensor latents_of_file(const StageInput& input) {
-  if (!input.rank->is_first()) return {};
-  return read_float_tensor(input.job->latents, "latents").to(model::torch_device(*input.rank->device));
+  Rank& rank = *input.rank;
+  at::Tensor latent;
+  bool finite = true;
+  if (rank.is_first()) {
+    latent = read_float_tensor(input.job->latents, "latents").to(model::torch_device(*rank.device));
+    finite = all_finite(*rank.device, latent);
+  }
+  if (!rank.session->all_agree(finite)) {
+    throw NotFinite("decode: the latents are not finite: tensor latents of " + input.job->latents);
+  }
+  return latent;
 }
 
 }  // namespace

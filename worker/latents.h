@@ -26,8 +26,8 @@ std::string stem_of_latents(const std::string& path);
 bool are_latents_of(const std::string& path, const Options& options, const Job& job);
 
 // Fills in what `options.latents` says about a job that only decodes it: size, frames and frames a second.
-// Throws UserError: no such file or tensor, not [z_dim, T, h, w], values that are not finite, a size or
-// frames in `options` that are not its.
+// Throws UserError: no such file or tensor, not [z_dim, T, h, w], a size or frames in `options` that are not
+// its.
 void take_latents(Job& job, const JobOptions& options, const model::VaeConfig& vae);
 
 // The keys that somebody gave and that mean nothing to a run that only decodes.

@@ -100,6 +100,15 @@ class NotFinite(FerryTest):
             write_safetensors(path, rows)
             self.assert_lost(self.make(DEMO, "--context", path), "text:", bad, "tensors.st")
 
+    def test_latents_of_a_file(self):
+        path = self.folder / "latents.st"
+        write_safetensors(path, {"latents": ("F32", [16, 2, 8, 8], bytes(4 * 2047) + NAN)})
+        (self.folder / "out").mkdir()
+        for launch in ([], ["-n", 2]):
+            done = ferry("generate", *launch, "--model", DEMO, "--latents", path,
+                         "--out", self.folder / "out" / "x.mp4")
+            self.assert_lost(done, "decode:", "latents.st", "nothing was written")
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -10,7 +10,6 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <limits>
 
 #include "base/error.h"
 #include "tests/support/safetensors_io.h"
@@ -175,10 +174,6 @@ TEST_F(Latents, ThatAreNoneAreRefused) {
   }
   write_safetensors(kept, {{"latents", at::zeros({16, 1, 2, 2}, at::kInt)}});
   EXPECT_THAT(refusal(), HasSubstr("int32"));
-  at::Tensor damaged = at::zeros({16, 1, 2, 2});
-  damaged.view(-1)[5] = std::numeric_limits<float>::quiet_NaN();
-  write_safetensors(kept, {{"latents", damaged}});
-  EXPECT_THAT(refusal(), HasSubstr("not finite"));
 }
 
 TEST_F(Latents, ASizeOrFramesThatAreNotTheirsAreRefused) {
