@@ -23,9 +23,11 @@ struct StageRanks {
 // A value that is in options.shared and does not suit the network is changed: a prefetch_size above the
 // number of blocks to that, a computation_dtype to the network's, kinds of module_map that it has not are
 // left out, on a rank alone transport and interleave are full and free, a vram_limit below the least of the
-// stage's type becomes that.  Only what the stage's type looks at is changed. Throws UserError for the same
-// in a value of the stage's own, of those that nothing else refuses: kinds of module that the network has
-// not, transport and interleave alone; and for options that are wrong for every network.
+// stage's type becomes that.  Only what the stage's type looks at is changed.
+//
+// Throws UserError for the same in a value of the stage's own, of those that nothing else refuses: kinds of
+// module that the network has not, transport and interleave alone; and for options that are wrong for every
+// network.
 Fitted fit(const model::NetworkSpec& spec, const Options& options, const StageRanks& ranks);
 
 }  // namespace ferry::offload

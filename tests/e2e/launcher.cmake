@@ -1,6 +1,6 @@
 # The program as a user meets it.
 find_package(Python3 REQUIRED COMPONENTS Interpreter)
-foreach(name bad_input config elsewhere foreign run)
+foreach(name bad_input elsewhere foreign run)
   add_test(NAME launcher_${name}_e2e
     COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/e2e/launcher_${name}_test.py)
   set_tests_properties(launcher_${name}_e2e PROPERTIES TIMEOUT 600 LABELS e2e PROCESSORS 2
@@ -12,5 +12,13 @@ foreach(class Family Deaths Readers Terminal)
   add_test(NAME launcher_job_${name}_e2e
     COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/e2e/launcher_job_test.py ${class})
   set_tests_properties(launcher_job_${name}_e2e PROPERTIES TIMEOUT 600 LABELS e2e PROCESSORS 2
+    ENVIRONMENT "${FERRY_TEST_ENV};PYTHONDONTWRITEBYTECODE=1")
+endforeach()
+# What is written in files and on the command line, by its class.
+foreach(class Files Configuration Prompts Words Offload)
+  string(TOLOWER ${class} name)
+  add_test(NAME launcher_config_${name}_e2e
+    COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/e2e/launcher_config_test.py ${class})
+  set_tests_properties(launcher_config_${name}_e2e PROPERTIES TIMEOUT 300 LABELS e2e PROCESSORS 2
     ENVIRONMENT "${FERRY_TEST_ENV};PYTHONDONTWRITEBYTECODE=1")
 endforeach()
