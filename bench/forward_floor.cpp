@@ -2,7 +2,6 @@
 
 #include <ATen/ops/linear.h>
 #include <ATen/ops/randn.h>
-#include <ATen/ops/scaled_dot_product_attention.h>
 
 #include <algorithm>
 
@@ -16,7 +15,12 @@ using model::DitBlock;
 
 ForwardFloor::ForwardFloor(const model::DitConfig& config, model::Weights& weights,
                            const model::DitRuntime& runtime, std::int64_t tokens, int branches)
-    : config_(config), weights_(weights), device_(*runtime.device), branches_(branches), tokens_(tokens) {
+    : config_(config),
+      weights_(weights),
+      device_(*runtime.device),
+      branches_(branches),
+      tokens_(tokens),
+      attention_(runtime.attention) {
   const int ranks = runtime.ulysses == nullptr ? 1 : runtime.ulysses->size();
   const parallel::Shard shard = parallel::shard_of(tokens, ranks, 0);
   rows_ = shard.per_rank;
@@ -24,9 +28,8 @@ ForwardFloor::ForwardFloor(const model::DitConfig& config, model::Weights& weigh
   heads_ = config.heads / ranks;
   const auto options =
       at::TensorOptions(model::torch_device(device_)).dtype(model::scalar_type(runtime.compute));
-  // Heads as views of [tokens, heads, D], as the model has them.
   const auto heads = [&](std::int64_t count, std::int64_t of) {
-    return at::randn({1, count, of, config.head_dim()}, options).transpose(1, 2);
+    return at::randn({count, of * config.head_dim()}, options);
   };
   noise_ = at::randn({rows_ * std::max(config.dim, config.ffn_dim)}, options);
   query_ = heads(queries_, heads_);
@@ -57,8 +60,8 @@ void ForwardFloor::linears() {
 
 void ForwardFloor::attentions() {
   for (std::int64_t i = 0; i < config_.layers * branches_; ++i) {
-    at::scaled_dot_product_attention(query_, key_, value_);
-    at::scaled_dot_product_attention(text_query_, text_key_, text_value_);
+    attention_(query_, key_, value_, config_.head_dim());
+    attention_(text_query_, text_key_, text_value_, config_.head_dim());
   }
 }
 

@@ -38,6 +38,7 @@ class ForwardFloor {
   std::int64_t heads_;  // of this rank
   at::Tensor noise_;    // [rows * widest input]
   at::Tensor query_, key_, value_, text_key_, text_value_, text_query_;
+  model::kernels::Attention attention_;
 };
 
 }  // namespace ferry::bench

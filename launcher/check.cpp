@@ -78,6 +78,7 @@ void check_options(const worker::Options& options, int ranks) {
   std::error_code error;  // of a name that no file can have
   if (options.job.latents.empty() && !fs::is_directory(options.lora.path, error))
     check_given_file("--lora.path", options.lora.path);
+  check_given_file("--attention.fa3", options.attention.fa3);
   check_result("--trace.file", options.trace_file, true);
 }
 

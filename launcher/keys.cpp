@@ -206,10 +206,6 @@ FlagGroup parallel_group(parallel::Options& p) {
 }
 
 FlagGroup run_group(worker::Options& o) {
-  const auto attention = [](const std::string& flag, const std::string& value) {
-    if (value == "sage" || value == "int8" || value == "fp8") not_yet("8-bit attention")(flag, value);
-    to_choice(flag, value, {"auto"});
-  };
   return {
       "[run] [trace] [attention] [lora]",
       {{"run.dry_run", "", "", "check everything, make nothing", "false", true, boolean(o.run.dry_run)},
@@ -218,7 +214,10 @@ FlagGroup run_group(worker::Options& o) {
        {"run.deadline_s", "", "S", "a rank that waits longer for the others brings the job down",
         fmt::format("{:g}", o.run.deadline_s), false, number(o.run.deadline_s, 1, kAnyPositive)},
        {"trace.file", "", "FILE", "lanes of compute and copies for Perfetto", "", false, path(o.trace_file)},
-       {"attention.impl", "", "NAME", "auto; 8-bit is not there yet", "auto", false, attention},
+       {"attention.impl", "", "NAME", "the DiT's attention: auto, cudnn, flash, math, fa3", "auto", false,
+        choice(o.attention.impl, {"auto", "cudnn", "flash", "math", "fa3"})},
+       {"attention.fa3", "", "FILE", "the library of fa3-fwd, where it is not beside LibTorch", "", false,
+        path(o.attention.fa3)},
        {"lora.path", "", "PATH", "safetensors file or its folder, low-rank additions to the DiT's linears",
         "", false, path(o.lora.path)},
        {"lora.strength", "", "S", "what the LoRA adds is multiplied by this", "1", false,

@@ -125,6 +125,14 @@ install_python() {
   venv_is_complete || fail "$venv is not complete after pip; remove it and try again"
 }
 
+# A kernel for Hopper GPUs; without it LibTorch's is used.
+install_gpu_package() {
+  if ! ls /dev/nvidia[0-9]* >/dev/null 2>&1 || have_python_package "$(sed -n 's/ --hash.*//p' tools/requirements-gpu.txt)"; then return; fi
+  say "installing with pip into $venv: $(sed -n 's/ --hash.*//p' tools/requirements-gpu.txt)"
+  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+    -r tools/requirements-gpu.txt || say "it is not there; attention stays LibTorch's"
+}
+
 case $level in build | test | check) ;; *) fail "what to set up: build, test or check" ;; esac
 if command -v dpkg-query >/dev/null && command -v apt-get >/dev/null; then
   install_packages
@@ -132,3 +140,4 @@ else
   say "not a Debian or Ubuntu: install these by other means: $(wanted_packages | xargs)"
 fi
 install_python
+install_gpu_package

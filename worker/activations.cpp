@@ -29,10 +29,12 @@ std::size_t activation_bytes(const model::DitConfig& config, const Job& job, con
   const std::int64_t residual = rows * config.dim * how.branches;
   // u, the parts or the hidden rows, the attention's output.
   const std::int64_t scratch = rows * (2 * config.dim + std::max(parts * config.dim, config.ffn_dim));
+  // The log-sum-exp that attention kernels keep of each query and head.
+  const std::int64_t sums = rows * config.heads;
   const std::int64_t caches = how.contexts * config.layers * 2 * config.text_len * config.dim;
   // Noise, sample, the sampler's history and each branch's velocity.
   const std::int64_t latents = channels * frames * height * width * (6 + 2 * how.branches);
-  return bytes_of(residual + latents, DType::F32) + bytes_of(scratch + caches, compute);
+  return bytes_of(residual + latents + sums, DType::F32) + bytes_of(scratch + caches, compute);
 }
 
 std::size_t activation_bytes(const model::VaeConfig& config, const Job& job, DType compute) {

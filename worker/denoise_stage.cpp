@@ -70,13 +70,7 @@ at::Tensor denoise_stage(const StageInput& input, const std::vector<at::Tensor>&
   const Network& network = input.networks->dit.value();
   LoadedStage stage({&network, &input.options->dit, Runs::Together, activations(input), input.options->lora},
                     rank, *input.progress, record);
-  model::DitRuntime runtime;
-  runtime.device = rank.device.get();
-  runtime.ulysses = rank.groups.ulysses.get();
-  runtime.exchange = rank.on_gpu() ? rank.exchange.get() : &rank.session->comm();
-  runtime.gate = stage.weights().exchange_gate();
-  runtime.compute = network.compute;
-  runtime.trace = rank.trace.get();
+  const model::DitRuntime runtime = dit_runtime(rank, network.compute, stage.weights().exchange_gate());
   at::Tensor latent;
   {
     model::Dit dit(input.networks->facts.dit, stage.weights(), runtime);

@@ -8,6 +8,7 @@
 #include "model/tensor.h"
 #include "model/torch_stream.h"
 #include "worker/agree.h"
+#include "worker/attention.h"
 #include "worker/fit_offload.h"
 #include "worker/lora.h"
 #include "worker/memory_check.h"
@@ -116,8 +117,20 @@ Prepared prepare(const Options& given, parallel::Session& session) {
     if (session.rank() != 0) open();
   });
   prepared.rank = make_rank(std::move(device), mesh_of(options, prepared.networks, session), session);
+  if (const std::optional<Network>& dit = prepared.networks.dit) {
+    prepared.rank->attention =
+        choose_attention(options.attention, dit->compute, prepared.networks.facts.dit.head_dim(),
+                         *prepared.rank->device, session);
+  }
   if (!options.trace_file.empty()) prepared.rank->trace = std::make_unique<Trace>(*prepared.rank->device);
   return prepared;
+}
+
+std::string attention_name(const Prepared& prepared) {
+  const std::optional<Network>& dit = prepared.networks.dit;
+  if (!dit) return {};
+  return name_of(prepared.rank->attention, dit->compute, prepared.networks.facts.dit.head_dim(),
+                 *prepared.rank->device);
 }
 
 void generate(const Options& options, Prepared& prepared, Progress& progress, Generation& made,

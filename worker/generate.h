@@ -34,6 +34,9 @@ struct Prepared {
 // Throws UserError, the same on every rank.
 Prepared prepare(const Options& given, parallel::Session& session);
 
+// What computes the DiT's attention, as log and record have it (worker/attention.h); empty without a DiT.
+std::string attention_name(const Prepared& prepared);
+
 struct Generation {
   at::Tensor latents;                // [C, T, h, w] fp32 on the CPU, before decoding; on every rank
   at::Tensor noise;                  // [C, T, h, w] fp32 on the CPU; on every rank

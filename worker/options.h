@@ -54,6 +54,12 @@ struct LoraOptions {
   bool used() const { return !path.empty() && strength != 0; }
 };
 
+// Which kernel computes the DiT's attention (worker/attention.h).
+struct AttentionOptions {
+  std::string impl = "auto";  // auto, cudnn, flash, math, fa3
+  std::string fa3;            // the library of fa3-fwd; empty: the one beside LibTorch
+};
+
 struct RunOptions {
   bool dry_run = false;  // check everything, make nothing
   std::string log_level = "info";
@@ -68,6 +74,7 @@ struct Options {
   offload::Options vae;
   offload::Options text_encoder;
   LoraOptions lora;
+  AttentionOptions attention;
   std::string trace_file;  // Perfetto trace; empty: none
   RunOptions run;
   // Every option as the user could have typed it, "group.key" -> value, for the sidecar.

@@ -90,6 +90,7 @@ std::string plan_text(const Options& options, const Prepared& prepared) {
                                  rank.device->name(), rank.groups.data_root->backend(), job.video);
   text += networks_lines(options, prepared);
   const std::optional<Network>& dit = prepared.networks.dit;
+  if (dit) text += fmt::format("\n  attention {}", attention_name(prepared));
   if (dit && dit->lora) text += lora_lines(*dit->lora, options.lora.strength);
   return text + memory_line(*rank.device);
 }

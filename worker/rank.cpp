@@ -26,4 +26,15 @@ std::unique_ptr<Rank> make_rank(std::unique_ptr<Device> device, const parallel::
   return rank;
 }
 
+model::DitRuntime dit_runtime(Rank& rank, DType compute, parallel::ExchangeGate* gate) {
+  return {.device = rank.device.get(),
+          .ulysses = rank.groups.ulysses.get(),
+          .exchange = rank.on_gpu() ? rank.exchange.get() : &rank.session->comm(),
+          .gate = gate,
+          .compute = compute,
+          .tap = nullptr,
+          .trace = rank.trace.get(),
+          .attention = rank.attention};
+}
+
 }  // namespace ferry::worker

@@ -6,6 +6,8 @@
 
 #include "base/device.h"
 #include "base/trace.h"
+#include "model/dit/dit.h"
+#include "model/kernels/attention.h"
 #include "offload/device_account.h"
 #include "parallel/groups.h"
 #include "parallel/mesh.h"
@@ -19,8 +21,9 @@ struct Rank {
   parallel::Mesh mesh;
   parallel::Groups groups;
   offload::DeviceAccount account;
-  std::unique_ptr<Stream> exchange;  // of its own on a GPU; the session's thread serves on the CPU
-  std::unique_ptr<Trace> trace;      // nullptr: nobody asked for one
+  std::unique_ptr<Stream> exchange;     // of its own on a GPU; the session's thread serves on the CPU
+  std::unique_ptr<Trace> trace;         // nullptr: nobody asked for one
+  model::kernels::Attention attention;  // of the DiT; LibTorch's choice until somebody sets it
 
   bool is_first() const { return session->rank() == 0; }
   bool on_gpu() const { return device->type() == DeviceType::Cuda; }
@@ -33,5 +36,8 @@ std::unique_ptr<Device> make_device(const std::string& name, parallel::Session& 
 // `mesh` as make_mesh gave it.  Collective over the world.
 std::unique_ptr<Rank> make_rank(std::unique_ptr<Device> device, const parallel::Mesh& mesh,
                                 parallel::Session& session);
+
+// What a DiT of this rank runs on; `gate` is told of its exchanges (nullptr: nobody is).
+model::DitRuntime dit_runtime(Rank& rank, DType compute, parallel::ExchangeGate* gate = nullptr);
 
 }  // namespace ferry::worker

@@ -159,6 +159,7 @@ std::string sidecar_json(const Options& options, const Job& job, const RunFacts&
     json["quantization"][network] = Json::parse(to_json(found));
   json["mesh"] = {{"data", facts.mesh.data}, {"cfg", facts.mesh.cfg}, {"ulysses", facts.mesh.ulysses}};
   json["backend"] = facts.backend;
+  json["attention"] = facts.attention;
   json["total_s"] = facts.total_s;
   json["ranks"] = Json::array();
   for (const RankRecord& rank : facts.ranks) json["ranks"].push_back(Json::parse(to_json(rank)));

@@ -18,8 +18,9 @@ namespace ferry::worker {
 struct RunFacts {
   std::vector<RankRecord> ranks;
   parallel::Mesh mesh;
-  std::string backend;             // of the exchanges: "mpi", "nccl 2.28.9"
-  std::string model_folder;        // that held the checkpoint's files
+  std::string backend;       // of the exchanges: "mpi", "nccl 2.28.9"
+  std::string attention;     // the kernel that computed the DiT's: "fa3", "cudnn", "flash"; empty: no DiT
+  std::string model_folder;  // that held the checkpoint's files
   std::vector<std::string> notes;  // of Networks
   Clock::time_point begin;         // of the program's work
   double total_s = 0;              // from there until the results were on disk; write_results() sets it

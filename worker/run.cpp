@@ -122,6 +122,7 @@ void make_video(const Options& options, Prepared& prepared, KeptLatents& kept, C
   RunFacts facts{.ranks = gather_records(rank, made),
                  .mesh = rank.mesh,
                  .backend = rank.groups.data_root->backend(),
+                 .attention = attention_name(prepared),
                  .model_folder = networks.folder,
                  .notes = networks.notes,
                  .begin = begin,

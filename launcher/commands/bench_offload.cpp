@@ -5,6 +5,7 @@
 #include "launcher/commands/bench_networks.h"
 #include "launcher/streams.h"
 #include "offload/arena.h"
+#include "worker/attention.h"
 #include "worker/rank.h"
 
 namespace ferry::launcher {
@@ -62,16 +63,6 @@ offload::StageSetup setup_of(worker::Rank& rank) {
   return setup;
 }
 
-model::DitRuntime runtime_of(worker::Rank& rank, DType compute) {
-  model::DitRuntime runtime;
-  runtime.device = rank.device.get();
-  runtime.ulysses = rank.groups.ulysses.get();
-  runtime.exchange = rank.on_gpu() ? rank.exchange.get() : &rank.session->comm();
-  runtime.compute = compute;
-  runtime.trace = rank.trace.get();
-  return runtime;
-}
-
 std::string row_of(const bench::OffloadResult& r) {
   return fmt::format(
       "{:>10} {:>6.2f} {:>8} {:>9} {:>9.4f} {:>10.4f} {:>7.3f} {:>9.4f} {:>9.4f} {:>7.3f} {:>9.4f} {:>8.3f} "
@@ -101,12 +92,14 @@ int bench_offload(const BenchOptions& options, parallel::Session& session) {
                                                   static_cast<int>(dit.config.heads));
   const std::unique_ptr<worker::Rank> rank =
       worker::make_rank(worker::make_device(options.run.model.device, session), mesh, session);
+  rank->attention = worker::choose_attention(options.run.attention, dit.network.compute,
+                                             dit.config.head_dim(), *rank->device, session);
   const auto arena = offload::load_arena({dit.network.checkpoint, dit.network.spec}, options.run.dit,
                                          offload::node_ranks(session, *rank->device), {});
   if (options.run.dit.pin_cpu_memory) arena->pin(*rank->device);
   const bench::OffloadCase what = case_of(options, dit.config);
   const std::vector<bench::OffloadResult> results =
-      bench::measure_offload(what, *arena, setup_of(*rank), runtime_of(*rank, dit.network.compute));
+      bench::measure_offload(what, *arena, setup_of(*rank), worker::dit_runtime(*rank, dit.network.compute));
   if (session.rank() == 0) print(what, results, options.json);
   return 0;
 }

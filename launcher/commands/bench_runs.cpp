@@ -7,6 +7,7 @@
 #include "bench/forward.h"
 #include "launcher/commands/bench_networks.h"
 #include "launcher/streams.h"
+#include "worker/attention.h"
 #include "worker/stage_weights.h"
 
 namespace ferry::launcher {
@@ -75,13 +76,10 @@ int bench_forward(const BenchOptions& options, parallel::Session& session) {
   const auto dit = open_dit(options.run.model, session);
   const int heads = static_cast<int>(dit.config.heads);
   Stage stage({&dit.network, &options.run.dit, worker::Runs::Together}, options.run, heads, session);
-  model::DitRuntime runtime;
-  runtime.device = stage.rank->device.get();
-  runtime.ulysses = stage.rank->groups.ulysses.get();
-  runtime.exchange = stage.rank->on_gpu() ? stage.rank->exchange.get() : &session.comm();
-  runtime.gate = stage.loaded.weights().exchange_gate();
-  runtime.compute = dit.network.compute;
-  runtime.trace = stage.rank->trace.get();
+  stage.rank->attention = worker::choose_attention(options.run.attention, dit.network.compute,
+                                                   dit.config.head_dim(), *stage.rank->device, session);
+  const model::DitRuntime runtime =
+      worker::dit_runtime(*stage.rank, dit.network.compute, stage.loaded.weights().exchange_gate());
   const worker::JobOptions& job = options.run.job;
   const bench::ForwardCase what{.config = dit.config,
                                 .width = job.width.value_or(kBenchWidth),

@@ -1,7 +1,5 @@
 #include "model/dit/attention.h"
 
-#include <ATen/ops/scaled_dot_product_attention.h>
-
 #include "model/dit/linear.h"
 #include "model/kernels/heads.h"
 #include "model/kernels/rms_norm_rope.h"
@@ -38,13 +36,8 @@ void norm_heads(const Pass& pass, ModuleId norm, const at::Tensor& in, const at:
                          pass.stream());
 }
 
-// q [queries, width], k and v [keys, width], width = some heads of head_dim; result [queries, width].
-at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::int64_t head_dim) {
-  const auto heads = [&](const at::Tensor& x) {
-    return x.view({1, x.size(0), -1, head_dim}).transpose(1, 2);
-  };
-  const at::Tensor out = at::scaled_dot_product_attention(heads(q), heads(k), heads(v));
-  return out.transpose(1, 2).reshape(q.sizes());
+at::Tensor attend(const Pass& pass, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+  return pass.runtime.attention(q, k, v, pass.config.head_dim());
 }
 
 Rotation rotation_of(const Pass& pass) { return {pass.work.rope.data_ptr<float>(), pass.work.shard.real}; }
@@ -60,7 +53,7 @@ void attend_alone(const Pass& pass, int block) {
   project(pass, block, DitBlock::SelfK, work.u, k);
   norm_heads(pass, id_of(block, DitBlock::SelfNormK), k, k, rotation_of(pass), 1);
   pass.tap("self_attn.q", block, q);
-  project(pass, block, DitBlock::SelfO, attend(q, k, v, pass.config.head_dim()), work.u);
+  project(pass, block, DitBlock::SelfO, attend(pass, q, k, v), work.u);
 }
 
 kernels::Heads heads_of(const Pass& pass, const at::Tensor& in, const at::Tensor& out) {
@@ -101,8 +94,8 @@ void attend_together(const Pass& pass, int block) {
   pass.exchange->finish(Trip::Key);
   const std::int64_t keys = work.shard.tokens;
   const at::Tensor out =
-      attend(all_tokens(pass, work.part(4)), all_tokens(pass, work.part(5)).narrow(0, 0, keys),
-             all_tokens(pass, work.part(3)).narrow(0, 0, keys), pass.config.head_dim());
+      attend(pass, all_tokens(pass, work.part(4)), all_tokens(pass, work.part(5)).narrow(0, 0, keys),
+             all_tokens(pass, work.part(3)).narrow(0, 0, keys));
   pass.exchange->start(Trip::Back, outbox, out);
   pass.exchange->finish(Trip::Back);
   kernels::unpack_heads(heads_of(pass, outbox, query_outbox), pass.stream());
@@ -135,8 +128,7 @@ void cross_attention(const Pass& pass, int block, const at::Tensor& text, CrossK
   const at::Tensor q = pass.work.part(0);
   project(pass, block, DitBlock::CrossQ, pass.work.u, q);
   norm_heads(pass, id_of(block, DitBlock::CrossNormQ), q, q, {}, 1);
-  project(pass, block, DitBlock::CrossO, attend(q, cached.key, cached.value, pass.config.head_dim()),
-          pass.work.u);
+  project(pass, block, DitBlock::CrossO, attend(pass, q, cached.key, cached.value), pass.work.u);
   pass.tap("cross_attn", block, pass.work.u);
 }
 

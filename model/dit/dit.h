@@ -19,6 +19,7 @@
 #include "base/trace.h"
 #include "model/dit/config.h"
 #include "model/dit/spec.h"
+#include "model/kernels/attention.h"
 #include "model/tap.h"
 #include "model/weights.h"
 #include "parallel/exchange_gate.h"
@@ -34,6 +35,7 @@ struct DitRuntime {
   DType compute = DType::BF16;             // as given to dit_spec
   Tap tap = nullptr;                       // empty: nobody looks
   Trace* trace = nullptr;                  // lanes compute and exchange; nullptr: no trace
+  kernels::Attention attention{};          // of all layers, self and cross
 };
 
 // Keys and values of one cross-attention: [text_len, dim], compute type, keys normalised.

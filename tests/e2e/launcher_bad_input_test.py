@@ -113,10 +113,15 @@ class BadInput(FerryTest):
             self.assert_refused(self.generate("--trace.file", self.folder / name), "trace.file", self.folder / name)
 
     def test_what_is_not_there_yet(self):
-        for option in [("--jobs", "x"), ("--clip.offload.type", "model"),
-                       ("--attention.impl", "sage")]:
+        for option in [("--jobs", "x"), ("--clip.offload.type", "model")]:
             self.assert_refused(self.generate(*option), option[0], "not yet")
         self.assert_refused(ferry("plan"), "plan", "not yet")
+
+    def test_an_attention_kernel_that_is_not_there(self):
+        self.assert_refused(self.generate("--attention.impl", "fa3", "--device", "cpu"), "fa3", "bf16")
+        self.assert_refused(self.generate("--attention.impl", "fa3", "--device", "cpu", "--dtype", "bf16"), "fa3")
+        self.assert_refused(self.generate("--attention.impl", "cudnn", "--device", "cpu"), "cudnn", "auto")
+        self.assert_refused(self.generate("--attention.fa3", self.folder / "no.so"), "attention.fa3", "no.so")
 
     def test_offload_settings_out_of_range(self):
         # The small model's DiT has 6 layers; nothing is loaded before any of these.

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "model/dit/linear.h"
+#include "model/kernels/fa3.h"
 #include "model/tensor.h"
 #include "model/torch_stream.h"
 #include "tests/support/device_fixture.h"
@@ -23,10 +24,11 @@ struct Case {
 const std::vector<Case> kCases = {{24, {3, 10, 14}}, {48, {1, 2, 2}}, {128, {3, 6, 6}}};
 
 // Two branches, two forwards; the second results, on the host.
-std::vector<at::Tensor> run(const model::DitConfig& config, const Case& c, DType compute, Device& device) {
+std::vector<at::Tensor> run(const model::DitConfig& config, const Case& c, DType compute, Device& device,
+                            const model::kernels::Attention& attention = model::kernels::Attention()) {
   const at::Device place = model::torch_device(device);
   const auto weights = random_weights(config, compute, place);
-  model::Dit dit(config, *weights, {.device = &device, .compute = compute});
+  model::Dit dit(config, *weights, {.device = &device, .compute = compute, .attention = attention});
   model::DitContext positive = dit.encode_context(golden_input({5, config.text_dim}, 0.2, 0.05));
   model::DitContext negative = dit.encode_context(golden_input({9, config.text_dim}, 0.7, 0.03));
   model::DitContext* branches[] = {&positive, &negative};
@@ -51,6 +53,22 @@ TEST_F(DitGpu, ForwardAgreesWithTheCpu) {
         EXPECT_LE(relative_l2(found[i], wanted[i]), tolerance)
             << "head_dim " << c.head_dim << " branch " << i;
       }
+    }
+  }
+}
+
+TEST_F(DitGpu, ForwardWithFa3AgreesWithTheCpu) {
+  const std::string file = model::kernels::find_fa3();
+  if (file.empty() || !model::kernels::takes_fa3(device()))
+    GTEST_SKIP() << "no fa3-fwd, or no GPU that takes it";
+  const auto fa3 = model::kernels::load_fa3(file, device());
+  const auto cpu = make_cpu_device();
+  for (const Case& c : kCases) {
+    const model::DitConfig config = four_head_config(c.head_dim);
+    const auto wanted = run(config, c, DType::BF16, *cpu);
+    const auto found = run(config, c, DType::BF16, device(), fa3);
+    for (std::size_t i = 0; i < 2; ++i) {
+      EXPECT_LE(relative_l2(found[i], wanted[i]), 1e-2) << "head_dim " << c.head_dim << " branch " << i;
     }
   }
 }

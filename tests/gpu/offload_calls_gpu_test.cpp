@@ -2,6 +2,7 @@
 #include <ATen/ops/empty.h>
 #include <gtest/gtest.h>
 
+#include "model/kernels/fa3.h"
 #include "model/tensor.h"
 #include "model/torch_stream.h"
 #include "tests/gpu/cuda_calls.h"
@@ -38,7 +39,8 @@ CudaCalls calls_of_passes(Device& device, const Options& options, int warm_up) {
 }
 
 // Of three forwards of the small DiT after two, both guidance branches in each.
-CudaCalls calls_of_forwards(Device& device, const Options& options) {
+CudaCalls calls_of_forwards(Device& device, const Options& options,
+                            const model::kernels::Attention& attention = model::kernels::Attention()) {
   DeviceAccount account;
   const auto arena = testing::dit_arena({}, options, DType::BF16);
   const auto stage =
@@ -46,7 +48,7 @@ CudaCalls calls_of_forwards(Device& device, const Options& options) {
   const model::TorchStream on(device);
   const at::Device place = model::torch_device(device);
   const model::DitConfig config = testing::offload_dit_config();
-  model::Dit dit(config, *stage, {.device = &device, .compute = DType::BF16});
+  model::Dit dit(config, *stage, {.device = &device, .compute = DType::BF16, .attention = attention});
   model::DitContext positive = dit.encode_context(testing::golden_input({5, 40}, 0.2, 0.05).to(place));
   model::DitContext negative = dit.encode_context(testing::golden_input({19, 40}, 0.7, 0.03).to(place));
   model::DitContext* branches[] = {&positive, &negative};
@@ -103,6 +105,15 @@ TEST_F(CudaCallsGpu, ForwardsOfTheDitAllocateNothingMakeNoEventAndDoNotWait) {
     EXPECT_EQ(calls.host_waits, 0) << name_of(type);
     EXPECT_EQ(calls.pinned, 0) << name_of(type);
   }
+}
+
+TEST_F(CudaCallsGpu, NorDoForwardsWithFa3) {
+  const std::string file = model::kernels::find_fa3();
+  if (file.empty() || !model::kernels::takes_fa3(device()))
+    GTEST_SKIP() << "no fa3-fwd, or no GPU that takes it";
+  const CudaCalls calls =
+      calls_of_forwards(device(), {.type = Type::Async}, model::kernels::load_fa3(file, device()));
+  EXPECT_EQ(calls.total(), 0);
 }
 
 }  // namespace

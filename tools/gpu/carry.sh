@@ -30,4 +30,5 @@ PC
 wanted=$(grep -E '^(diffusers|ftfy)=' tools/requirements-test.txt)
 # shellcheck disable=SC2086
 .venv/bin/python -m pip download -q --disable-pip-version-check --no-deps -d .carry/wheels $wanted wcwidth
+.venv/bin/python -m pip download -q --disable-pip-version-check --no-deps -d .carry/fa3 -r tools/requirements-gpu.txt
 du -sh .carry

@@ -15,6 +15,13 @@ if [ ! -d .venv ] && [ -d .carry/wheels ]; then
   export PYTHONPATH=$scratch/site
 fi
 
+# Beside the LibTorch that the program is built with.
+if [ ! -d .venv ] && [ -d .carry/fa3 ]; then
+  torch=$("$python" -c 'import torch; print(torch.__path__[0])')
+  [ -e "$torch/../fa3_fwd" ] ||
+    "$python" -m pip install -q --no-index --no-deps --no-compile --target "${torch%/torch}" .carry/fa3/*.whl
+fi
+
 configure() {
   local options=(-G Ninja -S . -B "$build") prefix
   if [ ! -d .venv ]; then

@@ -1,0 +1,53 @@
+// Scaled dot-product attention over whole sequences, softmax(q k^T / sqrt(head_dim)) v, by one of several
+// libraries' kernels.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/device.h"
+
+namespace ferry::model::kernels {
+
+enum class AttentionImpl : std::uint8_t {
+  Auto,   // LibTorch chooses, by device, type and shape
+  CuDnn,  // cuDNN's, in LibTorch: GPUs, bf16
+  Flash,  // LibTorch's FlashAttention-2: bf16 on GPUs, any type on the CPU
+  Math,   // matrix products and a softmax: any device and type, memory for tokens^2
+  Fa3     // FlashAttention-3 (model/kernels/fa3.h): GPUs of compute capability 9, bf16
+};
+std::string_view name_of(AttentionImpl impl);  // "auto", "cudnn", "flash", "math", "fa3"
+
+class Attention {
+ public:
+  // out = attention(q, k, v); all [1, tokens, heads, head_dim], contiguous, one type.
+  using Kernel = std::function<void(const at::Tensor& out, const at::Tensor& q, const at::Tensor& k,
+                                    const at::Tensor& v)>;
+
+  // One of LibTorch's kernels.  Throws std::invalid_argument for Fa3.
+  explicit Attention(AttentionImpl impl = AttentionImpl::Auto);
+  // Another library's.
+  Attention(AttentionImpl impl, Kernel kernel) : impl_(impl), kernel_(std::move(kernel)) {}
+
+  // q [queries, width], k and v [keys, width], contiguous, one type; width = some heads of head_dim.
+  // Returns [queries, width], allocated by LibTorch.  Queued on LibTorch's current stream.
+  // Throws c10::Error when the kernel does not take the device, the type or head_dim.
+  at::Tensor operator()(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                        std::int64_t head_dim) const;
+
+  // What computes tensors like these: `auto` says which of LibTorch's kernels it is ("cudnn", "flash",
+  // "efficient", "math").
+  std::string used_for(const at::Tensor& q, std::int64_t head_dim) const;
+  AttentionImpl impl() const { return impl_; }
+
+ private:
+  AttentionImpl impl_;
+  Kernel kernel_;  // empty: LibTorch's
+};
+
+}  // namespace ferry::model::kernels
