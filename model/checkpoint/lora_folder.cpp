@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "model/checkpoint/describe.h"
+#include "model/checkpoint/hub_folder.h"
 
 namespace ferry::model {
 
@@ -93,7 +94,7 @@ std::string file_in(const fs::path& folder) {
 
 std::string lora_file(const std::string& path) {
   std::error_code error;
-  const std::string file = fs::is_directory(path, error) ? file_in(path) : path;
+  const std::string file = fs::is_directory(path, error) ? file_in(model_folder(path)) : path;
   refuse_shard(file);
   return file;
 }

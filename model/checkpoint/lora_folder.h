@@ -6,8 +6,9 @@
 namespace ferry::model {
 
 // The safetensors file that `path` names: itself; of a folder as PEFT writes it the
-// adapter_model*.safetensors, or else the only .safetensors there.  Throws UserError naming the candidates
-// when there are several, and what is there instead when there is none (adapter_model.bin, shards).
+// adapter_model*.safetensors, or else the only .safetensors there.  A folder of the Hub's cache
+// (model/checkpoint/hub_folder.h) stands for its snapshot.  Throws UserError naming the candidates when there
+// are several, and what is there instead when there is none (adapter_model.bin, shards).
 std::string lora_file(const std::string& path);
 
 struct AdapterConfig {

@@ -316,5 +316,21 @@ TEST_F(LoraScaleTest, AFolderHasOneLora) {
   EXPECT_THAT(refusal([&] { open("z-00001-of-00002.safetensors"); }), HasSubstr("shard"));
 }
 
+TEST_F(LoraScaleTest, AFolderOfTheHubsCacheStandsForItsSnapshot) {
+  const TempFolder cache;
+  const std::filesystem::path top = std::filesystem::path(cache.path()) / "models--someone--style";
+  const std::filesystem::path snapshot = top / "snapshots" / "0123abcd";
+  std::filesystem::create_directories(snapshot);
+  std::filesystem::create_directories(top / "refs");
+  testing::write_bytes(top / "refs" / "main", "0123abcd");
+  write({});
+  config(R"({"lora_alpha": 16})");
+  std::filesystem::create_symlink(folder / "x.safetensors", snapshot / "adapter_model.safetensors");
+  std::filesystem::create_symlink(folder / "adapter_config.json", snapshot / "adapter_config.json");
+  const LoraFile lora = LoraFile::open(top.string(), spec, Part::Dit);
+  EXPECT_EQ(lora.path(), snapshot / "adapter_model.safetensors");
+  EXPECT_EQ(lora.pairs().at(kQuery).scale, 4);
+}
+
 }  // namespace
 }  // namespace ferry::model
