@@ -89,13 +89,26 @@ std::string only_archive(const fs::path& folder) {
   return only.empty() ? only : (folder / only).string();
 }
 
-// The first file of a format that holds weights and is not read, in words; empty when there is none.
-std::string unread_weights(const fs::path& folder) {
-  for (const std::string& name : names_in(folder)) {
+// Whether a name is one under which some part of the official layout is looked for.
+bool has_a_place(const std::string& name) {
+  return name.starts_with("diffusion_pytorch_model") || name.starts_with("models_") ||
+         name.starts_with("Wan2.1_VAE");
+}
+
+// The first file that may be what was missed, in words: of a format that is not read, or under another name.
+// Empty when there is none.
+std::string near_miss(const fs::path& folder) {
+  const std::vector<std::string> names = names_in(folder);
+  for (const std::string& name : names) {
     for (const char* end : {".gguf", ".bin", ".ckpt", ".msgpack", ".h5", ".onnx", ".nemo"}) {
       if (name.ends_with(end))
         return fmt::format("; {} is there, a {} file, which is not read", printable(name), end);
     }
+  }
+  for (const std::string& name : names) {
+    const bool weights = name.ends_with(".safetensors") || name.ends_with(".pth") || name.ends_with(".pt");
+    if (weights && !has_a_place(name))
+      return fmt::format("; {} is there, under a name that is not looked for", printable(name));
   }
   return "";
 }
@@ -105,8 +118,7 @@ PartFiles in_diffusers_folder(const fs::path& folder) {
   const std::string archive = found.files.empty() ? only_archive(folder) : std::string();
   if (!archive.empty()) found.files = {archive};
   if (found.files.empty()) {
-    throw UserError(
-        fmt::format("{}: no *.safetensors file in it{}", folder.string(), unread_weights(folder)));
+    throw UserError(fmt::format("{}: no *.safetensors file in it{}", folder.string(), near_miss(folder)));
   }
   found.config = if_file(folder / "config.json");
   return found;
@@ -141,7 +153,7 @@ PartFiles find_part(const std::string& model_dir, Part part) {
       diffusers ? in_diffusers_folder(dir / places.folder) : in_official_folder(dir, places, part);
   if (found.files.empty()) {
     throw UserError(fmt::format("model folder {}: no {} in it (looked for {}{})", dir.string(), name_of(part),
-                                looked_for(places), unread_weights(dir)));
+                                looked_for(places), near_miss(dir)));
   }
   found.dit_config = if_file(dir / "transformer" / "config.json");
   if (found.dit_config.empty()) found.dit_config = if_file(dir / "config.json");
@@ -155,9 +167,11 @@ std::string find_tokenizer(const std::string& model_dir) {
        {dir / "tokenizer" / "spiece.model", dir / "google" / "umt5-xxl" / "spiece.model"}) {
     if (is_file(path)) return path.string();
   }
+  const bool other = is_file(dir / "tokenizer" / "tokenizer.json") || is_file(dir / "tokenizer.json");
   throw UserError(fmt::format(
-      "model folder {}: no tokenizer in it (looked for tokenizer/spiece.model, google/umt5-xxl/spiece.model)",
-      dir.string()));
+      "model folder {}: no tokenizer in it (looked for tokenizer/spiece.model, "
+      "google/umt5-xxl/spiece.model){}",
+      dir.string(), other ? "; tokenizer.json is not read, spiece.model of google/umt5-xxl is needed" : ""));
 }
 
 }  // namespace ferry::model

@@ -117,7 +117,7 @@ bool fits(const PickledDict& dict, const PthChoice& choice) {
 
 std::size_t chosen_by_key(const Dicts& dicts, const PthChoice& choice, const std::string& path) {
   for (std::size_t i = 0; i < dicts.size(); ++i) {
-    if (dicts[i].path == choice.key) return i;
+    if (dicts[i].path == choice.key || dicts[i].path == printable(choice.key)) return i;
   }
   throw UserError(fmt::format("{}: {} {}: no such dict of tensors in it; it has {}", path, choice.option,
                               printable(choice.key), listed(keys_of(dicts))));
