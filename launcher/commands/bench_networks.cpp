@@ -4,6 +4,7 @@
 
 #include <optional>
 
+#include "base/log.h"
 #include "model/checkpoint/unexpected.h"
 #include "model/dit/spec.h"
 #include "model/vae/vae.h"
@@ -15,9 +16,13 @@ namespace {
 
 using model::Part;
 
-worker::Network checked(model::Checkpoint checkpoint, const model::NetworkSpec& spec, DType compute) {
+worker::Network checked(model::Checkpoint checkpoint, const model::NetworkSpec& spec, DType compute,
+                        const worker::ModelOptions& options) {
   model::validate(checkpoint, spec);
-  refuse_unexpected(checkpoint, find_unexpected(checkpoint, model::keys_of(spec)));
+  const model::Unexpected unexpected = find_unexpected(checkpoint, model::keys_of(spec));
+  if (options.unexpected != "skip") refuse_unexpected(checkpoint, unexpected);
+  if (!unexpected.empty()) spdlog::warn("left out, as model.unexpected says: {}", to_text(unexpected));
+  for (const std::string& note : checkpoint.notes()) spdlog::warn("{}", note);
   return {.checkpoint = std::move(checkpoint), .spec = spec, .compute = compute, .lora = {}};
 }
 
@@ -26,10 +31,10 @@ worker::Network checked(model::Checkpoint checkpoint, const model::NetworkSpec& 
 DitNetwork open_dit(const worker::ModelOptions& options, parallel::Session& session) {
   DitNetwork dit;
   worker::agree(session, [&] {
-    model::Checkpoint checkpoint = model::Checkpoint::open(options.path, Part::Dit);
+    model::Checkpoint checkpoint = model::Checkpoint::open(options.path, Part::Dit, options.dit_key);
     const DType compute = dtype_from_name(options.dtype);
     dit.config = model::dit_config(checkpoint);
-    dit.network = checked(std::move(checkpoint), model::dit_spec(dit.config, compute), compute);
+    dit.network = checked(std::move(checkpoint), model::dit_spec(dit.config, compute), compute, options);
   });
   return dit;
 }
@@ -37,10 +42,11 @@ DitNetwork open_dit(const worker::ModelOptions& options, parallel::Session& sess
 VaeNetwork open_vae(const worker::ModelOptions& options, parallel::Session& session) {
   VaeNetwork vae;
   worker::agree(session, [&] {
-    model::Checkpoint checkpoint = model::Checkpoint::open(options.path, Part::Vae);
+    model::Checkpoint checkpoint = model::Checkpoint::open(options.path, Part::Vae, options.vae_key);
     const DType compute = dtype_from_name(options.vae_dtype);
     vae.config = model::vae_config(checkpoint);
-    vae.network = checked(std::move(checkpoint), model::vae_decoder_spec(vae.config, compute), compute);
+    vae.network =
+        checked(std::move(checkpoint), model::vae_decoder_spec(vae.config, compute), compute, options);
   });
   return vae;
 }
