@@ -111,7 +111,7 @@ class OpenMp(FerryTest):
     """What libgomp was told about spinning, by its own account."""
 
     def spin_count(self, **env):
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_"))}
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_", "_"))}
         done = subprocess.run([os.environ["FERRY_BINARY"], "--version"], capture_output=True, text=True, timeout=60,
                               env={**kept, "OMP_DISPLAY_ENV": "verbose", **env})
         self.assertEqual(done.returncode, 0, done.stderr)
@@ -121,8 +121,12 @@ class OpenMp(FerryTest):
     def test_threads_spin_shortly(self):
         self.assertEqual(self.spin_count(), 1000)
 
+    def test_also_when_a_shell_was_the_parent(self):
+        self.assertEqual(self.spin_count(_="/usr/bin/ferry"), 1000)
+
     def test_what_the_user_set_holds(self):
         self.assertEqual(self.spin_count(GOMP_SPINCOUNT="77"), 77)
+        self.assertEqual(self.spin_count(_="ferry", GOMP_SPINCOUNT="77"), 77)
         self.assertEqual(self.spin_count(OMP_WAIT_POLICY="passive"), 0)
         self.assertGreater(self.spin_count(OMP_WAIT_POLICY="active"), 1000000)
 
