@@ -9,11 +9,24 @@
 #pragma once
 
 #include <cstddef>
+#include <span>
 #include <string>
 
 #include "base/device.h"
 
 namespace ferry::parallel {
+
+// Messages of send_recv; `peer` is another rank of the group.
+struct Outgoing {
+  int peer = 0;
+  const void* data = nullptr;
+  std::size_t bytes = 0;
+};
+struct Incoming {
+  int peer = 0;
+  void* data = nullptr;
+  std::size_t bytes = 0;
+};
 
 class Group {
  public:
@@ -33,6 +46,13 @@ class Group {
   // `buffer` of every rank becomes that of `root`.
   virtual void broadcast(void* buffer, std::size_t bytes, int root, Stream& stream) = 0;
 
+  // Messages between pairs of ranks, all under way at once: the n-th that goes to a peer is the n-th that it
+  // expects from this rank, of equal bytes.  What is sent may be sent to several peers; no two of the other
+  // places overlap.  The lists may go when the call returns.  A rank without messages may leave the call out.
+  // Throws std::invalid_argument for a peer that is this rank or none of the group.
+  virtual void send_recv(std::span<const Outgoing> sends, std::span<const Incoming> receives,
+                         Stream& stream) = 0;
+
   // Throws NcclError when the communicator has failed; a group over MPI reports at its stream instead.
   // Cheap; for a host that waits and wants to know whether what it waits for can still come.
   virtual void check() = 0;
@@ -40,5 +60,7 @@ class Group {
 
 // Throws std::invalid_argument unless 0 <= root < group.size().
 void check_root(const Group& group, int root);
+// Throws std::invalid_argument for a peer that send_recv refuses.
+void check_peers(const Group& group, std::span<const Outgoing> sends, std::span<const Incoming> receives);
 
 }  // namespace ferry::parallel

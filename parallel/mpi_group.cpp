@@ -126,4 +126,23 @@ void MpiGroup::broadcast(void* buffer, std::size_t bytes, int root, Stream& stre
   });
 }
 
+// No meet(): a rank without messages would be missed there.
+void MpiGroup::send_recv(std::span<const Outgoing> sends, std::span<const Incoming> receives,
+                         Stream& stream) {
+  check_peers(*this, sends, receives);
+  queue(stream, [this, out = std::vector(sends.begin(), sends.end()),
+                 in = std::vector(receives.begin(), receives.end())] {
+    std::size_t moved = 0;
+    for (const Incoming& message : in) {
+      post_receive(message.data, message.bytes, message.peer);
+      moved += message.bytes;
+    }
+    for (const Outgoing& message : out) {
+      post_send(message.data, message.bytes, message.peer);
+      moved += message.bytes;
+    }
+    finish(moved, "send_recv");
+  });
+}
+
 }  // namespace ferry::parallel

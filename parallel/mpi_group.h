@@ -29,6 +29,8 @@ class MpiGroup final : public Group {
   void all_to_all(void* recv, const void* send, std::size_t bytes_per_rank, Stream& stream) override;
   void all_gather(void* recv, const void* send, std::size_t bytes_per_rank, Stream& stream) override;
   void broadcast(void* buffer, std::size_t bytes, int root, Stream& stream) override;
+  void send_recv(std::span<const Outgoing> sends, std::span<const Incoming> receives,
+                 Stream& stream) override;
   void check() override {}
 
  private:

@@ -46,6 +46,8 @@ class NcclGroup final : public Group {
   void all_to_all(void* recv, const void* send, std::size_t bytes_per_rank, Stream& stream) override;
   void all_gather(void* recv, const void* send, std::size_t bytes_per_rank, Stream& stream) override;
   void broadcast(void* buffer, std::size_t bytes, int root, Stream& stream) override;
+  void send_recv(std::span<const Outgoing> sends, std::span<const Incoming> receives,
+                 Stream& stream) override;
   void check() override;
 
  private:
@@ -124,6 +126,25 @@ void NcclGroup::broadcast(void* buffer, std::size_t bytes, int root, Stream& str
   check_root(*this, root);
   if (bytes == 0) return;
   settle(ncclBroadcast(buffer, buffer, bytes, ncclUint8, root, working(), native(stream)), "broadcast");
+}
+
+void NcclGroup::send_recv(std::span<const Outgoing> sends, std::span<const Incoming> receives,
+                          Stream& stream) {
+  check_peers(*this, sends, receives);
+  ncclComm_t const comm = working();
+  auto* const queue = native(stream);
+  ncclResult_t result = ncclGroupStart();
+  const auto add = [&](ncclResult_t added) {
+    if (added != ncclSuccess && added != ncclInProgress) result = added;
+  };
+  for (const auto& [peer, data, bytes] : sends) {
+    if (bytes > 0) add(ncclSend(data, bytes, ncclUint8, peer, comm, queue));
+  }
+  for (const auto& [peer, data, bytes] : receives) {
+    if (bytes > 0) add(ncclRecv(data, bytes, ncclUint8, peer, comm, queue));
+  }
+  const ncclResult_t ended = ncclGroupEnd();
+  settle(result == ncclSuccess ? ended : result, "send_recv");
 }
 
 void NcclGroup::check() {

@@ -20,6 +20,9 @@ class SingleGroup final : public Group {
     if (recv != send) stream.copy(recv, send, bytes_per_rank);
   }
   void broadcast(void*, std::size_t, int root, Stream&) override { check_root(*this, root); }
+  void send_recv(std::span<const Outgoing> sends, std::span<const Incoming> receives, Stream&) override {
+    check_peers(*this, sends, receives);
+  }
   void check() override {}
 
  private:
@@ -31,6 +34,16 @@ class SingleGroup final : public Group {
 void check_root(const Group& group, int root) {
   if (root >= 0 && root < group.size()) return;
   throw std::invalid_argument(fmt::format("broadcast: root {} in a group of {}", root, group.size()));
+}
+
+void check_peers(const Group& group, std::span<const Outgoing> sends, std::span<const Incoming> receives) {
+  const auto check = [&](int peer) {
+    if (peer >= 0 && peer < group.size() && peer != group.rank()) return;
+    throw std::invalid_argument(
+        fmt::format("send_recv: peer {} of rank {} in a group of {}", peer, group.rank(), group.size()));
+  };
+  for (const Outgoing& message : sends) check(message.peer);
+  for (const Incoming& message : receives) check(message.peer);
 }
 
 std::unique_ptr<Group> make_single_group() { return std::make_unique<SingleGroup>(); }

@@ -79,6 +79,47 @@ TEST_F(NcclGroupTest, AllGatherWorksInPlaceAndBroadcastFromEveryRoot) {
   group_->all_gather(nullptr, nullptr, 0, device().compute());
 }
 
+TEST_F(NcclGroupTest, SendRecvReachesBothNeighboursAndGathersUnequalPieces) {
+  constexpr std::size_t kCount = 100003;
+  std::vector<std::uint32_t> mine;
+  for (std::size_t i = 0; i < kCount; ++i) mine.push_back(value(rank(), 0, i));
+  const DeviceMemory send = up(mine);
+  const DeviceMemory recv = up(std::vector<std::uint32_t>(2 * kCount));
+  std::vector<std::uint32_t> expected(2 * kCount);
+  std::vector<Outgoing> sends;
+  std::vector<Incoming> receives;
+  for (const int peer : {rank() - 1, rank() + 1}) {
+    if (peer < 0 || peer == size()) continue;
+    const std::size_t place = peer < rank() ? 0 : kCount;
+    sends.push_back({peer, send.data(), kCount * 4});
+    receives.push_back({peer, recv.data() + place * 4, kCount * 4});
+    for (std::size_t i = 0; i < kCount; ++i) expected[place + i] = value(peer, 0, i);
+  }
+  group_->send_recv(sends, receives, device().compute());
+  group_->check();
+  EXPECT_EQ(down(recv), expected);
+
+  // Rank r has 1000 r values for the first rank; the first has none for itself.
+  const DeviceMemory all = up(std::vector<std::uint32_t>(kCount));
+  sends.clear();
+  receives.clear();
+  std::vector<std::uint32_t> gathered(kCount);
+  std::size_t place = 0;
+  for (int from = 1; from < size(); ++from) {
+    const std::size_t count = 1000 * static_cast<std::size_t>(from);
+    if (rank() == from) sends.push_back({0, send.data(), count * 4});
+    if (rank() == 0) {
+      receives.push_back({from, all.data() + place * 4, count * 4});
+      for (std::size_t i = 0; i < count; ++i) gathered[place + i] = value(from, 0, i);
+    }
+    place += count;
+  }
+  group_->send_recv(sends, receives, device().compute());
+  EXPECT_EQ(down(all), gathered);
+  const Outgoing own = {rank(), send.data(), 4};
+  EXPECT_THROW(group_->send_recv({&own, 1}, {}, device().compute()), std::invalid_argument);
+}
+
 TEST_F(NcclGroupTest, RefusesAStreamOfTheCpu) {
   const auto cpu = make_cpu_device();
   char byte = 0;
