@@ -100,14 +100,14 @@ std::string NodeArena::try_pin(Device& device) {
   }
 }
 
-bool NodeArena::pin(Device& device) {
+bool NodeArena::pin(Device& device, bool copies) {
   if (pinned_) return *pinned_;
   if (device.type() == DeviceType::Cpu) return false;
   device_ = &device;
   std::string error;
   // Ranks that register the same pages at the same moment can fail.
   for (int turn = 0; turn < node_.peers.size; ++turn) {
-    if (turn == node_.peers.rank) error = try_pin(device);
+    if (copies && turn == node_.peers.rank) error = try_pin(device);
     barrier(node_.peers);
   }
   error = first_error(node_.peers, error);

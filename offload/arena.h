@@ -42,10 +42,11 @@ class NodeArena {
   void load(const TensorSource& source, int threads,
             const std::function<void(const LoadProgress&)>& progress);
 
-  // Page-locks the copy for `device`, a blob at a time, one rank after the other; on the CPU nothing
-  // happens.  All ranks have it or none: when one is refused, all go without and rank 0 warns.  Returns
-  // whether it is page-locked.  Collective over the node; a second call returns what the first found.
-  bool pin(Device& device);
+  // Page-locks the copy for `device` on the ranks that copy from it, a blob at a time, one rank after the
+  // other; on the CPU nothing happens.  All of these ranks have it or none: when one is refused, all go
+  // without and rank 0 warns.  Returns whether it is page-locked for those that copy.  Collective over the
+  // node; a second call returns what the first found.
+  bool pin(Device& device, bool copies = true);
   bool pinned() const { return pinned_.value_or(false); }
 
  private:

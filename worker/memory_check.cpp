@@ -57,14 +57,15 @@ offload::Room room_of(const RankMemory& rank, const Machine& machine, std::size_
           .weights_in_place = true};
 }
 
-const RankMemory& fullest_node(const std::vector<RankMemory>& ranks) {
+// A node keeps a stage's weights when one of its ranks computes the stage.
+const RankMemory& fullest_node(std::span<const RankMemory> ranks) {
   return *std::min_element(ranks.begin(), ranks.end(), [](const RankMemory& a, const RankMemory& b) {
     return a.host_memory.available_bytes < b.host_memory.available_bytes;
   });
 }
 
 void check_stage(const Stage& stage, const Machine& machine) {
-  const RankMemory& fullest = fullest_node(machine.ranks);
+  const RankMemory& fullest = fullest_node(stage.computing);
   const offload::ArenaPlan plan = offload::arena_plan(stage.network.spec, stage.options, fullest.node_size);
   offload::check_limit(stage.network.spec.name, stage.options, offload::least_need(plan, stage.options));
   const std::size_t arena_bytes = offload::arena_layout(plan.stored, fullest.node_size).bytes;

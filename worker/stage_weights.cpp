@@ -46,26 +46,31 @@ std::function<void(const offload::LoadProgress&)> shown(Progress& progress, para
 }  // namespace
 
 LoadedStage::LoadedStage(const StageSource& source, Rank& rank, Progress& progress, StageRecord& record)
-    : rank_(&rank), activation_bytes_(source.activation_bytes) {
+    : rank_(&rank), runs_(source.runs), activation_bytes_(source.activation_bytes) {
   const Clock::time_point begin = Clock::now();
   rank.account.reset_peaks();
   reset_torch_peak(*rank.device);
-  progress.begin("load " + source.network->spec.name, 100);
-  const Network& network = *source.network;
-  arena_ =
-      offload::load_arena({network.checkpoint, network.spec, merge_of(source)}, *source.options,
-                          offload::node_ranks(*rank.session, *rank.device), shown(progress, *rank.session));
-  progress.end();
+  agree(*rank.session, [&] { load(source, progress); });
   record.load_s = seconds_since(begin);
   agree(*rank.session, [&] { apply_strategy(source, record); });
+}
+
+void LoadedStage::load(const StageSource& source, Progress& progress) {
+  parallel::Session& session = *rank_->session;
+  if (!reads_weights(runs_, session.node_index())) return;
+  const Network& network = *source.network;
+  progress.begin("load " + network.spec.name, 100);
+  arena_ = offload::load_arena({network.checkpoint, network.spec, merge_of(source)}, *source.options,
+                               offload::node_ranks(session, *rank_->device), shown(progress, session));
+  progress.end();
 }
 
 void LoadedStage::apply_strategy(const StageSource& source, StageRecord& record) {
   Clock::time_point begin = Clock::now();
   // Collective over the node, whoever computes.
-  if (source.options->pin_cpu_memory) arena_->pin(*rank_->device);
+  if (arena_ != nullptr && source.options->pin_cpu_memory) arena_->pin(*rank_->device, computes());
   record.pin_s = seconds_since(begin);
-  if (source.runs == Runs::Alone && !rank_->is_first()) return;
+  if (!computes()) return;
   begin = Clock::now();
   weights_ = offload::make_stage(*arena_, *source.options, setup_of(*rank_, source));
   if (adds_in_calls(source)) {

@@ -19,6 +19,9 @@ namespace ferry::worker {
 // Who computes a stage: all ranks in step, or the first one while the others wait.
 enum class Runs : std::uint8_t { Together, Alone };
 
+// Whether the ranks of a node read the weights of such a stage: the first rank is on node 0.
+constexpr bool reads_weights(Runs runs, int node_index) { return runs == Runs::Together || node_index == 0; }
+
 struct StageSource {
   const Network* network = nullptr;
   const offload::Options* options = nullptr;
@@ -29,8 +32,8 @@ struct StageSource {
 
 class LoadedStage {
  public:
-  // Reads the network's files into the node's copy, divided between its ranks, and prepares the strategy on
-  // the ranks that compute.  Collective over the world.
+  // Reads the network's files into the copy of each node where a rank computes, divided between the node's
+  // ranks, and prepares the strategy on the ranks that compute.  Collective over the world.
   // Throws UserError on every rank: not enough memory, options that do not suit the network.
   LoadedStage(const StageSource& source, Rank& rank, Progress& progress, StageRecord& record);
   LoadedStage(const LoadedStage&) = delete;
@@ -44,8 +47,11 @@ class LoadedStage {
   void finish(StageRecord& record);
 
  private:
+  bool computes() const { return runs_ == Runs::Together || rank_->is_first(); }
+  void load(const StageSource& source, Progress& progress);
   void apply_strategy(const StageSource& source, StageRecord& record);
   Rank* rank_;
+  Runs runs_;
   MemoryWatch memory_;
   TorchMemory torch_;
   std::optional<TorchPeak> torch_peak_;

@@ -74,5 +74,14 @@ TEST(PinCpuMemory, ARefusalLeavesNothingHalfLocked) {
   EXPECT_TRUE(rig.device.locked.empty());
 }
 
+TEST(PinCpuMemory, OnlyRanksThatCopyPageLock) {
+  testing::run_ranks(3, [](const Peers& peers) {
+    PinningDevice device;
+    NodeArena arena(arena_plan(testing::toy_spec(), {}, 3), {.peers = peers, .make_window = {}});
+    EXPECT_TRUE(arena.pin(device, peers.rank == 0));
+    EXPECT_EQ(device.locked.empty(), peers.rank != 0) << peers.rank;
+  });
+}
+
 }  // namespace
 }  // namespace ferry::offload

@@ -96,6 +96,16 @@ TEST(MemoryCheck, AStageThatOneRankRunsNeedsThatRanksDeviceAlone) {
   EXPECT_THAT(refusal(machine, options), AllOf(HasSubstr("vae: "), HasSubstr("rank 0")));
 }
 
+TEST(MemoryCheck, AStageThatOneRankRunsNeedsThatRanksNodeAlone) {
+  Networks networks = networks_of_14b();
+  networks.dit.reset();
+  Machine machine = machine_of(4);
+  for (int r : {2, 3}) machine.ranks[r].host_memory.available_bytes = kGB / 100;
+  EXPECT_NO_THROW(check_memory({}, job_480p(), networks, machine));
+  for (int r : {0, 1}) machine.ranks[r].host_memory.available_bytes = kGB / 100;
+  EXPECT_THROW(check_memory({}, job_480p(), networks, machine), UserError);
+}
+
 TEST(MemoryCheck, RanksOnTheCpuShareWhatTheirNodeHasLeft) {
   Machine machine = machine_of(2);
   for (RankMemory& rank : machine.ranks) {
