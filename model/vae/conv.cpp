@@ -49,28 +49,29 @@ Filter four_phases(const Filter& filter) {
 
 }  // namespace
 
-at::Tensor conv_in_time(const at::Tensor& in, const Filter& filter) {
-  const std::array<std::int64_t, 3> padding = {0, filter.weight.size(3) / 2, filter.weight.size(4) / 2};
+at::Tensor conv_in_time(const at::Tensor& in, const Filter& filter, Beyond beyond) {
+  const std::int64_t rows = beyond == Beyond::Rows ? 0 : filter.weight.size(3) / 2;
+  const std::array<std::int64_t, 3> padding = {0, rows, filter.weight.size(4) / 2};
   const at::Tensor out = convolve(in.permute({3, 0, 1, 2}).unsqueeze(0), filter, padding);
   return out[0].permute({1, 2, 3, 0}).contiguous();
 }
 
-at::Tensor conv_in_space(const at::Tensor& in, const Filter& filter, std::int64_t padding) {
-  const std::array<std::int64_t, 2> both = {padding, padding};
+at::Tensor conv_in_space(const at::Tensor& in, const Filter& filter, std::int64_t padding, Beyond beyond) {
+  const std::array<std::int64_t, 2> both = {beyond == Beyond::Rows ? 0 : padding, padding};
   return convolve(in.permute({0, 3, 1, 2}), filter, both).permute({0, 2, 3, 1}).contiguous();
 }
 
 Filter tap(const Filter& filter, std::int64_t time) { return {filter.weight.select(2, time), filter.bias}; }
 
-void double_and_conv(const at::Tensor& in, const Filter& filter, const at::Tensor& out) {
-  const std::int64_t h = in.size(1);
+void double_and_conv(const at::Tensor& in, const Filter& filter, const at::Tensor& out, Beyond beyond) {
+  const std::int64_t h = out.size(1) / 2;
   const std::int64_t w = in.size(2);
   const std::int64_t channels = out.size(3);
   const Filter phases = four_phases(filter);
   const at::Tensor pixels = out.view({out.size(0), h, 2, w, 2, channels});
   // Frame by frame: the phases of all frames at once would be as large as the result.
   for (std::int64_t t = 0; t < in.size(0); ++t) {
-    const at::Tensor sums = conv_in_space(in.narrow(0, t, 1), phases, 1)[0];
+    const at::Tensor sums = conv_in_space(in.narrow(0, t, 1), phases, 1, beyond)[0];
     for (std::int64_t phase = 0; phase < 4; ++phase) {
       const std::int64_t dy = phase / 2;
       const std::int64_t dx = phase % 2;

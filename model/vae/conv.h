@@ -15,6 +15,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
+
 namespace ferry::model::vae {
 
 struct Filter {
@@ -22,15 +24,21 @@ struct Filter {
   at::Tensor bias;    // [out]
 };
 
+// What a convolution meets above and below a frame: zeros, or rows that `in` has there in place of them, as
+// many as it would have zeros.
+enum class Beyond : std::uint8_t { Zeros, Rows };
+
 // A convolution in time and space over frames that already have their past in front.
 //   in      [t + kt - 1, h, w, c]
-//   returns [t, h, w, out]: zero padding in space (odd kh, kw), none in time
-at::Tensor conv_in_time(const at::Tensor& in, const Filter& filter);
+//   returns [t, h, w, out]: zero padding in space (odd kh, kw), none in time; with Beyond::Rows kh - 1 rows
+//           less than `in` has
+at::Tensor conv_in_time(const at::Tensor& in, const Filter& filter, Beyond beyond = Beyond::Zeros);
 
 // A convolution of each frame alone, with `padding` zeros on every side.
 //   in      [t, h, w, c]; filter.weight [out, in, kh, kw]
-//   returns [t, h + 2 padding - kh + 1, w + 2 padding - kw + 1, out]
-at::Tensor conv_in_space(const at::Tensor& in, const Filter& filter, std::int64_t padding);
+//   returns [t, h + 2 padding - kh + 1, w + 2 padding - kw + 1, out]; with Beyond::Rows 2 padding rows less
+at::Tensor conv_in_space(const at::Tensor& in, const Filter& filter, std::int64_t padding,
+                         Beyond beyond = Beyond::Zeros);
 
 // The filter's slice at one temporal tap: what is left of it where the other frames are zero.
 Filter tap(const Filter& filter, std::int64_t time);
@@ -39,8 +47,9 @@ Filter tap(const Filter& filter, std::int64_t time);
 // small frames: each of the four pixels that come from one sees only 2x2 different neighbours, so the 3x3
 // taps that meet the same neighbour are added up first.  4/9 of the arithmetic, and the doubled frames
 // are never made.
-//   in      [t, h, w, c]; filter.weight [out, in, 3, 3]
+//   in      [t, h, w, c], with Beyond::Rows [t, 1 + h + 1, w, c]; filter.weight [out, in, 3, 3]
 //   out     [t, 2h, 2w, out], written; frames may be strided
-void double_and_conv(const at::Tensor& in, const Filter& filter, const at::Tensor& out);
+void double_and_conv(const at::Tensor& in, const Filter& filter, const at::Tensor& out,
+                     Beyond beyond = Beyond::Zeros);
 
 }  // namespace ferry::model::vae

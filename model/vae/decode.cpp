@@ -78,11 +78,12 @@ void vae_decode(const VaeConfig& config, Weights& weights, const at::Tensor& lat
   std::optional<vae::HostPool> pool;
   if (runtime.device->type() == DeviceType::Cpu) pool.emplace();
 
-  const at::Tensor z = denormalise(config, latent);
+  const vae::Band band = vae::band_of(runtime.group, latent.size(2));
+  const at::Tensor z = denormalise(config, latent.narrow(2, band.begin, band.rows));
   vae::CausalCache cache;
   std::int64_t frame = 0;
   for (std::int64_t t = 0; t < z.size(0); ++t) {
-    const Chunk chunk = {weights, cache, *runtime.device, t == 0, t + 1 == z.size(0)};
+    const Chunk chunk = {weights, cache, *runtime.device, band, t == 0, t + 1 == z.size(0)};
     at::Tensor frames;
     {
       const PassScope pass(weights, {.kind = t == 0 ? "decode.first" : "decode.next"});

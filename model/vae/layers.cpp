@@ -5,6 +5,7 @@
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
 
+#include <array>
 #include <stdexcept>
 
 #include "model/kernels/vae_norm.h"
@@ -17,40 +18,52 @@ namespace {
 
 Filter filter_of(const ModuleScope& module) { return {module[0], module[1]}; }
 
+// `y`: contiguous, or frames of contiguous rows.
 void normalise(const Chunk& chunk, ModuleId id, const at::Tensor& x, const at::Tensor& y, bool silu) {
   const ModuleScope norm(chunk.weights, id);
   const std::int64_t channels = x.size(3);
-  kernels::vae_norm({.x = x.const_data_ptr(),
-                     .y = y.mutable_data_ptr(),
-                     .x_type = dtype_of(x),
-                     .y_type = dtype_of(y),
-                     .gamma = norm[0].const_data_ptr<float>(),
-                     .pixels = x.numel() / channels,
-                     .channels = channels,
-                     .silu = silu},
-                    chunk.device.compute());
+  const auto run = [&](const at::Tensor& from, const at::Tensor& to) {
+    kernels::vae_norm({.x = from.const_data_ptr(),
+                       .y = to.mutable_data_ptr(),
+                       .x_type = dtype_of(from),
+                       .y_type = dtype_of(to),
+                       .gamma = norm[0].const_data_ptr<float>(),
+                       .pixels = from.numel() / channels,
+                       .channels = channels,
+                       .silu = silu},
+                      chunk.device.compute());
+  };
+  if (y.is_contiguous()) return run(x, y);
+  for (std::int64_t t = 0; t < x.size(0); ++t) run(x[t], y[t]);
 }
 
-// The input of a causal convolution: this chunk's frames, to be written, behind those before them.
+Beyond beyond(const Band& band) { return band.split() ? Beyond::Rows : Beyond::Zeros; }
+
+// The input of a causal convolution: this chunk's frames, to be written, behind those before them.  Where it
+// reaches beyond the band's rows, each frame has one more at both ends.
 struct CausalInput {
   at::Tensor all;    // [2 + t, h, w, c]; of the first chunk [t, h, w, c]
   at::Tensor fresh;  // its last t frames
+  at::Tensor own;    // the band's rows of them, which are to be written
 };
 
-CausalInput open_input(const Chunk& chunk, ModuleId id, const at::Tensor& like, DType dtype) {
+CausalInput open_input(const Chunk& chunk, ModuleId id, const at::Tensor& like, DType dtype, Beyond ends) {
   const auto options = like.options().dtype(scalar_type(dtype));
-  const at::Tensor all =
-      chunk.first ? at::empty(like.sizes(), options) : chunk.cache.open(id, like.sizes(), options);
-  const std::int64_t t = like.size(0);
-  return {all, all.narrow(0, all.size(0) - t, t)};
+  const std::int64_t halo = ends == Beyond::Rows ? 1 : 0;
+  const std::array<std::int64_t, 4> shape = {like.size(0), halo + like.size(1) + halo, like.size(2),
+                                             like.size(3)};
+  const at::Tensor all = chunk.first ? at::empty(shape, options) : chunk.cache.open(id, shape, options);
+  const at::Tensor fresh = all.narrow(0, all.size(0) - shape[0], shape[0]);
+  return {all, fresh, fresh.narrow(1, halo, like.size(1))};
 }
 
 // Remembers the end of `in` and convolves.  With zeros for a past, a single frame meets the last tap alone.
 at::Tensor convolve_input(const Chunk& chunk, ModuleId id, const CausalInput& in) {
+  if (chunk.band.split()) fetch_halos(chunk.band, in.fresh, chunk.device.compute());
   const ModuleScope conv(chunk.weights, id);
   if (!chunk.last) chunk.cache.close(id, in.all);
-  if (chunk.first) return conv_in_space(in.all, tap(filter_of(conv), 2), 1);
-  return conv_in_time(in.all, filter_of(conv));
+  if (chunk.first) return conv_in_space(in.all, tap(filter_of(conv), 2), 1, beyond(chunk.band));
+  return conv_in_time(in.all, filter_of(conv), beyond(chunk.band));
 }
 
 at::Tensor residual(const Chunk& chunk, int block, const Unit& unit, const at::Tensor& x) {
@@ -61,13 +74,18 @@ at::Tensor residual(const Chunk& chunk, int block, const Unit& unit, const at::T
   return y.add_(pointwise(chunk, {block, kShortcut}, x));
 }
 
-// One head as wide as the frame's channels; every frame by itself.
+// One head as wide as the frame's channels; every frame by itself: this rank's pixels look at all ranks'.
 at::Tensor attention(const Chunk& chunk, int block, const at::Tensor& x) {
   const at::Tensor normed = at::empty_like(x);
   normalise(chunk, {block, kAttentionNorm}, x, normed, false);
-  const at::Tensor qkv = pointwise(chunk, {block, kToQkv}, normed).view({x.size(0), 1, -1, 3 * x.size(3)});
-  const auto parts = qkv.chunk(3, 3);
-  const at::Tensor mixed = at::scaled_dot_product_attention(parts[0], parts[1], parts[2]);
+  const at::Tensor qkv = pointwise(chunk, {block, kToQkv}, normed);
+  const std::int64_t c = x.size(3);
+  at::Tensor seen = qkv.narrow(3, c, 2 * c);
+  if (chunk.band.split()) seen = gather_rows(chunk.band, seen.contiguous(), chunk.device.compute());
+  const auto head = [&](const at::Tensor& rows, std::int64_t first) {
+    return rows.narrow(3, first, c).view({x.size(0), 1, -1, c});
+  };
+  const at::Tensor mixed = at::scaled_dot_product_attention(head(qkv, 0), head(seen, 0), head(seen, c));
   return pointwise(chunk, {block, kProj}, mixed.reshape(x.sizes())).add_(x);
 }
 
@@ -76,8 +94,8 @@ at::Tensor attention(const Chunk& chunk, int block, const at::Tensor& x) {
 std::array<at::Tensor, 2> double_in_time(const Chunk& chunk, int block, const at::Tensor& x) {
   const ModuleId id = {block, kTimeConv};
   const ModuleScope conv(chunk.weights, id);
-  const CausalInput in = open_input(chunk, id, x, dtype_of(x));
-  in.fresh.copy_(x);
+  const CausalInput in = open_input(chunk, id, x, dtype_of(x), Beyond::Zeros);
+  in.own.copy_(x);
   if (!chunk.last) chunk.cache.close(id, in.all);
   const std::int64_t channels = x.size(3);
   const auto half = [&](std::int64_t which) {
@@ -85,6 +103,15 @@ std::array<at::Tensor, 2> double_in_time(const Chunk& chunk, int block, const at
                                  conv[1].narrow(0, which * channels, channels)});
   };
   return {half(0), half(1)};
+}
+
+// `x` with a row more at both ends of each frame, where it is a band.
+at::Tensor with_halos(const Chunk& chunk, at::Tensor x) {
+  if (!chunk.band.split()) return x;
+  const at::Tensor frames = at::empty({x.size(0), 1 + x.size(1) + 1, x.size(2), x.size(3)}, x.options());
+  frames.narrow(1, 1, x.size(1)).copy_(x);
+  fetch_halos(chunk.band, frames, chunk.device.compute());
+  return frames;
 }
 
 at::Tensor up(const Chunk& chunk, int block, const Unit& unit, at::Tensor x) {
@@ -97,22 +124,25 @@ at::Tensor up(const Chunk& chunk, int block, const Unit& unit, at::Tensor x) {
   const std::int64_t w = 2 * parts[0].size(2);
   const ModuleScope conv(chunk.weights, {block, kResample});
   const at::Tensor out = at::empty({t, repeats, h, w, unit.out}, parts[0].options());
-  for (std::int64_t i = 0; i < repeats; ++i) double_and_conv(parts[i], filter_of(conv), out.select(1, i));
+  for (std::int64_t i = 0; i < repeats; ++i) {
+    const at::Tensor part = with_halos(chunk, std::move(parts[i]));
+    double_and_conv(part, filter_of(conv), out.select(1, i), beyond(chunk.band));
+  }
   return out.view({t * repeats, h, w, unit.out});
 }
 
 }  // namespace
 
 at::Tensor norm_silu_conv(const Chunk& chunk, ModuleId norm, ModuleId conv, at::Tensor x, DType dtype) {
-  const CausalInput in = open_input(chunk, conv, x, dtype);
-  normalise(chunk, norm, x, in.fresh, true);
+  const CausalInput in = open_input(chunk, conv, x, dtype, beyond(chunk.band));
+  normalise(chunk, norm, x, in.own, true);
   x.reset();
   return convolve_input(chunk, conv, in);
 }
 
 at::Tensor causal_conv(const Chunk& chunk, ModuleId conv, const at::Tensor& x) {
-  const CausalInput in = open_input(chunk, conv, x, dtype_of(x));
-  in.fresh.copy_(x);
+  const CausalInput in = open_input(chunk, conv, x, dtype_of(x), beyond(chunk.band));
+  in.own.copy_(x);
   return convolve_input(chunk, conv, in);
 }
 

@@ -1,9 +1,11 @@
-// The units of the decoder, each on the frames [t, h, w, channels] of one chunk.
+// The units of the decoder, each on the frames [t, h, w, channels] of one chunk; where ranks share the
+// frames, h rows of them are this rank's.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
 #include "base/device.h"
+#include "model/vae/band.h"
 #include "model/vae/causal_cache.h"
 #include "model/vae/units.h"
 #include "model/weights.h"
@@ -15,6 +17,7 @@ struct Chunk {
   Weights& weights;
   CausalCache& cache;
   Device& device;
+  const Band& band;
   bool first = false;  // the first latent frame: no past, and no doubling in time
   bool last = false;   // no frames follow: nothing to remember
 };

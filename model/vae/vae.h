@@ -15,6 +15,7 @@
 #include "model/tap.h"
 #include "model/vae/config.h"
 #include "model/weights.h"
+#include "parallel/group.h"
 
 namespace ferry::model {
 
@@ -29,16 +30,20 @@ struct VaeRuntime {
   Device* device = nullptr;
   DType compute = DType::F32;  // as given to vae_decoder_spec
   Tap tap = nullptr;           // of each latent frame's chunk; empty: nobody looks
+  // The ranks that share each frame's rows, evenly, in their order (model/vae/band.h); nullptr: none do.
+  parallel::Group* group = nullptr;
 };
 
-// Receives the frames [3, f, H, W] fp32, not clamped, that follow the `first_frame` frames before them.  On
-// CUDA they are valid on the compute stream; the tensor may be kept.
+// Receives the frames [3, f, H, W] fp32, not clamped, that follow the `first_frame` frames before them; where
+// ranks share them, this rank's rows.  On CUDA they are valid on the compute stream; the tensor may be kept.
 using FrameSink = std::function<void(std::int64_t first_frame, const at::Tensor& frames)>;
 
 // Decodes a latent and hands each latent frame's video frames to `sink` as soon as they are queued.
 //
-//   latent  [z_dim, T, h, w]  fp32, normalised (as the sampler leaves it), on the device
+//   latent  [z_dim, T, h, w]  fp32, normalised (as the sampler leaves it), on the device; whole on every rank
 //
+// With a group it is collective over that; the ranks' frames together are those of one rank but for what
+// convolutions and attention round otherwise at another number of rows.
 // One pass over the weights per latent frame: "decode.first", which uses no time_conv, then "decode.next".
 // Runs on runtime.device->compute(); never makes the host wait.  One thread at a time.
 // Throws std::invalid_argument for a latent of another shape or dtype.
