@@ -45,6 +45,7 @@ struct ModuleSpec {
   ModuleKind kind = ModuleKind::Parameter;
   std::vector<TensorSpec> tensors;  // Linear, LayerNorm, Conv: weight, bias (when there is one)
   bool host_only = false;           // token embeddings: gathered on the host, never on the device
+  bool once = false;                // passes after the first leave it out, what it made is kept
 };
 
 struct BlockSpec {

@@ -79,11 +79,16 @@ void Ferrying::issue(std::int64_t position) {
       position < pass_end_ ? expected_.of_this_pass(index) : expected_.of_any_pass(index);
   busy_[static_cast<std::size_t>(position) % slots_.size()] = true;
   if (slot.block == block && includes(slot.modules, wanted)) return;
-  Job job{.position = position, .block = block, .slot = &slot, .blob = place.blob, .todo = {}};
-  job.todo = own_share(carrier_, place.blob, ranges_of(place, wanted));
-  const std::vector<bool> all(wanted.size(), true);
-  skipped_bytes_ +=
-      total_bytes(own_share(carrier_, place.blob, ranges_of(place, all))) - total_bytes(job.todo);
+  const std::vector<Range> ranges = ranges_of(place, wanted);
+  const std::vector<Range> all = ranges_of(place, std::vector<bool>(wanted.size(), true));
+  const auto ranks = static_cast<std::size_t>(carrier_.shards());
+  Job job{.position = position,
+          .block = block,
+          .slot = &slot,
+          .blob = place.blob,
+          .shard = shard_bytes(ranges, carrier_.shards()),
+          .todo = share_of(ranges, carrier_.shard(), carrier_.shards())};
+  skipped_bytes_ += (total_bytes(all) - total_bytes(ranges)) / ranks;
   slot.block = block;
   slot.modules = wanted;
   jobs_.push_back(std::move(job));
@@ -96,8 +101,7 @@ void Ferrying::issue(std::int64_t position) {
 void Ferrying::complete_job(Job& job) {
   if (job.complete) return;
   complete(carrier_, job);
-  const auto ranks = static_cast<std::size_t>(carrier_.shards());
-  gathered_bytes_ += job.blob.bytes / ranks * (ranks - 1);
+  gathered_bytes_ += job.shard * static_cast<std::size_t>(carrier_.shards() - 1);
 }
 
 void Ferrying::finish_up_to(std::int64_t position) {

@@ -13,11 +13,17 @@ class Placer {
   explicit Placer(std::size_t blob_multiple) : multiple_(blob_multiple) {}
 
   BlockPlace place_block(std::span<const model::ModuleSpec> modules) {
-    BlockPlace block;
+    BlockPlace block{.blob = {}, .modules = std::vector<ModulePlace>(modules.size())};
     std::size_t end = 0;
-    for (const model::ModuleSpec& module : modules) {
-      block.modules.push_back(place_module(module, module.host_only ? host_end_ : end));
-    }
+    const auto place = [&](bool once) {
+      for (std::size_t m = 0; m < modules.size(); ++m) {
+        if (modules[m].once != once) continue;
+        block.modules[m] = place_module(modules[m], modules[m].host_only ? host_end_ : end);
+      }
+    };
+    place(false);
+    block.front = round_up(end, multiple_);
+    place(true);
     block.blob = place_blob(end);
     return block;
   }

@@ -1,11 +1,13 @@
 // Where each tensor of a network lies in the node's host copy.
 //
 //   arena    | head | block 0 | block 1 | ... | tail | host |
-//   blob     | module | module | ... | padding |          starts at a page, a multiple of P * 256 bytes
+//   blob     | module | module | ... | once | padding |   starts at a page, a multiple of P * 256 bytes
 //   module   | tensor | gap | tensor | gap |              tensors start at multiples of 256 bytes
 //
-// A blob is what one copy moves, P the ranks that share its copying.  Modules that never leave the host are
-// together in the last blob.  Offsets depend on the network and P alone, so ranks need not exchange them.
+// A blob is what one copy moves, P the ranks that share its copying.  Modules that only the first pass uses
+// (ModuleSpec::once) lie behind the others of their block, so that later passes move the blob's front, in P
+// even shares.  Modules that never leave the host are together in the last blob.  Offsets depend on the
+// network and P alone, so ranks need not exchange them.
 #pragma once
 
 #include <cstddef>
@@ -40,6 +42,8 @@ struct Blob {
 struct BlockPlace {
   Blob blob;
   std::vector<ModulePlace> modules;  // as in the spec; host-only ones refer to the host blob
+  std::size_t front = 0;  // bytes that P even shares of later passes take: up to the modules that only the
+                          // first pass uses, rounded up to P * 256
 };
 
 struct ArenaLayout {

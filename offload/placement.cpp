@@ -11,10 +11,13 @@ namespace ferry::offload {
 
 namespace {
 
-void add_share(std::vector<Pages>& pages, const Blob& blob, std::size_t rank, std::size_t ranks) {
-  const std::size_t begin = round_up(blob.bytes * rank / ranks, kBlobAlign);
-  const std::size_t end = round_up(blob.bytes * (rank + 1) / ranks, kBlobAlign);
-  if (begin < end) pages.push_back({.offset = blob.offset + begin, .bytes = end - begin});
+// The pages of one of `ranks` equal parts of [begin, end) in the arena.
+void add_share(std::vector<Pages>& pages, std::size_t begin, std::size_t end, std::size_t rank,
+               std::size_t ranks) {
+  const std::size_t bytes = end - begin;
+  const std::size_t from = round_up(begin + bytes * rank / ranks, kBlobAlign);
+  const std::size_t to = round_up(begin + bytes * (rank + 1) / ranks, kBlobAlign);
+  if (from < to) pages.push_back({.offset = from, .bytes = to - from});
 }
 
 // What a rank did, for the others: "1:2048", bytes on node 1, or nothing.
@@ -41,13 +44,16 @@ int numa_home(const Device& device, int rank, int ranks) {
 
 std::vector<Pages> own_pages(const ArenaLayout& layout, int rank, int ranks) {
   std::vector<Pages> pages;
-  const auto add = [&](const Blob& blob) {
-    add_share(pages, blob, static_cast<std::size_t>(rank), static_cast<std::size_t>(ranks));
+  const auto add = [&](const Blob& blob, std::size_t front) {
+    const auto mine = static_cast<std::size_t>(rank);
+    const auto all = static_cast<std::size_t>(ranks);
+    add_share(pages, blob.offset, blob.offset + front, mine, all);
+    add_share(pages, blob.offset + front, blob.offset + blob.bytes, mine, all);
   };
-  add(layout.head.blob);
-  for (const BlockPlace& block : layout.blocks) add(block.blob);
-  add(layout.tail.blob);
-  add(layout.host);
+  add(layout.head.blob, layout.head.front);
+  for (const BlockPlace& block : layout.blocks) add(block.blob, block.front);
+  add(layout.tail.blob, layout.tail.front);
+  add(layout.host, layout.host.bytes);
   return pages;
 }
 

@@ -1,8 +1,9 @@
 // Where the pages of the node's copy lie, on machines with more than one NUMA node.
 //
-//   blob     | rank 0's P-th | rank 1's | ... | rank P-1's |     as transport `sharded` divides it
+//   front    | rank 0's P-th | rank 1's | ... | rank P-1's |     as transport `sharded` divides it
 //   memory     near rank 0     near rank 1      near rank P-1
 //
+// The front of a blob is what every pass uses; what only the first uses is divided in the same way by itself.
 // So a sharded copy reads near memory alone, and a full one draws on the memory of all nodes alike.
 #pragma once
 
@@ -25,8 +26,8 @@ struct Pages {
   std::size_t bytes = 0;
 };
 
-// The pages that one of `ranks` places, ascending: of each blob the P-th that is its own, a page on a border
-// counted to the rank whose bytes come first.  Those of all ranks together are the whole arena.
+// The pages that one of `ranks` places, ascending: of each blob the P-ths that are its own, a page on a
+// border counted to the rank whose bytes come first.  Those of all ranks together are the whole arena.
 std::vector<Pages> own_pages(const ArenaLayout& layout, int rank, int ranks);
 
 // Before anything is written to it: backs the arena's pages, each rank its own, on node.home; memory that is

@@ -59,15 +59,20 @@ std::vector<Slot> make_slots(const NodeArena& arena, const Residency& residency,
 }
 
 std::vector<Range> ranges_of(const BlockPlace& block, const std::vector<bool>& modules) {
-  std::vector<Range> ranges;
+  std::vector<Range> chosen;
   for (std::size_t m = 0; m < block.modules.size(); ++m) {
     const ModulePlace& module = block.modules[m];
     if (!modules[m] || module.host_only || module.bytes == 0) continue;
-    const bool touches = !ranges.empty() && ranges.back().offset + ranges.back().bytes == module.offset;
+    chosen.push_back({.offset = module.offset, .bytes = module.bytes});
+  }
+  std::sort(chosen.begin(), chosen.end(), [](const Range& a, const Range& b) { return a.offset < b.offset; });
+  std::vector<Range> ranges;
+  for (const Range& each : chosen) {
+    const bool touches = !ranges.empty() && ranges.back().offset + ranges.back().bytes == each.offset;
     if (touches) {
-      ranges.back().bytes += module.bytes;
+      ranges.back().bytes += each.bytes;
     } else {
-      ranges.push_back({.offset = module.offset, .bytes = module.bytes});
+      ranges.push_back(each);
     }
   }
   return ranges;

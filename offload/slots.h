@@ -37,7 +37,7 @@ struct Range {
   friend bool operator==(const Range&, const Range&) = default;
 };
 
-// The bytes of the chosen modules of a block, neighbours merged.
+// The bytes of the chosen modules of a block, ascending, neighbours merged.
 std::vector<Range> ranges_of(const BlockPlace& block, const std::vector<bool>& modules);
 
 // The parts of `ranges` that lie in [begin, end).

@@ -4,10 +4,15 @@
 
 namespace ferry::offload {
 
-std::vector<Range> own_share(const Carrier& carrier, const Blob& blob, const std::vector<Range>& ranges) {
-  if (carrier.group == nullptr) return ranges;
-  const std::size_t shard = blob.bytes / static_cast<std::size_t>(carrier.shards());
-  const std::size_t begin = shard * static_cast<std::size_t>(carrier.shard());
+std::size_t shard_bytes(const std::vector<Range>& ranges, int ranks) {
+  if (ranges.empty()) return 0;
+  const auto count = static_cast<std::size_t>(ranks);
+  return round_up(ranges.back().offset + ranges.back().bytes, count * kTensorAlign) / count;
+}
+
+std::vector<Range> share_of(const std::vector<Range>& ranges, int rank, int ranks) {
+  const std::size_t shard = shard_bytes(ranges, ranks);
+  const std::size_t begin = shard * static_cast<std::size_t>(rank);
   return clip(ranges, begin, begin + shard);
 }
 
@@ -42,13 +47,11 @@ void copy_some(const Carrier& carrier, Job& job, const std::byte* arena, std::si
 
 void complete(const Carrier& carrier, Job& job) {
   if (job.complete) return;
-  const auto ranks = static_cast<std::size_t>(carrier.shards());
-  const std::size_t shard = job.blob.bytes / ranks;
   std::byte* data = job.slot->memory.data();
   carrier.gather->wait(*job.slot->staged);
   {
     const TraceScope span(carrier.trace, Lane::Gather, "gather", *carrier.gather, job.block);
-    carrier.group->all_gather(data, data + shard * static_cast<std::size_t>(carrier.shard()), shard,
+    carrier.group->all_gather(data, data + job.shard * static_cast<std::size_t>(carrier.shard()), job.shard,
                               *carrier.gather);
   }
   carrier.gather->record(*job.slot->ready);

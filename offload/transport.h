@@ -2,6 +2,11 @@
 //
 //   full     every rank copies all of it over its own link
 //   sharded  each of P ranks copies 1/P of it; an all-gather over the node brings the rest
+//
+//   blob     | shard 0 | shard 1 | ... | shard P-1 | what this pass leaves out |
+//
+// Shards are of what a pass wants and not of the whole blob, so that the links stay even when modules at its
+// end are left out.
 #pragma once
 
 #include <cstdint>
@@ -22,6 +27,7 @@ struct Job {
   int block = 0;
   Slot* slot = nullptr;
   Blob blob;
+  std::size_t shard = 0;    // bytes of each rank's share; the gather brings P of them
   std::vector<Range> todo;  // what this rank still has to copy, in order
   std::size_t next = 0;     // index in todo
   std::size_t done = 0;     // bytes of todo[next]
@@ -43,8 +49,12 @@ struct Carrier {
   int shard() const { return group == nullptr ? 0 : group->rank(); }
 };
 
-// What this rank copies of `ranges` of a blob.
-std::vector<Range> own_share(const Carrier& carrier, const Blob& blob, const std::vector<Range>& ranges);
+// Bytes of one of `ranks` equal shares that together reach the end of `ranges` (ascending), a multiple of
+// 256: no further than the blob's end, where its bytes are a multiple of ranks * 256.
+std::size_t shard_bytes(const std::vector<Range>& ranges, int ranks);
+
+// What one of `ranks` copies of `ranges` of a blob.
+std::vector<Range> share_of(const std::vector<Range>& ranges, int rank, int ranks);
 
 // Queues up to `most_bytes` (rounded up to chunks) of the job's copy, the first time behind the slot's last
 // use; sets `copied`.

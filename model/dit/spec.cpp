@@ -48,6 +48,12 @@ std::vector<ModuleSpec> head_modules(const DitConfig& c, DType compute) {
           linear("time_projection.1", 6 * c.dim, c.dim, DType::F32)};
 }
 
+// For what the cross-attention's cache holds after the first forward.
+ModuleSpec once(ModuleSpec module) {
+  module.once = true;
+  return module;
+}
+
 BlockSpec block(const DitConfig& c, std::int64_t index, DType compute) {
   const std::string name = fmt::format("blocks.{}", index);
   const std::string self = name + ".self_attn.";
@@ -56,8 +62,8 @@ BlockSpec block(const DitConfig& c, std::int64_t index, DType compute) {
   return {.name = name,
           .modules = {modulation(name + ".modulation", 6, c.dim), square(self + "v"), square(self + "q"),
                       rms_norm(self + "norm_q", c.dim), square(self + "k"), rms_norm(self + "norm_k", c.dim),
-                      square(self + "o"), layer_norm(name + ".norm3", c.dim), square(cross + "k"),
-                      rms_norm(cross + "norm_k", c.dim), square(cross + "v"), square(cross + "q"),
+                      square(self + "o"), layer_norm(name + ".norm3", c.dim), once(square(cross + "k")),
+                      once(rms_norm(cross + "norm_k", c.dim)), once(square(cross + "v")), square(cross + "q"),
                       rms_norm(cross + "norm_q", c.dim), square(cross + "o"),
                       linear(name + ".ffn.0", c.ffn_dim, c.dim, compute),
                       linear(name + ".ffn.2", c.dim, c.ffn_dim, compute)}};

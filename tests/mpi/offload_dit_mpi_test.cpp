@@ -78,6 +78,40 @@ TEST_F(SameBits, AsyncOverTheWholeMatrix) {
   }
 }
 
+// Cross-attention's k and v are ferried by the first forward alone; what the others ferry is divided evenly.
+TEST_F(SameBits, LinksOfLaterForwardsAreEven) {
+  const Options options{.type = Type::Async, .transport = Transport::Sharded, .interleave = Interleave::Free};
+  const auto arena = testing::dit_arena(node_ranks(ranks()), options, DType::BF16);
+  const auto after = [&](int steps) {
+    DeviceAccount account;
+    const auto stage = make_stage(*arena, options, setup(account));
+    testing::denoise(rig(), *stage, steps);
+    return stage->report();
+  };
+  const Report three = after(3);
+  const Report five = after(5);
+  const std::uint64_t mine = (five.ferried_bytes - three.ferried_bytes) / 2;
+  std::uint64_t wanted = 0;
+  std::uint64_t shards = 0;
+  const auto size = static_cast<std::uint64_t>(this->size());
+  for (std::size_t b = 0; b < arena->layout().blocks.size(); ++b) {
+    const BlockPlace& block = arena->layout().blocks[b];
+    for (std::size_t m = 0; m < block.modules.size(); ++m) {
+      if (!arena->spec().blocks[b].modules[m].once) wanted += block.modules[m].bytes;
+    }
+    shards += block.front / size;
+  }
+  const std::uint64_t padding = 7 * 256 * size;
+  std::uint64_t all = 0;
+  for (const std::string& each : gather_words(world_peers(session()), std::to_string(mine))) {
+    EXPECT_LE(std::stoull(each), shards);
+    EXPECT_GE(std::stoull(each) + padding, shards);
+    all += std::stoull(each);
+  }
+  EXPECT_EQ(all, wanted);
+  EXPECT_EQ((five.gathered_bytes - three.gathered_bytes) / 2, shards * (size - 1));
+}
+
 TEST_F(SameBits, TheOtherStrategies) {
   const at::Tensor expected = latent({.options = {.type = Type::None}});
   Options sequential{.type = Type::Sequential};

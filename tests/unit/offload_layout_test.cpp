@@ -5,6 +5,7 @@
 
 #include "offload/layout.h"
 #include "offload/loader.h"
+#include "offload/slots.h"
 #include "tests/unit/offload_toy.h"
 
 namespace ferry::offload {
@@ -49,6 +50,35 @@ TEST(ArenaLayout, HostOnlyModulesAreNotInTheBlobThatIsCopied) {
   EXPECT_EQ(without.head.blob.bytes - with.head.blob.bytes, 50 * 64 * 2U);
   EXPECT_EQ(with.host.bytes, 50 * 64 * 2U);
   EXPECT_EQ(without.host.bytes, 0U);
+}
+
+TEST(ArenaLayout, WhatOnlyTheFirstPassUsesLiesBehindTheRestOfItsBlock) {
+  const ArenaLayout plain = arena_layout(toy_spec({.layers = 2, .dim = 40}), 3);
+  const ArenaLayout layout = arena_layout(toy_spec({.layers = 2, .dim = 40, .q_once = true}), 3);
+  for (const BlockPlace& block : layout.blocks) {
+    const ModulePlace& modulation = block.modules[1];
+    const ModulePlace& q = block.modules[2];
+    const ModulePlace& k = block.modules[3];
+    const ModulePlace& ffn = block.modules[4];
+    EXPECT_EQ(k.offset, modulation.offset + modulation.bytes);
+    EXPECT_EQ(q.offset, ffn.offset + ffn.bytes);
+    EXPECT_EQ(block.front, round_up(q.offset, 3 * 256));
+    EXPECT_EQ(block.blob.bytes, plain.blocks[0].blob.bytes);
+    EXPECT_EQ(q.bytes, plain.blocks[0].modules[2].bytes) << "modules keep their places in the list";
+  }
+  EXPECT_EQ(plain.blocks[0].front, plain.blocks[0].blob.bytes);
+}
+
+TEST(RangesOf, AreAscendingWhateverTheOrderOfTheModules) {
+  const ArenaLayout layout = arena_layout(toy_spec({.layers = 1, .dim = 40, .q_once = true}), 1);
+  const BlockPlace& block = layout.blocks[0];
+  const std::size_t q = block.modules[2].offset;
+  EXPECT_THAT(ranges_of(block, {true, true, true, true, true}),
+              ::testing::ElementsAre(Range{0, q + block.modules[2].bytes}));
+  EXPECT_THAT(ranges_of(block, {true, true, false, true, true}), ::testing::ElementsAre(Range{0, q}));
+  EXPECT_THAT(ranges_of(block, {false, false, true, true, false}),
+              ::testing::ElementsAre(Range{block.modules[3].offset, block.modules[3].bytes},
+                                     Range{q, block.modules[2].bytes}));
 }
 
 TEST(Loader, PiecesCoverEveryRowOnceAndStayBelowTheSize) {

@@ -45,6 +45,15 @@ at::Tensor apply_linear(const at::Tensor& x, const model::ModuleView& view) {
   return y.to(at::kFloat);
 }
 
+// q of the weights, or what was kept of it.
+at::Tensor apply_q(const at::Tensor& x, model::Weights& weights, int block, ToyKept* kept) {
+  const auto b = static_cast<std::size_t>(block);
+  if (kept != nullptr && kept->size() > b) return apply_linear(x, {.tensors = (*kept)[b]});
+  const model::ModuleScope q(weights, {block, 2});
+  if (kept != nullptr) kept->push_back({q[0].clone(), q[1].clone()});
+  return apply_linear(x, q.view());
+}
+
 at::Tensor start(const at::Tensor& table, std::int64_t dim, int branch) {
   const at::Tensor x = at::sin(at::arange(kRows * dim, at::kFloat) * 0.37 + branch).reshape({kRows, dim});
   return x + table.to(at::kFloat).sum() * 1e-3;
@@ -64,6 +73,7 @@ model::NetworkSpec toy_spec(const ToyShape& shape) {
     block.modules.push_back(module(name + "norm", ModuleKind::LayerNorm, DType::F32, {{d}, {d}}));
     block.modules.push_back(module(name + "modulation", ModuleKind::Parameter, DType::F32, {{1, 3, d}}));
     block.modules.push_back(module(name + "q", ModuleKind::Linear, shape.compute, {{d, d}, {d}}));
+    block.modules.back().once = shape.q_once;
     block.modules.push_back(module(name + "k", ModuleKind::Linear, shape.compute, {{d, d}, {d}}));
     block.modules.push_back(module(name + "ffn", ModuleKind::Linear, shape.compute, {{2 * d, d}, {2 * d}}));
     spec.blocks.push_back(block);
@@ -96,7 +106,7 @@ offload::TensorSource toy_source() {
 }
 
 std::vector<at::Tensor> toy_forward(model::Weights& weights, int branches,
-                                    const std::function<void(int block)>& around_exchange) {
+                                    const std::function<void(int block)>& around_exchange, ToyKept* kept) {
   const model::PassScope pass(weights, {.kind = "forward", .branches = branches});
   const model::ModuleScope in(weights, {model::ModuleId::kHead, 1});
   const at::Tensor& table = weights.on_host({model::ModuleId::kHead, 0})[0];
@@ -109,9 +119,9 @@ std::vector<at::Tensor> toy_forward(model::Weights& weights, int branches,
     for (at::Tensor& each : x) {
       const at::Tensor h =
           at::layer_norm(each, {each.size(1)}, norm[0], norm[1]) * modulation[0][0][0] + modulation[0][0][1];
-      const model::ModuleScope q(weights, {b, 2});
+      const at::Tensor from_q = apply_q(h, weights, b, kept);
       const model::ModuleScope k(weights, {b, 3});
-      const at::Tensor product = apply_linear(h, q.view()) * at::tanh(apply_linear(h, k.view()));
+      const at::Tensor product = from_q * at::tanh(apply_linear(h, k.view()));
       if (around_exchange) around_exchange(b);
       const model::ModuleScope ffn(weights, {b, 4});
       const at::Tensor wide = at::tanh(apply_linear(product, ffn.view())).reshape({kRows, 2, -1});

@@ -21,7 +21,11 @@ struct ToyShape {
   std::int64_t dim = 96;
   DType compute = DType::BF16;
   bool host_table = true;  // an embedding that stays on the host
+  bool q_once = false;     // q is a module that only the first forward uses
 };
+
+// What a network keeps of its modules that only the first forward uses: q's weight and bias, by block.
+using ToyKept = std::vector<std::vector<at::Tensor>>;
 
 // head: table (host only), in; blocks: norm (fp32), modulation (fp32), q, k, ffn (compute); tail: out.
 model::NetworkSpec toy_spec(const ToyShape& shape = {});
@@ -35,9 +39,10 @@ offload::TensorSource toy_source();
 
 // One forward: [8, dim] fp32, a function of every byte of every tensor.  Each branch starts from another
 // input, and the branches go through each block together.  `around_exchange` is called in each block, twice,
-// where a network would exchange.
+// where a network would exchange.  With `kept` q is acquired while that is empty, which it fills.
 std::vector<at::Tensor> toy_forward(model::Weights& weights, int branches = 1,
-                                    const std::function<void(int block)>& around_exchange = {});
+                                    const std::function<void(int block)>& around_exchange = {},
+                                    ToyKept* kept = nullptr);
 
 // The same without strategies: on weights that are simply there.
 std::vector<at::Tensor> toy_reference(const ToyShape& shape, int branches = 1);
