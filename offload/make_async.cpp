@@ -1,5 +1,8 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <string>
+
 #include "base/error.h"
 #include "base/log.h"
 #include "offload/async.h"
@@ -20,19 +23,24 @@ bool divides(const NodeArena& arena, int ranks) {
   return true;
 }
 
-// Every rank that runs the stage has a peer on its node.
-bool all_have_peers(const StageSetup& setup) {
-  const bool mine = weight_ranks(setup) > 1;
-  return first_error(setup.peers, mine ? "" : "alone").empty();
+// The least number of ranks that can share a copy on their node, over all ranks that run the stage, so that
+// all decide alike; 1: somewhere nobody can.
+int least_sharing(const NodeArena& arena, const StageSetup& setup) {
+  const int ranks = weight_ranks(setup);
+  int least = divides(arena, ranks) ? ranks : 1;
+  for (const std::string& each : gather_words(setup.peers, std::to_string(least))) {
+    least = std::min(least, std::stoi(each));
+  }
+  return least;
 }
 
 // What is Auto is measured, the rest taken; without peers on the node there is nothing to choose.
 void choose_links(AsyncPlan& plan, NodeArena& arena, const Options& options, const StageSetup& setup) {
-  const int ranks = weight_ranks(setup);
+  const int ranks = least_sharing(arena, setup);
   plan.transport = options.transport;
   plan.interleave = options.interleave;
   const bool open = plan.transport == Transport::Auto || plan.interleave == Interleave::Auto;
-  if (open && all_have_peers(setup)) {
+  if (open && ranks > 1) {
     const LinkFigures figures = measure_links(arena, options, setup);
     if (plan.transport == Transport::Auto) plan.transport = choose_transport(figures, ranks);
     if (plan.interleave == Interleave::Auto) plan.interleave = choose_interleave(figures);
@@ -41,8 +49,11 @@ void choose_links(AsyncPlan& plan, NodeArena& arena, const Options& options, con
                    name_of(plan.transport), name_of(plan.interleave));
     }
   }
-  if (plan.transport == Transport::Auto || ranks == 1 || !divides(arena, ranks))
-    plan.transport = Transport::Full;
+  if (plan.transport == Transport::Sharded && ranks == 1 && setup.peers.size > 1 && setup.peers.rank == 0) {
+    spdlog::warn("{}: a rank has no other on its machine to share copies with: transport full, not sharded",
+                 arena.spec().name);
+  }
+  if (plan.transport == Transport::Auto || ranks == 1) plan.transport = Transport::Full;
   if (plan.interleave == Interleave::Auto) plan.interleave = Interleave::Free;
 }
 

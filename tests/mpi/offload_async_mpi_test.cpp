@@ -23,20 +23,24 @@ using testing::ToyShape;
 
 // All ranks of this test on one node, as one Ulysses group that exchanges in every block.
 struct Rig {
+  ToyShape shape;
+  testing::ToyKept kept;    // with shape.q_once
+  bool last_alone = false;  // the last rank has no others to share copies with
   std::unique_ptr<Device> cpu = make_cpu_device();
   CountingDevice device{*cpu};
   Stream& comm = device.counted(ranks().comm());
   parallel::Groups groups = parallel::make_groups(
       ranks(), {.data = 1, .cfg = 1, .ulysses = ranks().size(), .ulysses_index = ranks().rank()}, *cpu);
   DeviceAccount account;
-  NodeArena arena{arena_plan(toy_spec(), {}, ranks().node_size()), node_ranks(ranks())};
+  NodeArena arena{arena_plan(toy_spec(shape), {}, ranks().node_size()), node_ranks(ranks())};
   std::unique_ptr<StageWeights> stage;
   std::vector<std::byte> send = std::vector<std::byte>(1 << 16);
   std::vector<std::byte> recv = std::vector<std::byte>(1 << 16);
   std::unique_ptr<Event> done = device.make_event(EventKind::Order);
   Trace trace{device};
 
-  explicit Rig(const Options& options) {
+  explicit Rig(const Options& options, const ToyShape& shape = {}, bool last_alone = false)
+      : shape(shape), last_alone(last_alone) {
     arena.load(toy_source(), 1, {});
     stage = make_stage(arena, options, setup());
   }
@@ -48,16 +52,18 @@ struct Rig {
                                            std::make_unique<Async>(arena, options, setup(), std::move(plan)));
   }
   StageSetup setup() {
+    const bool alone = last_alone && ranks().rank() == ranks().size() - 1;
     return {.device = &device,
             .account = &account,
             .peers = world_peers(ranks()),
-            .weights = groups.weights.get(),
+            .weights = alone ? nullptr : groups.weights.get(),
             .gather = &comm,
             .poison = true,
             .trace = &trace};
   }
   std::vector<at::Tensor> forward(int branches) {
-    return toy_forward(*stage, branches, [this](int) { exchange(); });
+    return toy_forward(
+        *stage, branches, [this](int) { exchange(); }, shape.q_once ? &kept : nullptr);
   }
   void exchange() {
     {
@@ -99,20 +105,48 @@ INSTANTIATE_TEST_SUITE_P(
 
 class AsyncTransport : public MpiTest {};
 
+// A module that only the first forward uses is a tenth of a block, and in the middle of it: whoever's shard
+// it lay in would copy less.
 TEST_F(AsyncTransport, ShardedFerriesOnePthOfTheBytesOverEachLink) {
-  const auto per_pass = [](Transport transport) {
-    Rig rig({.type = Type::Async, .transport = transport, .interleave = Interleave::Free});
-    for (int i = 0; i < 2; ++i) rig.forward(1);
-    const std::uint64_t before = rig.stage->report().ferried_bytes;
-    for (int i = 0; i < 2; ++i) rig.forward(1);
-    return (rig.stage->report().ferried_bytes - before) / 2;
+  const ToyShape shape{.q_once = true};
+  struct Bytes {
+    std::uint64_t ferried = 0;
+    std::uint64_t gathered = 0;
   };
-  const std::uint64_t full = per_pass(Transport::Full);
-  const std::uint64_t sharded = per_pass(Transport::Sharded);
+  const auto per_pass = [&](Transport transport) {
+    Rig rig({.type = Type::Async, .transport = transport, .interleave = Interleave::Free}, shape);
+    const auto forwards = [&](int count) {
+      for (int i = 0; i < count; ++i) EXPECT_TRUE(same_bits(rig.forward(1), toy_reference(shape)));
+      return rig.stage->report();
+    };
+    const Report before = forwards(3);
+    const Report after = forwards(2);
+    return Bytes{(after.ferried_bytes - before.ferried_bytes) / 2,
+                 (after.gathered_bytes - before.gathered_bytes) / 2};
+  };
   const auto size = static_cast<std::uint64_t>(ranks().size());
-  // Padding at the end of a block is nobody's module, so the last shard may be a little shorter.
-  EXPECT_LE(sharded, full / size + 7 * 256 * size);
-  EXPECT_GE(sharded, full / size - 7 * 256 * size);
+  const ArenaLayout layout = arena_layout(toy_spec(shape), ranks().size());
+  std::uint64_t wanted = 0;
+  std::uint64_t shards = 0;
+  for (const BlockPlace& block : layout.blocks) {
+    wanted += block.modules[4].offset + block.modules[4].bytes;
+    shards += block.front / size;
+  }
+  EXPECT_EQ(per_pass(Transport::Full).ferried, wanted);
+  const Bytes sharded = per_pass(Transport::Sharded);
+  // Padding at the end of the last shard is nobody's module.
+  EXPECT_LE(sharded.ferried, shards);
+  EXPECT_GE(sharded.ferried + 7 * 256 * size, shards);
+  EXPECT_EQ(sharded.gathered, shards * (size - 1));
+}
+
+// Ranks that divide unevenly over the machines: what one of them cannot do, none does.
+TEST_F(AsyncTransport, ShardedIsFullForAllWhereOneRankIsAloneOnItsMachine) {
+  for (const Transport transport : {Transport::Sharded, Transport::Auto}) {
+    Rig rig({.type = Type::Async, .transport = transport, .interleave = Interleave::Free}, {}, true);
+    EXPECT_EQ(rig.stage->report().transport, Transport::Full);
+    EXPECT_TRUE(same_bits(rig.forward(1), toy_reference({})));
+  }
 }
 
 TEST_F(AsyncTransport, AutoShardsWhenTheLinkIsTheBound) {
