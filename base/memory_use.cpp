@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <fstream>
+#include <initializer_list>
 #include <limits>
 #include <optional>
 #include <sstream>
@@ -83,13 +84,35 @@ void apply_tree(HostMemory& memory, const std::string& mount, std::string group,
   }
 }
 
+// Of the mappings that overlap the range: the lines of /proc/self/smaps with one of these names.
+std::size_t sum_of_mappings(const void* data, std::size_t bytes,
+                            std::initializer_list<std::string_view> names) {
+  const auto begin = reinterpret_cast<std::uintptr_t>(data);
+  std::ifstream file = open_text("/proc/self/smaps");
+  std::size_t total = 0;
+  bool inside = false;
+  for (std::string line; std::getline(file, line);) {
+    std::uintptr_t from = 0;
+    std::uintptr_t to = 0;
+    if (std::sscanf(line.c_str(), "%" SCNxPTR "-%" SCNxPTR " ", &from, &to) == 2) {
+      inside = from < begin + bytes && to > begin;
+      continue;
+    }
+    for (const std::string_view name : names) {
+      if (inside && line.starts_with(name)) total += std::stoull(line.substr(name.size())) * 1024;
+    }
+  }
+  return total;
+}
+
 }  // namespace
 
 ProcessMemory process_memory(const std::string& root) {
   ProcessMemory memory;
   memory.rss_bytes = kib_line(root + "/proc/self/status", "VmRSS:");
   memory.peak_rss_bytes = kib_line(root + "/proc/self/status", "VmHWM:");
-  memory.pss_bytes = kib_line(root + "/proc/self/smaps_rollup", "Pss:");
+  memory.anon_bytes = kib_line(root + "/proc/self/status", "RssAnon:");
+  memory.file_bytes = kib_line(root + "/proc/self/status", "RssFile:");
   return memory;
 }
 
@@ -112,21 +135,10 @@ HostMemory host_memory(const std::string& root) {
   return memory;
 }
 
-std::size_t mapped_pss(const void* data, std::size_t bytes) {
-  const auto begin = reinterpret_cast<std::uintptr_t>(data);
-  std::ifstream file = open_text("/proc/self/smaps");
-  std::size_t total = 0;
-  bool inside = false;
-  for (std::string line; std::getline(file, line);) {
-    std::uintptr_t from = 0;
-    std::uintptr_t to = 0;
-    if (std::sscanf(line.c_str(), "%" SCNxPTR "-%" SCNxPTR " ", &from, &to) == 2) {
-      inside = from < begin + bytes && to > begin;
-    } else if (inside && line.rfind("Pss:", 0) == 0) {
-      total += std::stoull(line.substr(4)) * 1024;
-    }
-  }
-  return total;
+std::size_t mapped_pss(const void* data, std::size_t bytes) { return sum_of_mappings(data, bytes, {"Pss:"}); }
+
+std::size_t mapped_huge(const void* data, std::size_t bytes) {
+  return sum_of_mappings(data, bytes, {"AnonHugePages:", "ShmemPmdMapped:", "FilePmdMapped:"});
 }
 
 }  // namespace ferry

@@ -1,12 +1,15 @@
 #include "offload/arena.h"
 
 #include <algorithm>
+#include <atomic>
 #include <thread>
+#include <utility>
 
 #include "base/error.h"
 #include "base/log.h"
 #include "base/memory_use.h"
 #include "offload/host_check.h"
+#include "offload/huge_pages.h"
 #include "offload/placement.h"
 #include "offload/sequential_plan.h"
 
@@ -55,6 +58,17 @@ ArenaPlan arena_plan(const model::NetworkSpec& spec, const Options& options, int
   return {.spec = spec, .stored = stored_spec(spec, options), .weight_ranks = weight_ranks};
 }
 
+// A rank's share on its way into the arena.
+struct NodeArena::Loading {
+  std::atomic<bool> stop = false;
+  std::string error;
+  std::thread thread;
+  ~Loading() {
+    stop = true;
+    if (thread.joinable()) thread.join();
+  }
+};
+
 NodeArena::NodeArena(ArenaPlan plan, const NodeRanks& node)
     : plan_(std::move(plan)), node_(node), layout_(arena_layout(plan_.stored, plan_.weight_ranks)) {
   const auto check = [&](std::size_t copies) {
@@ -65,14 +79,18 @@ NodeArena::NodeArena(ArenaPlan plan, const NodeRanks& node)
     });
   };
   check(1);
-  memory_ = make_node_memory(layout_.bytes, node_, plan_.first,
+  // Behind the weights the locks by which the ranks share the page-locking.
+  memory_ = make_node_memory(layout_.bytes + PartLocks::bytes(node_.peers.size), node_, plan_.first,
                              [&] { check(static_cast<std::size_t>(node_.peers.size)); });
 }
 
-NodeArena::~NodeArena() { unpin(); }
+// Neither writes to memory nor locks it once it is gone.
+NodeArena::~NodeArena() {
+  loading_.reset();
+  pinning_.reset();
+}
 
-void NodeArena::load(const TensorSource& source, int threads,
-                     const std::function<void(const LoadProgress&)>& progress) {
+void NodeArena::begin_load(TensorSource source, const LoadSetup& setup) {
   place_pages(*memory_, layout_, node_, plan_.spec.name);
   const bool divided = kind() != MemoryKind::Private;
   const LoadPlan plan{.stored = &plan_.stored,
@@ -80,39 +98,56 @@ void NodeArena::load(const TensorSource& source, int threads,
                       .arena = data(),
                       .ranks = divided ? node_.peers.size : 1,
                       .rank = divided ? node_.peers.rank : 0,
-                      .threads = threads};
-  together(node_.peers, [&] { load_share(plan, source, progress); });
-  if (node_.peers.rank == 0 || !divided) memory_->seal();
+                      .threads = setup.threads};
+  loading_ = std::make_unique<Loading>();
+  loading_->thread = std::thread(
+      [this, plan, source = std::move(source), progress = setup.progress, loading = loading_.get()] {
+        const TensorSource stoppable = [&](const model::TensorSpec& spec, std::byte* tensor,
+                                           std::int64_t row_begin, std::int64_t row_end) {
+          if (loading->stop) throw Error(plan_.spec.name + ": loading was broken off");
+          source(spec, tensor, row_begin, row_end);
+        };
+        try {
+          load_share(plan, stoppable, progress);
+        } catch (const std::exception& failed) {
+          loading->error = described(failed);
+        }
+      });
+  if (setup.pin_for != nullptr) begin_pin(*setup.pin_for);
 }
 
-std::string NodeArena::try_pin(Device& device) {
-  try {
-    std::vector<const Blob*> blobs = {&layout_.head.blob, &layout_.tail.blob};
-    for (const BlockPlace& block : layout_.blocks) blobs.push_back(&block.blob);
-    for (const Blob* blob : blobs) {
-      if (blob->bytes == 0) continue;
-      device.pin(data() + blob->offset, round_up(blob->bytes, kBlobAlign));
-      registered_.push_back(data() + blob->offset);
-    }
-    return {};
-  } catch (const Error& failed) {
-    return failed.what();
-  }
+void NodeArena::finish_load() {
+  loading_->thread.join();
+  throw_first(node_.peers, loading_->error);
+  if (node_.peers.rank == 0 || kind() == MemoryKind::Private) memory_->seal();
+  if (node_.peers.rank != 0 || kind() != MemoryKind::Memfd) return;
+  const std::string advice = huge_page_advice(plan_.spec.name, bytes(), shared_huge_pages());
+  if (!advice.empty()) spdlog::info("{}", advice);
+}
+
+void NodeArena::load(TensorSource source, int threads,
+                     const std::function<void(const LoadProgress&)>& progress) {
+  begin_load(std::move(source), {.threads = threads, .progress = progress});
+  finish_load();
+}
+
+void NodeArena::begin_pin(Device& device) {
+  if (device.type() == DeviceType::Cpu || pinning_ != nullptr || pinned_) return;
+  pinning_ = std::make_unique<Pinning>(PinPlan{.device = &device,
+                                               .arena = data(),
+                                               .parts = pin_parts(layout_, node_.peers.size),
+                                               .locks = data() + layout_.bytes,
+                                               .rank = node_.peers.rank});
 }
 
 bool NodeArena::pin(Device& device, bool copies) {
   if (pinned_) return *pinned_;
   if (device.type() == DeviceType::Cpu) return false;
-  device_ = &device;
-  std::string error;
-  // Ranks that register the same pages at the same moment can fail.
-  for (int turn = 0; turn < node_.peers.size; ++turn) {
-    if (copies && turn == node_.peers.rank) error = try_pin(device);
-    barrier(node_.peers);
-  }
-  error = first_error(node_.peers, error);
+  if (copies) begin_pin(device);
+  const std::string mine = pinning_ == nullptr ? "" : pinning_->wait();
+  const std::string error = first_error(node_.peers, mine);
   if (!error.empty()) {
-    unpin();
+    pinning_.reset();
     if (node_.peers.rank == 0) {
       spdlog::warn("{}: the weights cannot be page-locked, copies will be slow ({})", plan_.spec.name, error);
     }
@@ -121,22 +156,29 @@ bool NodeArena::pin(Device& device, bool copies) {
   return *pinned_;
 }
 
-void NodeArena::unpin() noexcept {
-  for (void* piece : registered_) device_->unpin(piece);
-  registered_.clear();
+std::size_t NodeArena::huge_bytes() const {
+  const bool any = kind() == MemoryKind::Memfd && shared_huge_pages();
+  return any ? mapped_huge(data(), bytes()) : 0;
 }
 
-std::unique_ptr<NodeArena> load_arena(const ArenaSource& source, const Options& options,
-                                      const NodeRanks& node,
-                                      const std::function<void(const LoadProgress&)>& progress) {
+std::unique_ptr<NodeArena> begin_arena(const ArenaSource& source, const Options& options,
+                                       const NodeRanks& node, LoadSetup setup) {
   auto arena = std::make_unique<NodeArena>(arena_plan(source.spec, options, node.peers.size), node);
   std::size_t source_bytes = 0;
   for (const model::TensorEntry& entry : source.checkpoint.entries()) {
     source_bytes += static_cast<std::size_t>(entry.numel()) * size_of(entry.dtype);
   }
   const bool tight = arena->bytes() + source_bytes > host_memory().available_bytes;
-  arena->load(checkpoint_source(source.checkpoint, tight, source.merge), load_threads(node.peers.size),
-              progress);
+  setup.threads = load_threads(node.peers.size);
+  arena->begin_load(checkpoint_source(source.checkpoint, tight, source.merge), setup);
+  return arena;
+}
+
+std::unique_ptr<NodeArena> load_arena(const ArenaSource& source, const Options& options,
+                                      const NodeRanks& node,
+                                      const std::function<void(const LoadProgress&)>& progress) {
+  std::unique_ptr<NodeArena> arena = begin_arena(source, options, node, {.progress = progress});
+  arena->finish_load();
   return arena;
 }
 

@@ -15,9 +15,17 @@
 #include "offload/loader.h"
 #include "offload/node_memory.h"
 #include "offload/options.h"
+#include "offload/pinning.h"
 #include "parallel/session.h"
 
 namespace ferry::offload {
+
+// How a node's copy is filled.
+struct LoadSetup {
+  int threads = 1;                                    // of this rank
+  std::function<void(const LoadProgress&)> progress;  // called on one of them; may be empty
+  Device* pin_for = nullptr;  // the device that this rank copies to, as begin_pin() takes it
+};
 
 class NodeArena {
  public:
@@ -33,31 +41,41 @@ class NodeArena {
   const ArenaLayout& layout() const { return layout_; }
   int weight_ranks() const { return plan_.weight_ranks; }
   std::byte* data() const { return memory_->data(); }
-  std::size_t bytes() const { return memory_->bytes(); }
+  std::size_t bytes() const { return layout_.bytes; }
   MemoryKind kind() const { return memory_->kind(); }
   const std::byte* at(const Blob& blob) const { return data() + blob.offset; }
 
-  // Places the pages, fills this rank's share, waits for the others', seals.  Collective over the node.
+  // Places the pages, and lets threads fill this rank's share while the caller goes on.  Collective over the
+  // node.  What `source` refers to outlives the load.
+  void begin_load(TensorSource source, const LoadSetup& setup);
+  // Waits for this rank's and the others' shares, then seals.  Collective over the node.
   // Throws on every rank the error of the first rank that failed.
-  void load(const TensorSource& source, int threads,
-            const std::function<void(const LoadProgress&)>& progress);
+  void finish_load();
+  // Both.
+  void load(TensorSource source, int threads, const std::function<void(const LoadProgress&)>& progress);
 
-  // Page-locks the copy for `device` on the ranks that copy from it, a blob at a time, one rank after the
-  // other; on the CPU nothing happens.  All of these ranks have it or none: when one is refused, all go
-  // without and rank 0 warns.  Returns whether it is page-locked for those that copy.  Collective over the
-  // node; a second call returns what the first found.
+  // Page-locks the copy for `device` while the caller goes on (pinning.h), also while the copy is filled: by
+  // the ranks that copy from it and no others.  On the CPU nothing happens.
+  void begin_pin(Device& device);
+  // Waits until it is page-locked, having begun now on a rank that `copies` and has not begun yet.  All of
+  // these ranks have it or none: when one is refused, all go without and rank 0 warns.  Returns whether it is
+  // page-locked for those that copy.  Collective over the node; a second call returns what the first found.
   bool pin(Device& device, bool copies = true);
   bool pinned() const { return pinned_.value_or(false); }
+  // The time that this rank's page-locking took on its thread; 0 without.  After pin().
+  double pin_thread_s() const { return pinning_ == nullptr ? 0 : pinning_->seconds(); }
+  // What lies on pages of 2 MiB, as far as this rank has touched it; 0 where the kernel gives shared memory
+  // none.  Else walks page tables: milliseconds.
+  std::size_t huge_bytes() const;
 
  private:
-  void unpin() noexcept;
-  std::string try_pin(Device& device);
+  struct Loading;
   ArenaPlan plan_;
   NodeRanks node_;
   ArenaLayout layout_;
   std::unique_ptr<NodeMemory> memory_;
-  Device* device_ = nullptr;
-  std::vector<void*> registered_;
+  std::unique_ptr<Loading> loading_;
+  std::unique_ptr<Pinning> pinning_;
   std::optional<bool> pinned_;
 };
 
@@ -68,8 +86,12 @@ struct ArenaSource {
   Merge merge{};
 };
 
-// Plans, makes, places and loads the arena of one network.  Collective over the node.  Registration waits
-// for make_stage.
+// Plans and makes the arena of one network and begins to load it, with as many threads as are this rank's
+// share of the machine; with pin_for page-locks it meanwhile.  Collective over the node.
+std::unique_ptr<NodeArena> begin_arena(const ArenaSource& source, const Options& options,
+                                       const NodeRanks& node, LoadSetup setup);
+
+// The same, loaded.  Registration waits for make_stage.
 std::unique_ptr<NodeArena> load_arena(const ArenaSource& source, const Options& options,
                                       const NodeRanks& node,
                                       const std::function<void(const LoadProgress&)>& progress);

@@ -20,6 +20,7 @@ struct Report {
   int slots = 0;
   std::string host_memory;     // "memfd", "mpi window", "private"
   std::size_t host_bytes = 0;  // of the node's copy
+  std::size_t huge_bytes = 0;  // of these on pages of 2 MiB, as this rank sees them
   bool pinned = false;
 
   std::uint64_t passes = 0;

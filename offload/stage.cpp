@@ -35,6 +35,7 @@ Report StageWeights::report() const {
   report.blocks = static_cast<int>(arena_.spec().blocks.size());
   report.host_memory = name_of(arena_.kind());
   report.host_bytes = arena_.bytes();
+  report.huge_bytes = arena_.huge_bytes();
   report.pinned = arena_.pinned();
   report.passes = passes_;
   strategy_->describe(report);

@@ -9,16 +9,21 @@ namespace ferry::worker {
 
 MemoryWatch::MemoryWatch() : thread_([this](const std::stop_token& stop) { watch(stop); }) {}
 
-std::size_t MemoryWatch::peak_pss_bytes() {
+void MemoryWatch::set_shared(std::size_t bytes) {
+  const std::scoped_lock lock(mutex_);
+  shared_ = bytes;
+}
+
+std::size_t MemoryWatch::peak_bytes() {
   look();
   const std::scoped_lock lock(mutex_);
   return peak_;
 }
 
 void MemoryWatch::look() {
-  const std::size_t now = process_memory().pss_bytes;
+  const ProcessMemory now = process_memory();
   const std::scoped_lock lock(mutex_);
-  peak_ = std::max(peak_, now);
+  peak_ = std::max(peak_, now.anon_bytes + now.file_bytes + shared_);
 }
 
 void MemoryWatch::watch(const std::stop_token& stop) {

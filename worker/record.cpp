@@ -19,8 +19,8 @@ NLOHMANN_JSON_SERIALIZE_ENUM(Interleave, {{Interleave::Free, "free"},
                                           {Interleave::Gated, "gated"},
                                           {Interleave::Auto, "auto"}})
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Report, stage, type, transport, interleave, blocks, offloaded, slots,
-                                   host_memory, host_bytes, pinned, passes, copied_once_bytes, ferried_bytes,
-                                   gathered_bytes, skipped_bytes, copy_ms, exposed_copy_ms,
+                                   host_memory, host_bytes, huge_bytes, pinned, passes, copied_once_bytes,
+                                   ferried_bytes, gathered_bytes, skipped_bytes, copy_ms, exposed_copy_ms,
                                    exposed_ms_by_block, exposed_ms_by_pass, promotions, demotions)
 
 }  // namespace ferry::offload
@@ -33,6 +33,7 @@ void to_json(nlohmann::json& json, const StageRecord& stage) {
   json = {{"name", stage.name},
           {"load_s", stage.load_s},
           {"pin_s", stage.pin_s},
+          {"pin_thread_s", stage.pin_thread_s},
           {"prepare_s", stage.prepare_s},
           {"run_s", stage.run_s},
           {"step_s", stage.step_s},
@@ -43,7 +44,7 @@ void to_json(nlohmann::json& json, const StageRecord& stage) {
           {"torch_peak_bytes", stage.torch_peak_bytes},
           {"torch_allocated_peak_bytes", stage.torch_allocated_peak_bytes},
           {"activation_estimate_bytes", stage.activation_estimate_bytes},
-          {"peak_pss_bytes", stage.peak_pss_bytes},
+          {"peak_host_bytes", stage.peak_host_bytes},
           {"offload", stage.offload ? nlohmann::json(*stage.offload) : nlohmann::json()}};
 }
 
@@ -51,6 +52,7 @@ void from_json(const nlohmann::json& json, StageRecord& stage) {
   json.at("name").get_to(stage.name);
   json.at("load_s").get_to(stage.load_s);
   json.at("pin_s").get_to(stage.pin_s);
+  json.at("pin_thread_s").get_to(stage.pin_thread_s);
   json.at("prepare_s").get_to(stage.prepare_s);
   json.at("run_s").get_to(stage.run_s);
   json.at("step_s").get_to(stage.step_s);
@@ -61,7 +63,7 @@ void from_json(const nlohmann::json& json, StageRecord& stage) {
   json.at("torch_peak_bytes").get_to(stage.torch_peak_bytes);
   json.at("torch_allocated_peak_bytes").get_to(stage.torch_allocated_peak_bytes);
   json.at("activation_estimate_bytes").get_to(stage.activation_estimate_bytes);
-  json.at("peak_pss_bytes").get_to(stage.peak_pss_bytes);
+  json.at("peak_host_bytes").get_to(stage.peak_host_bytes);
   if (!json.at("offload").is_null()) stage.offload = json.at("offload").get<offload::Report>();
 }
 

@@ -24,8 +24,9 @@ Exposed exposed_of(const StreamTimes& times, int steps);
 
 struct StageRecord {
   std::string name;                        // "text", "denoise", "decode"
-  double load_s = 0;                       // from files into the node's copy: read, converted, placed
-  double pin_s = 0;                        // the copy was page-locked for the device
+  double load_s = 0;                       // waited for the node's copy: read, converted, placed
+  double pin_s = 0;                        // waited for it to be page-locked, after that
+  double pin_thread_s = 0;                 // page-locking took on its own thread, mostly beside the load
   double prepare_s = 0;                    // the strategy took its memory and copied what is resident
   double run_s = 0;                        // everything but load_s
   std::vector<double> step_s;              // denoise: each step; decode: each latent frame
@@ -39,7 +40,8 @@ struct StageRecord {
   std::size_t torch_peak_bytes = 0;            // held at most, with what its allocator keeps for later
   std::size_t torch_allocated_peak_bytes = 0;  // in use at most
   std::size_t activation_estimate_bytes = 0;   // what the check before loading took them to be
-  std::size_t peak_pss_bytes = 0;              // most host memory of this process, shared pages divided
+  // Most host memory of this process: its own pages, those of files, its part of the node's weights.
+  std::size_t peak_host_bytes = 0;
 };
 
 // One rank, as it reports itself at the end.

@@ -60,8 +60,15 @@ void LoadedStage::load(const StageSource& source, Progress& progress) {
   if (!reads_weights(runs_, session.node_index())) return;
   const Network& network = *source.network;
   progress.begin("load " + network.spec.name, 100);
-  arena_ = offload::load_arena({network.checkpoint, network.spec, merge_of(source)}, *source.options,
-                               offload::node_ranks(session, *rank_->device), shown(progress, session));
+  arena_ = offload::begin_arena(
+      {network.checkpoint, network.spec, merge_of(source)}, *source.options,
+      offload::node_ranks(session, *rank_->device),
+      {.progress = shown(progress, session),
+       .pin_for = source.options->pin_cpu_memory && computes() ? rank_->device.get() : nullptr});
+  if (arena_->kind() != offload::MemoryKind::Private) {
+    memory_.set_shared(arena_->bytes() / static_cast<std::size_t>(session.node_size()));
+  }
+  arena_->finish_load();
   progress.end();
 }
 
@@ -70,6 +77,7 @@ void LoadedStage::apply_strategy(const StageSource& source, StageRecord& record)
   // Collective over the node, whoever computes.
   if (arena_ != nullptr && source.options->pin_cpu_memory) arena_->pin(*rank_->device, computes());
   record.pin_s = seconds_since(begin);
+  record.pin_thread_s = arena_ == nullptr ? 0 : arena_->pin_thread_s();
   if (!computes()) return;
   begin = Clock::now();
   weights_ = offload::make_stage(*arena_, *source.options, setup_of(*rank_, source));
@@ -102,7 +110,7 @@ void LoadedStage::finish(StageRecord& record) {
   record.torch_peak_bytes = torch_peak_->held_bytes;
   record.torch_allocated_peak_bytes = torch_peak_->allocated_bytes;
   record.activation_estimate_bytes = activation_bytes_;
-  record.peak_pss_bytes = memory_.peak_pss_bytes();
+  record.peak_host_bytes = memory_.peak_bytes();
   // The next stage's weights are not taken from LibTorch's allocator.
   release_torch_cache(*rank_->device);
 }

@@ -65,12 +65,16 @@ DeviceMemory CudaDevice::allocate(std::size_t bytes) {
   return {data, bytes, [](void* memory) { static_cast<void>(cudaFree(memory)); }};
 }
 
-// Portable: the pages are another rank's too, and every context of this process may copy from them.
+// Portable: the pages are another rank's too, and every context of this process may copy from them.  A thread
+// that has not used CUDA before would make a context on GPU 0.
 void CudaDevice::pin(void* data, std::size_t bytes) {
-  if (bytes > 0) FERRY_CHECK(cudaHostRegister(data, bytes, cudaHostRegisterPortable));
+  if (bytes == 0) return;
+  FERRY_CHECK(cudaSetDevice(index_));
+  FERRY_CHECK(cudaHostRegister(data, bytes, cudaHostRegisterPortable));
 }
 
 void CudaDevice::unpin(void* data) noexcept {
+  static_cast<void>(cudaSetDevice(index_));
   if (cudaHostUnregister(data) != cudaSuccess) static_cast<void>(cudaGetLastError());
 }
 
