@@ -1,7 +1,10 @@
+#include <utility>
+
 #include "base/clock.h"
 #include "model/dit/dit.h"
 #include "model/sampler/sampler.h"
 #include "model/tensor.h"
+#include "offload/layout.h"
 #include "worker/activations.h"
 #include "worker/branches.h"
 #include "worker/latent_watch.h"
@@ -49,7 +52,23 @@ std::size_t activations(const StageInput& input) {
   return activation_bytes(input.networks->facts.dit, *input.job, how, input.networks->dit->compute);
 }
 
+StageSource source_of(const StageInput& input) {
+  return {&input.networks->dit.value(), &input.options->dit, Runs::Together, activations(input),
+          input.options->lora};
+}
+
 }  // namespace
+
+StageLoad begin_denoise(const StageInput& input) {
+  // On the CPU a strategy may copy the encoder's weights once more.
+  std::size_t beside = 0;
+  if (!input.rank->on_gpu() && input.networks->text) {
+    const Network& text = *input.networks->text;
+    beside = offload::arena_layout(text.spec, 1).bytes;
+  }
+  const StageSource source = source_of(input);
+  return has_room(source, *input.rank, beside) ? begin_load(source, *input.rank) : StageLoad{};
+}
 
 at::Tensor noise_stage(const StageInput& input) {
   const Device& device = *input.rank->device;
@@ -63,13 +82,12 @@ at::Tensor noise_stage(const StageInput& input) {
 }
 
 at::Tensor denoise_stage(const StageInput& input, const std::vector<at::Tensor>& contexts,
-                         const at::Tensor& noise, StageRecord& record) {
+                         const at::Tensor& noise, StageRecord& record, StageLoad begun) {
   record.name = "denoise";
   const Clock::time_point begin = Clock::now();
   Rank& rank = *input.rank;
   const Network& network = input.networks->dit.value();
-  LoadedStage stage({&network, &input.options->dit, Runs::Together, activations(input), input.options->lora},
-                    rank, *input.progress, record);
+  LoadedStage stage(source_of(input), rank, *input.progress, record, std::move(begun));
   const model::DitRuntime runtime = dit_runtime(rank, network.compute, stage.weights().exchange_gate());
   at::Tensor latent;
   {

@@ -3,6 +3,8 @@
 #include <c10/core/InferenceMode.h>
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "base/error.h"
 #include "base/log.h"
 #include "model/tensor.h"
@@ -54,9 +56,9 @@ std::vector<at::Tensor> on_cpu(const std::vector<at::Tensor>& tensors) {
 
 // On failure made.latents becomes the last that were finite.
 at::Tensor denoised(const StageInput& input, const std::vector<at::Tensor>& contexts, const at::Tensor& noise,
-                    Generation& made) {
+                    StageLoad begun, Generation& made) {
   try {
-    return denoise_stage(input, contexts, noise, made.stages[1]);
+    return denoise_stage(input, contexts, noise, made.stages[1], std::move(begun));
   } catch (const NotFinite& error) {
     input.progress->give_up();
     made.latents = error.latent().to(at::kCPU);
@@ -69,9 +71,11 @@ at::Tensor sampled_latents(const StageInput& input, Generation& made) {
   // The noise first: a file of it may be refused before anything is loaded.
   const at::Tensor noise = noise_stage(input);
   made.noise = noise.to(at::kCPU);
-  const std::vector<at::Tensor> contexts = text_stage(input, made.stages[0]);
+  StageLoad dit;
+  const std::vector<at::Tensor> contexts =
+      text_stage(input, made.stages[0], [&] { dit = begin_denoise(input); });
   made.contexts = on_cpu(contexts);
-  return denoised(input, contexts, noise, made);
+  return denoised(input, contexts, noise, std::move(dit), made);
 }
 
 // On the rank that decodes them.

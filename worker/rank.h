@@ -12,6 +12,7 @@
 #include "parallel/groups.h"
 #include "parallel/mesh.h"
 #include "parallel/session.h"
+#include "worker/janitor.h"
 
 namespace ferry::worker {
 
@@ -24,6 +25,7 @@ struct Rank {
   std::unique_ptr<Stream> exchange;     // of its own on a GPU; the session's thread serves on the CPU
   std::unique_ptr<Trace> trace;         // nullptr: nobody asked for one
   model::kernels::Attention attention;  // of the DiT; LibTorch's choice until somebody sets it
+  Janitor janitor;                      // last: what it lets go of is used with the device
 
   bool is_first() const { return session->rank() == 0; }
   bool on_gpu() const { return device->type() == DeviceType::Cuda; }

@@ -130,10 +130,12 @@ void make_video(const Options& options, Prepared& prepared, KeptLatents& kept, C
                  .lora = networks.dit && networks.dit->lora ? &*networks.dit->lora : nullptr};
   const std::string trace = rank.trace != nullptr ? gather_trace(options.trace_file, rank) : "";
   rank.session->send_sign_of_life();
-  if (!rank.is_first()) return;
-  write_all(options, prepared.job, made, facts);
-  kept.remove();
-  if (!trace.empty()) publish(options.trace_file, trace, true);
+  if (rank.is_first()) {
+    write_all(options, prepared.job, made, facts);
+    kept.remove();
+    if (!trace.empty()) publish(options.trace_file, trace, true);
+  }
+  prepared.rank->janitor.finish();
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 #include "worker/stage_weights.h"
 
-#include <algorithm>
+#include <utility>
 
 #include "base/clock.h"
 #include "worker/agree.h"
@@ -22,53 +22,37 @@ offload::StageSetup setup_of(Rank& rank, const StageSource& source) {
   return setup;
 }
 
-bool adds(const StageSource& source) { return source.network->lora && source.lora.used(); }
-
-// sequential keeps the weights as they are in the file, and its linears add.
-bool adds_in_calls(const StageSource& source) {
-  return adds(source) && source.options->type == offload::Type::Sequential;
-}
-
-offload::Merge merge_of(const StageSource& source) {
-  if (!adds(source) || adds_in_calls(source)) return {};
-  return {.file = &*source.network->lora, .strength = source.lora.strength};
-}
-
-// Shows a load in hundredths of this rank's share, and keeps the ranks that are faster waiting.
-std::function<void(const offload::LoadProgress&)> shown(Progress& progress, parallel::Session& session) {
-  return [&progress, &session, shown = 0](const offload::LoadProgress& load) mutable {
-    const int now = load.bytes_total == 0 ? 100 : static_cast<int>(100 * load.bytes_done / load.bytes_total);
-    if (shown < now) session.send_sign_of_life();
-    for (; shown < now; ++shown) progress.step();
-  };
-}
-
 }  // namespace
 
-LoadedStage::LoadedStage(const StageSource& source, Rank& rank, Progress& progress, StageRecord& record)
+LoadedStage::LoadedStage(const StageSource& source, Rank& rank, Progress& progress, StageRecord& record,
+                         StageLoad begun)
     : rank_(&rank), runs_(source.runs), activation_bytes_(source.activation_bytes) {
   const Clock::time_point begin = Clock::now();
   rank.account.reset_peaks();
   reset_torch_peak(*rank.device);
-  agree(*rank.session, [&] { load(source, progress); });
+  if (begun.meter == nullptr) begun = begin_load(source, rank);
+  agree(*rank.session, [&] { finish_load(source, std::move(begun), progress); });
   record.load_s = seconds_since(begin);
   agree(*rank.session, [&] { apply_strategy(source, record); });
 }
 
-void LoadedStage::load(const StageSource& source, Progress& progress) {
-  parallel::Session& session = *rank_->session;
-  if (!reads_weights(runs_, session.node_index())) return;
-  const Network& network = *source.network;
-  progress.begin("load " + network.spec.name, 100);
-  arena_ = offload::begin_arena(
-      {network.checkpoint, network.spec, merge_of(source)}, *source.options,
-      offload::node_ranks(session, *rank_->device),
-      {.progress = shown(progress, session),
-       .pin_for = source.options->pin_cpu_memory && computes() ? rank_->device.get() : nullptr});
+LoadedStage::~LoadedStage() {
+  weights_.reset();
+  // Freeing a window is an operation of all ranks, in the order of their others.
+  if (arena_ == nullptr || arena_->kind() == offload::MemoryKind::Window) return;
+  rank_->janitor.take(std::move(arena_));
+}
+
+void LoadedStage::finish_load(const StageSource& source, StageLoad begun, Progress& progress) {
+  arena_ = std::move(begun.arena);
+  if (arena_ == nullptr) return;
   if (arena_->kind() != offload::MemoryKind::Private) {
-    memory_.set_shared(arena_->bytes() / static_cast<std::size_t>(session.node_size()));
+    memory_.set_shared(arena_->bytes() / static_cast<std::size_t>(rank_->session->node_size()));
   }
+  progress.begin("load " + source.network->spec.name, 100);
+  begun.meter->show(&progress);
   arena_->finish_load();
+  begun.meter->show(nullptr);
   progress.end();
 }
 

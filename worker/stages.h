@@ -1,6 +1,7 @@
 // The three stages of a video, each on the ranks of one job.  All are collective over the world, in this
-// order; each loads its weights and lets them go.  Each throws NotFinite (worker/not_finite.h) on every rank
-// when what it made, or was given in a file, is not finite.
+// order; each loads its weights and lets them go; those of denoise may begin to load while text runs.  Each
+// throws NotFinite (worker/not_finite.h) on every rank when what it made, or was given in a file, is not
+// finite.
 //
 //   text      prompt -> context rows     the first rank; then every rank has them
 //   denoise   noise -> latent            all ranks; every rank has the whole latent
@@ -9,6 +10,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <functional>
 #include <vector>
 
 #include "worker/job.h"
@@ -17,6 +19,7 @@
 #include "worker/progress.h"
 #include "worker/rank.h"
 #include "worker/record.h"
+#include "worker/stage_load.h"
 
 namespace ferry::worker {
 
@@ -30,7 +33,13 @@ struct StageInput {
 
 // The contexts of the guidance branches, conditional first: [Lt, text_dim] on the device, in the text
 // encoder's compute type, or fp32 as read from the job's file.  One without guidance, else two.
-std::vector<at::Tensor> text_stage(const StageInput& input, StageRecord& record);
+// `loaded`, which may be empty, is called on every rank when the encoder's weights are there.
+std::vector<at::Tensor> text_stage(const StageInput& input, StageRecord& record,
+                                   const std::function<void()>& loaded = {});
+
+// Begins to load the weights of denoise, where the nodes have room for them beside those of text, which are
+// loaded; otherwise nothing has begun.  What it gives is for denoise_stage.
+StageLoad begin_denoise(const StageInput& input);
 
 // The noise [C, T, h, w] fp32 on the device, drawn or read by the first rank and shared, so that no rank's
 // generator can differ.
@@ -39,7 +48,7 @@ at::Tensor noise_stage(const StageInput& input);
 // The latent [C, T, h, w] fp32 on the device.  The branches run as options.parallel.cfg says, and combine as
 // v = vu + guidance * (vc - vu) in fp32.
 at::Tensor denoise_stage(const StageInput& input, const std::vector<at::Tensor>& contexts,
-                         const at::Tensor& noise, StageRecord& record);
+                         const at::Tensor& noise, StageRecord& record, StageLoad begun = {});
 
 // [F, H, W, 3] uint8 in host memory on the first rank; undefined on the others.
 at::Tensor decode_stage(const StageInput& input, const at::Tensor& latent, StageRecord& record);

@@ -80,12 +80,13 @@ Encoded encode_prompts(const StageInput& input, model::Weights& weights) {
   return encoded;
 }
 
-Encoded encode(const StageInput& input, StageRecord& record) {
+Encoded encode(const StageInput& input, StageRecord& record, const std::function<void()>& loaded) {
   const Network& text = input.networks->text.value();
   const model::Umt5Config& config = input.networks->facts.text.value();
   LoadedStage stage(
       {&text, &input.options->text_encoder, Runs::Alone, activation_bytes(config, text.compute)}, *input.rank,
       *input.progress, record);
+  if (loaded) loaded();
   Encoded encoded;
   input.progress->begin("text", 0);
   if (input.rank->is_first()) encoded = encode_prompts(input, stage.weights());
@@ -128,12 +129,13 @@ std::vector<at::Tensor> share(Rank& rank, const Encoded& mine) {
 
 }  // namespace
 
-std::vector<at::Tensor> text_stage(const StageInput& input, StageRecord& record) {
+std::vector<at::Tensor> text_stage(const StageInput& input, StageRecord& record,
+                                   const std::function<void()>& loaded) {
   record.name = "text";
   const Clock::time_point begin = Clock::now();
   Encoded encoded;
   if (input.networks->text) {
-    encoded = encode(input, record);
+    encoded = encode(input, record, loaded);
   } else if (input.rank->is_first()) {
     encoded = read_contexts(input);
   }

@@ -1,0 +1,130 @@
+// How a stage's weights come and go: the small model, on as many ranks as there are.
+#include <ATen/ops/equal.h>
+#include <c10/core/InferenceMode.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdlib>
+#include <fstream>
+#include <limits>
+#include <thread>
+
+#include "tests/support/mpi_fixture.h"
+#include "worker/generate.h"
+#include "worker/stage_weights.h"
+#include "worker/stages.h"
+
+namespace ferry::worker {
+namespace {
+
+Options small_job() {
+  const char* source = std::getenv("FERRY_SOURCE_DIR");
+  Options options;
+  options.model.path = std::string(source != nullptr ? source : ".") + "/models/demo";
+  options.model.device = "cpu";
+  options.model.dtype = "fp32";
+  options.job.prompt = "a red circle moving right on a black background";
+  options.job.width = 80;
+  options.job.height = 48;
+  options.job.frames = 5;
+  options.job.steps = 2;
+  options.job.guidance = 1.0;
+  options.job.seed = 3;
+  options.run.dry_run = true;  // writes nothing
+  return options;
+}
+
+int arenas_mapped() {
+  std::ifstream maps("/proc/self/maps");
+  int count = 0;
+  for (std::string line; std::getline(maps, line);) count += line.find("ferry-weights") != std::string::npos;
+  return count;
+}
+
+class Load : public testing::MpiTest {
+ protected:
+  Load() : prepared(prepare(options, session())) {}
+  StageInput input() {
+    return {.options = &prepared.options,
+            .job = &prepared.job,
+            .networks = &prepared.networks,
+            .rank = prepared.rank.get(),
+            .progress = &silent};
+  }
+  StageSource vae() { return {&prepared.networks.vae, &prepared.options.vae, Runs::Alone}; }
+
+  Options options = small_job();
+  Prepared prepared;
+  Progress silent;
+};
+
+TEST_F(Load, TheDitIsReadWhileTextRunsAndGivesTheSameLatent) {
+  const c10::InferenceMode inference;
+  const StageInput in = input();
+  const at::Tensor noise = noise_stage(in);
+  StageRecord record;
+  StageLoad begun;
+  int calls = 0;
+  const std::vector<at::Tensor> contexts = text_stage(in, record, [&] {
+    ++calls;
+    begun = begin_denoise(in);
+  });
+  EXPECT_EQ(calls, 1);
+  ASSERT_NE(begun.meter, nullptr);
+  ASSERT_NE(begun.arena, nullptr);
+  const at::Tensor beside = denoise_stage(in, contexts, noise, record, std::move(begun));
+  EXPECT_TRUE(at::equal(beside, denoise_stage(in, contexts, noise, record)));
+}
+
+TEST_F(Load, ADitThatIsNotWantedAnyMoreIsLetGoOf) {
+  { const StageLoad begun = begin_denoise(input()); }
+  EXPECT_EQ(arenas_mapped(), 0);
+}
+
+TEST_F(Load, NothingBeginsWithoutRoom) {
+  EXPECT_TRUE(has_room(vae(), *prepared.rank, 0));
+  // One rank that has none is enough.
+  const std::size_t beside = rank() == size() - 1 ? std::numeric_limits<std::size_t>::max() / 2 : 0;
+  EXPECT_FALSE(has_room(vae(), *prepared.rank, beside));
+}
+
+TEST_F(Load, AStagesCopyIsGivenBackBehindItsBack) {
+  StageRecord record;
+  { LoadedStage stage(vae(), *prepared.rank, silent, record); }
+  prepared.rank->janitor.finish();
+  EXPECT_EQ(arenas_mapped(), 0);
+}
+
+TEST_F(Load, WhereTheNextStageHasNoRoomAllWaitForWhatIsGivenBack) {
+  Rank& rank = *prepared.rank;
+  std::atomic<bool> gone = false;
+  rank.janitor.take([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    gone = true;
+  });
+  make_room(rank, 10, 10);
+  EXPECT_FALSE(gone) << "there is room";
+  make_room(rank, 10, this->rank() == 0 ? 9 : 10);
+  EXPECT_TRUE(gone);
+}
+
+TEST_F(Load, AMeterCatchesUpWithWhatWasReadBeforeAnybodyLooked) {
+  std::string shown;
+  Progress progress([&](const std::string& text) { shown += text; }, true);
+  LoadMeter meter(session());
+  meter.note({.bytes_done = 30, .bytes_total = 100});
+  progress.begin("load dit", 100);
+  meter.show(&progress);
+  // A terminal's line is not rewritten more often than that.
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  meter.note({.bytes_done = 31, .bytes_total = 100});
+  EXPECT_NE(shown.find("31/100"), std::string::npos) << shown;
+  meter.show(nullptr);
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  meter.note({.bytes_done = 99, .bytes_total = 100});
+  EXPECT_EQ(shown.find("99/100"), std::string::npos) << shown;
+}
+
+}  // namespace
+}  // namespace ferry::worker
