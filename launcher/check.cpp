@@ -5,7 +5,6 @@
 #include <filesystem>
 #include <system_error>
 
-#include "base/device.h"
 #include "base/error.h"
 #include "base/pending_file.h"
 #include "launcher/paths.h"
@@ -18,16 +17,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-void check_folder_and_device(const worker::ModelOptions& model) {
+void check_folder(const worker::ModelOptions& model) {
   if (model.path.empty())
     throw UserError("--model: the checkpoint folder is missing, as in --model Wan2.1-T2V-1.3B");
   try {
     model::existing_model_folder(model.path);
   } catch (const UserError& error) {
     throw UserError(fmt::format("--model: {}", error.what()));
-  }
-  if (model.device == "cuda" && cuda_device_count() == 0) {
-    throw UserError("--device: cuda: no GPU can be used here; accepted: auto, cpu");
   }
 }
 
@@ -83,7 +79,7 @@ void check_options(const worker::Options& options, int ranks) {
 }
 
 void check_model(const worker::Options& options, int ranks) {
-  check_folder_and_device(options.model);
+  check_folder(options.model);
   if (ranks > 0) check_degrees(options.parallel, ranks);
 }
 

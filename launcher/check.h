@@ -5,11 +5,13 @@
 
 namespace ferry::launcher {
 
-// Throws UserError: no model folder or no prompt, `--device cuda` where no GPU can be used, degrees that do
-// not multiply to the number of ranks (`ranks`; 0: not known), a folder that results cannot be written to.
+// Throws UserError: no model folder or no prompt, degrees that do not multiply to the number of ranks
+// (`ranks`; 0: not known), a folder that results cannot be written to.  Asks nothing of CUDA, which would
+// start threads in a process that may only launch the ranks; `--device cuda` without a GPU is refused by them
+// (worker::make_device).
 void check_options(const worker::Options& options, int ranks);
 
-// The same without the job: model, device and degrees.
+// The same without the job: model and degrees.
 void check_model(const worker::Options& options, int ranks);
 
 }  // namespace ferry::launcher

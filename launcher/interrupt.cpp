@@ -3,11 +3,11 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/eventfd.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
+#include <functional>
 
 #include "base/error.h"
 #include "base/pending_file.h"
@@ -32,16 +32,12 @@ bool writable(int descriptor) {
   ::_exit(128 + signal);
 }
 
-void wait_for_signal(int signals, int stop) {
-  pollfd sources[2] = {{signals, POLLIN, 0}, {stop, POLLIN, 0}};
+void wait_for_signal(const CaughtSignals& caught, int stop) {
+  pollfd sources[2] = {{caught.descriptor(), POLLIN, 0}, {stop, POLLIN, 0}};
   while (sources[1].revents == 0) {
     ::poll(sources, 2, -1);
-    signalfd_siginfo info{};
-    if (sources[0].revents != 0 && ::read(signals, &info, sizeof(info)) == sizeof(info)) {
-      end_by(static_cast<int>(info.ssi_signo));
-    }
+    if (const auto first = caught.next()) end_by(first->signal);
   }
-  ::close(signals);
 }
 
 }  // namespace
@@ -60,19 +56,17 @@ std::vector<std::string> unfinished_files() {
   return files;
 }
 
-Interrupt::Interrupt() : taken_(ending_signals()) {
-  ::pthread_sigmask(SIG_BLOCK, &taken_, nullptr);
-  const int signals = ::signalfd(-1, &taken_, SFD_CLOEXEC);
+Interrupt::Interrupt() : caught_(ending_signals()) {
   stop_ = ::eventfd(0, EFD_CLOEXEC);
-  if (signals < 0 || stop_ < 0) throw_errno("signalfd or eventfd");
-  thread_ = std::thread(wait_for_signal, signals, stop_);
+  if (stop_ < 0) throw_errno("eventfd");
+  thread_ = std::thread(wait_for_signal, std::cref(caught_), stop_);
 }
 
 Interrupt::~Interrupt() {
   ::eventfd_write(stop_, 1);
   thread_.join();
   ::close(stop_);
-  ::pthread_sigmask(SIG_UNBLOCK, &taken_, nullptr);
+  caught_.release();
 }
 
 }  // namespace ferry::launcher

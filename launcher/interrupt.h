@@ -1,17 +1,17 @@
 // A signal that ends the run: the process ends at once, and nothing half-made stays behind.
 #pragma once
 
-#include <csignal>
 #include <string>
 #include <thread>
 #include <vector>
+
+#include "launcher/caught.h"
 
 namespace ferry::launcher {
 
 // While one exists, the signals of launcher/signals.h are taken by a thread of its own, which removes the
 // files that this process is still making and ends the process with exit code 128 + the signal's number.
-// (Under mpirun every rank gets the signal, and one rank that ends takes the others along.)  Made before
-// other threads exist, so that they inherit a mask that leaves the signals to it.
+// (Under mpirun every rank gets the signal, and one rank that ends takes the others along.)
 class Interrupt {
  public:
   Interrupt();
@@ -20,7 +20,7 @@ class Interrupt {
   ~Interrupt();
 
  private:
-  sigset_t taken_;
+  CaughtSignals caught_;
   int stop_ = -1;  // eventfd: the thread shall end
   std::thread thread_;
 };

@@ -3,17 +3,19 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/prctl.h>
-#include <sys/signalfd.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
 #include <cstdlib>
+#include <optional>
 
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/handle.h"
+#include "launcher/caught.h"
 #include "launcher/processes.h"
 #include "launcher/relay.h"
 #include "launcher/signals.h"
@@ -28,12 +30,12 @@ constexpr int kLook_ms = 20;
 
 sigset_t watched_signals() {
   sigset_t set = ending_signals();
-  for (const int signal : {SIGTSTP, SIGCONT, SIGCHLD}) sigaddset(&set, signal);
+  for (const int signal : {SIGTSTP, SIGCONT}) sigaddset(&set, signal);
   return set;
 }
 
 // In the child, between fork and exec.
-[[noreturn]] void become_mpirun(char** words, pid_t parent, int out, int err, const sigset_t& mask) {
+[[noreturn]] void become_mpirun(char** words, pid_t parent, int out, int err, const CaughtSignals& caught) {
   ::setpgid(0, 0);
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(1);  // it died before the line above
@@ -41,7 +43,7 @@ sigset_t watched_signals() {
   ::dup2(out, STDOUT_FILENO);
   ::dup2(err, STDERR_FILENO);
   ::signal(SIGPIPE, SIG_DFL);
-  ::sigprocmask(SIG_SETMASK, &mask, nullptr);
+  caught.forget_in_child();
   ::setenv(kMpirun, std::to_string(::getpid()).c_str(), 1);
   ::execvp(words[0], words);
   say_last("mpirun cannot be executed");
@@ -55,7 +57,7 @@ class Job {
 
  private:
   void start(std::vector<std::string>& words);
-  void take(int signal, bool sent_by_terminal);
+  void take(const Caught& caught);
   void reap();
   void end_by(int signal);
   void signal_all(int signal) const;
@@ -63,12 +65,11 @@ class Job {
   void end_adopted();
   int say_how_it_ended();
 
-  sigset_t watched_ = watched_signals();
-  sigset_t mask_ = {};  // from before
-  int signals_ = -1;
+  CaughtSignals caught_{watched_signals()};
   Relay out_{STDOUT_FILENO};
   Relay err_{STDERR_FILENO};
   pid_t mpirun_ = -1;
+  Handle<int, ::close, -1> mpirun_end_;  // readable from then on
   int status_ = 0;
   bool ended_ = false;
   int ending_signal_ = 0;
@@ -79,9 +80,6 @@ Job::Job(std::vector<std::string>& words) {
   ::signal(SIGCHLD, SIG_DFL);  // one that is ignored cannot be waited for
   // Ranks that lose mpirun become children of this process, which ends them.
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
-  ::pthread_sigmask(SIG_BLOCK, &watched_, &mask_);
-  signals_ = ::signalfd(-1, &watched_, SFD_CLOEXEC);
-  if (signals_ < 0) throw_errno("signalfd");
   start(words);
   out_.start();
   err_.start();
@@ -92,34 +90,38 @@ void Job::start(std::vector<std::string>& words) {
   for (std::string& word : words) pointers.push_back(word.data());
   pointers.push_back(nullptr);
   const pid_t parent = ::getpid();
+  sigset_t all;
+  sigset_t mask;
+  sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &mask);  // the child must not note what is meant for it
   mpirun_ = ::fork();
+  if (mpirun_ == 0) become_mpirun(pointers.data(), parent, out_.input(), err_.input(), caught_);
+  ::pthread_sigmask(SIG_SETMASK, &mask, nullptr);
   if (mpirun_ < 0) throw_errno("fork");
-  if (mpirun_ == 0) become_mpirun(pointers.data(), parent, out_.input(), err_.input(), mask_);
+  mpirun_end_ = Handle<int, ::close, -1>(static_cast<int>(::syscall(SYS_pidfd_open, mpirun_, 0)));
 }
 
 int Job::wait() {
   while (!ended_) {
-    pollfd source = {signals_, POLLIN, 0};
-    ::poll(&source, 1, ending_signal_ == 0 ? -1 : kLook_ms);
-    signalfd_siginfo info = {};
-    if (source.revents != 0 && ::read(signals_, &info, sizeof info) == sizeof info) {
-      take(static_cast<int>(info.ssi_signo), info.ssi_code > 0);
-    }
+    pollfd sources[2] = {{caught_.descriptor(), POLLIN, 0}, {mpirun_end_.get(), POLLIN, 0}};
+    // Without a pidfd (Linux before 5.3, or a sandbox that forbids it) the end must be looked for.
+    const bool looks = !mpirun_end_ || ending_signal_ != 0;
+    ::poll(sources, 2, looks ? kLook_ms : -1);
+    while (const std::optional<Caught> caught = caught_.next()) take(*caught);
+    reap();
     if (Clock::now() >= kill_at_) ::kill(mpirun_, SIGKILL);
   }
   end_adopted();
   return say_how_it_ended();
 }
 
-void Job::take(int signal, bool sent_by_terminal) {
-  if (signal == SIGCHLD) {
-    reap();
-  } else if (signal == SIGTSTP) {
-    if (ending_signal_ == 0) stop(sent_by_terminal);
-  } else if (signal == SIGCONT) {
+void Job::take(const Caught& caught) {
+  if (caught.signal == SIGTSTP) {
+    if (ending_signal_ == 0) stop(caught.by_kernel);
+  } else if (caught.signal == SIGCONT) {
     signal_all(SIGCONT);
   } else {
-    end_by(signal);
+    end_by(caught.signal);
   }
 }
 
@@ -151,12 +153,7 @@ void Job::signal_all(int signal) const {
 // it by name means it.
 void Job::stop(bool sent_by_terminal) {
   signal_all(SIGSTOP);
-  sigset_t stop_signal;
-  sigemptyset(&stop_signal);
-  sigaddset(&stop_signal, SIGTSTP);
-  ::kill(::getpid(), sent_by_terminal ? SIGTSTP : SIGSTOP);
-  ::pthread_sigmask(SIG_UNBLOCK, &stop_signal, nullptr);
-  ::pthread_sigmask(SIG_BLOCK, &stop_signal, nullptr);
+  CaughtSignals::raise_by_default(sent_by_terminal ? SIGTSTP : SIGSTOP);
   signal_all(SIGCONT);
 }
 
@@ -180,7 +177,7 @@ int Job::say_how_it_ended() {
   const int code = exit_code_of(status_);
   const bool ended_here = ending_signal_ != 0 && code != 0;
   // Whoever reads slowly gets it all, unless the end was asked for.
-  if (!ended_here) ::pthread_sigmask(SIG_SETMASK, &mask_, nullptr);
+  if (!ended_here) caught_.release();
   for (Relay* relay : {&out_, &err_}) relay->finish(ended_here ? kLastWords_s : -1);
   if (ended_here) {
     say_last("ended by " + signal_name(ending_signal_));

@@ -14,8 +14,8 @@ namespace ferry::launcher {
 // Runs `words` (mpirun and its arguments) to the end of all ranks and returns the exit code: mpirun's (the
 // first bad one of a rank; 128 + n for a rank that signal n ended), or 128 + n when signal n (signals.h)
 // ended this process's job.  SIGTSTP stops mpirun, the ranks and this process; SIGCONT goes on.  When this
-// process dies, by SIGKILL included, so do all ranks, stopped ones too.  Called once, while there is one
-// thread.
+// process dies, by SIGKILL included, so do all ranks, stopped ones too.  Other threads may be there.
+// Called once, on the thread that started main.
 int run_job(std::vector<std::string> words);
 
 // On a rank that run_job started (this machine's; not one of an mpirun written by hand): it dies when mpirun

@@ -16,7 +16,7 @@ class Relay {
   ~Relay();
 
   int input() const { return input_; }  // where the child writes; closed on exec
-  // Closes the input here and starts copying.  Called after the child was made, with signals blocked.
+  // Closes the input here and starts copying.  Called after the child was made.
   void start();
   // Waits until all writers have closed it and everything is passed on; no longer than `seconds` unless that
   // is negative.

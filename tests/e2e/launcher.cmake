@@ -14,6 +14,15 @@ foreach(class Family Deaths Readers Terminal)
   set_tests_properties(launcher_job_${name}_e2e PROPERTIES TIMEOUT 600 LABELS e2e PROCESSORS 2
     ENVIRONMENT "${FERRY_TEST_ENV};PYTHONDONTWRITEBYTECODE=1")
 endforeach()
+# The same while a thread of somebody else takes signals.  A sanitizer must be the first library of a process.
+if(NOT FERRY_SANITIZE)
+  add_library(ferry_stray_thread MODULE support/stray_thread.cpp)
+  target_link_libraries(ferry_stray_thread PRIVATE ferry_flags)
+  add_test(NAME launcher_job_threads_e2e
+    COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/e2e/launcher_job_test.py Threads)
+  set_tests_properties(launcher_job_threads_e2e PROPERTIES TIMEOUT 600 LABELS e2e PROCESSORS 2
+    ENVIRONMENT "${FERRY_TEST_ENV};PYTHONDONTWRITEBYTECODE=1;FERRY_STRAY_THREAD=$<TARGET_FILE:ferry_stray_thread>")
+endif()
 # What is written in files and on the command line, by its class.
 foreach(class Files Configuration Prompts Words Offload)
   string(TOLOWER ${class} name)

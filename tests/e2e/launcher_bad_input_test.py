@@ -96,7 +96,9 @@ class BadInput(FerryTest):
     def test_cuda_without_a_gpu(self):
         if os.path.exists("/dev/nvidia0"):
             self.skipTest("a GPU is here")
-        self.assert_refused(self.generate("--device", "cuda"), "--device", "cuda")
+        for ranks in ([], ["-n", 2]):
+            self.assert_refused(self.generate("--device", "cuda", *ranks), "sees no GPU", "--device cpu")
+            self.assertEqual(list(self.folder.iterdir()), [])
 
     def test_a_folder_that_takes_no_results(self):
         self.assert_refused(self.generate("--out_scale", 1, "--save", "/proc/x.safetensors"), "/proc")

@@ -3,11 +3,13 @@
 import os
 import pathlib
 import pty
+import re
 import select
 import signal
 import subprocess
 import time
 import unittest
+import unittest.mock
 
 from launcher_support import BINARY, DEMO, FerryTest, ferry
 
@@ -82,6 +84,17 @@ class JobTest(FerryTest):
         gone = wait_until(lambda: not any(map(running, processes)), GONE_S)
         self.assertTrue(gone, [(p, stat(p)) for p in processes])
 
+    def assert_ends(self, number, ranks):
+        job = self.start(ranks=ranks)
+        family = [p for child in children(job.pid) for p in (child, *children(child))]
+        self.assertEqual(len(family), 3 if ranks > 1 else 0)
+        job.send_signal(number)
+        self.assertEqual(job.wait(GONE_S), 128 + number, job.text())
+        self.assert_gone(family)
+        said = [line for line in job.text().splitlines() if "ended by" in line]
+        self.assertEqual(said, [f"ferry: ended by {number.name}"])
+        self.assertEqual(list(self.folder.iterdir()), [])
+
 
 class Family(JobTest):
     def test_mpirun_is_a_child_in_a_group_of_its_own_and_reads_nothing(self):
@@ -92,6 +105,15 @@ class Family(JobTest):
         self.assertEqual(os.getpgid(mpirun), mpirun)
         self.assertEqual(os.getpgid(job.pid), os.getpgid(0))
         self.assertEqual(os.readlink(f"/proc/{mpirun}/fd/0"), "/dev/null")
+
+    def test_a_job_that_is_started_with_signals_blocked_blocks_none(self):
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGINT])
+        self.addCleanup(signal.pthread_sigmask, signal.SIG_UNBLOCK, [signal.SIGTERM, signal.SIGINT])
+        job = self.start()
+        mpirun, ranks = self.processes(job)
+        for process in (job.pid, mpirun, *ranks):
+            blocked = re.search(r"SigBlk:\s*(\w+)", pathlib.Path(f"/proc/{process}/status").read_text())[1]
+            self.assertEqual(int(blocked, 16), 0)
 
     def test_every_prompt_of_a_loop_that_reads_a_file_is_made(self):
         prompts = self.folder / "prompts.txt"
@@ -155,17 +177,6 @@ class Deaths(JobTest):
             self.assertIn(f"a rank was ended by {number.name}", job.text())
             self.assert_gone([mpirun, *ranks])
 
-    def assert_ends(self, number, ranks):
-        job = self.start(ranks=ranks)
-        family = [p for child in children(job.pid) for p in (child, *children(child))]
-        self.assertEqual(len(family), 3 if ranks > 1 else 0)
-        job.send_signal(number)
-        self.assertEqual(job.wait(GONE_S), 128 + number, job.text())
-        self.assert_gone(family)
-        said = [line for line in job.text().splitlines() if "ended by" in line]
-        self.assertEqual(said, [f"ferry: ended by {number.name}"])
-        self.assertEqual(list(self.folder.iterdir()), [])
-
     def test_interrupt_and_terminate_end_a_job_of_ranks(self):
         for number in (signal.SIGINT, signal.SIGTERM):
             self.assert_ends(number, ranks=2)
@@ -212,6 +223,43 @@ class Deaths(JobTest):
             time.sleep(0.5)
             self.assertIsNone(job.poll())
             job.kill()
+
+
+class Threads(JobTest):
+    """A thread that the program did not make takes signals in every process of it (tests/support/stray_thread.cpp)."""
+
+    def setUp(self):
+        super().setUp()
+        preload = unittest.mock.patch.dict(os.environ, LD_PRELOAD=os.environ["FERRY_STRAY_THREAD"])
+        preload.start()
+        self.addCleanup(preload.stop)
+
+    def make(self, ranks, **environment):
+        """A job's exit code: 0 for 2 ranks; 2 for 3, which the ranks refuse."""
+        words = ["generate", "-n", ranks, "--model", DEMO, "--prompt", "a red circle", "--steps", 1, "--out",
+                 self.folder / "x.mp4", "--overwrite"]
+        return ferry(*words, env=environment, timeout=PATIENCE_S).returncode
+
+    def test_the_thread_is_there(self):
+        job = self.start()
+        self.assertIn("stray", {pathlib.Path(f"/proc/{job.pid}/task/{thread}/comm").read_text().strip()
+                                for thread in os.listdir(f"/proc/{job.pid}/task")})
+
+    def test_every_job_returns_its_code(self):
+        self.assertEqual(self.make(ranks=2), 0)
+        self.assertEqual([self.make(ranks=3) for _ in range(6)], [2] * 6)
+
+    def test_every_job_returns_its_code_where_the_kernel_has_no_pidfd(self):
+        self.assertEqual(self.make(ranks=2, STRAY_NO_PIDFD="1"), 0)
+        self.assertEqual([self.make(ranks=3, STRAY_NO_PIDFD="1") for _ in range(2)], [2] * 2)
+
+    def test_signals_end_a_job_of_ranks_and_one_process(self):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self.assert_ends(number, ranks=2)
+            self.assert_ends(number, ranks=1)
+
+    test_sigkill_of_the_first_process_ends_all = Deaths.test_sigkill_of_the_first_process_ends_all
+    test_a_job_that_is_stopped_can_be_ended = Deaths.test_a_job_that_is_stopped_can_be_ended
 
 
 class Readers(JobTest):

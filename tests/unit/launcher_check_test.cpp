@@ -2,7 +2,6 @@
 
 #include <gmock/gmock.h>
 
-#include "base/device.h"
 #include "launcher_support.h"
 
 namespace ferry::launcher {
@@ -69,12 +68,6 @@ TEST_F(Check, DegreesMustMultiplyToTheRanks) {
   options_.parallel = {2, parallel::CfgMode::Serial, 0};
   EXPECT_EQ(error(6), "");
   EXPECT_NE(error(5), "");
-}
-
-TEST_F(Check, CudaNeedsAGpu) {
-  if (cuda_device_count() > 0) GTEST_SKIP() << "a GPU is here";
-  options_.model.device = "cuda";
-  EXPECT_EQ(error(), "--device: cuda: no GPU can be used here; accepted: auto, cpu");
 }
 
 }  // namespace
