@@ -2,28 +2,40 @@
 
 #include <fmt/format.h>
 
+#include <fstream>
+
 #include "base/error.h"
-#include "base/file.h"
+#include "base/shown.h"
 #include "launcher/config_text.h"
 #include "launcher/names.h"
 #include "launcher/options.h"
 #include "launcher/paths.h"
-#include "launcher/shown.h"
 
 namespace ferry::launcher {
 namespace {
 
 constexpr std::size_t kMostBytes = 16'000'000;
 
+// To its end: a file of /proc says that its size is 0.
+std::string read_text(const std::string& path, const std::string& option) {
+  std::ifstream file(path, std::ios::binary);
+  std::string text(kMostBytes + 1, '\0');
+  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  if (file.bad() || (file.fail() && !file.eof()))
+    throw UserError(fmt::format("{}: {}: cannot be read", option, path));
+  text.resize(static_cast<std::size_t>(file.gcount()));
+  if (text.size() > kMostBytes) {
+    throw UserError(
+        fmt::format("{}: {}: more than {} MB, which no .cfg file has", option, path, kMostBytes / 1'000'000));
+  }
+  return text;
+}
+
 std::vector<ConfigEntry> read_entries(const std::string& path, const std::string& option) {
   check_input_file(option, path);
-  const MappedFile file(path);
-  if (file.bytes() > kMostBytes) {
-    throw UserError(fmt::format("{}: {}: {} MB; a .cfg file has at most {} MB", option, path,
-                                file.bytes() / 1'000'000, kMostBytes / 1'000'000));
-  }
+  const std::string text = read_text(path, option);
   try {
-    return parse_config_text({reinterpret_cast<const char*>(file.data()), file.bytes()});
+    return parse_config_text(text);
   } catch (const UserError& error) {
     throw UserError(fmt::format("{}: {}", path, error.what()));
   }

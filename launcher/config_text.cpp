@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "launcher/shown.h"
+#include "base/shown.h"
 
 namespace ferry::launcher {
 namespace {

@@ -178,7 +178,8 @@ int Job::say_how_it_ended() {
   const bool ended_here = ending_signal_ != 0 && code != 0;
   // Whoever reads slowly gets it all, unless the end was asked for.
   if (!ended_here) caught_.release();
-  for (Relay* relay : {&out_, &err_}) relay->finish(ended_here ? kLastWords_s : -1);
+  bool silent = true;
+  for (Relay* relay : {&out_, &err_}) silent = !relay->finish(ended_here ? kLastWords_s : -1) && silent;
   if (ended_here) {
     say_last("ended by " + signal_name(ending_signal_));
     return 128 + ending_signal_;
@@ -187,6 +188,9 @@ int Job::say_how_it_ended() {
     say_last("mpirun was ended by " + signal_name(WTERMSIG(status_)));
   } else if (code > 128 && code < 128 + NSIG) {
     say_last("a rank was ended by " + signal_name(code - 128));
+  } else if (code != 0 && silent) {
+    say_last("a rank ended with exit code " + std::to_string(code) +
+             " and said nothing; with OMPI_MCA_orte_execute_quiet=0 in the environment Open MPI may say why");
   }
   return code;
 }
@@ -200,7 +204,13 @@ bool started_by_job() {
   return mpirun != nullptr && std::atoi(mpirun) == ::getppid();
 }
 
+bool launched_by_ferry() { return std::getenv(kMpirun) != nullptr; }
+
 void die_with_mpirun() {
+  const char* mpirun = std::getenv(kMpirun);
+  // It died before this line: while the libraries were loaded, say.  (The parent may be another process:
+  // where `mpirun` is a script.)
+  if (mpirun != nullptr && !is_running(std::atoi(mpirun))) ::_exit(1);
   if (!started_by_job()) return;
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (!started_by_job()) ::_exit(1);

@@ -19,10 +19,13 @@ namespace ferry::launcher {
 int run_job(std::vector<std::string> words);
 
 // On a rank that run_job started (this machine's; not one of an mpirun written by hand): it dies when mpirun
-// does.
+// does, at once if mpirun is gone already.  Called first in main.
 void die_with_mpirun();
 
 // True on such a rank.
 bool started_by_job();
+
+// True on such a rank too when `mpirun` is a script that starts the real one.
+bool launched_by_ferry();
 
 }  // namespace ferry::launcher

@@ -5,8 +5,8 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/shown.h"
 #include "launcher/paths.h"
-#include "launcher/shown.h"
 #include "launcher/value.h"
 #include "model/text/unicode.h"
 

@@ -75,6 +75,7 @@ Meaning meaning_of(const std::string& word, const Names& names, Place place) {
   if (const auto same = shortest(known, same_letters); !same.empty()) return {written(same, names, place)};
   if (const Meaning meaning = elsewhere(word, names, place); !meaning.name.empty()) return meaning;
   if (const auto same = shortest(known, same_ending); !same.empty()) return {written(same, names, place)};
+  if (is_without_counterpart(word)) return {};
   const std::string near = nearest(word, known);
   return {near.empty() ? "" : written(near, names, place)};
 }

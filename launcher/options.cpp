@@ -73,19 +73,33 @@ std::vector<po::option> tokens_of(const std::vector<std::string>& args,
 
 std::string value_of(const po::option& token) { return token.value.empty() ? "" : token.value.front(); }
 
-// The setting that "--name value" makes.  A value that is itself an option means that one was forgotten.
+bool is_option(const std::string& word, const Names& names) {
+  if (word.starts_with("--")) {
+    const std::string name = word.substr(2, word.find('=') - 2);
+    return names.contains(name) || name == "config" || name == "ranks" || name == "help";
+  }
+  return word == "-h" ||
+         (word.starts_with("-n") && word.find_first_not_of("0123456789", 2) == std::string::npos);
+}
+
+// "--name --other": a value was forgotten.  "--name=--other" means what it says.
+void refuse_option_as_value(const po::option& token, const Names& names) {
+  if (token.original_tokens.size() < 2 || !is_option(value_of(token), names)) return;
+  throw UserError(
+      fmt::format("{}: the value is missing", token.string_key == "ranks" ? "-n" : "--" + token.string_key));
+}
+
+// The setting that "--name value" makes.
 Setting setting_of(const po::option& token, const Names& names) {
   Setting setting{names.at(token.string_key), "--" + token.string_key, value_of(token)};
   if (setting.flag->is_switch) setting.value = "true";
-  if (setting.value.starts_with("--") && names.contains(setting.value.substr(2))) {
-    throw UserError(fmt::format("{}: the value is missing", setting.written));
-  }
   return setting;
 }
 
 // One token of the command line.
 void take_token(const po::option& token, const Names& names, CommandLine& line) {
   if (token.unregistered) throw_unknown_option(token.original_tokens.front(), names);
+  refuse_option_as_value(token, names);
   if (token.position_key >= 0) {
     line.positional.push_back(value_of(token));
   } else if (token.string_key == "help") {

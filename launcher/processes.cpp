@@ -1,5 +1,7 @@
 #include "launcher/processes.h"
 
+#include <cerrno>
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -9,15 +11,23 @@
 namespace ferry::launcher {
 namespace {
 
-// /proc/PID/stat is "PID (name) state parent ..."; a name may hold spaces and parentheses.
-pid_t parent_in(const std::string& stat) {
-  const std::size_t name_end = stat.rfind(')');
-  if (name_end == std::string::npos) return 0;
-  std::istringstream rest(stat.substr(name_end + 1));
+struct Stat {
   char state = 0;
   pid_t parent = 0;
-  rest >> state >> parent;
-  return parent;
+};
+
+// /proc/PID/stat is "PID (name) state parent ..."; a name may hold spaces and parentheses.  Zeros: there is
+// no such process.
+Stat stat_of(const std::filesystem::path& process) {
+  std::ifstream file(process / "stat");
+  std::string line;
+  std::getline(file, line);
+  Stat stat;
+  const std::size_t name_end = line.rfind(')');
+  if (name_end == std::string::npos) return stat;
+  std::istringstream rest(line.substr(name_end + 1));
+  rest >> stat.state >> stat.parent;
+  return stat;
 }
 
 }  // namespace
@@ -28,11 +38,15 @@ std::vector<pid_t> children_of(pid_t parent) {
   for (const auto& entry : std::filesystem::directory_iterator("/proc", ignored)) {
     const pid_t process = std::atoi(entry.path().filename().c_str());
     if (process <= 0) continue;
-    std::ifstream file(entry.path() / "stat");
-    std::string stat;
-    if (std::getline(file, stat) && parent_in(stat) == parent) found.push_back(process);
+    if (stat_of(entry.path()).parent == parent) found.push_back(process);
   }
   return found;
+}
+
+bool is_running(pid_t process) {
+  if (::kill(process, 0) != 0 && errno == ESRCH) return false;
+  const char state = stat_of("/proc/" + std::to_string(process)).state;
+  return state != 'Z' && state != 'X';
 }
 
 bool was_given(pid_t process, const std::string& name, const std::string& value) {

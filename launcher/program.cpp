@@ -1,12 +1,18 @@
 #include "launcher/program.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <chrono>
+#include <climits>
 #include <cstdlib>
+#include <thread>
 
 #include "base/error.h"
 #include "base/nearest.h"
+#include "launcher/job.h"
 #include "launcher/ranks.h"
 #include "launcher/spawn.h"
 #include "launcher/streams.h"
@@ -15,6 +21,11 @@
 
 namespace ferry::launcher {
 namespace {
+
+std::string rank_name() {
+  const auto rank = parallel::environment_variable("OMPI_COMM_WORLD_RANK");
+  return (rank ? rank : parallel::environment_variable("PMIX_RANK")).value_or("");
+}
 
 void print(const std::string& text) {
   if (speaks()) say(text);
@@ -42,7 +53,8 @@ int ranks_to_launch(const Command& command, const CommandLine& line) {
     return 0;
   }
   if (parallel::is_rank()) {
-    if (line.ranks > 0)
+    // The ranks of `ferry -n N` are given its words as they are.
+    if (line.ranks > 0 && !launched_by_ferry())
       throw UserError("-n: this process is a rank already; mpirun or srun sets their number");
     return 0;
   }
@@ -72,8 +84,18 @@ int run_command(Command& command, const std::vector<std::string>& words, std::si
 
 bool speaks() {
   if (!parallel::is_rank()) return true;
-  const auto rank = parallel::environment_variable("OMPI_COMM_WORLD_RANK");
-  return (rank ? rank : parallel::environment_variable("PMIX_RANK")) == "0";
+  return rank_name() == "0";
+}
+
+std::string rank_prefix() {
+  if (speaks()) return "";
+  std::array<char, HOST_NAME_MAX + 1> host = {};
+  ::gethostname(host.data(), host.size() - 1);
+  return fmt::format("rank {} on {}: ", rank_name(), host.data());
+}
+
+void let_first_rank_speak() {
+  if (!speaks()) std::this_thread::sleep_for(std::chrono::seconds(1));
 }
 
 std::pair<Command*, std::size_t> find_command(std::vector<Command>& commands,

@@ -20,4 +20,11 @@ std::pair<Command*, std::size_t> find_command(std::vector<Command>& commands,
 // True on the one process of a job that speaks to the user: rank 0, or a process that is no rank.
 bool speaks();
 
+// What a message of another process begins with, "rank 1 on node2: "; empty where speaks().
+std::string rank_prefix();
+
+// Where a rank that does not speak was refused before MPI connects it with the others: waits a second.  If
+// the first rank is refused as well, it says so, and mpirun ends this one meanwhile.
+void let_first_rank_speak();
+
 }  // namespace ferry::launcher

@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "base/run_failure.h"
 #include "launcher/interrupt.h"
-#include "launcher/job.h"
+#include "launcher/program.h"
 #include "parallel/alone.h"
 
 namespace ferry::launcher {
@@ -57,7 +57,6 @@ void refuse_unknown_to_mpi() {
 
 int run_ranks(int& argc, char**& argv, const worker::RunOptions& options,
               const std::function<int(parallel::Session&)>& work) {
-  die_with_mpirun();
   if (!parallel::is_rank()) start_alone();
   const Interrupt interrupt;
   std::exception_ptr ended;
@@ -76,7 +75,8 @@ int run_ranks(int& argc, char**& argv, const worker::RunOptions& options,
         },
         ended);
   }
-  if (ended) std::rethrow_exception(ended);
+  // Every rank has it; one says it.
+  if (ended && speaks()) std::rethrow_exception(ended);
   return code;
 }
 

@@ -31,16 +31,20 @@ bool write_all(int to, const char* data, std::size_t bytes) {
   return true;
 }
 
-void copy(int from, int to) {
+// True when there was anything.
+bool copy(int from, int to) {
   std::array<char, kChunkBytes> buffer;
   bool wanted = true;
+  bool any = false;
   while (true) {
     const ssize_t got = ::read(from, buffer.data(), buffer.size());
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0) break;
+    any = true;
     wanted = wanted && write_all(to, buffer.data(), static_cast<std::size_t>(got));
   }
   ::close(from);
+  return any;
 }
 
 }  // namespace
@@ -60,19 +64,19 @@ Relay::~Relay() {
 
 void Relay::start() {
   ::close(std::exchange(input_, -1));
-  std::promise<void> done;
+  std::promise<bool> done;
   done_ = done.get_future();
   thread_ = std::thread([from = std::exchange(output_, -1), to = to_, done = std::move(done)]() mutable {
-    copy(from, to);
-    done.set_value();
+    done.set_value(copy(from, to));
   });
 }
 
-void Relay::finish(double seconds) {
-  if (!thread_.joinable()) return;
-  if (seconds < 0 || done_.wait_for(std::chrono::duration<double>(seconds)) == std::future_status::ready) {
-    thread_.join();
-  }
+bool Relay::finish(double seconds) {
+  const bool waits = seconds < 0;
+  if (!waits && done_.wait_for(std::chrono::duration<double>(seconds)) != std::future_status::ready)
+    return true;
+  thread_.join();
+  return done_.get();
 }
 
 }  // namespace ferry::launcher

@@ -19,15 +19,15 @@ class Relay {
   // Closes the input here and starts copying.  Called after the child was made.
   void start();
   // Waits until all writers have closed it and everything is passed on; no longer than `seconds` unless that
-  // is negative.
-  void finish(double seconds);
+  // is negative.  True when anything was written, or was not waited for.
+  bool finish(double seconds);
 
  private:
   int to_;
   int output_ = -1;
   int input_ = -1;
-  std::future<void> done_;
-  std::thread thread_;  // outlives this object when the reader neither reads nor goes
+  std::future<bool> done_;  // whether anything was written
+  std::thread thread_;      // outlives this object when the reader neither reads nor goes
 };
 
 }  // namespace ferry::launcher

@@ -32,32 +32,18 @@ bool on_path(const std::string& name) {
   return false;
 }
 
-bool has_value_attached(const std::string& arg) {
-  return arg.starts_with("--ranks=") || (arg.starts_with("-n") && !arg.starts_with("--") && arg.size() > 2);
-}
-
 }  // namespace
-
-std::vector<std::string> without_ranks(const std::vector<std::string>& args) {
-  std::vector<std::string> kept;
-  for (std::size_t i = 0; i < args.size(); ++i) {
-    if (args[i] == "-n" || args[i] == "--ranks") {
-      ++i;
-    } else if (!has_value_attached(args[i])) {
-      kept.push_back(args[i]);
-    }
-  }
-  return kept;
-}
 
 Launch plan_launch(const std::string& program, const std::vector<std::string>& args, int ranks, int cores) {
   Launch launch;
-  // --quiet: a rank that fails says why itself; mpirun would add ten lines about it.
-  launch.words = {"mpirun",          "--quiet", "--bind-to",           "none",
-                  "--oversubscribe", "-n",      std::to_string(ranks), program};
-  const std::vector<std::string> kept = without_ranks(args);
-  launch.words.insert(launch.words.end(), kept.begin(), kept.end());
+  launch.words = {"mpirun", "--bind-to", "none", "--oversubscribe", "-n", std::to_string(ranks), program};
+  launch.words.insert(launch.words.end(), args.begin(), args.end());
   launch.variables = {{"OMPI_ALLOW_RUN_AS_ROOT", "1"}, {"OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1"}};
+  // A rank that fails says why itself; mpirun would add ten lines about it.  (Its --quiet, which a user can
+  // turn off.)
+  if (std::getenv("OMPI_MCA_orte_execute_quiet") == nullptr) {
+    launch.variables.emplace_back("OMPI_MCA_orte_execute_quiet", "1");
+  }
   // Else the ranks would be spread over all nodes of a batch job.
   if (std::getenv("OMPI_MCA_ras") == nullptr) {
     launch.variables.emplace_back("OMPI_MCA_ras", "^alps,gridengine,lsf,slurm,tm");

@@ -10,7 +10,7 @@
 
 #include "base/error.h"
 #include "base/nearest.h"
-#include "launcher/shown.h"
+#include "base/shown.h"
 #include "launcher/words.h"
 
 namespace ferry::launcher {

@@ -85,9 +85,9 @@ constexpr std::array kOfTheRun = std::to_array<Option>({
     {" vramlimit gpumemorylimit maxvram vrambudget maxmemory vrammanagement ", {"offload.vram_limit", ""}},
     {" pinmemory pincpumemory pinnedmemory usepinnedmemory ", {"offload.pin_cpu_memory", ""}},
     {" prefetch numprefetch prefetchblocks ", {"offload.prefetch_size", ""}},
-    {" lora lorapath loraweight loraweights lorafile loras loraname loradir loramodel loramodelpath ",
+    {" lora lorapath loraweights lorafile loras loraname loradir loramodel loramodelpath ",
      {"lora.path", ""}},
-    {" lorascale loramultiplier lorastrength loraalpha strengthmodel loraweightscale lorascales ",
+    {" loraweight lorascale loramultiplier lorastrength loraalpha strengthmodel loraweightscale lorascales ",
      {"lora.strength", ""}},
     {" attnmode attention attnimpl attentionbackend attnbackend attentiontype attn sageattn ",
      {"attention.impl", ""}},
@@ -155,6 +155,13 @@ std::string letters_of(std::string_view word) {
 KnownElsewhere option_elsewhere(std::string_view word) {
   const KnownElsewhere of_the_job = here_of(kOfTheJob, word);
   return of_the_job.key.empty() ? here_of(kOfTheRun, word) : of_the_job;
+}
+
+bool is_without_counterpart(std::string_view word) {
+  constexpr std::string_view kWords =
+      " fp8 usefp8 fp8base fp8scaled fp8t5 int8 fp4 int4 nf4 quant quantize quantization loadin8bit "
+      "loadin4bit ";
+  return kWords.find(fmt::format(" {} ", letters_of(word))) != std::string_view::npos;
 }
 
 std::string_view value_elsewhere(std::string_view word) { return here_of(kValues, word); }

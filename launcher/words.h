@@ -18,6 +18,10 @@ struct KnownElsewhere {
 // What another program's option is called here; an empty key: not known.
 KnownElsewhere option_elsewhere(std::string_view word);
 
+// True of an option of other programs for which there is none here, whatever else has a similar name: fp8 and
+// the like (weights are read in the types that their files have).
+bool is_without_counterpart(std::string_view word);
+
 // The value here for another program's word: "bfloat16" -> "bf16", "dpmpp" -> "dpm++"; empty: not known.
 std::string_view value_elsewhere(std::string_view word);
 

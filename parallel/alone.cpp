@@ -19,7 +19,8 @@ bool belongs_to_step(std::string_view name) {
 }  // namespace
 
 std::optional<Started> started_together(const Environment& environment) {
-  for (const char* name : {"SLURM_STEP_NUM_TASKS", "PMI_SIZE", "MPI_LOCALNRANKS", "WORLD_SIZE"}) {
+  for (const char* name : {"SLURM_STEP_NUM_TASKS", "PMI_SIZE", "MPI_LOCALNRANKS", "MV2_COMM_WORLD_SIZE",
+                           "FLUX_JOB_SIZE", "PALS_NRANKS", "JSM_NAMESPACE_SIZE", "WORLD_SIZE"}) {
     const std::optional<std::string> value = environment(name);
     const int processes = value ? std::atoi(value->c_str()) : 0;
     if (processes > 1) return Started{name, processes};

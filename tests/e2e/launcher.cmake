@@ -1,18 +1,21 @@
 # The program as a user meets it.
 find_package(Python3 REQUIRED COMPONENTS Interpreter)
-foreach(name archives bad_input elsewhere foreign run)
-  add_test(NAME launcher_${name}_e2e
-    COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/e2e/launcher_${name}_test.py)
-  set_tests_properties(launcher_${name}_e2e PROPERTIES TIMEOUT 600 LABELS e2e PROCESSORS 2
+
+# NAME is launcher_PART_e2e; runs launcher_SCRIPT_test.py with the further arguments, a class of it say.
+function(ferry_launcher_e2e part script timeout)
+  add_test(NAME launcher_${part}_e2e
+    COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/e2e/launcher_${script}_test.py ${ARGN})
+  set_tests_properties(launcher_${part}_e2e PROPERTIES TIMEOUT ${timeout} LABELS e2e PROCESSORS 2
     ENVIRONMENT "${FERRY_TEST_ENV};PYTHONDONTWRITEBYTECODE=1")
+endfunction()
+
+foreach(name archives bad_input elsewhere foreign run)
+  ferry_launcher_e2e(${name} ${name} 600)
 endforeach()
 # What ends and what does not, by its class: each waits for jobs to start and to end.
 foreach(class Family Deaths Readers Terminal)
   string(TOLOWER ${class} name)
-  add_test(NAME launcher_job_${name}_e2e
-    COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/e2e/launcher_job_test.py ${class})
-  set_tests_properties(launcher_job_${name}_e2e PROPERTIES TIMEOUT 600 LABELS e2e PROCESSORS 2
-    ENVIRONMENT "${FERRY_TEST_ENV};PYTHONDONTWRITEBYTECODE=1")
+  ferry_launcher_e2e(job_${name} job 600 ${class})
 endforeach()
 # The same while a thread of somebody else takes signals.  A sanitizer must be the first library of a process.
 if(NOT FERRY_SANITIZE)
@@ -26,8 +29,5 @@ endif()
 # What is written in files and on the command line, by its class.
 foreach(class Files Configuration Prompts Words Offload)
   string(TOLOWER ${class} name)
-  add_test(NAME launcher_config_${name}_e2e
-    COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/e2e/launcher_config_test.py ${class})
-  set_tests_properties(launcher_config_${name}_e2e PROPERTIES TIMEOUT 300 LABELS e2e PROCESSORS 2
-    ENVIRONMENT "${FERRY_TEST_ENV};PYTHONDONTWRITEBYTECODE=1")
+  ferry_launcher_e2e(config_${name} config 300 ${class})
 endforeach()

@@ -90,6 +90,10 @@ class OtherLaunchers(ElsewhereTest):
             self.assert_refused(ferry("bench", "forward", "--model", DEMO, env=env), "2 processes were started")
         self.assertEqual(list(self.folder.iterdir()), [])
 
+    def test_a_count_alone_is_enough(self):
+        for variable in ("MV2_COMM_WORLD_SIZE", "FLUX_JOB_SIZE", "PALS_NRANKS", "JSM_NAMESPACE_SIZE"):
+            self.assert_refused(self.generate(env={variable: "3"}), "3 processes were started", variable, "-n 1")
+
     def test_torchrun_inside_a_step_of_one_task_is_refused(self):
         self.assert_refused(self.generate(env={**SHELL, **PMIX, **self.LAUNCHERS["WORLD_SIZE"]}), "WORLD_SIZE")
 

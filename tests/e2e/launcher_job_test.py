@@ -45,7 +45,7 @@ def running(process):
 
 
 def unloaded(environment):
-    """The environment of a user, who has not set what the tests set for speed."""
+    """The environment with one OpenMP thread a rank: jobs that start at once on two cores do not wait for each other."""
     return {**os.environ, "OMP_NUM_THREADS": "1", **environment}
 
 
@@ -213,6 +213,22 @@ class Deaths(JobTest):
         time.sleep(2)
         self.assertIsNone(job.poll(), job.text())
         self.assertTrue(all(stat(p)[0] in "RSD" for p in family), [stat(p) for p in family])
+
+    def test_a_rank_whose_mpirun_died_while_it_was_loaded_ends_at_once(self):
+        gone = subprocess.Popen(["true"])
+        gone.wait()
+        for words in (["--version"], self.words()[1:]):
+            done = ferry(*words, env={"FERRY_MPIRUN": str(gone.pid)}, timeout=PATIENCE_S)
+            self.assertEqual((done.returncode, done.stdout, done.stderr), (1, "", ""))
+
+    def test_ranks_that_end_before_mpi_works_do_not_end_without_a_word(self):
+        words = ["generate", "-n", 2, "--model", DEMO, "--prompt", "x", "--out", self.folder / "x.mp4"]
+        done = ferry(*words, env={"OMPI_MCA_btl": "tcp"})
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertRegex(done.stderr, r"(?m)^ferry: a rank ended with exit code 1 and said nothing; .*execute_quiet=0")
+        done = ferry(*words, env={"OMPI_MCA_btl": "tcp", "OMPI_MCA_orte_execute_quiet": "0"})
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("BTLs attempted: tcp", done.stderr)
 
     def test_nohup_keeps_a_job_when_its_terminal_goes(self):
         for ranks in (1, 2):

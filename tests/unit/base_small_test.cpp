@@ -1,4 +1,4 @@
-// base/handle.h, base/nearest.h, base/clock.h and base/log.h
+// base/handle.h, base/nearest.h, base/clock.h, base/log.h and base/shown.h
 #include <gtest/gtest.h>
 
 #include <array>
@@ -11,6 +11,7 @@
 #include "base/handle.h"
 #include "base/log.h"
 #include "base/nearest.h"
+#include "base/shown.h"
 
 namespace ferry {
 namespace {
@@ -21,6 +22,19 @@ std::vector<int>& destroyed() {
 }
 void destroy(int value) { destroyed().push_back(value); }
 using Owned = Handle<int, destroy, -1>;
+
+TEST(Shown, ControlCharactersAreSpeltOut) {
+  EXPECT_EQ(shown("a\nb\x1b[31m"), "a\\x0ab\\x1b[31m");
+  EXPECT_EQ(shown("abcdef", 3), "abc...");
+}
+
+TEST(Shown, AWordOfAShellHasQuotesWhereItNeedsThem) {
+  EXPECT_EQ(shell_word("out/船-1.mp4"), "out/船-1.mp4");
+  EXPECT_EQ(shell_word(""), "''");
+  EXPECT_EQ(shell_word("a b;$(c)"), "'a b;$(c)'");
+  EXPECT_EQ(shell_word("it's"), "'it'\\''s'");
+  EXPECT_EQ(shell_word("it's\n"), "$'it\\x27s\\x0a'");
+}
 
 TEST(Handle, DestroysOnceAndNeverTheNullValue) {
   destroyed().clear();

@@ -13,6 +13,7 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 // The value of the only key of a text.
 std::string value_in(const std::string& text) {
@@ -113,6 +114,16 @@ TEST_F(ConfigFile, ThatIsNoRegularFileIsCalledWhatItIs) {
                                          "ELF\0\0",
                                          6)),
               HasSubstr("binary"));
+}
+
+TEST_F(ConfigFile, ThatSaysItHasNoBytesIsReadToItsEnd) {
+  EXPECT_THAT(error_of({"--config", "/proc/self/cmdline"}), HasSubstr("NUL"));
+  EXPECT_THAT(error_of({"--config", "/proc/self/limits"}), HasSubstr("neither [group] nor key = value"));
+}
+
+TEST_F(ConfigFile, OfMoreThanSixteenMegabytesIsRefused) {
+  EXPECT_THAT(error("a.cfg", std::string(16'000'001, '\n')), HasSubstr("more than 16 MB"));
+  EXPECT_THAT(error("a.cfg", std::string(16'000'000, '\n')), Not(HasSubstr("more than 16 MB")));
 }
 
 TEST_F(ConfigFile, AModelsOwnIsReadTheSameWay) {

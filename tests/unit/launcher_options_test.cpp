@@ -108,6 +108,25 @@ TEST(Options, AMissingValueAndARepetitionAreSaid) {
   EXPECT_EQ(error_of({"--steps", "2", "--job.steps", "3"}), "--job.steps: given twice");
 }
 
+TEST(Options, AnOptionInAValuesPlaceMeansThatTheValueIsMissing) {
+  for (const char* option :
+       {"--seed=3", "--seed", "--config", "--config=a.cfg", "--ranks", "-n", "-n2", "-h"}) {
+    EXPECT_EQ(error_of({"--negative_prompt", option, "1"}), "--negative_prompt: the value is missing")
+        << option;
+    EXPECT_EQ(error_of({"--config", option, "1"}), "--config: the value is missing") << option;
+    EXPECT_EQ(error_of({"-n", option, "1"}), "-n: the value is missing") << option;
+  }
+}
+
+TEST(Options, AValueMayLookLikeAnOption) {
+  for (const char* value : {"-no text", "-nights", "-", "--", "--no such option", "--seeds"}) {
+    EXPECT_EQ(read({"--negative_prompt", value, "--seed=3"}).job.negative_prompt, value);
+    EXPECT_EQ(read({"--negative_prompt", value, "--seed=3"}).job.seed, 3);
+  }
+  EXPECT_EQ(read({"--negative_prompt=--seed=3"}).job.negative_prompt, "--seed=3");
+  EXPECT_EQ(read({"--negative_prompt=-n"}).job.negative_prompt, "-n");
+}
+
 TEST(Options, WrongValuesSayWhatIsAccepted) {
   EXPECT_EQ(error_of({"--frames", "6"}), "--frames: 6 is not 4n+1; the nearest are 5 and 9");
   EXPECT_EQ(error_of({"--frames", "ten"}), "--frames: 'ten' is not a whole number");

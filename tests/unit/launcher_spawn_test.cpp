@@ -12,19 +12,19 @@ using ::testing::ElementsAre;
 using ::testing::Not;
 using ::testing::Pair;
 
-TEST(Spawn, EveryWayToSayRanksIsTakenOutAndNothingElse) {
-  EXPECT_THAT(without_ranks({"generate", "-n", "2", "--prompt", "n 3"}),
-              ElementsAre("generate", "--prompt", "n 3"));
-  EXPECT_THAT(without_ranks({"generate", "-n2", "--noise", "f"}), ElementsAre("generate", "--noise", "f"));
-  EXPECT_THAT(without_ranks({"--ranks", "2", "x"}), ElementsAre("x"));
-  EXPECT_THAT(without_ranks({"--ranks=2", "--negative_prompt="}), ElementsAre("--negative_prompt="));
+TEST(Spawn, RanksGetEveryWordAsItIs) {
+  // What looks like -n may be a value.
+  const Launch launch =
+      plan_launch("f", {"generate", "--negative_prompt", "-no text", "--seed=3", "-n", "2"}, 2, 8);
+  const std::vector<std::string> words(launch.words.begin() + 6, launch.words.end());
+  EXPECT_THAT(words, ElementsAre("f", "generate", "--negative_prompt", "-no text", "--seed=3", "-n", "2"));
 }
 
 TEST(Spawn, RanksAreUnboundAndShareTheCores) {
   ::unsetenv("OMP_NUM_THREADS");
-  const Launch launch = plan_launch("/bin/ferry", {"demo", "-n", "3"}, 3, 8);
-  EXPECT_THAT(launch.words, ElementsAre("mpirun", "--quiet", "--bind-to", "none", "--oversubscribe", "-n",
-                                        "3", "/bin/ferry", "demo"));
+  const Launch launch = plan_launch("/bin/ferry", {"demo"}, 3, 8);
+  EXPECT_THAT(launch.words,
+              ElementsAre("mpirun", "--bind-to", "none", "--oversubscribe", "-n", "3", "/bin/ferry", "demo"));
   EXPECT_THAT(launch.variables, Contains(Pair("OMP_NUM_THREADS", "2")));
   EXPECT_THAT(plan_launch("f", {}, 4, 2).variables, Contains(Pair("OMP_NUM_THREADS", "1")));
 }
@@ -36,6 +36,15 @@ TEST(Spawn, RanksStayOnThisMachineUnlessTheUserSaysWhereSlotsComeFrom) {
   ::setenv("OMPI_MCA_ras", "slurm", 1);
   EXPECT_THAT(plan_launch("f", {}, 2, 8).variables, Not(Contains(Pair("OMPI_MCA_ras", ::testing::_))));
   ::unsetenv("OMPI_MCA_ras");
+}
+
+TEST(Spawn, MpirunIsQuietUnlessTheUserSaysOtherwise) {
+  ::unsetenv("OMPI_MCA_orte_execute_quiet");
+  EXPECT_THAT(plan_launch("f", {}, 2, 8).variables, Contains(Pair("OMPI_MCA_orte_execute_quiet", "1")));
+  ::setenv("OMPI_MCA_orte_execute_quiet", "0", 1);
+  EXPECT_THAT(plan_launch("f", {}, 2, 8).variables,
+              Not(Contains(Pair("OMPI_MCA_orte_execute_quiet", ::testing::_))));
+  ::unsetenv("OMPI_MCA_orte_execute_quiet");
 }
 
 TEST(Spawn, AThreadCountThatIsSetIsKept) {

@@ -38,7 +38,8 @@ TEST(Words, AnOptionOfAnotherProgramNamesTheOneHere) {
       {"--video_length", "--frames"},
       {"--infer_steps", "--steps"},
       {"--save_path", "--out"},
-      {"--lora_weight", "--lora.path"},
+      {"--lora_weight", "--lora.strength"},
+      {"--lora_weights", "--lora.path"},
       {"--lora_multiplier", "--lora.strength"},
       {"--blocks_to_swap", "--dit.offload.type async"},
       {"--ulysses_degree", "--ulysses"},
@@ -52,6 +53,12 @@ TEST(Words, AnOptionOfAnotherProgramNamesTheOneHere) {
       {"--model_path", "--model"}};
   for (const auto& [given, meant] : cases) {
     EXPECT_EQ(error_of({given, "1"}), std::string(given) + ": unknown option; did you mean " + meant + "?");
+  }
+}
+
+TEST(Words, AnOptionWithoutCounterpartNamesNothing) {
+  for (const char* option : {"--fp8", "--use-fp8", "--int8", "--quantize"}) {
+    EXPECT_EQ(error_of({option}), std::string(option) + ": unknown option");
   }
 }
 

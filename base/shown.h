@@ -5,10 +5,13 @@
 #include <string>
 #include <string_view>
 
-namespace ferry::launcher {
+namespace ferry {
 
 // `text` with control characters as \x0a; what is longer than `most` bytes ends in "...", at a character's
 // end.
 std::string shown(std::string_view text, std::size_t most = 80);
 
-}  // namespace ferry::launcher
+// `text` as one word of a shell's command line: as it is where it needs no quotes.
+std::string shell_word(std::string_view text);
+
+}  // namespace ferry
