@@ -71,6 +71,8 @@ void check_degrees(const parallel::Options& options, int ranks) {
 void check_options(const worker::Options& options, int ranks) {
   check_model(options, ranks);
   check_job(options.job);
+  if (options.lora.path.empty() && options.job.latents.empty() && options.lora.strength != 1)
+    throw UserError("lora.strength: there is no LoRA whose strength it could be; --lora.path PATH names one");
   std::error_code error;  // of a name that no file can have
   if (options.job.latents.empty() && !fs::is_directory(options.lora.path, error))
     check_given_file("--lora.path", options.lora.path);

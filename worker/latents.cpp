@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/shown.h"
 #include "model/checkpoint/safetensors.h"
 #include "model/defaults.h"
 #include "model/vae/vae.h"
@@ -124,19 +125,6 @@ void take_latents(Job& job, const JobOptions& options, const model::VaeConfig& v
   job.fps = fps_in(job.made_by);
 }
 
-std::vector<std::string> options_without_effect(const Options& options) {
-  const std::vector<std::string> starts = {
-      "model.dtype", "job.prompt", "job.negative_prompt", "job.steps",   "job.sampler", "job.guidance",
-      "job.shift",   "job.seed",   "job.noise",           "job.context", "dit.",        "text_encoder.",
-      "lora.",       "attention."};
-  std::vector<std::string> keys;
-  for (const auto& [key, value] : options.echo) {
-    const auto begins = [&key = key](const std::string& start) { return key.starts_with(start); };
-    if (std::any_of(starts.begin(), starts.end(), begins)) keys.push_back(key);
-  }
-  return keys;
-}
-
 void KeptLatents::keep(const at::Tensor& latents) {
   latents_ = latents.contiguous();
   if (write(names_->latents, names_->latents_replace)) return;
@@ -164,7 +152,7 @@ bool KeptLatents::write(const std::string& path, bool replace) {
   }
   path_ = path;
   file_ = file_at(path);
-  spdlog::info("the latents are in {} until the results are written", path_);
+  spdlog::info("the latents are in {} until the results are written", shown(path_, std::string::npos));
   return true;
 }
 
@@ -183,8 +171,8 @@ std::string KeptLatents::way_on() {
     keep(latents_);
   }
   if (path_.empty()) return "";
-  return fmt::format("; the latents are in {}: the same command with --latents {} decodes them", path_,
-                     path_);
+  const std::string word = shell_word(path_);
+  return fmt::format("; the latents are in {}: the same command with --latents {} decodes them", word, word);
 }
 
 }  // namespace ferry::worker

@@ -30,9 +30,6 @@ bool are_latents_of(const std::string& path, const Options& options, const Job& 
 // its.
 void take_latents(Job& job, const JobOptions& options, const model::VaeConfig& vae);
 
-// The keys that somebody gave and that mean nothing to a run that only decodes.
-std::vector<std::string> options_without_effect(const Options& options);
-
 // What a run computed, safe on disk while it is decoded and written.  One process's.
 //
 //   file    tensor `latents` fp32 [C, T, h, w]; in the metadata `made_by`, {"job": ..., "options": ...}

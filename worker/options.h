@@ -75,7 +75,8 @@ struct Options {
   offload::Options text_encoder;
   LoraOptions lora;
   AttentionOptions attention;
-  std::string trace_file;  // Perfetto trace; empty: none
+  std::string trace_file;                 // Perfetto trace; empty: none
+  std::vector<std::string> config_files;  // that options were read from; no result may take their place
   RunOptions run;
   // Every option as the user could have typed it, "group.key" -> value, for the sidecar.
   std::vector<std::pair<std::string, std::string>> echo;

@@ -8,6 +8,8 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/shown.h"
+#include "worker/inputs.h"
 #include "worker/latents.h"
 #include "worker/output/files.h"
 
@@ -84,7 +86,8 @@ void hold_latents(HeldNames& held, const Options& options, const Job& job) {
     const bool there = fs::exists(fs::symlink_status(path, error));
     const bool own = there && are_latents_of(path, options, job);
     if (there && !own) {
-      spdlog::warn("{} is there, of a run that did not finish: --latents {} decodes it", path, path);
+      const std::string word = shell_word(path);
+      spdlog::warn("{} is there, of a run that did not finish: --latents {} decodes it", word, word);
       continue;
     }
     if (std::optional<Reservation> taken = Reservation::take(path)) {
@@ -112,13 +115,16 @@ void name_outputs(Job& job, const JobOptions& options) {
                            lower(extension));
   const bool as_asked = lower(extension) == job.codec.extension;
   if (lower(extension) == ".mp4" && !as_asked) {
-    spdlog::warn("no MP4 encoder here: the video becomes {}{}", stem, job.codec.extension);
+    spdlog::warn("no MP4 encoder here: the video becomes {}{}", shown(stem, std::string::npos),
+                 job.codec.extension);
   }
   job.video = stem + (as_asked ? extension : job.codec.extension);
   job.sheet = stem + ".png";
   job.sidecar = stem + ".json";
   for (const std::string& path : {job.video, job.sheet, job.sidecar, job.save}) {
-    if (!path.empty()) check_can_write(path, job.overwrite);
+    if (path.empty()) continue;
+    check_can_write(path, job.overwrite);
+    check_name(path);
   }
   check_free_space(job.video, most_output_bytes(job));
   if (!job.save.empty()) check_free_space(job.save, most_output_bytes(job));
@@ -137,19 +143,17 @@ std::uint64_t most_output_bytes(const Job& job) {
 
 HeldNames hold_names(const Options& options, const Job& job) {
   const std::vector<Output> outputs = outputs_of(job, options.trace_file);
-  if (!options.trace_file.empty()) check_can_write(options.trace_file, true);
-  HeldNames held;
-  for (const Output& output : outputs) hold(held, output, outputs);
-  if (!job.latents.empty()) {
-    const std::string input = Reservation::key_of(job.latents);
-    for (std::size_t i = 0; i < held.names.size(); ++i) {
-      if (held.names[i].key() == input) {
-        throw UserError(fmt::format("{} {}: this run reads its latents there; accepted: another name",
-                                    outputs[i].what, outputs[i].path));
-      }
-    }
-    return held;
+  if (!options.trace_file.empty()) {
+    check_can_write(options.trace_file, true);
+    check_name(options.trace_file);
   }
+  const std::vector<InputFile> inputs = inputs_of(options, job);
+  HeldNames held;
+  for (const Output& output : outputs) {
+    hold(held, output, outputs);
+    check_no_input(output.what, output.path, inputs);
+  }
+  if (!job.latents.empty()) return held;
   hold_latents(held, options, job);
   return held;
 }

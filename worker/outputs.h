@@ -30,7 +30,8 @@ struct HeldNames {
 // Holds the names of all outputs, that of the timeline among them, and looks again whether they are taken.
 // The latents' name is STEM.latents.safetensors beside the video, cut where it would be too long, with a
 // number where it is taken.
-// Throws UserError when another run holds one of them, or when two of this run's outputs are one file.
+// Throws UserError when another run holds one of them, when two of this run's outputs are one file, or when
+// one is a file that this run reads (worker/inputs.h).
 HeldNames hold_names(const Options& options, const Job& job);
 
 }  // namespace ferry::worker

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/memory_use.h"
+#include "base/shown.h"
 #include "offload/arena_plan.h"
 #include "offload/layout.h"
 #include "worker/activations.h"
@@ -84,10 +85,11 @@ std::string sampling_text(const Job& job) {
 std::string plan_text(const Options& options, const Prepared& prepared) {
   const Job& job = prepared.job;
   const Rank& rank = *prepared.rank;
-  std::string text = fmt::format("{}x{}, {} frames, {}\n  {} rank{} (cfg {}, ulysses {}) on {} ({})\n  to {}",
-                                 job.width, job.height, job.frames, sampling_text(job), rank.session->size(),
-                                 rank.session->size() == 1 ? "" : "s", rank.mesh.cfg, rank.mesh.ulysses,
-                                 rank.device->name(), rank.groups.data_root->backend(), job.video);
+  std::string text =
+      fmt::format("{}x{}, {} frames, {}\n  {} rank{} (cfg {}, ulysses {}) on {} ({})\n  to {}", job.width,
+                  job.height, job.frames, sampling_text(job), rank.session->size(),
+                  rank.session->size() == 1 ? "" : "s", rank.mesh.cfg, rank.mesh.ulysses, rank.device->name(),
+                  rank.groups.data_root->backend(), shown(job.video, std::string::npos));
   text += networks_lines(options, prepared);
   const std::optional<Network>& dit = prepared.networks.dit;
   if (dit) text += fmt::format("\n  attention {}", attention_name(prepared));

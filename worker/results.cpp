@@ -15,6 +15,7 @@
 #include "worker/output/frames.h"
 #include "worker/output/sheet.h"
 #include "worker/version.h"
+#include "worker/without_effect.h"
 
 namespace ferry::worker {
 namespace {
@@ -122,19 +123,23 @@ void write_tensors(const Job& job, const Generation& made) {
   file.finish(if_taken(job.overwrite));
 }
 
-void write_results(const Options& options, const Job& job, const Generation& made, RunFacts& facts) {
+void write_results(const Options& options, const Job& job, const Generation& made, RunFacts& facts,
+                   const std::function<void()>& at_work) {
   const Clip clip = clip_of(made.frames);
   const VideoFormat format{
       .width = clip.width, .height = clip.height, .fps = job.fps, .scale = job.out_scale};
   std::deque<PendingFile> files;
-  write_pending(files, job.video, encode_video(clip, format, job.codec));
+  write_pending(files, job.video, encode_video(clip, format, job.codec, at_work));
+  at_work();
   write_pending(files, job.sheet, png_bytes(contact_sheet(clip).view()));
+  at_work();
   facts.total_s = seconds_since(facts.begin);
   write_pending(files, job.sidecar, sidecar_json(options, job, facts));
   if (!job.overwrite) {
     for (const std::string& path : {job.video, job.sheet, job.sidecar, job.save}) refuse_if_taken(path);
   }
   if (!job.save.empty()) write_tensors(job, made);
+  at_work();
   for (PendingFile& file : files) file.commit(if_taken(job.overwrite));
 }
 
@@ -150,9 +155,9 @@ std::string sidecar_json(const Options& options, const Job& job, const RunFacts&
   if (sampled) {
     json["offload"]["dit"] = offload_record(options.dit);
     json["offload"]["text_encoder"] = offload_record(options.text_encoder);
-  } else {
-    json["without_effect"] = options_without_effect(options);
   }
+  const std::vector<std::string> unused = options_without_effect(options, job);
+  if (!sampled || !unused.empty()) json["without_effect"] = unused;
   if (facts.lora != nullptr) json["lora"] = lora_record(options, *facts.lora);
   json["model"] = {{"folder", facts.model_folder}, {"notes", facts.notes}};
   for (const auto& [network, found] : facts.quantization)

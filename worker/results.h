@@ -1,6 +1,7 @@
 // Writes what a run made: the video, its contact sheet, the tensors and the sidecar.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -30,8 +31,9 @@ struct RunFacts {
 
 // The video, the sheet, the tensors and the sidecar.  All are on disk before the first gets its name, so that
 // a full disk leaves none of them.  Throws FileError: no room, no folder, or a name that another run has
-// taken meanwhile.
-void write_results(const Options& options, const Job& job, const Generation& made, RunFacts& facts);
+// taken meanwhile.  `at_work` is called for each frame and file.
+void write_results(const Options& options, const Job& job, const Generation& made, RunFacts& facts,
+                   const std::function<void()>& at_work);
 
 // The tensors alone, of what was made: job.save serves as --noise and --context of another run.
 void write_tensors(const Job& job, const Generation& made);

@@ -8,15 +8,19 @@
 #include "base/log.h"
 #include "base/memory_use.h"
 #include "base/run_failure.h"
+#include "base/shown.h"
 #include "worker/generate.h"
 #include "worker/latents.h"
 #include "worker/not_finite.h"
 #include "worker/output/files.h"
 #include "worker/plan.h"
 #include "worker/results.h"
+#include "worker/without_effect.h"
 
 namespace ferry::worker {
 namespace {
+
+std::string in_log(const std::string& path) { return shown(path, std::string::npos); }
 
 RankRecord record_of(const Rank& rank, const Generation& made) {
   return {.rank = rank.session->rank(),
@@ -54,20 +58,21 @@ std::string gather_trace(const std::string& path, const Rank& rank) {
     ranks.push_back(spans_from_text(text));
   }
   if (rank.trace->dropped() > 0) {
-    spdlog::warn("{}: the last {} spans of rank {} did not fit", path, rank.trace->dropped(),
+    spdlog::warn("{}: the last {} spans of rank {} did not fit", in_log(path), rank.trace->dropped(),
                  rank.session->rank());
   }
   return rank.is_first() ? perfetto_json(ranks) : "";
 }
 
-void write_all(const Options& options, const Job& job, const Generation& made, RunFacts& facts) {
+void write_all(const Options& options, const Job& job, const Generation& made, RunFacts& facts,
+               parallel::Session& session) {
   if (job.latents.empty()) spdlog::info("denoise: {}", waits_text(facts.ranks));
   for (const StageRecord& stage : facts.ranks[0].stages) {
     spdlog::info("{}: device memory at most {}", stage.name, memory_text(stage));
   }
-  write_results(options, job, made, facts);
-  spdlog::info("{} ({} frames of {}x{}, {}), {}, {}: {:.1f} s", job.video, job.frames, job.width, job.height,
-               job.codec.encoder, job.sheet, job.sidecar, facts.total_s);
+  write_results(options, job, made, facts, [&session] { session.send_sign_of_life(); });
+  spdlog::info("{} ({} frames of {}x{}, {}), {}, {}: {:.1f} s", in_log(job.video), job.frames, job.width,
+               job.height, job.codec.encoder, in_log(job.sheet), in_log(job.sidecar), facts.total_s);
 }
 
 // What stays of a run whose values stopped being finite, on the first rank: where --save says, the last
@@ -109,9 +114,10 @@ Generation generated(const Options& options, Prepared& prepared, KeptLatents& ke
 void log_plan(const Options& options, const Prepared& prepared) {
   for (const std::string& note : prepared.networks.notes) spdlog::warn("{}", note);
   spdlog::info("{}", plan_text(options, prepared));
-  if (prepared.job.latents.empty()) return;
-  const std::vector<std::string> keys = options_without_effect(options);
-  if (!keys.empty()) spdlog::info("only the VAE runs; without effect here: {}", fmt::join(keys, ", "));
+  const std::vector<std::string> keys = options_without_effect(options, prepared.job);
+  if (keys.empty()) return;
+  const char* why = prepared.job.latents.empty() ? "" : "only the VAE runs; ";
+  spdlog::info("{}without effect here: {}", why, fmt::join(keys, ", "));
 }
 
 // What computes and what writes.
@@ -131,7 +137,7 @@ void make_video(const Options& options, Prepared& prepared, KeptLatents& kept, C
   const std::string trace = rank.trace != nullptr ? gather_trace(options.trace_file, rank) : "";
   rank.session->send_sign_of_life();
   if (rank.is_first()) {
-    write_all(options, prepared.job, made, facts);
+    write_all(options, prepared.job, made, facts, *rank.session);
     kept.remove();
     if (!trace.empty()) publish(options.trace_file, trace, true);
   }

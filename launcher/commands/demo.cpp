@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/shown.h"
 #include "launcher/check.h"
 #include "launcher/commands/demo_words.h"
 #include "launcher/commands/generate.h"
@@ -75,7 +76,8 @@ void say_words(const worker::Options& options) {
 void say_where(const std::string& video) {
   if (!fs::exists(video)) return;  // a dry run, or no encoder; the log says more
   const std::string sheet = fs::path(video).replace_extension(".png").string();
-  say(fmt::format("\nThe video is {}, its frames side by side are {}.\n", video, sheet));
+  say(fmt::format("\nThe video is {}, its frames side by side are {}.\n", shown(video, std::string::npos),
+                  shown(sheet, std::string::npos)));
 }
 
 }  // namespace
@@ -93,6 +95,7 @@ Command make_demo() {
   command.check = [options, groups = command.groups](const CommandLine& line, int ranks) {
     refuse_positional(line);
     apply_settings(groups, with_model(groups, line), *options);
+    options->config_files = line.config_files;
     fill_in(*options);
     check_options(*options, ranks);
   };

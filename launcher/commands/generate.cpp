@@ -22,6 +22,7 @@ void read_run_options(const std::vector<FlagGroup>& groups, const CommandLine& l
                       worker::Options& options) {
   refuse_positional(line);
   apply_settings(groups, gather_settings(groups, line), options);
+  options.config_files = line.config_files;
   check_options(options, ranks);
 }
 

@@ -82,6 +82,18 @@ class BadInput(FerryTest):
         done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=60)
         self.assert_refused(done, "4 attention heads", "1, 2")
 
+    def test_what_only_another_rank_finds_wrong_is_said(self):
+        # A model that is on the first node's disk alone.
+        rank = ["-n", "1", os.environ["FERRY_BINARY"], "generate", "--prompt", "x", "--out", self.folder / "x.mp4", "--model"]
+        command = ["mpirun", "--quiet", "--oversubscribe", *rank, DEMO, ":", *rank, "/nonexistent"]
+        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, 2, done.stderr)
+        (line,) = [line for line in done.stderr.splitlines() if "nonexistent" in line]
+        self.assertRegex(line, r"^ferry: rank 1 on \S+: --model: model folder /nonexistent")
+
+    def test_a_strength_without_a_lora(self):
+        self.assert_refused(self.generate("--lora.strength", 2), "lora.strength", "--lora.path")
+
     def test_unknown_options_and_keys_name_the_nearest(self):
         self.assert_refused(self.generate("--stps", 3), "--stps", "--steps")
         config = self.folder / "a.cfg"

@@ -42,6 +42,25 @@ class Files(Job):
         os.mkfifo(self.folder / "fifo")
         self.assert_refused(self.generate("--config", self.folder / "fifo"), "fifo", "a FIFO")
 
+    def test_no_result_takes_the_place_of_an_input(self):
+        model = self.copy_of_demo()
+        weights = next(model.glob("transformer/*.safetensors"))
+        config = self.config("[job]\nsteps = 1\n", name="x.json")
+        def refused(path, *arguments, out="y.mp4"):
+            before = path.read_bytes()
+            done = ferry("generate", "--model", model, *SMALL, "--size", "64x64", "--steps", 1, "--prompt", "x", "--out",
+                         self.folder / out, "--overwrite", *arguments)
+            self.assert_refused(done, path, "this run reads its", "another name")
+            self.assertEqual(path.read_bytes(), before)
+        for path in (weights, model / "ferry.cfg", model / "tokenizer/spiece.model", model / "transformer/config.json"):
+            refused(path, "--save", path)
+        refused(weights, "--trace.file", weights)
+        refused(config, "--config", config, out="x.mp4")
+        self.assert_done(self.generate("--save", self.folder / "made.safetensors", out="z.mp4"))
+        for option in ("--noise", "--context"):
+            refused(self.folder / "made.safetensors", option, self.folder / "made.safetensors", "--save",
+                    self.folder / "made.safetensors")
+
     def test_a_models_own_file_that_is_a_folder(self):
         model = self.copy_of_demo()
         (model / "ferry.cfg").unlink()
@@ -125,6 +144,19 @@ class Prompts(Job):
 
 
 class Words(Job):
+    def test_a_value_that_begins_like_an_option_reaches_the_ranks(self):
+        self.assert_done(self.generate("-n", 2, "--negative_prompt", "-no text", "--run.log_level=error"))
+        job = self.record()["job"]
+        self.assertEqual((job["negative_prompt"], job["seed"]), ("-no text", 1))
+
+    def test_settings_without_effect_are_said(self):
+        done = self.generate("--offload.prefetch_size", 100, "--dit.offload.type", "model", "--dit.offload.offload_ratio",
+                             0.5, "--guidance", 2)
+        self.assert_done(done)
+        unused = ["offload.prefetch_size", "dit.offload.offload_ratio"]
+        self.assertIn("without effect here: " + ", ".join(unused), done.stderr)
+        self.assertEqual(self.record()["without_effect"], unused)
+
     def test_names_of_other_programs(self):
         for given, meant in [("--num-inference-steps", "--steps"), ("--width", "--size"), ("--ckpt_dir", "--model"),
                              ("--negative-prompt", "--negative_prompt"), ("--offload_model", "--offload.type")]:

@@ -106,6 +106,12 @@ class Kept(FerryTest):
         self.assert_refused(ferry("inspect", "n" * 300), "n" * 300)
         self.assert_refused(ferry("make-model", self.out / ("n" * 300)), "n" * 300)
 
+    def test_a_name_with_control_characters_stays_in_its_line(self):
+        done = self.run_to_end(out=self.out / "a\nb\x1b[31m.mp4", steps=1)
+        self.assertNotIn("\x1b[31m", done.stderr)
+        self.assertFalse([line for line in done.stderr.splitlines() if line.startswith("b")], done.stderr)
+        self.assertEqual(len(self.names(self.out)), 3)
+
     def test_a_folder_that_is_missing_is_named(self):
         done = ferry(*self.words(out=self.out / "newdir" / "x.mp4")[1:])
         self.assert_refused(done, "--out", f"the folder {self.out}/newdir does not exist")

@@ -17,6 +17,7 @@
 #include "worker/noise.h"
 #include "worker/outputs.h"
 #include "worker/resolve.h"
+#include "worker/without_effect.h"
 
 namespace ferry::worker {
 namespace {
@@ -27,6 +28,7 @@ using ::ferry::testing::write_safetensors;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::SizeIs;
 
 std::string refusal_of(const std::function<void()>& work) {
   try {
@@ -194,7 +196,36 @@ TEST_F(Latents, ASizeOrFramesThatAreNotTheirsAreRefused) {
 TEST_F(Latents, OptionsWithoutEffectAreNamed) {
   all.echo = {{"model.path", "m"}, {"job.prompt", "a"},          {"job.noise_device", "cpu"},
               {"job.out", "x"},    {"dit.offload.type", "none"}, {"vae.offload.type", "none"}};
-  EXPECT_THAT(options_without_effect(all), ElementsAre("job.prompt", "job.noise_device", "dit.offload.type"));
+  Job job;
+  job.latents = "x";
+  EXPECT_THAT(options_without_effect(all, job),
+              ElementsAre("job.prompt", "job.noise_device", "dit.offload.type"));
+}
+
+TEST_F(Latents, PromptsBesideAFileOfContextsHaveNoEffect) {
+  all.echo = {{"job.prompt", "a"}, {"job.negative_prompt", "b"}, {"job.noise_device", "cpu"}};
+  Job job;
+  EXPECT_THAT(options_without_effect(all, job), ElementsAre());
+  job.context = "c";
+  EXPECT_THAT(options_without_effect(all, job), ElementsAre("job.prompt", "job.negative_prompt"));
+  job.noise = "n";
+  EXPECT_THAT(options_without_effect(all, job), SizeIs(3));
+}
+
+TEST_F(Latents, SettingsOfAnotherOffloadTypeHaveNoEffect) {
+  all.echo = {{"offload.prefetch_size", "9"},
+              {"offload.vram_limit", "1"},
+              {"dit.offload.offload_ratio", "0.5"},
+              {"offload.pin_cpu_memory", "1"}};
+  EXPECT_THAT(options_without_effect(all, {}),
+              ElementsAre("offload.prefetch_size", "offload.vram_limit", "dit.offload.offload_ratio"));
+  all.vae.type = offload::Type::Async;
+  EXPECT_THAT(options_without_effect(all, {}),
+              ElementsAre("offload.vram_limit", "dit.offload.offload_ratio"));
+  all.dit.type = offload::Type::Auto;
+  EXPECT_THAT(options_without_effect(all, {}), ElementsAre());
+  all.dit.type = offload::Type::Sequential;
+  EXPECT_THAT(options_without_effect(all, {}), ElementsAre("dit.offload.offload_ratio"));
 }
 
 TEST_F(Latents, ANameThatAnotherRunWritesIsRefused) {
@@ -221,6 +252,38 @@ TEST_F(Latents, TwoResultsOfOneRunCannotBeOneFile) {
   options.save = folder.file("in.safetensors");
   options.overwrite = true;
   EXPECT_THAT(refusal_of([&] { hold_names(all, job()); }), HasSubstr("this run reads its latents there"));
+}
+
+TEST_F(Latents, NoResultTakesThePlaceOfAnInput) {
+  const std::string context = folder.file("c.safetensors");
+  write_safetensors(context, {{"positive", at::zeros({3, model::DitConfig{}.text_dim})},
+                              {"negative", at::zeros({3, model::DitConfig{}.text_dim})}});
+  options.overwrite = true;
+  options.context = context;
+  options.save = context;
+  EXPECT_THAT(refusal_of([&] { hold_names(all, job()); }), HasSubstr("this run reads its context there"));
+  fs::create_symlink(context, folder.file("link.safetensors"));
+  options.save = folder.file("link.safetensors");
+  EXPECT_THAT(refusal_of([&] { hold_names(all, job()); }), HasSubstr("this run reads its context there"));
+  options.save = folder.file("s.safetensors");
+  EXPECT_EQ(refusal_of([&] { hold_names(all, job()); }), "");
+  // x.json is the record's name.
+  std::ofstream(folder.file("x.json")) << "[job]\n";
+  all.config_files = {folder.file("x.json")};
+  EXPECT_THAT(refusal_of([&] { hold_names(all, job()); }),
+              AllOf(HasSubstr("record"), HasSubstr("this run reads its options there")));
+}
+
+TEST_F(Latents, AWayOnIsTextForAShell) {
+  options.out = folder.file("it's a\nvideo.mp4");
+  const Job made = job();
+  const HeldNames names = hold_names(all, made);
+  KeptLatents kept_latents(all, made, names);
+  kept_latents.keep(latents);
+  const std::string way_on = kept_latents.way_on();
+  EXPECT_THAT(way_on,
+              HasSubstr("--latents $'" + folder.path() + "/it\\x27s a\\x0avideo.latents.safetensors'"));
+  EXPECT_EQ(way_on.find('\n'), std::string::npos);
 }
 
 TEST_F(Latents, AFileThatIsFinishedBetweenTheTwoLooksIsSeen) {

@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <png.h>
+#include <sys/stat.h>
 
 #include <array>
 #include <cstdio>
@@ -207,6 +208,16 @@ TEST_P(Mp4, KeepsTheColoursOfEachFrame) {
 
 INSTANTIATE_TEST_SUITE_P(Encoders, Mp4, ::testing::Values("libx264", "libopenh264", "mpeg4"));
 
+TEST(Video, EachFrameIsASignOfLife) {
+  const std::vector<std::uint8_t> rgb(5 * 64 * 48 * 3, 100);
+  const VideoFormat format{.width = 64, .height = 48};
+  for (const VideoCodec& codec : {choose_codec(format, ".mp4"), choose_codec(format, ".y4m")}) {
+    int signs = 0;
+    encode_video({rgb.data(), 5, 64, 48}, format, codec, [&signs] { ++signs; });
+    EXPECT_GE(signs, 5) << codec.encoder;
+  }
+}
+
 TEST(Video, RefusesAClipOfAnotherSize) {
   const std::vector<std::uint8_t> rgb = grey_frames(1, 4, 4);
   EXPECT_THROW(encode_video({rgb.data(), 1, 4, 4}, {.width = 8, .height = 4}, {"y4m", ".y4m"}),
@@ -230,6 +241,37 @@ TEST(Files, AreNotOverwrittenUnasked) {
   EXPECT_EQ(contents(path), "one");
   publish(path, "two", true);
   EXPECT_EQ(contents(path), "two");
+  EXPECT_EQ(folder.entries(), 1U);
+}
+
+TEST(Files, ADeviceOrFifoIsNeverReplaced) {
+  const TemporaryFolder folder;
+  const std::string fifo = folder.file("fifo");
+  ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
+  std::filesystem::create_symlink("/dev/null", folder.file("link"));
+  for (const std::string& path : {fifo, folder.file("link"), std::string("/dev/null")}) {
+    for (const bool overwrite : {true, false}) {
+      try {
+        check_not_taken(path, overwrite);
+        ADD_FAILURE() << path;
+      } catch (const UserError& error) {
+        EXPECT_THAT(error.what(), HasSubstr("is not a regular file")) << path;
+      }
+    }
+  }
+  std::filesystem::create_symlink("nowhere", folder.file("dangling"));
+  EXPECT_NO_THROW(check_not_taken(folder.file("dangling"), true));
+}
+
+TEST(Files, TheNamedFormTriesTheRealName) {
+  const TemporaryFolder folder;
+  check_name(folder.file("a.mp4"), PendingFile::Form::Named);
+  EXPECT_EQ(folder.entries(), 0U);
+  publish(folder.file("there.mp4"), "x", false);
+  check_name(folder.file("there.mp4"), PendingFile::Form::Named);
+  EXPECT_EQ(contents(folder.file("there.mp4")), "x");
+  // As a:b is on vfat: a name that this file system has not.
+  EXPECT_THROW(check_name(folder.file(std::string(256, 'n')), PendingFile::Form::Named), UserError);
   EXPECT_EQ(folder.entries(), 1U);
 }
 

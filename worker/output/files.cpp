@@ -1,5 +1,6 @@
 #include "worker/output/files.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -73,9 +74,28 @@ void check_not_taken(const std::string& path, bool overwrite) {
     throw UserError(fmt::format("output {}: {}", path, std::strerror(errno)));
   }
   std::error_code error;
-  if (fs::is_directory(path, error)) throw UserError(fmt::format("output {} is a folder, not a file", path));
+  const fs::file_type type = fs::status(path, error).type();
+  if (type == fs::file_type::directory)
+    throw UserError(fmt::format("output {} is a folder, not a file", path));
+  // A link to nothing may be replaced; a device, FIFO or socket would become a file.
+  if (type != fs::file_type::regular && type != fs::file_type::not_found) {
+    throw UserError(fmt::format("output {} is not a regular file: a device, FIFO or socket", path));
+  }
   if (!overwrite) {
     throw UserError(fmt::format("output {} exists already: choose another name, or say --overwrite", path));
+  }
+}
+
+void check_name(const std::string& path, PendingFile::Form form) {
+  const PendingFile probe(path, form);
+  if (probe.temporary().empty()) return;
+  const int file = ::open(path.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0666);
+  if (file >= 0) {
+    ::close(file);
+    ::unlink(path.c_str());
+  } else if (errno != EEXIST) {
+    throw UserError(
+        fmt::format("output {}: no file can have this name there: {}", path, std::strerror(errno)));
   }
 }
 

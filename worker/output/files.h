@@ -24,9 +24,13 @@ std::size_t longest_name(const std::string& path);
 // new files, and unless check_not_taken() passes.
 void check_can_write(const std::string& path, bool overwrite);
 
-// Throws UserError when no file can have this name (it is too long, say), when it is a folder's, or when it
-// is a file's or link's and `overwrite` is not set.
+// Throws UserError when no file can have this name (it is too long, say), when it is a folder's, device's,
+// FIFO's or socket's, or a link's to one, or when it is a file's or link's and `overwrite` is not set.
 void check_not_taken(const std::string& path, bool overwrite);
+
+// Throws UserError when the file system takes files, but none of this name ("a:b" on vfat).  Where a
+// PendingFile has the named form, it makes an empty file of the name and removes it: one process calls it.
+void check_name(const std::string& path, PendingFile::Form form = PendingFile::Form::Best);
 
 // Throws UserError when the file system of `path` has less than `bytes` free.
 void check_free_space(const std::string& path, std::uint64_t bytes);

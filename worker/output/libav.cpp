@@ -111,7 +111,7 @@ void copy_plane(AVFrame& frame, int plane, const std::vector<std::uint8_t>& from
 }
 
 // Writes every packet the encoder has ready.
-void drain(AVCodecContext& codec, AVFormatContext& muxer) {
+void drain(AVCodecContext& codec, AVFormatContext& muxer, const FrameDone& frame_done) {
   const std::unique_ptr<AVPacket, FreePacket> packet(checked(av_packet_alloc(), "av_packet_alloc"));
   for (;;) {
     const int code = avcodec_receive_packet(&codec, packet.get());
@@ -120,6 +120,7 @@ void drain(AVCodecContext& codec, AVFormatContext& muxer) {
     packet->duration = 1;
     av_packet_rescale_ts(packet.get(), codec.time_base, muxer.streams[0]->time_base);
     checked(av_interleaved_write_frame(&muxer, packet.get()), "av_interleaved_write_frame");
+    frame_done();
   }
 }
 
@@ -160,7 +161,8 @@ bool mp4_encoder_opens(const std::string& encoder, const VideoFormat& format) {
   }
 }
 
-std::string mp4_bytes(const Clip& clip, const VideoFormat& format, const std::string& encoder) {
+std::string mp4_bytes(const Clip& clip, const VideoFormat& format, const std::string& encoder,
+                      const FrameDone& frame_done) {
   const Codec codec = open_codec(encoder, format);
   const Muxer muxer = open_muxer(*codec);
   const std::unique_ptr<AVFrame, FreeFrame> frame(checked(av_frame_alloc(), "av_frame_alloc"));
@@ -171,10 +173,12 @@ std::string mp4_bytes(const Clip& clip, const VideoFormat& format, const std::st
   for (int i = 0; i < clip.frames; ++i) {
     frame->pts = i;
     encode_frame(*codec, *frame, pad_to_even(enlarge(clip.frame(i), format.scale).view()));
-    drain(*codec, *muxer);
+    frame_done();
+    drain(*codec, *muxer, frame_done);
   }
   checked(avcodec_send_frame(codec.get(), nullptr), "avcodec_send_frame");
-  drain(*codec, *muxer);
+  // What the encoder has held back may be many frames.
+  drain(*codec, *muxer, frame_done);
   checked(av_write_trailer(muxer.get()), "av_write_trailer");
   return take_bytes(*muxer);
 }

@@ -15,6 +15,7 @@ std::vector<std::string> mp4_encoders();
 bool mp4_encoder_opens(const std::string& encoder, const VideoFormat& format);
 
 // BT.709, limited range, and the file says so.  Throws Error when libav refuses or is not there.
-std::string mp4_bytes(const Clip& clip, const VideoFormat& format, const std::string& encoder);
+std::string mp4_bytes(const Clip& clip, const VideoFormat& format, const std::string& encoder,
+                      const FrameDone& frame_done);
 
 }  // namespace ferry::worker

@@ -2,6 +2,7 @@
 // uncompressed Y4M.  8-bit 4:2:0 in every case.
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "worker/output/image.h"
@@ -26,9 +27,14 @@ struct VideoCodec {
 // for: ".y4m" always means Y4M; anything else means MP4 where it can be had.
 VideoCodec choose_codec(const VideoFormat& format, const std::string& wanted);
 
+// Called at least once for each frame: encoding may take longer than others wait for a sign of life.
+using FrameDone = std::function<void()>;
+
 // The bytes of the file.  Odd extents are padded by one repeated row or column.
 // Throws std::invalid_argument when clip and format disagree or fps is not positive; Error when the encoder
 // fails.
-std::string encode_video(const Clip& clip, const VideoFormat& format, const VideoCodec& codec);
+std::string encode_video(
+    const Clip& clip, const VideoFormat& format, const VideoCodec& codec,
+    const FrameDone& frame_done = [] {});
 
 }  // namespace ferry::worker

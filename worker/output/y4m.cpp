@@ -23,7 +23,7 @@ std::string ratio(double fps) {
 
 }  // namespace
 
-std::string y4m_bytes(const Clip& clip, const VideoFormat& format) {
+std::string y4m_bytes(const Clip& clip, const VideoFormat& format, const FrameDone& frame_done) {
   std::string file;
   for (int i = 0; i < clip.frames; ++i) {
     const Image image = pad_to_even(enlarge(clip.frame(i), format.scale).view());
@@ -36,6 +36,7 @@ std::string y4m_bytes(const Clip& clip, const VideoFormat& format) {
     append(file, planes.y);
     append(file, planes.u);
     append(file, planes.v);
+    frame_done();
   }
   return file;
 }

@@ -9,6 +9,6 @@ namespace ferry::worker {
 
 // "YUV4MPEG2 W.. H.. F<n>:<d> Ip A1:1 C420jpeg\n", then "FRAME\n" and the planes Y, U, V of each frame;
 // BT.601, which is what readers assume of a file that cannot say.
-std::string y4m_bytes(const Clip& clip, const VideoFormat& format);
+std::string y4m_bytes(const Clip& clip, const VideoFormat& format, const FrameDone& frame_done);
 
 }  // namespace ferry::worker
