@@ -6,6 +6,7 @@
 #include "model/tensor.h"
 #include "offload/layout.h"
 #include "worker/activations.h"
+#include "worker/agree.h"
 #include "worker/branches.h"
 #include "worker/latent_watch.h"
 #include "worker/noise.h"
@@ -72,8 +73,12 @@ StageLoad begin_denoise(const StageInput& input) {
 
 at::Tensor noise_stage(const StageInput& input) {
   const Device& device = *input.rank->device;
-  const at::Tensor noise = input.rank->is_first() ? make_noise(*input.job, device).contiguous()
-                                                  : model::empty(input.job->latent_shape, DType::F32, device);
+  at::Tensor noise;
+  from_rank_0(*input.rank->session, [&] {
+    noise = make_noise(*input.job, device).contiguous();
+    return "";
+  });
+  if (!input.rank->is_first()) noise = model::empty(input.job->latent_shape, DType::F32, device);
   input.rank->groups.data_root->broadcast(noise.mutable_data_ptr(), noise.nbytes(), 0,
                                           input.rank->device->compute());
   if (!all_finite(*input.rank->device, noise))

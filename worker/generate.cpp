@@ -83,10 +83,11 @@ at::Tensor latents_of_file(const StageInput& input) {
   Rank& rank = *input.rank;
   at::Tensor latent;
   bool finite = true;
-  if (rank.is_first()) {
+  from_rank_0(*rank.session, [&] {
     latent = read_float_tensor(input.job->latents, "latents").to(model::torch_device(*rank.device));
     finite = all_finite(*rank.device, latent);
-  }
+    return "";
+  });
   if (!rank.session->all_agree(finite)) {
     throw NotFinite("decode: the latents are not finite: tensor latents of " + input.job->latents);
   }

@@ -9,6 +9,7 @@
 #include "model/text/tokenizer.h"
 #include "model/text/umt5.h"
 #include "worker/activations.h"
+#include "worker/agree.h"
 #include "worker/cores.h"
 #include "worker/noise.h"
 #include "worker/not_finite.h"
@@ -136,8 +137,11 @@ std::vector<at::Tensor> text_stage(const StageInput& input, StageRecord& record,
   Encoded encoded;
   if (input.networks->text) {
     encoded = encode(input, record, loaded);
-  } else if (input.rank->is_first()) {
-    encoded = read_contexts(input);
+  } else {
+    from_rank_0(*input.rank->session, [&] {
+      encoded = read_contexts(input);
+      return "";
+    });
   }
   std::vector<at::Tensor> contexts = share(*input.rank, encoded);
   record.run_s = seconds_since(begin) - record.load_s;

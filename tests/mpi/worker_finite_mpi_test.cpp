@@ -8,12 +8,12 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <cstdlib>
 #include <filesystem>
 #include <functional>
 #include <limits>
 
 #include "model/sampler/sampler.h"
+#include "tests/support/demo_job.h"
 #include "tests/support/mpi_fixture.h"
 #include "tests/support/safetensors_io.h"
 #include "tests/support/temporary_folder.h"
@@ -25,7 +25,9 @@
 namespace ferry::worker {
 namespace {
 
+using ::ferry::testing::demo_model;
 using ::ferry::testing::MpiTest;
+using ::ferry::testing::small_job;
 using ::ferry::testing::TemporaryFolder;
 using ::ferry::testing::TensorMap;
 using parallel::CfgMode;
@@ -34,30 +36,6 @@ using ::testing::HasSubstr;
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 const std::string kDit = "transformer/diffusion_pytorch_model.safetensors";
-
-std::string demo_model() {
-  const char* source = std::getenv("FERRY_SOURCE_DIR");
-  return std::string(source != nullptr ? source : ".") + "/models/demo";
-}
-
-Options small_job(const std::string& out) {
-  Options options;
-  options.model.path = demo_model();
-  options.model.device = "cpu";
-  options.model.dtype = "fp32";
-  options.job.prompt = "a red circle moving right on a black background";
-  options.job.negative_prompt = "a blue square";
-  options.job.width = 80;
-  options.job.height = 48;
-  options.job.frames = 5;
-  options.job.steps = 4;
-  options.job.guidance = 5.0;
-  options.job.shift = 3.0;
-  options.job.sampler = "unipc";
-  options.job.seed = 3;
-  options.job.out = out;
-  return options;
-}
 
 // A unit of the time embedding that gives 0 at timesteps above `limit` and infinity below it: the sinusoid's
 // slowest sine, sin(t w), through a SiLU.
@@ -74,6 +52,10 @@ void overflow_below(TensorMap& tensors, double limit) {
 
 class NotFiniteRun : public MpiTest {
  protected:
+  NotFiniteRun() {
+    options.job.shift = 3.0;
+    options.job.sampler = "unipc";
+  }
   // The demo model with one file changed; rank 0's, which all use.
   void damage(const std::string& file, const std::function<void(TensorMap&)>& change) {
     const std::string model = session().broadcast(folder.file("model"), 0);

@@ -7,9 +7,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
+#include <filesystem>
 
 #include "base/error.h"
+#include "tests/support/demo_job.h"
 #include "tests/support/mpi_fixture.h"
 #include "tests/support/safetensors_io.h"
 #include "tests/support/temporary_folder.h"
@@ -21,36 +22,14 @@ namespace ferry::worker {
 namespace {
 
 using ::ferry::testing::MpiTest;
+using ::ferry::testing::small_job;
 using ::ferry::testing::TemporaryFolder;
 using ::ferry::testing::write_safetensors;
 using parallel::CfgMode;
 using ::testing::HasSubstr;
 
-std::string demo_model() {
-  const char* source = std::getenv("FERRY_SOURCE_DIR");
-  return std::string(source != nullptr ? source : ".") + "/models/demo";
-}
-
 double relative_l2(const at::Tensor& a, const at::Tensor& b) {
   return (at::linalg_vector_norm(a - b) / at::linalg_vector_norm(b)).item<double>();
-}
-
-// 48x80 and 5 frames: 2 x 3 x 5 = 30 tokens, which 4 ranks do not divide.
-Options small_job(const std::string& out) {
-  Options options;
-  options.model.path = demo_model();
-  options.model.device = "cpu";
-  options.model.dtype = "fp32";
-  options.job.prompt = "a red circle moving right on a black background";
-  options.job.negative_prompt = "a blue square";
-  options.job.width = 80;
-  options.job.height = 48;
-  options.job.frames = 5;
-  options.job.steps = 4;
-  options.job.guidance = 5.0;
-  options.job.seed = 3;
-  options.job.out = out;
-  return options;
 }
 
 class Generate : public MpiTest {
@@ -198,6 +177,31 @@ TEST_F(Generate, RanksRefuseTogether) {
   options.parallel.ulysses = 0;
   options.model.path = folder.file("nothing");
   EXPECT_THAT(refusal(options), HasSubstr("nothing"));
+}
+
+TEST_F(Generate, AFileThatVanishesAfterTheChecksIsRefusedOnEveryRank) {
+  const Generation made = make(options);
+  const std::string file = folder.file("in.safetensors");
+  for (std::string JobOptions::*input : {&JobOptions::noise, &JobOptions::context, &JobOptions::latents}) {
+    Options given = options;
+    given.job.*input = file;
+    write_safetensors(file, {{"noise", made.noise},
+                             {"positive", made.contexts[0]},
+                             {"negative", made.contexts[1]},
+                             {"latents", made.latents}});
+    Prepared prepared = prepare(given, session());
+    std::filesystem::remove(file);
+    Progress silent;
+    Generation none;
+    std::string mine;
+    try {
+      generate(given, prepared, silent, none);
+    } catch (const UserError& error) {
+      mine = error.what();
+    }
+    EXPECT_THAT(mine, HasSubstr("in.safetensors"));
+    for (const std::string& other : session().all_gather(mine)) EXPECT_EQ(other, mine);
+  }
 }
 
 TEST_F(Generate, RefusesParallelGuidanceWithoutASecondBranch) {
