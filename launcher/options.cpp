@@ -66,8 +66,9 @@ std::vector<po::option> tokens_of(const std::vector<std::string>& args,
     return parser.options(description).style(kStyle).allow_unregistered().run().options;
   } catch (const po::invalid_command_line_syntax& error) {
     const bool extra = error.kind() == po::invalid_syntax::extra_parameter;
-    throw UserError(
-        fmt::format("{}: {}", error.get_option_name(), extra ? "takes no value" : "the value is missing"));
+    const std::string name = error.get_option_name();
+    throw UserError(fmt::format("{}: {}", name == "--ranks" ? "-n" : name,
+                                extra ? "takes no value" : "the value is missing"));
   }
 }
 
