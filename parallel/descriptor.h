@@ -7,7 +7,7 @@
 
 #include "base/handle.h"
 
-namespace ferry::offload {
+namespace ferry::parallel {
 
 using OwnedDescriptor = Handle<int, ::close, -1>;
 
@@ -23,4 +23,4 @@ void send_descriptor(int listener, int descriptor, int peers, int timeout_ms);
 // `timeout_ms`.
 OwnedDescriptor receive_descriptor(const std::string& name, int timeout_ms);
 
-}  // namespace ferry::offload
+}  // namespace ferry::parallel

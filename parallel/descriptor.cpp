@@ -1,4 +1,4 @@
-#include "offload/descriptor.h"
+#include "parallel/descriptor.h"
 
 #include <poll.h>
 #include <sys/socket.h>
@@ -10,7 +10,7 @@
 
 #include "base/error.h"
 
-namespace ferry::offload {
+namespace ferry::parallel {
 
 namespace {
 
@@ -107,4 +107,4 @@ OwnedDescriptor receive_descriptor(const std::string& name, int timeout_ms) {
   return OwnedDescriptor(descriptor);
 }
 
-}  // namespace ferry::offload
+}  // namespace ferry::parallel
