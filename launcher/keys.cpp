@@ -133,6 +133,12 @@ Set cfg_mode(parallel::Options& options) {
   };
 }
 
+Set exchange(parallel::Options& options) {
+  return [&options](const std::string& flag, const std::string& value) {
+    options.exchange = static_cast<parallel::ExchangeBy>(to_choice(flag, value, {"auto", "nccl", "copy"}));
+  };
+}
+
 // Flag by flag: key, flag without group, placeholder, what it is, default.
 FlagGroup model_group(worker::ModelOptions& m) {
   return {"[model]",
@@ -201,6 +207,8 @@ FlagGroup parallel_group(parallel::Options& p) {
         false, integer(p.ulysses, 0)},
        {"parallel.cfg", "cfg", "MODE", "the two guidance branches: serial, paired (layer by layer), parallel",
         "paired", false, cfg_mode(p)},
+       {"parallel.exchange", "", "HOW", "between GPUs of one node: auto, nccl, copy (by copy engines)",
+        "auto", false, exchange(p)},
        {"parallel.data", "data", "N", "videos at a time; 0: what is left of the ranks", "1", false,
         integer(p.data, 0)}}};
 }

@@ -1,8 +1,8 @@
 // The names of a command's options, and what a name that is none of them was meant to be.
 #pragma once
 
-#include <map>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 

@@ -1,15 +1,16 @@
 // How long OpenMP threads spin before they sleep, settled before LibTorch's libgomp is loaded.
 //
 // By default libgomp's threads spin for milliseconds at every barrier.  Two runs on one machine then wait for
-// threads that have no core, and each takes many times its share.  With a short spin two at once take 2.4 times
-// as long as one (7.1 times by default), and one alone 1.03 times as long as by default (denoising with the
-// small model on two cores, at 914c346).
+// threads that have no core, and each takes many times its share.  With a short spin two at once take 2.4
+// times as long as one (7.1 times by default), and one alone 1.03 times as long as by default (denoising with
+// the small model on two cores, at 914c346).
 //
 // libgomp reads GOMP_SPINCOUNT in a constructor, before main, and has no call to change it later.  A function
 // of .preinit_array runs before all constructors, but only the list of variables that the kernel laid on the
-// stack is there to change, and it cannot grow.  The shell's `_` gives its place up: it repeats this program's
-// path, for nobody.  A parent that passes no `_` makes the program start itself once more, which takes 70 ms.
-// Ranks inherit the variable from `ferry -n`; under another mpirun or srun each sets it for itself.
+// stack is there to change, and it cannot grow.  The shell's `_` gives its place up: it repeats this
+// program's path, for nobody.  A parent that passes no `_` makes the program start itself once more, which
+// takes 70 ms. Ranks inherit the variable from `ferry -n`; under another mpirun or srun each sets it for
+// itself.
 #include <sys/auxv.h>
 #include <unistd.h>
 

@@ -88,13 +88,15 @@ void Async::require_between_forwards(const char* what) const {
 void Async::allocate_gpu_cache() {
   require_between_forwards("allocate_gpu_cache()");
   if (!enabled_ || cache_allocated()) return;
-  ferrying_.reset(make_slots(arena_, plan_.residency, *setup_.device, *setup_.account));
+  ferrying_.reset(make_slots(arena_, plan_.residency, *setup_.device, *setup_.account, slot_group()));
 }
 
 void Async::cleanup_gpu_cache() {
   require_between_forwards("cleanup_gpu_cache()");
   drop_slots();
 }
+
+parallel::Group* Async::slot_group() const { return shards(plan_) ? setup_.weights : nullptr; }
 
 // Whoever might still read or write a slot is waited for.
 void Async::drop_slots() {
@@ -160,7 +162,7 @@ void Async::acquire_block(int block) {
   if (gaps_) gaps_->begin_block();
   if (!ferries(block)) return;
   if (!cache_allocated()) {
-    ferrying_.reset(make_slots(arena_, plan_.residency, *setup_.device, *setup_.account));
+    ferrying_.reset(make_slots(arena_, plan_.residency, *setup_.device, *setup_.account, slot_group()));
   }
   ferrying_.acquire();
 }

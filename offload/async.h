@@ -68,6 +68,7 @@ class Async final : public Strategy, private parallel::ExchangeGate {
   }
   void require_between_forwards(const char* what) const;
   void drop_slots();
+  parallel::Group* slot_group() const;
   FerryingPlan ferrying_plan(const StageSetup& setup) const;
 
   NodeArena& arena_;

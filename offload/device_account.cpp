@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "parallel/group.h"
 
 namespace ferry::offload {
 
@@ -72,20 +73,24 @@ std::size_t DeviceAccount::reclaim(std::size_t bytes) {
 
 namespace {
 
-DeviceMemory allocate(Device& device, DeviceAccount& account, std::size_t bytes) {
+DeviceMemory allocate(Device& device, DeviceAccount& account, std::size_t bytes, parallel::Group* group) {
+  const auto take = [&] {
+    return group == nullptr ? device.allocate(bytes) : group->allocate(device, bytes);
+  };
   account.make_room(bytes);
   try {
-    return device.allocate(bytes);
+    return take();
   } catch (const OutOfMemory&) {
     if (account.reclaim(bytes) == 0) throw;
   }
-  return device.allocate(bytes);
+  return take();
 }
 
 }  // namespace
 
-AccountedMemory::AccountedMemory(Device& device, DeviceAccount& account, Category category, std::size_t bytes)
-    : memory_(allocate(device, account, bytes)), account_(&account), category_(category) {
+AccountedMemory::AccountedMemory(Device& device, DeviceAccount& account, Category category, std::size_t bytes,
+                                 parallel::Group* group)
+    : memory_(allocate(device, account, bytes, group)), account_(&account), category_(category) {
   account_->take(category_, memory_.bytes());
 }
 

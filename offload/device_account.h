@@ -16,6 +16,10 @@
 
 #include "base/device.h"
 
+namespace ferry::parallel {
+class Group;
+}
+
 namespace ferry::offload {
 
 enum class Category : std::uint8_t {
@@ -90,7 +94,9 @@ class AccountedMemory {
   AccountedMemory() = default;
   // Before it takes the memory it makes room under the limit; when the device is full it asks the reclaimers
   // and tries once more.  Throws OutOfMemory, and then counts nothing.
-  AccountedMemory(Device& device, DeviceAccount& account, Category category, std::size_t bytes);
+  // With a `group` it is the group's, which outlives it, and collective over its ranks.
+  AccountedMemory(Device& device, DeviceAccount& account, Category category, std::size_t bytes,
+                  parallel::Group* group = nullptr);
   AccountedMemory(AccountedMemory&& other) noexcept;
   AccountedMemory& operator=(AccountedMemory&& other) noexcept;
   ~AccountedMemory();

@@ -38,13 +38,13 @@ std::vector<int> layout_classes(const ArenaLayout& layout, const std::vector<int
 }
 
 std::vector<Slot> make_slots(const NodeArena& arena, const Residency& residency, Device& device,
-                             DeviceAccount& account) {
+                             DeviceAccount& account, parallel::Group* group) {
   const ArenaLayout& layout = arena.layout();
   const std::vector<int> classes = layout_classes(layout, residency.offloaded);
   std::vector<Slot> slots;
   for (int s = 0; s < residency.slots; ++s) {
     Slot slot;
-    slot.memory = AccountedMemory(device, account, Category::Slots, slot_bytes(layout, residency));
+    slot.memory = AccountedMemory(device, account, Category::Slots, slot_bytes(layout, residency), group);
     for (std::size_t i = 0; i < classes.size(); ++i) {
       if (classes[i] < static_cast<int>(slot.views.size())) continue;
       slot.views.push_back(make_views(block_of(layout, residency.offloaded[i]), slot.memory.data(),

@@ -9,6 +9,7 @@
 #include "offload/device_account.h"
 #include "offload/residency.h"
 #include "offload/views.h"
+#include "parallel/group.h"
 
 namespace ferry::offload {
 
@@ -26,9 +27,10 @@ struct Slot {
 // offloaded block, counted from 0.
 std::vector<int> layout_classes(const ArenaLayout& layout, const std::vector<int>& offloaded);
 
-// Takes the memory (category Slots), makes every view and event.  Throws OutOfMemory.
+// Takes the memory (category Slots), from `group` where ranks share the copying, and makes every view and
+// event. Throws OutOfMemory.  Collective over the group.
 std::vector<Slot> make_slots(const NodeArena& arena, const Residency& residency, Device& device,
-                             DeviceAccount& account);
+                             DeviceAccount& account, parallel::Group* group);
 
 // Contiguous bytes of a blob.
 struct Range {

@@ -53,6 +53,11 @@ class Group {
   virtual void send_recv(std::span<const Outgoing> sends, std::span<const Incoming> receives,
                          Stream& stream) = 0;
 
+  // Memory of `device` with unspecified content: where ranks can copy into each other's, all-to-alls and
+  // all-gathers that receive at the same place of it on every rank go that way (copy_group.h).  The group
+  // outlives it.  Collective, as giving it back is; blocks.  Throws OutOfMemory, on every rank.
+  virtual DeviceMemory allocate(Device& device, std::size_t bytes) { return device.allocate(bytes); }
+
   // Throws NcclError when the communicator has failed; a group over MPI reports at its stream instead.
   // Cheap; for a host that waits and wants to know whether what it waits for can still come.
   virtual void check() = 0;

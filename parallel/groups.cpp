@@ -7,6 +7,8 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/log.h"
+#include "parallel/copy_group.h"
 #include "parallel/mpi_group.h"
 #include "parallel/nccl_group.h"
 #include "parallel/patience.h"
@@ -16,26 +18,57 @@ namespace ferry::parallel {
 
 namespace {
 
+struct Made {
+  std::unique_ptr<Group> group;
+  Control members;
+};
+
 // The group of the ranks that pass the same color.  Collective over the world.
-std::unique_ptr<Group> make_group(Session& ranks, int color, Device& device) {
+Made make_group(Session& ranks, int color, Device& device) {
   const MPI_Comm comm = ranks.split(color);
   Control members(ranks.thread(), comm);
-  if (members.size() == 1) return make_single_group();
-  if (device.type() == DeviceType::Cpu) return std::make_unique<MpiGroup>(ranks.thread(), comm);
-  return make_nccl_group(members, ranks.thread().deadline_s());
+  if (members.size() == 1) return {make_single_group(), members};
+  if (device.type() == DeviceType::Cpu) return {std::make_unique<MpiGroup>(ranks.thread(), comm), members};
+  return {make_nccl_group(members, ranks.thread().deadline_s()), members};
+}
+
+bool may_copy(ExchangeBy exchange, const Device& device) {
+  return exchange == ExchangeBy::Copy || (exchange == ExchangeBy::Auto && device.type() == DeviceType::Cuda);
+}
+
+bool on_one_node(Session& ranks, Control& members) {
+  const std::vector<std::string> nodes = members.all_gather(std::to_string(ranks.node_index()));
+  return std::all_of(nodes.begin(), nodes.end(), [&](const std::string& node) { return node == nodes[0]; });
+}
+
+// Copies where they may be and work.
+std::unique_ptr<Group> with_copies(Made made, Session& ranks, Device& device, ExchangeBy exchange) {
+  if (made.group->size() == 1 || !may_copy(exchange, device)) return std::move(made.group);
+  std::string why = "its ranks are on several nodes";
+  if (on_one_node(ranks, made.members)) {
+    why.clear();
+    const double deadline_s = ranks.thread().deadline_s();
+    made.group = make_copy_group(std::move(made.group), made.members, device, deadline_s, why);
+  }
+  if (!why.empty() && made.members.rank() == 0) {
+    const auto level = exchange == ExchangeBy::Copy ? spdlog::level::warn : spdlog::level::info;
+    spdlog::log(level, "exchanges go by {}, not by copies: {}", made.group->backend(), why);
+  }
+  return std::move(made.group);
 }
 
 }  // namespace
 
-Groups make_groups(Session& ranks, const Mesh& mesh, Device& device) {
+Groups make_groups(Session& ranks, const Mesh& mesh, Device& device, ExchangeBy exchange) {
   const int video = mesh.data_index;
   const int branch = video * mesh.cfg + mesh.cfg_index;
   const int shard = video * mesh.ulysses + mesh.ulysses_index;
   Groups groups;
-  groups.ulysses = make_group(ranks, branch, device);
-  groups.cfg = make_group(ranks, shard, device);
-  groups.data_root = make_group(ranks, video, device);
-  groups.weights = make_group(ranks, branch * ranks.node_count() + ranks.node_index(), device);
+  groups.ulysses = with_copies(make_group(ranks, branch, device), ranks, device, exchange);
+  groups.cfg = make_group(ranks, shard, device).group;
+  groups.data_root = make_group(ranks, video, device).group;
+  groups.weights = with_copies(make_group(ranks, branch * ranks.node_count() + ranks.node_index(), device),
+                               ranks, device, exchange);
   return groups;
 }
 

@@ -18,9 +18,11 @@ struct Groups {
   std::unique_ptr<Group> weights;    // the ranks of `ulysses` on this node, on a communicator of their own
 };
 
-// NCCL when `device` is a GPU, MPI on the CPU; a group of one rank needs neither.
-// Collective over the world; `ranks` and `device` outlive the groups.  Throws MpiError, NcclError, Error.
-Groups make_groups(Session& ranks, const Mesh& mesh, Device& device);
+// NCCL when `device` is a GPU, MPI on the CPU; a group of one rank needs neither.  `ulysses` and `weights`
+// copy where `exchange` says so and all their ranks are on one node; where copies turn out not to work that
+// is logged, and a warning when they were asked for. Collective over the world; `ranks` and `device` outlive
+// the groups.  Throws MpiError, NcclError, Error.
+Groups make_groups(Session& ranks, const Mesh& mesh, Device& device, ExchangeBy exchange = ExchangeBy::Auto);
 
 // Blocks the host until `event` is done, as Event::synchronize does, but gives up when a group has failed
 // (NcclError) or after `deadline_s` seconds (Error).

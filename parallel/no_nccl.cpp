@@ -1,11 +1,16 @@
-// parallel/nccl_group.h in a program that was built without NCCL.
+// parallel/nccl_group.h and peer_port.h in a program that was built without CUDA and NCCL.
 #include "base/error.h"
 #include "parallel/nccl_group.h"
+#include "parallel/peer_port.h"
 
 namespace ferry::parallel {
 
 std::unique_ptr<Group> make_nccl_group(Control&, double) {
   throw UserError("this program was built without NCCL: use --device cpu");
+}
+
+std::unique_ptr<PeerPort> make_cuda_peer_port(Device&) {
+  throw UserError("this program was built without CUDA: use --device cpu");
 }
 
 }  // namespace ferry::parallel

@@ -27,8 +27,11 @@ std::size_t activation_bytes(const model::DitConfig& config, const Job& job, con
   const std::int64_t rows = parallel::shard_of(frames * height * width / 4, how.ulysses, 0).per_rank;
   const std::int64_t parts = how.ulysses == 1 ? 3 : 6;
   const std::int64_t residual = rows * config.dim * how.branches;
+  // Of each further branch of several ranks: where its exchanges leave and arrive, and its attention's
+  // output.
+  const std::int64_t mail = how.ulysses == 1 ? 0 : rows * 6 * config.dim * (how.branches - 1);
   // u, the parts or the hidden rows, the attention's output.
-  const std::int64_t scratch = rows * (2 * config.dim + std::max(parts * config.dim, config.ffn_dim));
+  const std::int64_t scratch = rows * (2 * config.dim + std::max(parts * config.dim, config.ffn_dim)) + mail;
   // The log-sum-exp that attention kernels keep of each query and head.
   const std::int64_t sums = rows * config.heads;
   const std::int64_t caches = how.contexts * config.layers * 2 * config.text_len * config.dim;

@@ -121,7 +121,8 @@ Prepared prepare(const Options& given, parallel::Session& session) {
   agree(session, [&] {
     if (session.rank() != 0) open();
   });
-  prepared.rank = make_rank(std::move(device), mesh_of(options, prepared.networks, session), session);
+  prepared.rank = make_rank(std::move(device), mesh_of(options, prepared.networks, session),
+                            options.parallel.exchange, session);
   if (const std::optional<Network>& dit = prepared.networks.dit) {
     prepared.rank->attention =
         choose_attention(options.attention, dit->compute, prepared.networks.facts.dit.head_dim(),

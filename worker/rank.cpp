@@ -16,12 +16,12 @@ std::unique_ptr<Device> make_device(const std::string& name, parallel::Session& 
 }
 
 std::unique_ptr<Rank> make_rank(std::unique_ptr<Device> device, const parallel::Mesh& mesh,
-                                parallel::Session& session) {
+                                parallel::ExchangeBy exchange, parallel::Session& session) {
   auto rank = std::make_unique<Rank>();
   rank->session = &session;
   rank->device = std::move(device);
   rank->mesh = mesh;
-  rank->groups = parallel::make_groups(session, rank->mesh, *rank->device);
+  rank->groups = parallel::make_groups(session, rank->mesh, *rank->device, exchange);
   if (rank->on_gpu()) rank->exchange = rank->device->make_stream("exchange", Priority::High);
   return rank;
 }

@@ -35,9 +35,9 @@ struct Rank {
 // world.  Throws UserError on every rank: another name, no GPU, more ranks than GPUs on a node.
 std::unique_ptr<Device> make_device(const std::string& name, parallel::Session& session);
 
-// `mesh` as make_mesh gave it.  Collective over the world.
+// `mesh` as make_mesh gave it; exchanges go as `exchange` says.  Collective over the world.
 std::unique_ptr<Rank> make_rank(std::unique_ptr<Device> device, const parallel::Mesh& mesh,
-                                parallel::Session& session);
+                                parallel::ExchangeBy exchange, parallel::Session& session);
 
 // What a DiT of this rank runs on; `gate` is told of its exchanges (nullptr: nobody is).
 model::DitRuntime dit_runtime(Rank& rank, DType compute, parallel::ExchangeGate* gate = nullptr);

@@ -90,8 +90,8 @@ int bench_offload(const BenchOptions& options, parallel::Session& session) {
   const DitNetwork dit = open_dit(options.run.model, session);
   const parallel::Mesh mesh = parallel::make_mesh(options.run.parallel, session.size(), session.rank(),
                                                   static_cast<int>(dit.config.heads));
-  const std::unique_ptr<worker::Rank> rank =
-      worker::make_rank(worker::make_device(options.run.model.device, session), mesh, session);
+  const std::unique_ptr<worker::Rank> rank = worker::make_rank(
+      worker::make_device(options.run.model.device, session), mesh, options.run.parallel.exchange, session);
   rank->attention = worker::choose_attention(options.run.attention, dit.network.compute,
                                              dit.config.head_dim(), *rank->device, session);
   const auto arena = offload::load_arena({dit.network.checkpoint, dit.network.spec}, options.run.dit,

@@ -62,7 +62,7 @@ struct Stage {
         parallel::Session& session)
       : rank(worker::make_rank(worker::make_device(options.model.device, session),
                                parallel::make_mesh(options.parallel, session.size(), session.rank(), heads),
-                               session)),
+                               options.parallel.exchange, session)),
         loaded(source, *rank, progress, record) {}
   std::unique_ptr<worker::Rank> rank;
   worker::Progress progress;

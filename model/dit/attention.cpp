@@ -70,38 +70,6 @@ at::Tensor all_tokens(const Pass& pass, const at::Tensor& inbox) {
   return inbox.view({inbox.size(0) * pass.ranks(), -1});
 }
 
-// The keys leave through the outbox that the values left through, so those must have gone.
-void attend_together(const Pass& pass, int block) {
-  const Workspace& work = pass.work;
-  const at::Tensor projected = work.part(0);
-  const at::Tensor outbox = work.part(1);
-  const at::Tensor query_outbox = work.part(2);
-  project(pass, block, DitBlock::SelfV, work.u, projected);
-  kernels::pack_heads(heads_of(pass, projected, outbox), pass.stream());
-  pass.exchange->start(Trip::Value, work.part(3), outbox);
-
-  project(pass, block, DitBlock::SelfQ, work.u, projected);
-  norm_heads(pass, id_of(block, DitBlock::SelfNormQ), projected, query_outbox, rotation_of(pass),
-             pass.ranks());
-  pass.exchange->start(Trip::Query, work.part(4), query_outbox);
-
-  project(pass, block, DitBlock::SelfK, work.u, projected);
-  pass.exchange->finish(Trip::Value);
-  norm_heads(pass, id_of(block, DitBlock::SelfNormK), projected, outbox, rotation_of(pass), pass.ranks());
-  pass.exchange->start(Trip::Key, work.part(5), outbox);
-
-  pass.exchange->finish(Trip::Query);
-  pass.exchange->finish(Trip::Key);
-  const std::int64_t keys = work.shard.tokens;
-  const at::Tensor out =
-      attend(pass, all_tokens(pass, work.part(4)), all_tokens(pass, work.part(5)).narrow(0, 0, keys),
-             all_tokens(pass, work.part(3)).narrow(0, 0, keys));
-  pass.exchange->start(Trip::Back, outbox, out);
-  pass.exchange->finish(Trip::Back);
-  kernels::unpack_heads(heads_of(pass, outbox, query_outbox), pass.stream());
-  project(pass, block, DitBlock::SelfO, query_outbox, work.u);
-}
-
 void fill(const Pass& pass, int block, const at::Tensor& text, CrossKeyValue& cached) {
   {
     const ModuleScope scope(pass.weights, id_of(block, DitBlock::CrossK));
@@ -114,13 +82,58 @@ void fill(const Pass& pass, int block, const at::Tensor& text, CrossKeyValue& ca
 
 }  // namespace
 
+// The keys leave through the outbox that the values left through, so those must have gone.
+void send_heads(const Pass& pass, int block, std::size_t branch) {
+  const Workspace& work = pass.work;
+  const at::Tensor projected = work.part(0);
+  const at::Tensor outbox = work.outbox(branch, 0);
+  const at::Tensor query_outbox = work.outbox(branch, 1);
+  project(pass, block, DitBlock::SelfV, work.u, projected);
+  kernels::pack_heads(heads_of(pass, projected, outbox), pass.stream());
+  pass.exchange->start(Trip::Value, branch, work.inbox(branch, 0), outbox);
+
+  project(pass, block, DitBlock::SelfQ, work.u, projected);
+  norm_heads(pass, id_of(block, DitBlock::SelfNormQ), projected, query_outbox, rotation_of(pass),
+             pass.ranks());
+  pass.exchange->start(Trip::Query, branch, work.inbox(branch, 1), query_outbox);
+
+  project(pass, block, DitBlock::SelfK, work.u, projected);
+  pass.exchange->finish(Trip::Value, branch);
+  norm_heads(pass, id_of(block, DitBlock::SelfNormK), projected, outbox, rotation_of(pass), pass.ranks());
+  pass.exchange->start(Trip::Key, branch, work.inbox(branch, 2), outbox);
+}
+
+// The result comes back into the inbox of the queries, which are used by then.
+at::Tensor attend_to_heads(const Pass& pass, std::size_t branch) {
+  const Workspace& work = pass.work;
+  pass.exchange->finish(Trip::Query, branch);
+  pass.exchange->finish(Trip::Key, branch);
+  const std::int64_t keys = work.shard.tokens;
+  at::Tensor out = attend(pass, all_tokens(pass, work.inbox(branch, 1)),
+                          all_tokens(pass, work.inbox(branch, 2)).narrow(0, 0, keys),
+                          all_tokens(pass, work.inbox(branch, 0)).narrow(0, 0, keys));
+  pass.exchange->start(Trip::Back, branch, work.inbox(branch, 1), out);
+  return out;
+}
+
+void receive_heads(const Pass& pass, int block, std::size_t branch) {
+  const Workspace& work = pass.work;
+  const at::Tensor heads = work.outbox(branch, 1);
+  pass.exchange->finish(Trip::Back, branch);
+  kernels::unpack_heads(heads_of(pass, work.inbox(branch, 1), heads), pass.stream());
+  project(pass, block, DitBlock::SelfO, heads, work.u);
+  pass.tap("self_attn", block, work.u);
+}
+
 void self_attention(const Pass& pass, int block) {
   if (pass.exchange == nullptr) {
     attend_alone(pass, block);
-  } else {
-    attend_together(pass, block);
+    pass.tap("self_attn", block, pass.work.u);
+    return;
   }
-  pass.tap("self_attn", block, pass.work.u);
+  send_heads(pass, block, 0);
+  const at::Tensor out = attend_to_heads(pass, 0);
+  receive_heads(pass, block, 0);
 }
 
 void cross_attention(const Pass& pass, int block, const at::Tensor& text, CrossKeyValue& cached) {

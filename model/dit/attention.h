@@ -5,9 +5,20 @@
 
 namespace ferry::model {
 
-// work.u [s, C] becomes Wo attention(u) + bo.  With several ranks the heads are exchanged, v first, then q,
-// then k, each behind its own projection and under the next one.
+// work.u [s, C] becomes Wo attention(u) + bo.
 void self_attention(const Pass& pass, int block);
+
+// With several ranks it is three parts, between which other branches may compute: what one branch has under
+// way then hides behind them.
+//
+//   send_heads      u -> values, queries and keys are on their way, each behind its own projection
+//   attend_to_heads waits for them; the result is on its way back
+//   receive_heads   waits for it; work.u becomes Wo attention(u) + bo
+//
+// u is free after the first.  What the second returns is kept until the last.
+void send_heads(const Pass& pass, int block, std::size_t branch);
+at::Tensor attend_to_heads(const Pass& pass, std::size_t branch);
+void receive_heads(const Pass& pass, int block, std::size_t branch);
 
 // work.u [s, C] becomes the attention to the prompt; fills `cached` when it is still empty.
 void cross_attention(const Pass& pass, int block, const at::Tensor& text, CrossKeyValue& cached);

@@ -2,6 +2,8 @@
 
 #include <ATen/TensorOperators.h>
 
+#include <vector>
+
 #include "model/dit/attention.h"
 #include "model/dit/linear.h"
 #include "model/kernels/gate_residual.h"
@@ -57,12 +59,16 @@ void add_to(const Pass& pass, const at::Tensor& x, const at::Tensor& gate) {
                          pass.stream());
 }
 
+void norm_for_attention(const Pass& pass, int block, const at::Tensor& x, const Modulation& m) {
+  const DType norm_type = block == 0 ? pass.runtime.compute : DType::F32;
+  modulate(pass, norm_of(pass, x, norm_type), m.scale_attention, m.shift_attention);
+}
+
 // What attention gives stays in work.u, for the next norm to add on its way.  The first block's is added
 // here: the branches are copies of x from then on.
 void attend_to_itself(const Pass& pass, int block, const at::Tensor& x, const Modulation& m) {
   const TraceScope span = pass.span("attention", block);
-  const DType norm_type = block == 0 ? pass.runtime.compute : DType::F32;
-  modulate(pass, norm_of(pass, x, norm_type), m.scale_attention, m.shift_attention);
+  norm_for_attention(pass, block, x, m);
   self_attention(pass, block);
   if (block == 0) add_to(pass, x, m.gate_attention);
 }
@@ -94,6 +100,35 @@ void feed_forward(const Pass& pass, int block, const at::Tensor& x, const Modula
   add_to(pass, x, m.gate_ffn);
 }
 
+// The rest of a block, after attention.
+void finish_branch(const Pass& pass, int block, const at::Tensor& x, const Modulation& m,
+                   DitContext& branch) {
+  attend_to_text(pass, block, block == 0 ? norm_of(pass, x) : norm_after(pass, x, m.gate_attention), branch);
+  feed_forward(pass, block, x, m);
+  pass.tap("block", block, x);
+}
+
+// The branches take turns, so that each one's exchanges hide behind what the others compute.
+void run_interleaved(const Pass& pass, int block, std::span<DitContext* const> branches,
+                     const Modulation& m) {
+  std::vector<at::Tensor> on_the_way(branches.size());
+  {
+    const TraceScope span = pass.span("attention", block);
+    for (std::size_t i = 0; i < branches.size(); ++i) {
+      norm_for_attention(pass, block, pass.work.x[i], m);
+      send_heads(pass, block, i);
+    }
+    for (std::size_t i = 0; i < branches.size(); ++i) on_the_way[i] = attend_to_heads(pass, i);
+  }
+  for (std::size_t i = 0; i < branches.size(); ++i) {
+    {
+      const TraceScope span = pass.span("attention", block);
+      receive_heads(pass, block, i);
+    }
+    finish_branch(pass, block, pass.work.x[i], m, *branches[i]);
+  }
+}
+
 }  // namespace
 
 void run_block(const Pass& pass, int block, std::span<DitContext* const> branches) {
@@ -104,13 +139,15 @@ void run_block(const Pass& pass, int block, std::span<DitContext* const> branche
     attend_to_itself(pass, block, pass.work.x[0], m);
     for (std::size_t i = 1; i < branches.size(); ++i) pass.work.x[i].copy_(pass.work.x[0]);
   }
+  // Who looks on wants one branch after the other.
+  if (block != 0 && pass.exchange != nullptr && branches.size() > 1 && !pass.runtime.tap) {
+    run_interleaved(pass, block, branches, m);
+    return;
+  }
   for (std::size_t i = 0; i < branches.size(); ++i) {
     const at::Tensor& x = pass.work.x[i];
     if (block != 0) attend_to_itself(pass, block, x, m);
-    attend_to_text(pass, block, block == 0 ? norm_of(pass, x) : norm_after(pass, x, m.gate_attention),
-                   *branches[i]);
-    feed_forward(pass, block, x, m);
-    pass.tap("block", block, x);
+    finish_branch(pass, block, x, m, *branches[i]);
   }
 }
 

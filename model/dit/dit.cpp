@@ -102,7 +102,7 @@ std::vector<at::Tensor> Dit::forward(const at::Tensor& latent, double timestep,
     state.work = make_workspace(state.config, state.runtime, grid, branches.size());
   }
   const PassScope scope(state.weights, {.kind = "forward", .branches = static_cast<int>(branches.size())});
-  if (state.exchange) state.exchange->begin_pass();
+  if (state.exchange) state.exchange->begin_pass(branches.size());
   embed_patches(state.config, state.weights, state.runtime, *state.work, latent.contiguous());
   TimeEmbedding time = embed_time(state.config, state.weights, state.runtime, timestep);
   const Pass pass = {state.config,

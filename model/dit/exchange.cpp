@@ -14,25 +14,28 @@ int waits_of_branch(int layers) { return layers * 4 + 1; }
 }  // namespace
 
 HeadExchange::HeadExchange(const DitRuntime& runtime, int layers)
-    : compute_(runtime.device->compute()),
+    : device_(*runtime.device),
+      compute_(runtime.device->compute()),
       exchange_(runtime.exchange == nullptr ? compute_ : *runtime.exchange),
       group_(*runtime.ulysses),
       gate_(runtime.gate),
       trace_(runtime.trace),
       layers_(layers),
-      waits_(*runtime.device, layers + 1, kPasses * kBranches * waits_of_branch(layers)) {
-  for (Ties& ties : ties_) {
-    ties.ready = runtime.device->make_event(EventKind::Order);
-    ties.done = runtime.device->make_event(EventKind::Order);
+      waits_(*runtime.device, layers + 1, kPasses * kBranches * waits_of_branch(layers)) {}
+
+void HeadExchange::begin_pass(std::size_t branches) {
+  waits_.begin_pass();
+  while (ties_.size() < branches * kTrips) {
+    ties_.push_back({device_.make_event(EventKind::Order), device_.make_event(EventKind::Order)});
   }
 }
 
 // The span begins when the exchange may: after its inputs, and after the chunk that the gate lets finish.
 template <class Work>
-void HeadExchange::queue(Trip trip, Work&& work) {
+void HeadExchange::queue(const Ties& ties, Work&& work) {
   const bool in_line = &exchange_ == &compute_;  // then computing waits for all of it
-  compute_.record(*ties(trip).ready);
-  exchange_.wait(*ties(trip).ready);
+  compute_.record(*ties.ready);
+  exchange_.wait(*ties.ready);
   {
     const parallel::GatedExchange gated(gate_, exchange_);
     const TraceScope span(trace_, Lane::Exchange, "exchange", exchange_, traced_index());
@@ -40,27 +43,30 @@ void HeadExchange::queue(Trip trip, Work&& work) {
     work();
     if (in_line) waits_.ends(compute_);
   }
-  exchange_.record(*ties(trip).done);
+  exchange_.record(*ties.done);
 }
 
-void HeadExchange::start(Trip trip, const at::Tensor& recv, const at::Tensor& send) {
-  queue(trip, [&] {
+void HeadExchange::finish(const Ties& ties) {
+  const TraceScope span(trace_, Lane::Compute, "wait for exchange", compute_, traced_index());
+  waits_.begins(block_, compute_);
+  compute_.wait(*ties.done);
+  waits_.ends(compute_);
+}
+
+void HeadExchange::start(Trip trip, std::size_t branch, const at::Tensor& recv, const at::Tensor& send) {
+  queue(ties(trip, branch), [&] {
     group_.all_to_all(recv.data_ptr(), send.data_ptr(),
                       send.nbytes() / static_cast<std::size_t>(group_.size()), exchange_);
   });
 }
 
-void HeadExchange::finish(Trip trip) {
-  const TraceScope span(trace_, Lane::Compute, "wait for exchange", compute_, traced_index());
-  waits_.begins(block_, compute_);
-  compute_.wait(*ties(trip).done);
-  waits_.ends(compute_);
-}
+void HeadExchange::finish(Trip trip, std::size_t branch) { finish(ties(trip, branch)); }
 
 void HeadExchange::gather(const at::Tensor& recv, const at::Tensor& send) {
   enter(layers_);
-  queue(Trip::Back, [&] { group_.all_gather(recv.data_ptr(), send.data_ptr(), send.nbytes(), exchange_); });
-  finish(Trip::Back);
+  const Ties& tied = ties(Trip::Back, 0);
+  queue(tied, [&] { group_.all_gather(recv.data_ptr(), send.data_ptr(), send.nbytes(), exchange_); });
+  finish(tied);
 }
 
 }  // namespace ferry::model

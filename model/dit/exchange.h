@@ -4,15 +4,16 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <array>
+#include <cstddef>
 #include <memory>
+#include <vector>
 
 #include "base/device.h"
 #include "model/dit/dit.h"
 
 namespace ferry::model {
 
-// One exchange in flight at a time for each of these.
+// One exchange in flight at a time for each of these, per branch.
 enum class Trip : int { Value, Query, Key, Back };
 
 class HeadExchange {
@@ -20,17 +21,17 @@ class HeadExchange {
   // What `runtime` points to outlives this; runtime.ulysses is not nullptr.
   HeadExchange(const DitRuntime& runtime, int layers);
 
-  // A forward begins.
-  void begin_pass() { waits_.begin_pass(); }
+  // A forward of that many branches begins.
+  void begin_pass(std::size_t branches);
   // The exchanges up to the next call are this block's.
   void enter(int block) { block_ = block; }
 
   // Queues recv[r] <- piece of rank r, for send = one equal piece per rank, behind what is queued on the
-  // compute stream so far; returns at once.  Neither tensor may be written until finish(trip).
-  void start(Trip trip, const at::Tensor& recv, const at::Tensor& send);
+  // compute stream so far; returns at once.  Neither tensor may be written until finish(trip, branch).
+  void start(Trip trip, std::size_t branch, const at::Tensor& recv, const at::Tensor& send);
 
   // What is queued on the compute stream from now on comes after the exchange.
-  void finish(Trip trip);
+  void finish(Trip trip, std::size_t branch);
 
   // After the last block: recv [P * rows, ...] on every rank becomes the ranks' `send` [rows, ...] one after
   // the other, ordered with the compute stream on both sides.
@@ -45,11 +46,17 @@ class HeadExchange {
     std::unique_ptr<Event> done;   // on the exchange stream
   };
 
-  const Ties& ties(Trip trip) const { return ties_.at(static_cast<std::size_t>(trip)); }
+  const Ties& ties(Trip trip, std::size_t branch) const {
+    return ties_[branch * kTrips + static_cast<std::size_t>(trip)];
+  }
   int traced_index() const { return block_ == layers_ ? -1 : block_; }
   template <class Work>
-  void queue(Trip trip, Work&& work);
+  void queue(const Ties& ties, Work&& work);
+  void finish(const Ties& ties);
 
+  static constexpr std::size_t kTrips = 4;
+
+  Device& device_;
   Stream& compute_;
   Stream& exchange_;
   parallel::Group& group_;
@@ -58,7 +65,7 @@ class HeadExchange {
   int layers_;
   int block_ = 0;  // layers_: the gather of the result
   StreamTimer waits_;
-  std::array<Ties, 4> ties_;
+  std::vector<Ties> ties_;  // the trips of branch 0, those of branch 1, ...
 };
 
 }  // namespace ferry::model

@@ -95,6 +95,20 @@ TEST_F(DitRanks, GiveWhatOneRankGives) {
   }
 }
 
+TEST_F(DitRanks, CopiesAndMessagesGiveTheSameBits) {
+  const DitConfig config = four_head_config();
+  const at::Tensor latent = latent_of(3, 10, 14);
+  const auto weights = weights_of(config, DType::BF16);
+  std::vector<std::vector<at::Tensor>> results;
+  for (const auto by : {parallel::ExchangeBy::Nccl, parallel::ExchangeBy::Copy}) {
+    use(by);
+    results.push_back(run(config, *weights, together(DType::BF16), latent));
+    const bool copies = groups().ulysses->backend().find("cop") != std::string::npos;
+    EXPECT_EQ(copies, by == parallel::ExchangeBy::Copy && size() > 1);
+  }
+  for (std::size_t i = 0; i < 2; ++i) EXPECT_TRUE(at::equal(results[0][i], results[1][i])) << i;
+}
+
 TEST_F(DitRanks, EveryRankHasTheSameBits) {
   const DitConfig config = four_head_config();
   const auto weights = weights_of(config, DType::F32);
@@ -184,12 +198,14 @@ TEST_F(DitRanks, TheTraceNamesEveryPartOfAForward) {
   std::map<std::string, int> expected = {
       {"embed text", 2}, {"embed patches", 2}, {"embed time", 2}, {"head", 2}};
   for (const char* block : {" 0", " 1", " 2"}) {
-    const int attentions = block[1] == '0' ? 2 : 4;  // block 0 attends once for all branches
-    expected[std::string("attention") + block] = attentions;
+    // Block 0 attends once for all branches.  Of several ranks the branches send together and receive by
+    // turns.
+    const bool first = block[1] == '0';
+    expected[std::string("attention") + block] = first ? 2 : size() == 1 ? 4 : 6;
     expected[std::string("cross-attention") + block] = expected[std::string("ffn") + block] = 4;
     if (size() == 1) continue;
     expected[std::string("exchange") + block] = expected[std::string("wait for exchange") + block] =
-        4 * attentions;
+        4 * (first ? 2 : 4);
   }
   if (size() > 1) expected["exchange"] = expected["wait for exchange"] = 4;
   EXPECT_EQ(names, expected);

@@ -112,6 +112,29 @@ TEST_F(SameBits, LinksOfLaterForwardsAreEven) {
   EXPECT_EQ((five.gathered_bytes - three.gathered_bytes) / 2, shards * (size - 1));
 }
 
+// The expected bits are those of messages, the shards of weights go by copies as well.
+TEST_F(SameBits, AsyncByCopies) {
+  use(parallel::ExchangeBy::Nccl);
+  const at::Tensor expected = latent({.options = {.type = Type::None}});
+  use(parallel::ExchangeBy::Copy);
+  const auto arena = testing::dit_arena(node_ranks(ranks()), {}, DType::BF16);
+  for (const int prefetch : {1, 2}) {
+    for (const Transport transport : {Transport::Full, Transport::Sharded}) {
+      for (const bool lazy : {false, true}) {
+        for (const bool paired : {true, false}) {
+          const Options options{.type = Type::Async,
+                                .prefetch_size = prefetch,
+                                .lazy_gpu_cache = lazy,
+                                .transport = transport,
+                                .interleave = Interleave::Free};
+          EXPECT_TRUE(same_bits(latent(*arena, {options, paired}), expected))
+              << prefetch << " " << name_of(transport) << " " << lazy << " " << paired;
+        }
+      }
+    }
+  }
+}
+
 TEST_F(SameBits, TheOtherStrategies) {
   const at::Tensor expected = latent({.options = {.type = Type::None}});
   Options sequential{.type = Type::Sequential};

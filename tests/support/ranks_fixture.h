@@ -31,14 +31,19 @@ class DeviceRanksTest : public MpiTest {
       }
       GTEST_SKIP() << error.what();
     }
-    const parallel::Mesh mesh = {.data = 1, .cfg = 1, .ulysses = size(), .ulysses_index = rank()};
-    groups_ = parallel::make_groups(session(), mesh, *device_);
+    use(parallel::ExchangeBy::Auto);
     if (on_gpu()) exchange_ = device_->make_stream("exchange", Priority::High);
   }
   bool has_device() const { return device_ != nullptr; }
   bool on_gpu() const { return device_->type() == DeviceType::Cuda; }
   Device& device() { return *device_; }
   parallel::Groups& groups() { return groups_; }
+  // New groups whose exchanges go that way; nothing of the old ones is in use.  Collective.
+  void use(parallel::ExchangeBy exchange) {
+    const parallel::Mesh mesh = {.data = 1, .cfg = 1, .ulysses = size(), .ulysses_index = rank()};
+    groups_ = {};
+    groups_ = parallel::make_groups(session(), mesh, *device_, exchange);
+  }
   // As in worker/rank.h.
   Stream& exchange() { return on_gpu() ? *exchange_ : session().comm(); }
 

@@ -62,10 +62,10 @@ TEST_F(Check, DegreesMustMultiplyToTheRanks) {
   options_.parallel.ulysses = 3;
   EXPECT_EQ(error(4), "4 ranks do not match data 1 x cfg 1 x ulysses 3; 0 stands for what is left");
   EXPECT_EQ(error(3), "");
-  options_.parallel = {0, parallel::CfgMode::Parallel, 1};
+  options_.parallel = {.cfg = parallel::CfgMode::Parallel};
   EXPECT_THAT(error(3), HasSubstr("even number of ranks"));
   EXPECT_EQ(error(6), "");
-  options_.parallel = {2, parallel::CfgMode::Serial, 0};
+  options_.parallel = {.ulysses = 2, .cfg = parallel::CfgMode::Serial, .data = 0};
   EXPECT_EQ(error(6), "");
   EXPECT_NE(error(5), "");
 }

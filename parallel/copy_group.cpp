@@ -1,0 +1,353 @@
+#include "parallel/copy_group.h"
+
+#include <fmt/format.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <array>
+#include <exception>
+#include <functional>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "parallel/patience.h"
+#include "parallel/peer_port.h"
+#include "parallel/shared_memfd.h"
+
+namespace ferry::parallel {
+
+namespace {
+
+constexpr double kCheckDeadline_s = 10;
+constexpr std::size_t kCheckBytes = 256;  // of each rank's piece
+
+// The flags of all pairs of ranks, shared by the node and page-locked for the device.
+class Flags {
+ public:
+  Flags(OwnedDescriptor descriptor, int ranks, Device& device)
+      : descriptor_(std::move(descriptor)), ranks_(ranks), device_(device) {
+    void* data = ::mmap(nullptr, bytes_for(ranks), PROT_READ | PROT_WRITE, MAP_SHARED, descriptor_.get(), 0);
+    if (data == MAP_FAILED) throw_errno("cannot map the flags of an exchange");
+    flags_ = static_cast<Flag*>(data);
+    try {
+      device_.pin(data, bytes_for(ranks));
+    } catch (...) {
+      ::munmap(data, bytes_for(ranks));
+      throw;
+    }
+  }
+  Flags(const Flags&) = delete;
+  Flags& operator=(const Flags&) = delete;
+  ~Flags() {
+    device_.unpin(flags_);
+    ::munmap(flags_, bytes_for(ranks_));
+  }
+  static std::size_t bytes_for(int ranks) {
+    return static_cast<std::size_t>(2 * ranks * ranks) * sizeof(Flag);
+  }
+  // Raised by `owner`, whose memory `writer` may then write.
+  Flag& free(int owner, int writer) const { return at(0, owner, writer); }
+  // Raised by `writer`, whose piece is then in `owner`'s memory.
+  Flag& landed(int writer, int owner) const { return at(1, writer, owner); }
+
+ private:
+  Flag& at(int kind, int from, int to) const { return flags_[(kind * ranks_ + from) * ranks_ + to]; }
+  OwnedDescriptor descriptor_;
+  int ranks_;
+  Device& device_;
+  Flag* flags_ = nullptr;
+};
+
+// Memory of the same size on every rank.
+struct Region {
+  DeviceMemory mine;
+  std::vector<DeviceMemory> peers;  // by rank; this rank's is empty
+  std::unique_ptr<Event> used;      // after the last exchange
+  std::string handle;
+
+  bool holds(const void* data) const {
+    const auto* at = static_cast<const std::byte*>(data);
+    return at >= mine.data() && at < mine.data() + mine.bytes();
+  }
+};
+
+class CopyGroup final : public Group {
+ public:
+  CopyGroup(Control members, std::unique_ptr<PeerPort> port, std::unique_ptr<Flags> flags, Device& device)
+      : members_(std::move(members)),
+        device_(device),
+        port_(std::move(port)),
+        flags_(std::move(flags)),
+        own_(device.make_stream("own piece", Priority::High)),
+        begin_(device.make_event(EventKind::Order)),
+        end_(device.make_event(EventKind::Order)) {}
+
+  // The words of the first rank where copies do not work; empty when they do.
+  std::string check_copies();
+  void set_base(std::unique_ptr<Group> base) {
+    base_ = std::move(base);
+    backend_ = base_->backend() + (device_.type() == DeviceType::Cuda ? " + copy engines" : " + copies");
+  }
+
+  int rank() const override { return members_.rank(); }
+  int size() const override { return members_.size(); }
+  const std::string& backend() const override { return backend_; }
+  void all_to_all(void* recv, const void* send, std::size_t bytes_per_rank, Stream& stream) override;
+  void all_gather(void* recv, const void* send, std::size_t bytes_per_rank, Stream& stream) override;
+  void broadcast(void* buffer, std::size_t bytes, int root, Stream& stream) override {
+    base_->broadcast(buffer, bytes, root, stream);
+  }
+  void send_recv(std::span<const Outgoing> sends, std::span<const Incoming> receives,
+                 Stream& stream) override {
+    base_->send_recv(sends, receives, stream);
+  }
+  void check() override { base_->check(); }
+  DeviceMemory allocate(Device& device, std::size_t bytes) override;
+
+ private:
+  AllGather gather() {
+    return [this](const std::string& words) { return members_.all_gather(words); };
+  }
+  Region make_region(std::size_t bytes);
+  std::string check(Region& region);
+  Region* region_of(const void* recv);
+  void exchange(Region& region, void* recv, std::size_t bytes, bool own_in_place,
+                const std::function<const void*(int peer)>& piece, Stream& stream);
+  void copy_own(void* to, const void* from, std::size_t bytes, Stream& stream);
+  void release_waits();
+  void retire(void* memory) noexcept;
+
+  Control members_;
+  Device& device_;
+  std::unique_ptr<PeerPort> port_;
+  std::unique_ptr<Flags> flags_;
+  std::unique_ptr<Group> base_;
+  std::unique_ptr<Stream> own_;  // this rank's own pieces
+  std::unique_ptr<Event> begin_;
+  std::unique_ptr<Event> end_;
+  std::vector<Region> regions_;
+  std::string backend_;
+  std::uint32_t turn_ = 0;  // counts exchanges, alike on every rank
+};
+
+std::byte* at(void* data, std::size_t offset) { return static_cast<std::byte*>(data) + offset; }
+const std::byte* at(const void* data, std::size_t offset) {
+  return static_cast<const std::byte*>(data) + offset;
+}
+
+Region* CopyGroup::region_of(const void* recv) {
+  const auto found = std::find_if(regions_.begin(), regions_.end(),
+                                  [recv](const Region& region) { return region.holds(recv); });
+  return found == regions_.end() ? nullptr : &*found;
+}
+
+void CopyGroup::all_to_all(void* recv, const void* send, std::size_t bytes, Stream& stream) {
+  Region* region = region_of(recv);
+  if (region == nullptr) return base_->all_to_all(recv, send, bytes, stream);
+  exchange(
+      *region, recv, bytes, false, [&](int peer) { return at(send, static_cast<std::size_t>(peer) * bytes); },
+      stream);
+}
+
+void CopyGroup::all_gather(void* recv, const void* send, std::size_t bytes, Stream& stream) {
+  Region* region = region_of(recv);
+  if (region == nullptr) return base_->all_gather(recv, send, bytes, stream);
+  const bool in_place = at(recv, static_cast<std::size_t>(rank()) * bytes) == send;
+  exchange(
+      *region, recv, bytes, in_place, [&](int) { return send; }, stream);
+}
+
+// Beside the copies to peers: it crosses no link.
+void CopyGroup::copy_own(void* to, const void* from, std::size_t bytes, Stream& stream) {
+  stream.record(*begin_);
+  own_->wait(*begin_);
+  own_->copy(to, from, bytes);
+  own_->record(*end_);
+}
+
+void CopyGroup::exchange(Region& region, void* recv, std::size_t bytes, bool own_in_place,
+                         const std::function<const void*(int peer)>& piece, Stream& stream) {
+  if (bytes == 0) return;
+  const int ranks = size();
+  const int me = rank();
+  ++turn_;
+  for (int i = 1; i < ranks; ++i) port_->raise(stream, flags_->free(me, (me + i) % ranks), turn_);
+  const std::size_t offset = static_cast<std::size_t>(me) * bytes;
+  if (!own_in_place) copy_own(at(recv, offset), piece(me), bytes, stream);
+  const auto place = static_cast<std::size_t>(static_cast<std::byte*>(recv) - region.mine.data()) + offset;
+  // Rank r starts with its neighbour r + 1, so that no rank is everybody's first.
+  for (int i = 1; i < ranks; ++i) {
+    const int peer = (me + i) % ranks;
+    port_->await(stream, flags_->free(peer, me), turn_);
+    stream.copy(region.peers[static_cast<std::size_t>(peer)].data() + place, piece(peer), bytes);
+    port_->raise(stream, flags_->landed(me, peer), turn_);
+  }
+  for (int i = 1; i < ranks; ++i) {
+    port_->await(stream, flags_->landed((me + ranks - i) % ranks, me), turn_);
+  }
+  if (!own_in_place) stream.wait(*end_);
+  stream.record(*region.used);
+}
+
+// Memory and handles, alike on every rank or not at all.  Throws OutOfMemory and Error on every rank.
+Region CopyGroup::make_region(std::size_t bytes) {
+  Region region;
+  std::string error;
+  bool full = false;
+  try {
+    PeerPort::Shared shared = port_->share(bytes);
+    region.mine = std::move(shared.memory);
+    region.handle = std::move(shared.handle);
+    region.used = device_.make_event(EventKind::Order);
+  } catch (const OutOfMemory& failed) {
+    full = true;
+    error = failed.what();
+  } catch (const Error& failed) {
+    error = failed.what();
+  }
+  full = !members_.all_agree(!full);
+  error = first_error_of(error, gather());
+  if (full) throw OutOfMemory(error);
+  if (!error.empty()) throw Error(error);
+
+  const std::vector<std::string> handles = members_.all_gather(region.handle);
+  try {
+    for (int peer = 0; peer < size(); ++peer) {
+      region.peers.push_back(peer == rank() ? DeviceMemory()
+                                            : port_->open(handles[static_cast<std::size_t>(peer)], bytes));
+    }
+  } catch (const Error& failed) {
+    error = failed.what();
+  }
+  error = first_error_of(error, gather());
+  if (error.empty()) error = check(region);
+  if (error.empty()) return region;
+  region.peers.clear();
+  members_.barrier();  // an owner frees its memory when nobody has it open
+  throw Error(error);
+}
+
+// What the device waits for is in host memory: so a wait that would never end can be ended.
+void CopyGroup::release_waits() {
+  for (int peer = 0; peer < size(); ++peer) {
+    flags_->free(peer, rank()).value.store(turn_);
+    flags_->landed(peer, rank()).value.store(turn_);
+  }
+}
+
+// One exchange of known bytes.
+std::string CopyGroup::check(Region& region) {
+  const auto ranks = static_cast<std::size_t>(size());
+  const std::size_t bytes = std::min(kCheckBytes, region.mine.bytes() / ranks);
+  if (bytes == 0) return {};
+  std::string error;
+  const auto byte_of = [ranks, round = turn_](std::size_t from, std::size_t to) {
+    return static_cast<std::uint8_t>(1 + (from * ranks + to + round) % 251);
+  };
+  try {
+    const auto stream = device_.make_stream("check", Priority::High);
+    const DeviceMemory sent = device_.allocate(bytes * ranks);
+    const auto me = static_cast<std::size_t>(rank());
+    for (std::size_t to = 0; to < ranks; ++to) {
+      stream->fill(sent.data() + to * bytes, byte_of(me, to), bytes);
+    }
+    exchange(
+        region, region.mine.data(), bytes, false,
+        [&](int peer) { return sent.data() + static_cast<std::size_t>(peer) * bytes; }, *stream);
+    Patience patience(kCheckDeadline_s);
+    while (!region.used->done() && !patience.over()) {
+      std::this_thread::sleep_for(std::chrono::microseconds(100));
+    }
+    const bool late = !region.used->done();
+    if (late) release_waits();
+    std::vector<std::uint8_t> got(bytes * ranks);
+    stream->copy(got.data(), region.mine.data(), got.size());
+    stream->synchronize();
+    if (late) error = "a copy to another rank's device did not end";
+    for (std::size_t from = 0; from < ranks && error.empty(); ++from) {
+      const auto* piece = got.data() + from * bytes;
+      const std::uint8_t wanted = byte_of(from, me);
+      const bool same = std::all_of(piece, piece + bytes, [&](std::uint8_t b) { return b == wanted; });
+      if (!same) error = fmt::format("a copy from rank {} did not arrive", from);
+    }
+  } catch (const Error& failed) {
+    error = failed.what();
+  }
+  return first_error_of(error, gather());
+}
+
+DeviceMemory CopyGroup::allocate(Device& device, std::size_t bytes) {
+  if (bytes == 0) return {};
+  try {
+    regions_.push_back(make_region(bytes));
+  } catch (const OutOfMemory&) {
+    throw;
+  } catch (const Error& failed) {
+    if (rank() == 0) spdlog::warn("exchanges go by {}: {}", base_->backend(), failed.what());
+    return device.allocate(bytes);
+  }
+  return {regions_.back().mine.data(), bytes, [this](void* memory) { retire(memory); }};
+}
+
+// While an exception is on its way other ranks may not come; then the memory lives as long as the group.
+void CopyGroup::retire(void* memory) noexcept {
+  try {
+    Region* region = region_of(memory);
+    region->used->synchronize();
+    device_.compute().synchronize();
+    if (std::uncaught_exceptions() > 0) return;
+    region->peers.clear();
+    members_.barrier();
+    regions_.erase(regions_.begin() + (region - regions_.data()));
+  } catch (const std::exception& failed) {
+    spdlog::warn("device memory of an exchange is kept: {}", failed.what());
+  }
+}
+
+std::string CopyGroup::check_copies() {
+  try {
+    Region region = make_region(kCheckBytes * static_cast<std::size_t>(size()));
+    region.peers.clear();
+    members_.barrier();
+    return {};
+  } catch (const Error& failed) {
+    return failed.what();
+  }
+}
+
+std::unique_ptr<PeerPort> make_port(Device& device, double deadline_s) {
+  return device.type() == DeviceType::Cuda ? make_cuda_peer_port(device) : make_host_peer_port(deadline_s);
+}
+
+}  // namespace
+
+std::unique_ptr<Group> make_copy_group(std::unique_ptr<Group> base, Control members, Device& device,
+                                       double deadline_s, std::string& why) {
+  const AllGather gather = [&](const std::string& words) { return members.all_gather(words); };
+  std::unique_ptr<CopyGroup> made;
+  try {
+    OwnedDescriptor memory =
+        share_memfd("ferry-flags", Flags::bytes_for(members.size()), members.rank(), members.size(), gather);
+    std::string error;
+    try {
+      auto port = make_port(device, deadline_s);
+      auto flags = std::make_unique<Flags>(std::move(memory), members.size(), device);
+      made = std::make_unique<CopyGroup>(members, std::move(port), std::move(flags), device);
+    } catch (const Error& failed) {
+      error = failed.what();
+    }
+    why = first_error_of(error, gather);
+  } catch (const SystemError& failed) {
+    why = failed.what();
+  }
+  if (why.empty()) why = made->check_copies();
+  if (!why.empty()) return base;
+  made->set_base(std::move(base));
+  return made;
+}
+
+}  // namespace ferry::parallel

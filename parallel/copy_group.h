@@ -1,0 +1,27 @@
+// A group of ranks of one node whose large exchanges are copies between their devices' memory.
+//
+// On GPUs the copy engines do them, over CUDA IPC: they begin at once and take no multiprocessor, where a
+// kernel of NCCL waits until the kernels that compute leave it one.  On the CPU they are memcpy through
+// shared mappings.  Every rank pushes its pieces into the others' memory:
+//
+//   to each peer     flag "mine is free"
+//   each peer        wait until it is free, copy this rank's piece there, flag "landed"
+//   from each peer   wait until its piece has landed
+#pragma once
+
+#include <memory>
+
+#include "base/device.h"
+#include "parallel/control.h"
+#include "parallel/group.h"
+
+namespace ferry::parallel {
+
+// `base` with all-to-alls and all-gathers by copies, where they receive into memory from allocate(); all else
+// is left to `base`.  `members` are the ranks of `base`, all on one node, and `device` outlives the group, as
+// the group outlives its memory.  Collective; blocks.
+// Where copies do not work, on whichever rank: `base` itself, on every rank, and `why` says the reason.
+std::unique_ptr<Group> make_copy_group(std::unique_ptr<Group> base, Control members, Device& device,
+                                       double deadline_s, std::string& why);
+
+}  // namespace ferry::parallel
