@@ -43,10 +43,6 @@ class Trial {
   at::Tensor result_of(const Attention& attention) const {
     return attention(q_, k_, v_, head_dim_).to(at::kFloat);
   }
-  double distance(const Attention& a, const Attention& b) const {
-    const at::Tensor wanted = result_of(b);
-    return ((result_of(a) - wanted).norm() / wanted.norm()).item<double>();
-  }
 
  private:
   model::TorchStream stream_;
@@ -86,10 +82,20 @@ std::string where_fa3_is(const AttentionOptions& options) {
   return options.fa3.empty() ? model::kernels::find_fa3() : options.fa3;
 }
 
+// cuDNN's, or what LibTorch chooses where it does not take the device, the type or the head size.
+at::Tensor reference_of(const Trial& trial) {
+  try {
+    return trial.result_of(Attention(AttentionImpl::CuDnn));
+  } catch (const c10::Error&) {
+    return trial.result_of(Attention());
+  }
+}
+
 // Throws UserError where the library gives another result than LibTorch's kernel.
 Attention compared_fa3(const std::string& file, const Trial& trial, const Device& device) {
   Attention fa3 = model::kernels::load_fa3(file, device);
-  const double apart = trial.distance(fa3, Attention());
+  const at::Tensor wanted = reference_of(trial);
+  const double apart = ((trial.result_of(fa3) - wanted).norm() / wanted.norm()).item<double>();
   // Not a number is not less either.
   if (apart <= kMostApart) return fa3;
   throw UserError(fmt::format(
@@ -102,6 +108,11 @@ Attention compared_fa3(const std::string& file, const Trial& trial, const Device
 Attention choose_attention(const AttentionOptions& options, DType compute, std::int64_t head_dim,
                            Device& device, parallel::Session& session) {
   const AttentionImpl impl = impl_named(options.impl);
+  if (!options.fa3.empty() && impl != AttentionImpl::Fa3 && impl != AttentionImpl::Auto) {
+    throw UserError(
+        fmt::format("attention.fa3 names a library that attention.impl {} does not use; accepted: fa3, auto",
+                    options.impl));
+  }
   const bool fa3_asked = impl == AttentionImpl::Fa3 || (impl == AttentionImpl::Auto && !options.fa3.empty());
   if (fa3_asked && compute != DType::BF16) {
     throw UserError("attention.impl fa3: it computes in bf16 only, and dtype is " +

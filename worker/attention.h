@@ -13,10 +13,11 @@ namespace ferry::worker {
 
 // What attends, for heads of `head_dim` in `compute`.  `auto` is FlashAttention-3 where every rank has a GPU
 // of compute capability 9 and its library, and computes in bf16; else what LibTorch chooses. FlashAttention-3
-// is compared with LibTorch's kernel on one call: where they differ by more than 1e-2 (relative L2), `auto`
-// leaves it out with a warning.  Collective over the world; every rank gets the same kernel. Throws UserError
-// on every rank: a kernel that was asked for and is not there, or does not take the device or the type, or
-// (fa3) gives another result.
+// is compared with cuDNN's (or, where that is not to be had, with what LibTorch chooses) on one call: where
+// they differ by more than 1e-2 (relative L2), `auto` leaves it out with a warning.  Collective over the
+// world; every rank gets the same kernel. Throws UserError on every rank: a kernel that was asked for and is
+// not there, attention.fa3 beside another kernel, or does not take the device or the type, or (fa3) gives
+// another result.
 model::kernels::Attention choose_attention(const AttentionOptions& options, DType compute,
                                            std::int64_t head_dim, Device& device, parallel::Session& session);
 

@@ -2,12 +2,18 @@
 
 #include <ATen/Context.h>
 #include <ATen/SDPBackend.h>
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/_fused_sdp_choice.h>
+#include <ATen/ops/_scaled_dot_product_flash_attention_for_cpu.h>
 #include <ATen/ops/empty_like.h>
+#include <ATen/ops/isfinite.h>
+#include <ATen/ops/matmul.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
+#include <ATen/ops/where.h>
 
 #include <array>
 #include <stdexcept>
+#include <tuple>
 
 namespace ferry::model::kernels {
 
@@ -50,6 +56,24 @@ at::Tensor as_heads(const at::Tensor& x, std::int64_t head_dim) {
   return x.view({1, x.size(0), -1, head_dim});
 }
 
+bool is_cpu_flash(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+  return q.is_cpu() &&
+         at::_fused_sdp_choice(q, k, v) == static_cast<std::int64_t>(at::SDPBackend::flash_attention);
+}
+
+// LibTorch's kernel for the CPU loses what is not finite: a row of fewer keys than a vector has elements
+// whose logits are all NaN counts as one that sees no key, and its result is 0; one with an infinite logit is
+// made finite where the keys fill their vectors.  Its second result, the logarithm of each row's sum, tells
+// them: exactly 0 in the first case (then the logit of any key decides, say the first), infinite in the
+// other.
+at::Tensor cpu_flash(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+  auto [out, log_sums] = at::_scaled_dot_product_flash_attention_for_cpu(q, k, v);
+  const at::Tensor first_logits = at::matmul(q, k.narrow(2, 0, 1).transpose(2, 3)).squeeze(3);
+  const at::Tensor judged = at::where(log_sums == 0, first_logits.to(log_sums.scalar_type()), log_sums);
+  if (at::isfinite(judged).all().item<bool>()) return out;
+  return out.add_((judged * 0).unsqueeze(3));  // 0 x is NaN for what is not finite
+}
+
 std::string name_of_backend(std::int64_t backend) {
   switch (static_cast<at::SDPBackend>(backend)) {
     case at::SDPBackend::flash_attention:
@@ -64,6 +88,11 @@ std::string name_of_backend(std::int64_t backend) {
 }
 
 }  // namespace
+
+at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+  if (is_cpu_flash(q, k, v)) return cpu_flash(q, k, v);
+  return at::scaled_dot_product_attention(q, k, v);
+}
 
 std::string_view name_of(AttentionImpl impl) { return kNames.at(static_cast<std::size_t>(impl)); }
 
@@ -82,8 +111,7 @@ at::Tensor Attention::operator()(const at::Tensor& q, const at::Tensor& k, const
     return out.view(q.sizes());
   }
   const OnlyKernel only(impl_);
-  const at::Tensor out =
-      at::scaled_dot_product_attention(queries.transpose(1, 2), keys.transpose(1, 2), values.transpose(1, 2));
+  const at::Tensor out = attend(queries.transpose(1, 2), keys.transpose(1, 2), values.transpose(1, 2));
   return out.transpose(1, 2).reshape(q.sizes());
 }
 

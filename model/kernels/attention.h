@@ -23,6 +23,11 @@ enum class AttentionImpl : std::uint8_t {
 };
 std::string_view name_of(AttentionImpl impl);  // "auto", "cudnn", "flash", "math", "fa3"
 
+// LibTorch's choice: q [n, heads, queries, head_dim], k and v [n, heads, keys, head_dim], one type; returns
+// q's shape.  Queued on LibTorch's current stream.  A row whose logits hold NaN or an infinity comes out as
+// NaN on the CPU too, where LibTorch's own kernel makes some of them finite.
+at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v);
+
 class Attention {
  public:
   // out = attention(q, k, v); all [1, tokens, heads, head_dim], contiguous, one type.
@@ -43,7 +48,6 @@ class Attention {
   // What computes tensors like these: `auto` says which of LibTorch's kernels it is ("cudnn", "flash",
   // "efficient", "math").
   std::string used_for(const at::Tensor& q, std::int64_t head_dim) const;
-  AttentionImpl impl() const { return impl_; }
 
  private:
   AttentionImpl impl_;

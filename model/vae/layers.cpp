@@ -3,11 +3,11 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
-#include <ATen/ops/scaled_dot_product_attention.h>
 
 #include <array>
 #include <stdexcept>
 
+#include "model/kernels/attention.h"
 #include "model/kernels/vae_norm.h"
 #include "model/tensor.h"
 #include "model/vae/conv.h"
@@ -85,7 +85,7 @@ at::Tensor attention(const Chunk& chunk, int block, const at::Tensor& x) {
   const auto head = [&](const at::Tensor& rows, std::int64_t first) {
     return rows.narrow(3, first, c).view({x.size(0), 1, -1, c});
   };
-  const at::Tensor mixed = at::scaled_dot_product_attention(head(qkv, 0), head(seen, 0), head(seen, c));
+  const at::Tensor mixed = kernels::attend(head(qkv, 0), head(seen, 0), head(seen, c));
   return pointwise(chunk, {block, kProj}, mixed.reshape(x.sizes())).add_(x);
 }
 

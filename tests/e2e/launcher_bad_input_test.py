@@ -137,6 +137,13 @@ class BadInput(FerryTest):
         self.assert_refused(self.generate("--attention.impl", "cudnn", "--device", "cpu"), "cudnn", "auto")
         self.assert_refused(self.generate("--attention.fa3", self.folder / "no.so"), "attention.fa3", "no.so")
 
+    def test_a_library_of_attention_beside_another_kernel(self):
+        library = self.folder / "fa3.so"
+        library.write_bytes(b"x")
+        for impl in ("cudnn", "flash", "math"):
+            self.assert_refused(self.generate("--attention.impl", impl, "--attention.fa3", library, "--device", "cpu"),
+                                "attention.fa3", "attention.impl " + impl)
+
     def test_offload_settings_out_of_range(self):
         # The small model's DiT has 6 layers; nothing is loaded before any of these.
         for option, words in [(("--offload.offload_ratio", "1.5"), ["offload_ratio", "1.5"]),

@@ -10,6 +10,7 @@
 #include <ATen/ops/randn.h>
 #include <ATen/ops/rsqrt.h>
 #include <ATen/ops/stack.h>
+#include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 #include <gtest/gtest.h>
 
@@ -17,6 +18,7 @@
 #include <cmath>
 #include <limits>
 
+#include "model/kernels/attention.h"
 #include "model/kernels/finite.h"
 #include "model/kernels/gate_residual.h"
 #include "model/kernels/gelu.h"
@@ -366,6 +368,70 @@ TEST_F(Kernels, PatchifyCutsChannelMajorAndUnpatchifyJoinsChannelMinor) {
       EXPECT_TRUE(at::equal(joined, latent));
     }
   }
+}
+
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+constexpr float kInf = std::numeric_limits<float>::infinity();
+
+// Rows of attention whose values are not all finite, [heads, queries].
+Tensor rows_not_finite(const Tensor& q, const Tensor& k, const Tensor& v, std::int64_t head_dim) {
+  const Tensor out = Attention()(q, k, v, head_dim).to(at::kFloat);
+  return ((out - out) == 0).logical_not().view({q.size(0), -1, head_dim}).any(2).t();
+}
+
+struct AttentionInputs {
+  AttentionInputs(std::int64_t queries, std::int64_t keys, std::int64_t head_dim, at::ScalarType type)
+      : q(at::randn({queries, 2 * head_dim}).to(type)),
+        k(at::randn({keys, 2 * head_dim}).to(type)),
+        v(at::randn({keys, 2 * head_dim}).to(type)) {}
+  Tensor q, k, v;
+};
+
+// A vector of LibTorch's has 8 or 16 elements; more than 512 keys are taken in parts.
+std::vector<std::int64_t> key_counts() {
+  std::vector<std::int64_t> counts = {64, 100, 512, 513, 1024, 1100};
+  for (std::int64_t keys = 1; keys <= 40; ++keys) counts.push_back(keys);
+  return counts;
+}
+
+TEST(AttentionOnTheCpu, WhatIsNotFiniteInQComesOutInItsRows) {
+  for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+    for (const std::int64_t head_dim : {24, 48, 128}) {
+      for (const std::int64_t keys : key_counts()) {
+        for (const float bad : {kNan, kInf, -kInf}) {
+          const AttentionInputs in(5, keys, head_dim, type);
+          in.q[3][head_dim + 1] = bad;  // of the second head
+          Tensor wanted = at::zeros({2, 5}, at::kBool);
+          wanted[1][3] = true;
+          EXPECT_TRUE(at::equal(rows_not_finite(in.q, in.k, in.v, head_dim), wanted))
+              << bad << " in " << type << ", " << keys << " keys of " << head_dim;
+        }
+      }
+    }
+  }
+}
+
+TEST(AttentionOnTheCpu, NanInKComesOutInEveryRowOfItsHead) {
+  for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+    for (const std::int64_t head_dim : {24, 48, 128}) {
+      for (const std::int64_t keys : key_counts()) {
+        for (const bool every_key : {false, true}) {
+          const AttentionInputs in(5, keys, head_dim, type);
+          in.k.narrow(0, every_key ? 0 : keys / 2, every_key ? keys : 1).select(1, head_dim + 1).fill_(kNan);
+          const Tensor bad = rows_not_finite(in.q, in.k, in.v, head_dim);
+          EXPECT_TRUE(bad[1].all().item<bool>()) << type << ", " << keys << " keys of " << head_dim;
+          EXPECT_FALSE(bad[0].any().item<bool>()) << type << ", " << keys << " keys of " << head_dim;
+        }
+      }
+    }
+  }
+}
+
+// A row's sum of exactly 1 looks like that of a row without keys.
+TEST(AttentionOnTheCpu, ARowOfOneKeyIsItsValue) {
+  const AttentionInputs in(3, 1, 24, at::kFloat);
+  in.q.zero_();
+  EXPECT_TRUE(at::equal(Attention()(in.q, in.k, in.v, 24), in.v.expand({3, -1})));
 }
 
 TEST_F(Kernels, OtherTypesAreRefused) {
