@@ -41,6 +41,7 @@ void note_left_out(const Checkpoint& checkpoint, const model::NetworkSpec& spec,
                    std::vector<std::string>& notes) {
   notes.insert(notes.end(), checkpoint.notes().begin(), checkpoint.notes().end());
   const model::Unexpected unexpected = model::find_unexpected(checkpoint, model::keys_of(spec));
+  model::refuse_beside_8_bits(checkpoint, unexpected);
   if (options.model.unexpected != "skip") model::refuse_unexpected(checkpoint, unexpected);
   const std::string part(model::name_of(checkpoint.part()));
   if (!unexpected.empty()) {

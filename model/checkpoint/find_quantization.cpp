@@ -62,6 +62,7 @@ class Finder {
   LayerMarks marks_;
   ConfigMark config_;
   const TensorEntry* file_mark_ = nullptr;
+  const TensorEntry* input_scale_ = nullptr;
   Quantization found_;
 };
 
@@ -129,6 +130,7 @@ void Finder::attach_scales() {
     if (roles_[i].role != QuantizationRole::InputScale) continue;
     if (named(roles_[i].target + ".weight") == nullptr)
       refuse(entries_[i], fmt::format("the weight of {} is missing", printable(roles_[i].target)));
+    input_scale_ = &entries_[i];
     ++found_.input_scales;
   }
 }
@@ -152,6 +154,10 @@ void Finder::check_marks() const {
 std::string Finder::what_says_scaled() const {
   if (found_.fp8_weights + found_.int8_weights > 0) return "others have one";
   if (file_mark_ != nullptr) return fmt::format("{} says that it has one", printable(file_mark_->source_key));
+  if (input_scale_ != nullptr) {
+    return fmt::format("{} is half of a pair: weights of such files have scales too",
+                       printable(input_scale_->source_key));
+  }
   if (config_.known) return fmt::format("{} says {}", config_.place, printable(config_.method));
   return {};
 }

@@ -11,8 +11,9 @@ namespace ferry::model {
 
 // Gives each quantised tensor its scale, and marks what only describes others as `companion`.  `names` are
 // those of `entries` without foreign prefixes. Throws UserError: half of a pair, two scales for one weight, a
-// scale or mark that does not suit its weight, 8-bit weights without scales beside others that have them,
-// anything else that ends like a scale.  Companions are marked before it throws.
+// scale or mark that does not suit its weight, 8-bit weights without scales beside others that have them or
+// beside scales of inputs, anything else whose name has the word scale.  Companions are marked before it
+// throws.
 Quantization find_quantization(std::vector<TensorEntry>& entries, const std::vector<std::string>& names,
                                const HeaderMarks& marks, const std::string& config_file);
 

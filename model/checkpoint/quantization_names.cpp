@@ -107,8 +107,9 @@ QuantizationName quantization_name(std::string_view name) {
     if (leaf.size() == end.size()) break;  // nothing of a tensor's name before it
     return {QuantizationRole::WeightScale, std::string(target), what};
   }
-  if (ends_with_part(leaf, "scale") || ends_with_part(leaf, "scale_inv"))
-    return {QuantizationRole::Unknown, "", kOther};
+  // Of modulation, and in networks of many families; whatever else has the word may be a scale.
+  const bool modulates = leaf.find("scale_shift") != std::string::npos;
+  if (!modulates && leaf.find("scale") != std::string::npos) return {QuantizationRole::Unknown, "", kOther};
   return {};
 }
 

@@ -13,7 +13,7 @@ enum class QuantizationRole : std::uint8_t {
   InputScale,   // of the activations of a module
   FileMark,     // scaled_fp8
   LayerMark,    // comfy_quant of the module `target`
-  Unknown,      // ends like a part of a quantisation that is not read
+  Unknown,      // named like a part of a quantisation that is not read
 };
 
 struct QuantizationName {

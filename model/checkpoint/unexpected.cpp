@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <string_view>
+#include <unordered_map>
 
 #include "base/error.h"
 #include "model/checkpoint/config_members.h"
@@ -35,6 +36,34 @@ bool is_counter(const TensorEntry& entry) {
   return entry.shape.empty() && whole;
 }
 
+// The network's weights of 8 bits by their modules' names in the files, without foreign prefixes.
+class Narrow {
+ public:
+  Narrow(const Checkpoint& checkpoint, const std::unordered_set<std::string>& known) {
+    constexpr std::string_view kWeight = ".weight";
+    for (const TensorEntry& entry : checkpoint.entries()) {
+      const bool narrow = entry.dtype == DType::F8E4M3 || entry.dtype == DType::I8;
+      if (!narrow || !known.contains(entry.key) || !entry.source_key.ends_with(kWeight)) continue;
+      std::string module(without_prefix(entry.source_key));
+      module.resize(module.size() - kWeight.size());
+      weights_.emplace(std::move(module), &entry);
+    }
+  }
+  // The one of the module that a tensor stands in, or nullptr.
+  const TensorEntry* beside(const std::string& source_key) const {
+    std::string module(without_prefix(source_key));
+    for (std::size_t dot = module.rfind('.'); dot != std::string::npos; dot = module.rfind('.')) {
+      module.resize(dot);
+      const auto found = weights_.find(module);
+      if (found != weights_.end()) return found->second;
+    }
+    return nullptr;
+  }
+
+ private:
+  std::unordered_map<std::string, const TensorEntry*> weights_;
+};
+
 std::string listed(const std::vector<std::string>& names) {
   constexpr std::size_t kListed = 3;
   std::vector<std::string> first;
@@ -52,14 +81,22 @@ std::string counted(const std::vector<std::string>& names, const char* what, con
 
 Unexpected find_unexpected(const Checkpoint& checkpoint, const std::unordered_set<std::string>& known) {
   Unexpected found;
+  const Narrow narrow(checkpoint, known);
+  const auto add = [&](const std::string& name, bool counter) {
+    const TensorEntry* weight = narrow.beside(name);
+    (counter && weight == nullptr ? found.counters : found.tensors).push_back(name);
+    if (weight == nullptr || weight->scale != nullptr || !found.beside_8_bits.empty()) return;
+    found.beside_8_bits = fmt::format("{} beside {}, which is {}", printable(name),
+                                      printable(weight->source_key), name_of(weight->dtype));
+  };
   for (const TensorEntry& entry : checkpoint.entries()) {
     if (entry.companion || known.contains(entry.key) ||
         is_left_out_quietly(checkpoint.part(), entry.source_key))
       continue;
-    (is_counter(entry) ? found.counters : found.tensors).push_back(entry.source_key);
+    add(entry.source_key, is_counter(entry));
   }
   for (const std::string& name : checkpoint.unindexed()) {
-    if (!is_left_out_quietly(checkpoint.part(), name)) found.tensors.push_back(name);
+    if (!is_left_out_quietly(checkpoint.part(), name)) add(name, false);
   }
   const ConfigFile config(checkpoint.config_file());
   found.members = unknown_members(config, checkpoint.part());
@@ -84,6 +121,13 @@ std::string to_text(const Unexpected& unexpected) {
   if (!unexpected.tensors.empty()) parts.push_back(counted(unexpected.tensors, "tensor"));
   if (!unexpected.members.empty()) parts.push_back(counted(unexpected.members, "setting", " of config.json"));
   return fmt::format("{}", fmt::join(parts, " and "));
+}
+
+void refuse_beside_8_bits(const Checkpoint& checkpoint, const Unexpected& unexpected) {
+  if (unexpected.beside_8_bits.empty()) return;
+  throw UserError(
+      fmt::format("{}: tensor {} without a scale: it may be the scale under a name that is not known",
+                  checkpoint.files().front(), unexpected.beside_8_bits));
 }
 
 void refuse_unexpected(const Checkpoint& checkpoint, const Unexpected& unexpected) {

@@ -148,6 +148,18 @@ class Fp8(FerryTest):
 
         self.check("text_encoder", spell, "tensor")
 
+    def test_a_scale_under_another_name_is_never_left_out(self):
+        path = self.file("transformer")
+        tensors = load_file(path)
+        name = "blocks.0.attn1.to_q"
+        tensors[name + ".weight"], scale = quantised(tensors[name + ".weight"], FP8, "tensor")
+        for end, value in {"wscale": scale, "weight_scale_inverse": scale, "scale_w": scale, "factor": scale,
+                           "wscale_exp": torch.tensor(-7), "exponent": torch.tensor(-7),
+                           "input_scale": scale}.items():
+            save_file(tensors | {f"{name}.{end}": value}, path)
+            done = ferry("generate", "--model", self.model, "--prompt", "a circle", "--model.unexpected", "skip")
+            self.assert_refused(done, path, f"{name}.{end}")
+
     def test_inspect_and_generate_say_the_same(self):
         path = self.file("transformer")
         tensors = load_file(path)

@@ -63,6 +63,28 @@ TEST_F(RefusedQuantization, HalfOfAPairAndTwoOfThem) {
               AllOf(HasSubstr("self_attn.v.input_scale"), HasSubstr("missing")));
 }
 
+TEST_F(RefusedQuantization, AnInputScaleWithoutAScaleOfTheWeight) {
+  const RawTensor weight = fp8_tensor(kWeight, {4, 4});
+  for (const char* end : {".input_scale", ".scale_input", ".activation_scale"}) {
+    EXPECT_THAT(why({weight, scale_tensor(kLinear + end, {})}),
+                AllOf(HasSubstr(kWeight), HasSubstr("without a scale"), HasSubstr(kLinear + end)));
+  }
+  // Of a wide weight it says nothing, but then an fp8 weight of the same file has a scale as well.
+  const RawTensor wide = floats_tensor(kOther, {1, 2}, {1, 2});
+  const RawTensor of_wide = scale_tensor("blocks.0.self_attn.k.input_scale", {});
+  testing::write_bytes(path_, testing::file_of({wide, of_wide}));
+  EXPECT_EQ(Checkpoint::open(folder_.path(), Part::Dit).quantization().input_scales, 1);
+  EXPECT_THAT(why({weight, wide, of_wide}), AllOf(HasSubstr(kWeight), HasSubstr(of_wide.name)));
+}
+
+// Diffusers' name of the modulation, which other networks have in other places too.
+TEST_F(RefusedQuantization, AModulationIsNoScale) {
+  testing::write_bytes(path_, testing::file_of({fp8_tensor(kWeight, {4, 4}),
+                                                floats_tensor("blocks.0.scale_shift_table", {1, 2}, {1, 2}),
+                                                floats_tensor("x.audio_scale_shift_table", {1, 2}, {1, 2})}));
+  EXPECT_EQ(Checkpoint::open(folder_.path(), Part::Dit).entries().size(), 3U);
+}
+
 TEST_F(RefusedQuantization, ShapesThatDoNotFit) {
   EXPECT_THAT(why_shape({4, 6}, {6}), AllOf(HasSubstr("[6]"), HasSubstr("[4, 6]")));
   EXPECT_THAT(why_shape({4, 6}, {1, 4}), HasSubstr("[1, 4]"));
@@ -107,7 +129,7 @@ TEST_F(RefusedQuantization, ScalesBesideWeightsThatAreNotQuantised) {
   EXPECT_EQ(Checkpoint::open(folder_.path(), Part::Dit).quantization().unit_scales, 1);
 }
 
-// No name that ends like a part of a quantisation is passed over.
+// No name that ends like a part of a quantisation, or has the word scale, is passed over.
 TEST_F(RefusedQuantization, NamesOfOtherQuantisations) {
   for (const char* end : {"weight_scale_2",
                           "weight_global_scale",
@@ -138,7 +160,15 @@ TEST_F(RefusedQuantization, NamesOfOtherQuantisations) {
                           "output_scale",
                           "weight_offset",
                           "weight_qdata",
-                          "k_scale"}) {
+                          "k_scale",
+                          "wscale",
+                          "weightscale",
+                          "WeightScale",
+                          "weight_scale_inverse",
+                          "weight_scale_hi",
+                          "scale_w",
+                          "scale_inverse",
+                          "wscale_exp"}) {
     const std::string name = kLinear + "." + end;
     EXPECT_THAT(why({floats_tensor(kWeight, {1, 1}, {1}), floats_tensor(name, {}, {1})}), HasSubstr(name))
         << end;

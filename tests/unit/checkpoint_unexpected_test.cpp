@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "model/checkpoint/expected.h"
@@ -33,18 +34,29 @@ class Extra : public ::testing::Test {
     make_model(options_, {});
   }
 
-  // Rewrites the part's file with these tensors added.
+  // Rewrites the part's file with these tensors added, or put in the place of those of their names.
   void add(const std::string& part, const std::vector<TensorInfo>& more) const {
     const std::string path = folder_ / (part + "/diffusion_pytorch_model.safetensors");
     const std::string file = fs::exists(path) ? path : folder_ / (part + "/model.safetensors");
     std::vector<TensorInfo> infos;
     const SafetensorsFile old = SafetensorsFile::open(file);
-    for (const TensorEntry& entry : old.entries())
-      infos.push_back({entry.source_key, entry.dtype, entry.shape});
+    for (const TensorEntry& entry : old.entries()) {
+      const auto same = [&](const TensorInfo& info) { return info.name == entry.source_key; };
+      if (std::none_of(more.begin(), more.end(), same))
+        infos.push_back({entry.source_key, entry.dtype, entry.shape});
+    }
     infos.insert(infos.end(), more.begin(), more.end());
     SafetensorsWriter writer(file, infos);
     for (const TensorInfo& info : infos) writer.skip(info.bytes());
     writer.finish();
+  }
+
+  Checkpoint dit() const { return Checkpoint::open(folder_.path(), Part::Dit); }
+
+  Unexpected found() const {
+    std::unordered_set<std::string> known;
+    for (const ExpectedTensor& expected : expected_dit(dit_config(dit()))) known.insert(expected.key);
+    return find_unexpected(dit(), known);
   }
 
   std::vector<std::string> unexpected(Part part) const {
@@ -89,10 +101,7 @@ TEST_F(Extra, TensorsOfOtherNetworksAreListed) {
 
 TEST_F(Extra, RefusalSaysCountAndFirstNamesAndTheOption) {
   add("transformer", {tensor("a.x"), tensor("b.x"), tensor("c.x"), tensor("d.x"), tensor("e.x")});
-  const Checkpoint dit = Checkpoint::open(folder_.path(), Part::Dit);
-  std::unordered_set<std::string> known;
-  for (const ExpectedTensor& expected : expected_dit(dit_config(dit))) known.insert(expected.key);
-  EXPECT_THAT(refusal([&] { refuse_unexpected(dit, find_unexpected(dit, known)); }),
+  EXPECT_THAT(refusal([&] { refuse_unexpected(dit(), found()); }),
               AllOf(HasSubstr("transformer/diffusion_pytorch_model.safetensors"), HasSubstr("DiT"),
                     HasSubstr("5 tensors (a.x, b.x, c.x and 2 more)"), HasSubstr("--model.unexpected skip")));
 }
@@ -122,6 +131,37 @@ TEST_F(Extra, CountersOfTrainingAreSaidAndHarmless) {
   EXPECT_THAT(dit.notes, ElementsAre(HasSubstr("step"), HasSubstr("done")));
   add("transformer", {{"level", DType::F32, {}}});
   EXPECT_THAT(unexpected(Part::Dit), ElementsAre("level"));
+}
+
+// A scale whose name nobody knows would be one of these.
+TEST_F(Extra, WhatStandsBesideAWeightOf8BitsIsNeverLeftOut) {
+  const std::string module = "blocks.0.attn1.to_q";
+  const std::vector<std::int64_t> shape = dit().find("blocks.0.self_attn.q.weight")->shape;
+  const TensorInfo fp8 = {module + ".weight", DType::F8E4M3, shape};
+  const TensorInfo exponent = {module + ".exponent", DType::I64, {}};
+  add("transformer", {exponent});
+  EXPECT_THAT(found().counters, ElementsAre(exponent.name));
+  add("transformer", {fp8});
+  EXPECT_THAT(found().counters, IsEmpty());
+  EXPECT_THAT(unexpected(Part::Dit), ElementsAre(exponent.name));
+  EXPECT_THAT(refusal([&] { refuse_beside_8_bits(dit(), found()); }),
+              AllOf(HasSubstr(exponent.name), HasSubstr(fp8.name), HasSubstr("fp8")));
+  add("transformer", {{exponent.name, DType::F32, {4}}});
+  EXPECT_THAT(refusal([&] { refuse_beside_8_bits(dit(), found()); }), HasSubstr(exponent.name));
+  add("transformer", {{fp8.name, DType::BF16, shape}});
+  EXPECT_EQ(found().beside_8_bits, "");
+}
+
+// Tensors elsewhere may be another network's, of which fp8 that is a plain cast says nothing.
+TEST_F(Extra, WhatStandsElsewhereMayBeLeftOut) {
+  const std::vector<std::int64_t> shape = dit().find("blocks.0.self_attn.q.weight")->shape;
+  add("transformer", {{"blocks.0.attn1.to_q.weight", DType::F8E4M3, shape},
+                      tensor("blocks.0.attn1.to_k.factor"),
+                      tensor("blocks.0.factor"),
+                      {"vace_blocks.0.proj_out.weight", DType::F8E4M3, shape},
+                      tensor("vace_blocks.0.proj_out.bias")});
+  EXPECT_EQ(found().beside_8_bits, "");
+  EXPECT_EQ(found().tensors.size(), 4U);
 }
 
 // A shard's tensors that the index forgets are left out as well.
