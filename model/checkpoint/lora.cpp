@@ -31,10 +31,6 @@ struct Parts {
   bool peft = false;
 };
 
-std::string place_of(const TensorEntry& entry) {
-  return fmt::format("{}: tensor {}", entry.file, printable(entry.source_key));
-}
-
 bool is_float(DType dtype) {
   return dtype == DType::F64 || dtype == DType::F32 || dtype == DType::F16 || dtype == DType::BF16;
 }

@@ -7,18 +7,23 @@
 #include <charconv>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string_view>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "model/checkpoint/describe.h"
 #include "model/checkpoint/json_text.h"
+#include "model/checkpoint/lora_words.h"
 
 namespace ferry::model {
 
 namespace {
 
 using Json = nlohmann::ordered_json;
+
+// Of one alpha_pattern or rank_pattern; a pattern for every linear of the 14B takes a tenth.
+constexpr std::size_t kMostPatternCharacters = 200'000;
 
 enum class Member : std::uint8_t { Alpha, Rank, Rslora, AlphaPattern, RankPattern, Type, Start, Off, Free };
 
@@ -143,7 +148,13 @@ std::vector<PatternValue> patterns_of(const Said& said) {
   if (object.is_string() && !is_off(object)) object = parse_ordered_json(object.get<std::string>(), place);
   if (is_off(object)) return patterns;
   if (!object.is_object()) said.refuse(", expected an object of names and numbers");
+  std::size_t characters = 0;
   for (const auto& [text, value] : object.items()) {
+    characters += text.size();
+    if (characters > kMostPatternCharacters) {
+      throw UserError(
+          fmt::format("{}: patterns of more than {} characters in all", place, kMostPatternCharacters));
+    }
     const double number = number_of({place, text, value});
     try {
       patterns.push_back({text, NamePattern(text), number});
@@ -231,16 +242,31 @@ void read_object(LoraConfig& config, const Json& object, const std::string& plac
   }
 }
 
-// A name of the header itself that is none of ours and yet seems to say a scale.
-bool seems_scale(std::string name) {
-  std::replace_if(
-      name.begin(), name.end(), [](char c) { return c == '.' || c == '-' || c == ' '; }, '_');
-  name = fmt::format("_{}_", lower(name));
-  return name.find("_alpha_") != std::string::npos || name.find("_rslora_") != std::string::npos;
+// Whether what is known says the same as a name that is not.
+bool agrees(const ScaleHint& hint, const LoraConfig& config) {
+  switch (hint.word) {
+    case ScaleWord::Alpha:
+      return config.alpha && hint.number == config.alpha;
+    case ScaleWord::Scale:
+      return config.alpha && config.rank && !config.rslora.value_or(false) &&
+             hint.number == *config.alpha / *config.rank;
+    case ScaleWord::Rslora:
+      return config.rslora.value_or(false);
+  }
+  return false;
 }
 
-void read_loose_names(LoraConfig& config, const std::map<std::string, std::string>& metadata) {
-  Json unknown;
+void refuse_hint(const ScaleHint& hint, const LoraConfig& config) {
+  constexpr std::array<const char*, 3> kMeanings = {"the alpha of a scale", "the scale of the LoRA",
+                                                    "that its scale is alpha / sqrt(rank)"};
+  const Json value = hint.value;
+  Said{config.place, hint.name, value}.refuse(fmt::format(", and it is not known whether that is {}",
+                                                          kMeanings.at(static_cast<std::size_t>(hint.word))));
+}
+
+void read_loose_names(LoraConfig& config, const std::map<std::string, std::string>& metadata,
+                      const std::set<std::string>& wholes) {
+  std::vector<ScaleHint> hints;
   for (const auto& [name, text] : metadata) {
     const Json value = text;
     const auto [component, own_name] = split(name);
@@ -248,13 +274,19 @@ void read_loose_names(LoraConfig& config, const std::map<std::string, std::strin
     if (member && member != Member::Free) {
       const Said said{config.place, name, value};
       if (is_ours(said, component)) read_member(config, *member, said);
-    } else if (seems_scale(name) && unknown.is_null()) {
-      unknown[name] = value;
+    } else if (!member && !wholes.contains(name)) {
+      for (ScaleHint& hint : scale_hints(name, text)) hints.push_back(std::move(hint));
     }
   }
-  if (config.says_scale() || unknown.is_null()) return;
-  Said{config.place, unknown.begin().key(), unknown.begin().value()}.refuse(
-      ", and it is not known whether that is the alpha of a scale");
+  for (const ScaleHint& hint : hints) {
+    if (!agrees(hint, config)) refuse_hint(hint, config);
+  }
+}
+
+// Whether the text of one of the names of whole configurations is one.  `config` is what anybody may write.
+bool seems_whole(std::string_view name, const std::string& text) {
+  return name != "config" || text.find("\"lora_alpha\"") != std::string::npos ||
+         text.find("\"peft_type\"") != std::string::npos;
 }
 
 }  // namespace
@@ -265,16 +297,20 @@ bool LoraConfig::says_scale() const {
 
 LoraConfig header_lora_config(const std::string& file, const std::map<std::string, std::string>& metadata) {
   LoraConfig config{.place = file + ": metadata"};
-  for (const char* name : {"lora_adapter_metadata", "lora_config"}) {
+  std::set<std::string> wholes;
+  for (const char* name :
+       {"lora_adapter_metadata", "lora_config", "adapter_config", "peft_config", "config"}) {
     const auto found = metadata.find(name);
     if (found == metadata.end()) continue;
     const std::string place = fmt::format("{} {}", config.place, name);
+    if (!seems_whole(name, found->second)) continue;
+    wholes.insert(name);
     const Json object = parse_ordered_json(found->second, place);
     if (is_off(object)) continue;
     if (!object.is_object()) throw UserError(place + ": a JSON object is expected");
     read_object(config, object, place);
   }
-  read_loose_names(config, metadata);
+  read_loose_names(config, metadata, wholes);
   return config;
 }
 

@@ -2,13 +2,16 @@
 //
 //   adapter_config.json   PEFT's LoraConfig as a JSON object: r, lora_alpha, use_rslora, rank_pattern,
 //                         alpha_pattern, ... (its patterns: model/checkpoint/name_pattern.h)
-//   header                the same object as text under lora_adapter_metadata (diffusers) or lora_config
-//                         (finetrainers), its names perhaps behind a component's ("transformer.r"); or names
-//                         of the header itself: alpha, lora_alpha, network_alpha, ss_network_alpha, and r,
-//                         rank, network_dim, ss_network_dim
+//   header                the same object as text under lora_adapter_metadata (diffusers), lora_config
+//                         (finetrainers), adapter_config, peft_config, or config where it has lora_alpha or
+//                         peft_type; its names perhaps behind a component's ("transformer.r"); or names of
+//                         the header itself: alpha, lora_alpha, network_alpha, ss_network_alpha, and r, rank,
+//                         network_dim, ss_network_dim
 //
 // A number may be a text that holds one.  What would change more than the scale (DoRA, PiSSA, saved modules,
-// ...) is refused, and so is a member that this file does not know unless it is empty, false or none.
+// ...) is refused, and so is a member that this file does not know unless it is empty, false or none.  Of
+// other names of the header those that seem to say a scale (model/checkpoint/lora_words.h) are refused,
+// unless what is known says the same.
 #pragma once
 
 #include <cstdint>

@@ -104,8 +104,9 @@ AdapterConfig adapter_config_of(const std::string& file) {
   for (const fs::path& place : {fs::path(file), fs::weakly_canonical(file, error)}) {
     const fs::path folder = place.has_parent_path() ? place.parent_path() : fs::path(".");
     if (place.empty() || !fs::exists(fs::symlink_status(folder / kConfig, error))) continue;
+    const std::string name = place.filename().string();
     const bool belongs =
-        is_adapter_model(place.filename().string()) || only(names_in(folder), is_safetensors).size() == 1;
+        is_adapter_model(name) || only(names_in(folder), is_safetensors) == std::vector<std::string>{name};
     return {(folder / kConfig).string(), belongs};
   }
   return {};

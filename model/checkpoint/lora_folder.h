@@ -13,7 +13,7 @@ std::string lora_file(const std::string& path);
 
 struct AdapterConfig {
   std::string path;      // empty: there is none
-  bool belongs = false;  // to this file: an adapter_model*.safetensors, or the only .safetensors beside it
+  bool belongs = false;  // to this file: an adapter_model*.safetensors, or the folder's only .safetensors
 };
 
 // The adapter_config.json in the folder of a LoRA file or, when the file is a link, in the folder of what it

@@ -34,10 +34,6 @@ std::string underscored(std::string name) {
   return name;
 }
 
-std::string place_of(const TensorEntry& entry) {
-  return fmt::format("{}: tensor {}", entry.file, printable(entry.source_key));
-}
-
 const Ending& ending_of(const TensorEntry& entry) {
   for (const Ending& ending : kEndings) {
     if (entry.source_key.ends_with(ending.text)) return ending;
@@ -47,6 +43,10 @@ const Ending& ending_of(const TensorEntry& entry) {
 }
 
 }  // namespace
+
+std::string place_of(const TensorEntry& entry) {
+  return fmt::format("{}: tensor {}", entry.file, printable(entry.source_key));
+}
 
 LoraNames::LoraNames(const NetworkSpec& network, Part part) : keys_(part) {
   const auto add = [&](const std::vector<ModuleSpec>& modules) {

@@ -23,6 +23,9 @@ struct LoraName {
   const ModuleSpec* linear = nullptr;
 };
 
+// "FILE: tensor NAME", for messages.
+std::string place_of(const TensorEntry& entry);
+
 class LoraNames {
  public:
   LoraNames(const NetworkSpec& network, Part part);

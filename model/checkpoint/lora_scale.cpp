@@ -15,27 +15,45 @@ namespace ferry::model {
 namespace {
 
 constexpr double kMostScale = 10'000;
+constexpr std::int64_t kMostSteps = 100'000'000;
 constexpr const char* kFromTensors = "alpha tensors";
 constexpr const char* kFromNothing = "no alpha is given, the rank stands for it";
 constexpr const char* kFromConfig = "adapter_config.json";
 
-bool matches_any(const NamePattern& pattern, const std::vector<std::string>& names) {
-  return std::any_of(names.begin(), names.end(), [&](const auto& name) { return pattern.matches(name); });
-}
+// Compares patterns with names, for a time that a real file is far from: about a second.
+class Matcher {
+ public:
+  explicit Matcher(const std::string& place) : place_(place) {}
+
+  bool any(const PatternValue& each, const std::vector<std::string>& names) {
+    return std::any_of(names.begin(), names.end(), [&](const std::string& name) {
+      const bool found = each.pattern.matches(name, &steps_);
+      if (steps_ <= kMostSteps) return found;
+      throw UserError(
+          fmt::format("{}: {}: too much work: patterns of this length, and so many of them, for so "
+                      "many linears are not accepted",
+                      place_, printable(each.text)));
+    });
+  }
+
+ private:
+  const std::string& place_;
+  std::int64_t steps_ = 0;
+};
 
 // For each linear the first of the patterns that suits it, or nullptr.
 std::vector<const PatternValue*> first_matches(const std::vector<PatternValue>& patterns,
-                                               std::span<const LoraLinear> linears, const char* what,
-                                               std::vector<std::string>& unused) {
+                                               std::span<const LoraLinear> linears, const std::string& place,
+                                               const char* what, std::vector<std::string>& unused) {
   std::vector<const PatternValue*> found(linears.size(), nullptr);
+  Matcher matcher(place);
   for (const PatternValue& each : patterns) {
     bool used = false;
     for (const auto names : {&LoraLinear::names, &LoraLinear::other_names}) {
-      for (std::size_t i = 0; !used && i < linears.size(); ++i)
-        used = matches_any(each.pattern, linears[i].*names);
+      for (std::size_t i = 0; !used && i < linears.size(); ++i) used = matcher.any(each, linears[i].*names);
       if (!used) continue;
       for (std::size_t i = 0; i < linears.size(); ++i) {
-        if (found[i] == nullptr && matches_any(each.pattern, linears[i].*names)) found[i] = &each;
+        if (found[i] == nullptr && matcher.any(each, linears[i].*names)) found[i] = &each;
       }
       break;
     }
@@ -50,14 +68,21 @@ void check_scale(double scale, const std::string& place, const std::string& name
                               name, scale, kMostScale));
 }
 
+void check_alpha(double alpha, const std::string& place, const std::string& name) {
+  if (alpha != 0) return;
+  throw UserError(fmt::format(
+      "{}: the alpha of {} is 0, which means nothing is added to some programs and the rank to others", place,
+      name));
+}
+
 // One source's scales of all linears.
 class Source {
  public:
   Source(LoraConfig config, std::string from, std::span<const LoraLinear> linears)
       : config_(std::move(config)),
         from_(std::move(from)),
-        alphas_(first_matches(config_.alpha_pattern, linears, "alpha_pattern", unused_)),
-        ranks_(first_matches(config_.rank_pattern, linears, "rank_pattern", unused_)) {}
+        alphas_(first_matches(config_.alpha_pattern, linears, config_.place, "alpha_pattern", unused_)),
+        ranks_(first_matches(config_.rank_pattern, linears, config_.place, "rank_pattern", unused_)) {}
 
   Source(Source&&) = default;
   Source& operator=(Source&&) = default;
@@ -99,10 +124,8 @@ class Source {
       throw UserError(
           fmt::format("{}: no lora_alpha for {}, so its scale is not known", config_.place, linear.name));
     }
-    if (*said != 0) return *said;
-    throw UserError(fmt::format(
-        "{}: the alpha of {} is 0, which means nothing is added to some programs and the rank to others",
-        config_.place, linear.name));
+    check_alpha(*said, config_.place, linear.name);
+    return *said;
   }
 
   LoraConfig config_;
@@ -189,6 +212,7 @@ LoraScales lora_scales(const std::string& file, const std::map<std::string, std:
   for (std::size_t i = 0; i < linears.size(); ++i) {
     const LoraLinear& linear = linears[i];
     if (linear.alpha) {
+      check_alpha(*linear.alpha, file, linear.name);
       scales.of.push_back({*linear.alpha / static_cast<double>(linear.rank), kFromTensors});
       check_scale(scales.of.back().value, file, linear.name);
     } else {

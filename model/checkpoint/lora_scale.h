@@ -43,8 +43,8 @@ struct LoraScales {
 };
 
 // Throws UserError naming the file and alpha, rank, rslora, metadata or adapter_config: a value that cannot
-// be used, a rank that is not the shape's, two that contradict each other, an adapter_config.json that may
-// belong to another file, a scale above 10000.
+// be used, an alpha of 0, a rank that is not the shape's, two that contradict each other, an
+// adapter_config.json that may belong to another file, a scale above 10000, patterns that would take long.
 LoraScales lora_scales(const std::string& file, const std::map<std::string, std::string>& metadata,
                        std::span<const LoraLinear> linears);
 

@@ -163,48 +163,74 @@ class Parser {
 // Places in a name, from 0 before its first character to its size after the last.
 using Places = std::vector<bool>;
 
-void add(Places& to, const Places& from) {
-  for (std::size_t i = 0; i < to.size(); ++i) to[i] = to[i] || from[i];
-}
+bool any(const Places& places) { return std::find(places.begin(), places.end(), true) != places.end(); }
 
-// Where a match that begins at one of the places may end.
-Places ends_of(const Node& node, const Places& from, std::string_view name);
-
-Places repeat_ends(const Node& node, Places at, std::string_view name) {
-  Places ends(at.size(), false);
-  const int enough = node.most >= 0 ? node.most : node.least + static_cast<int>(name.size());
-  for (int times = 0;; ++times) {
-    if (times >= node.least) add(ends, at);
-    if (times == enough) return ends;
-    at = ends_of(node.children[0], at, name);
+// Whether one of them is new.
+bool add(Places& to, const Places& from) {
+  bool more = false;
+  for (std::size_t i = 0; i < to.size(); ++i) {
+    more = more || (from[i] && !to[i]);
+    to[i] = to[i] || from[i];
   }
+  return more;
 }
 
-Places ends_of(const Node& node, const Places& from, std::string_view name) {
-  Places ends(from.size(), false);
-  switch (node.kind) {
-    case Kind::One:
-      for (std::size_t i = 0; i < name.size(); ++i)
-        ends[i + 1] = from[i] && node.characters.test(index_of(name[i]));
-      return ends;
-    case Kind::Begin:
-      ends.front() = from.front();
-      return ends;
-    case Kind::End:
-      ends.back() = from.back();
-      return ends;
-    case Kind::Sequence:
-      ends = from;
-      for (const Node& child : node.children) ends = ends_of(child, ends, name);
-      return ends;
-    case Kind::Choice:
-      for (const Node& child : node.children) add(ends, ends_of(child, from, name));
-      return ends;
-    case Kind::Repeat:
-      return repeat_ends(node, from, name);
+// Follows a pattern along a name.
+class Walk {
+ public:
+  explicit Walk(std::string_view name) : name_(name) {}
+  std::int64_t steps() const { return steps_; }
+
+  // Where a match that begins at one of the places may end.
+  Places ends_of(const Node& node, const Places& from) {
+    Places ends(from.size(), false);
+    steps_ += static_cast<std::int64_t>(from.size());
+    switch (node.kind) {
+      case Kind::One:
+        for (std::size_t i = 0; i < name_.size(); ++i)
+          ends[i + 1] = from[i] && node.characters.test(index_of(name_[i]));
+        return ends;
+      case Kind::Begin:
+        ends.front() = from.front();
+        return ends;
+      case Kind::End:
+        ends.back() = from.back();
+        return ends;
+      case Kind::Sequence:
+        return sequence_ends(node, from);
+      case Kind::Choice:
+        for (const Node& child : node.children) add(ends, ends_of(child, from));
+        return ends;
+      case Kind::Repeat:
+        return repeat_ends(node, from);
+    }
+    return ends;
   }
-  return ends;
-}
+
+ private:
+  Places sequence_ends(const Node& node, Places at) {
+    for (const Node& child : node.children) {
+      if (!any(at)) return at;
+      at = ends_of(child, at);
+    }
+    return at;
+  }
+
+  // Stops where another time brings no new place: then no further time does.
+  Places repeat_ends(const Node& node, Places at) {
+    Places ends(at.size(), false);
+    for (int times = 0;; ++times) {
+      if (times >= node.least && !add(ends, at)) return ends;
+      if (times == node.most) return ends;
+      Places next = ends_of(node.children[0], at);
+      if (times < node.least && next == at) times = node.least - 1;  // the same again, however often
+      at = std::move(next);
+    }
+  }
+
+  std::string_view name_;
+  std::int64_t steps_ = 0;  // places that were looked at
+};
 
 bool may_begin(std::string_view name, std::size_t place) { return place == 0 || name[place - 1] == '.'; }
 
@@ -221,16 +247,25 @@ bool matches_end(const std::vector<Node>& characters, std::string_view name) {
 }  // namespace
 
 NamePattern::NamePattern(std::string_view text) : root_(Parser(text).parse()) {
-  fixed_ =
-      root_.kind == Kind::Sequence && std::all_of(root_.children.begin(), root_.children.end(),
-                                                  [](const Node& node) { return node.kind == Kind::One; });
+  if (root_.kind != Kind::Sequence) return;
+  std::vector<Node> rest = root_.children;
+  const bool begins = !rest.empty() && rest.front().kind == Kind::Begin;
+  if (begins) rest.erase(rest.begin());
+  if (!rest.empty() && rest.back().kind == Kind::End) rest.pop_back();
+  fixed_ = std::all_of(rest.begin(), rest.end(), [](const Node& node) { return node.kind == Kind::One; });
+  if (!fixed_) return;
+  whole_ = begins;
+  root_.children = std::move(rest);
 }
 
-bool NamePattern::matches(std::string_view name) const {
-  if (fixed_) return matches_end(root_.children, name);
+bool NamePattern::matches(std::string_view name, std::int64_t* steps) const {
+  if (fixed_) return (!whole_ || root_.children.size() == name.size()) && matches_end(root_.children, name);
   Places begins(name.size() + 1);
   for (std::size_t i = 0; i < begins.size(); ++i) begins[i] = may_begin(name, i);
-  return ends_of(root_, begins, name).back();
+  Walk walk(name);
+  const bool found = walk.ends_of(root_, begins).back();
+  if (steps != nullptr) *steps += walk.steps();
+  return found;
 }
 
 }  // namespace ferry::model

@@ -16,7 +16,8 @@ class NamePattern {
   // (which could take for ever), more than 512 characters.
   explicit NamePattern(std::string_view text);
 
-  bool matches(std::string_view name) const;
+  // Adds the work it took to *steps: characters of the name times parts of the pattern.
+  bool matches(std::string_view name, std::int64_t* steps = nullptr) const;
 
   using Characters = std::bitset<256>;
   enum class Kind : std::uint8_t { One, Begin, End, Sequence, Choice, Repeat };
@@ -29,7 +30,9 @@ class NamePattern {
 
  private:
   Node root_;
-  bool fixed_ = false;  // one character after the other, as nearly all patterns are
+  // One character after the other, as nearly all patterns are; root_ is then without ^ and $.
+  bool fixed_ = false;
+  bool whole_ = false;  // the same behind a ^
 };
 
 }  // namespace ferry::model

@@ -9,14 +9,26 @@
 
 namespace ferry::model {
 
+namespace {
+
+// What the entries' data point into.
+struct Held {
+  explicit Held(const std::string& path) : file(path) {}
+  MappedFile file;
+  std::deque<double> widened;
+};
+
+}  // namespace
+
 SafetensorsFile SafetensorsFile::open(const std::string& path) {
-  auto mapping = std::make_shared<const MappedFile>(path);
-  SafetensorsHeader header = parse_safetensors_header(mapping->span(), path);
+  auto held = std::make_shared<Held>(path);
+  SafetensorsHeader header = parse_safetensors_header(held->file.span(), path);
+  held->widened = std::move(header.widened);
   SafetensorsFile file;
   file.path_ = path;
   file.entries_ = std::move(header.entries);
   file.metadata_ = std::move(header.metadata);
-  file.mapping_ = std::move(mapping);
+  file.mapping_ = std::move(held);
   for (std::size_t i = 0; i < file.entries_.size(); ++i) file.index_[file.entries_[i].source_key] = i;
   return file;
 }

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <cstdint>
 #include <cstring>
 #include <nlohmann/json.hpp>
 
@@ -57,6 +59,40 @@ std::map<std::string, std::string> read_metadata(const json& value, const std::s
   return metadata;
 }
 
+struct AlphaType {
+  std::string_view name;
+  std::size_t bytes;
+  double (*read)(const std::byte* data);
+};
+
+template <typename Number>
+double stored(const std::byte* data) {
+  Number number;
+  std::memcpy(&number, data, sizeof number);
+  return static_cast<double>(number);
+}
+
+// fp16 without the last 8 bits of its fraction.
+double stored_e5m2(const std::byte* data) {
+  const auto half = static_cast<std::uint16_t>(std::to_integer<unsigned>(*data) << 8U);
+  double number = 0;
+  convert(&number, DType::F64, &half, DType::F16, 1);
+  return number;
+}
+
+constexpr auto kAlphaTypes = std::to_array<AlphaType>({{"U16", 2, stored<std::uint16_t>},
+                                                       {"U32", 4, stored<std::uint32_t>},
+                                                       {"U64", 8, stored<std::uint64_t>},
+                                                       {"F8_E5M2", 1, stored_e5m2}});
+
+// The type, where the tensor is an alpha and its type is one for alphas alone; else nullptr.
+const AlphaType* alpha_type(const json& dtype, const std::string& tensor, std::int64_t numel) {
+  if (!tensor.ends_with(".alpha") || numel != 1) return nullptr;
+  const auto* found = std::find_if(kAlphaTypes.begin(), kAlphaTypes.end(),
+                                   [&](const AlphaType& type) { return dtype == type.name; });
+  return found == kAlphaTypes.end() ? nullptr : found;
+}
+
 // What stands behind a type of 4 or 8 bits that is not read.
 std::string_view narrow_type(const std::string& name) {
   if (name.starts_with("F8_E5M2")) return ": fp8 with 2 bits of fraction (e5m2), with fp8 scales or without";
@@ -88,6 +124,7 @@ struct Range {
 struct Placed {
   TensorEntry entry;
   Range range;
+  const AlphaType* alpha = nullptr;  // its bytes are of this type
 };
 
 std::vector<std::int64_t> read_list(const json& tensor, const char* member, const std::string& path,
@@ -138,18 +175,21 @@ Placed read_entry(const std::string& name, const json& tensor, std::size_t data_
   placed.entry.key = name;
   placed.entry.source_key = name;
   placed.entry.file = path;
-  placed.entry.dtype = read_dtype(tensor.at("dtype"), path, name);
   placed.entry.shape = read_list(tensor, "shape", path, name);
   if (placed.entry.shape.size() > kHighestRank) refuse(path, name, "more than 16 dimensions");
   const auto numel = checked_numel(placed.entry.shape);
   if (!numel) refuse(path, name, fmt::format("shape {} is too large", shape_text(placed.entry.shape)));
+  placed.alpha = alpha_type(tensor.at("dtype"), name, *numel);
+  placed.entry.dtype = placed.alpha != nullptr ? DType::F64 : read_dtype(tensor.at("dtype"), path, name);
   placed.entry.strides = row_major(placed.entry.shape);
   placed.range = read_range(tensor, data_bytes, path, name);
-  const std::int64_t bytes = *numel * static_cast<std::int64_t>(size_of(placed.entry.dtype));
+  const std::size_t width = placed.alpha != nullptr ? placed.alpha->bytes : size_of(placed.entry.dtype);
+  const std::int64_t bytes = *numel * static_cast<std::int64_t>(width);
   if (bytes != placed.range.end - placed.range.begin) {
     refuse(path, name,
            fmt::format("shape {} of {} needs {} bytes, data_offsets give {}", shape_text(placed.entry.shape),
-                       name_of(placed.entry.dtype), bytes, placed.range.end - placed.range.begin));
+                       placed.alpha != nullptr ? placed.alpha->name : name_of(placed.entry.dtype), bytes,
+                       placed.range.end - placed.range.begin));
   }
   return placed;
 }
@@ -191,6 +231,10 @@ SafetensorsHeader parse_safetensors_header(std::span<const std::byte> file, cons
   check_cover(tensors, data.size(), path);
   for (Placed& tensor : tensors) {
     tensor.entry.data = data.data() + tensor.range.begin;
+    if (tensor.alpha != nullptr) {
+      header.widened.push_back(tensor.alpha->read(tensor.entry.data));
+      tensor.entry.data = reinterpret_cast<const std::byte*>(&header.widened.back());
+    }
     header.entries.push_back(std::move(tensor.entry));
   }
   return header;

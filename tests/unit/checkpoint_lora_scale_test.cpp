@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -118,6 +119,55 @@ TEST_F(LoraScaleTest, AnAlphaTensorOfAnyNumberTypeCounts) {
               AllOf(HasSubstr("alpha"), HasSubstr("10000")));
 }
 
+// Types of safetensors in which nothing else is read.
+TEST_F(LoraScaleTest, AnAlphaTensorMayBeUnsignedOrE5m2) {
+  const auto with_alpha = [&](const std::string& type, const std::string& bytes,
+                              const std::string& shape = "[]") {
+    const auto zeros = [](std::size_t floats) { return std::string(4 * floats, '\0'); };
+    std::string header = "{";
+    std::string data;
+    const auto add = [&](const std::string& name, const std::string& dtype, const std::string& extents,
+                         const std::string& content) {
+      header +=
+          fmt::format(R"({}"{}":{{"dtype":"{}","shape":{},"data_offsets":[{},{}]}})", data.empty() ? "" : ",",
+                      name, dtype, extents, data.size(), data.size() + content.size());
+      data += content;
+    };
+    add(std::string(kQuery) + ".lora_A.weight", "F32", "[4,24]", zeros(96));
+    add(std::string(kQuery) + ".lora_B.weight", "F32", "[24,4]", zeros(96));
+    add(std::string(kQuery) + ".alpha", type, shape, bytes);
+    testing::write_bytes(folder / "x.safetensors", testing::safetensors_bytes(header + "}", data));
+  };
+  const auto scale = [&](const std::string& type, const std::string& bytes, const std::string& shape = "[]") {
+    with_alpha(type, bytes, shape);
+    return open().pairs().at(kQuery).scale;
+  };
+  using namespace std::string_literals;
+  EXPECT_EQ(scale("U16", "\x10\0"s), 4);
+  EXPECT_EQ(scale("U16", "\0\x40"s), 4096);
+  EXPECT_EQ(scale("U32", "\x10\0\0\0"s), 4);
+  EXPECT_EQ(scale("U64", "\x10\0\0\0\0\0\0\0"s), 4);
+  EXPECT_EQ(scale("F8_E5M2", "\x4c"), 4);
+  EXPECT_EQ(scale("F8_E5M2", "\xcc", "[1]"), -4);
+  with_alpha("F8_E5M2", "\x7c");
+  EXPECT_THAT(refusal([&] { open(); }), AllOf(HasSubstr("alpha is inf"), HasSubstr("finite")));
+  with_alpha("U64", std::string(8, '\xff'));
+  EXPECT_THAT(refusal([&] { open(); }), AllOf(HasSubstr("alpha"), HasSubstr("10000")));
+  with_alpha("U32", "\x10\0"s);
+  EXPECT_THAT(refusal([&] { open(); }), AllOf(HasSubstr("alpha"), HasSubstr("U32 needs 4 bytes")));
+  with_alpha("U16", "\x10\0\x10\0"s, "[2]");
+  EXPECT_THAT(refusal([&] { open(); }), AllOf(HasSubstr("alpha"), HasSubstr("U16 is not supported")));
+  with_alpha("F4", "\x10");
+  EXPECT_THAT(refusal([&] { open(); }), AllOf(HasSubstr("alpha"), HasSubstr("F4")));
+}
+
+TEST_F(LoraScaleTest, AnAlphaOfZeroIsRefusedWhereverItStands) {
+  const Alpha zero = alpha(DType::F32, -0.0F);
+  EXPECT_THAT(refused({.query_alpha = zero}),
+              AllOf(HasSubstr("alpha"), HasSubstr(kQuery), HasSubstr("is 0")));
+  EXPECT_THAT(refused(with({{"alpha", "0"}})), AllOf(HasSubstr("alpha"), HasSubstr("is 0")));
+}
+
 TEST_F(LoraScaleTest, TheHeaderSaysItInManySpellings) {
   const std::vector<Metadata> sixteens = {
       {{"lora_alpha", "16"}},
@@ -130,12 +180,90 @@ TEST_F(LoraScaleTest, TheHeaderSaysItInManySpellings) {
         R"({"lora_alpha": "16", "peft_type": "LORA", "init_lora_weights": "gaussian"})"}},
       {{"lora_config", R"({"lora_alpha": 16, "target_modules": ["to_q"], "init_lora_weights": true})"}},
       {{"lora_adapter_metadata", R"({"lora_alpha": 16, "text_encoder.lora_alpha": 3, "text_encoder.r": 1})"}},
+      {{"adapter_config", R"({"lora_alpha": 16, "peft_type": "LORA", "target_modules": ["q"]})"}},
+      {{"peft_config", R"({"lora_alpha": 16, "use_rslora": false})"}},
+      {{"config", R"({"lora_alpha": 16})"}},
       {{"alpha", "16"},
        {"lora_alpha", "16.0"},
        {"lora_adapter_metadata", R"({"transformer.lora_alpha": 16})"}}};
   for (const Metadata& each : sixteens) EXPECT_EQ(scales(with(each)), Pair(4, 2)) << each.begin()->first;
   EXPECT_EQ(scales(with({{"lora_alpha", "-16"}})), Pair(-4, -2));
   EXPECT_EQ(scales(with({{"format", "pt"}, {"rank", "8"}})), Pair(1, 1));  // a rank alone is used for nothing
+}
+
+// Under a name that is not read.
+TEST_F(LoraScaleTest, WhatElseSeemsToSayAScaleIsRefusedByItsName) {
+  const std::vector<std::pair<std::string, std::string>> texts = {
+      {"loraAlpha", "16"},
+      {"LORA_ALPHA", "16"},
+      {"lora-alpha", "16"},
+      {"networkAlpha", "16"},
+      {"networkalpha", "16"},
+      {"scale", "0.5"},
+      {"lora_scale", "2"},
+      {"loraScale", "2"},
+      {"LoRA scaling factor", "2"},
+      {"scaling", "2.0"},
+      {"ss_lora_scale", "2"},
+      {"rs_lora", "True"},
+      {"ss_rs_lora", "true"},
+      {"useRsLoRA", "1"},
+      {"rank_stabilized", "true"},
+      {"peft_config", R"({"default": {"lora_alpha": 16}})"},
+      {"adapter_config", R"({"lora_alpha": 16, "lora_scale": 2})"},
+      {"config", R"({"loraAlpha": 16})"},
+      {"config", R"({"network": {"alpha": 16, "dim": 4}})"},
+      {"hyperparameters", R"([{"lora": "{\"scale\": 0.5}"}])"},
+      {"ss_network_args", R"({"alpha": 16, "rs_lora": "True"})"},
+      {"ss_network_args", R"({"rs_lora": "True"})"}};
+  for (const auto& [name, text] : texts) EXPECT_THAT(refused(with({{name, text}})), HasSubstr(name)) << text;
+  EXPECT_THAT(refused(with({{"ss_network_args", R"({"algo": "lora", "rs_lora": "True"})"}})),
+              HasSubstr("ss_network_args: rs_lora"));
+  // Beside what is known it must say the same.
+  const Metadata known = {{"lora_alpha", "16"}};
+  const auto beside = [&](const std::string& name, const std::string& text) {
+    Metadata metadata = known;
+    metadata[name] = text;
+    return with(metadata);
+  };
+  EXPECT_EQ(scales(beside("loraAlpha", "16.0")), Pair(4, 2));
+  EXPECT_THAT(refused(beside("loraAlpha", "8")), HasSubstr("loraAlpha"));
+  EXPECT_THAT(refused(beside("lora_scale", "0.5")), HasSubstr("lora_scale"));
+  EXPECT_THAT(refused(beside("ss_network_args", R"({"rs_lora": true})")), HasSubstr("rs_lora"));
+}
+
+// What kohya's programs, musubi-tuner, LyCORIS, ai-toolkit and ComfyUI write.
+TEST_F(LoraScaleTest, WhatProgramsWriteAboutTrainingIsLeftAlone) {
+  const Metadata training = {
+      {"format", "pt"},
+      {"name", "style"},
+      {"version", "1.0"},
+      {"software",
+       R"({"name": "ai-toolkit", "repo": "https://github.com/ostris/ai-toolkit", "version": "0.3"})"},
+      {"training_info", R"({"step": 2000, "epoch": 4})"},
+      {"ss_base_model_version", "wan2.1"},
+      {"ss_network_module", "networks.lora_wan"},
+      {"ss_scale_weight_norms", "1.5"},
+      {"ss_adaptive_noise_scale", "0.05"},
+      {"ss_huber_scale", "2.0"},
+      {"ss_multiscale_loss_weight", "0.5"},
+      {"ss_min_snr_gamma", "5.0"},
+      {"ss_optimizer", "transformers.optimization.Adafactor(scale_parameter=False,relative_step=False)"},
+      {"ss_network_args",
+       R"({"conv_dim": "4", "conv_alpha": "1", "rank_dropout_scale": "True", "rs_lora": "False",
+                             "loraplus_lr_ratio": "4", "alpha_mask": "True", "dropout": "0.1"})"},
+      {"ss_datasets", R"([{"alpha_mask": true, "subsets": [{"alpha": 3}]}])"},
+      {"ss_tag_frequency", R"({"alpha": {"alpha": 12, "scale": 7, "lora scale": 3}})"},
+      {"ss_dataset_dirs", R"({"10_alpha": {"n_repeats": 10, "img_count": 4}, "scale": 3})"},
+      {"ss_training_comment", "alpha 16 of the scale 2"},
+      {"modelspec.description", R"({"scale": 3})"},
+      {"sshs_model_hash", "0a1f"},
+      {"guidance_scale", "5.0"},
+      {"config", R"({"sample": {"guidance_scale": 5, "noise_scale": 2}, "loss_scale": 128, "scale": 1.0})"},
+      {"workflow", R"({"extra": {"ds": {"scale": 0.6, "offset": [1, 2]}}})"},
+      {"prompt", R"({"3": {"inputs": {"scale": 2, "alpha": 3}}})"}};
+  EXPECT_EQ(scales(with(training)), Pair(1, 1));
+  for (const auto& each : training) EXPECT_EQ(scales(with({each})), Pair(1, 1)) << each.first;
 }
 
 TEST_F(LoraScaleTest, RsloraDividesByTheRoot) {
@@ -181,6 +309,27 @@ TEST_F(LoraScaleTest, APatternThatSuitsANameOfTheFileIsNotTriedOnOtherNames) {
   EXPECT_EQ(lora.pairs().at(kUp).scale, 4);  // by ffn.0, which no name of the file ends in
 }
 
+TEST_F(LoraScaleTest, PatternsThatWouldTakeLongAreRefused) {
+  const auto many = [&](int count, const std::string& text) {
+    std::string patterns;
+    for (int i = 0; i < count; ++i) patterns += fmt::format(R"({}"{}{}": 4)", i == 0 ? "" : ",", text, i);
+    return adapter(R"({"lora_alpha": 16, "alpha_pattern": {)" + patterns + "}}");
+  };
+  const auto repeated = [](int times, const char* text) {
+    std::string all;
+    for (int i = 0; i < times; ++i) all += text;
+    return all;
+  };
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_EQ(scales(many(20, repeated(60, ".{0,99}"))), Pair(4, 0.5));  // ffn.0 ends in 0
+  EXPECT_EQ(scales(many(300, "^transformer.blocks.0.attn1.to_q")), Pair(4, 2));
+  EXPECT_THAT(refused(many(390, "(" + repeated(245, ".|") + ".)*#")),
+              AllOf(HasSubstr("metadata"), HasSubstr("too much work")));
+  EXPECT_THAT(refused(many(2000, repeated(20, "attention_"))),
+              AllOf(HasSubstr("alpha_pattern"), HasSubstr("characters")));
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(12));
+}
+
 TEST_F(LoraScaleTest, AConfigBesideTheFileCounts) {
   config(R"({"peft_type": "LORA", "lora_alpha": 16, "bias": "none", "modules_to_save": null})");
   EXPECT_EQ(scales({}), Pair(4, 2));  // the folder's only file
@@ -193,6 +342,10 @@ TEST_F(LoraScaleTest, AConfigBesideTheFileCounts) {
   EXPECT_EQ(scales(with({{"alpha", "4"}})), Pair(1, 0.5));
   const Alpha own = alpha(DType::F32, 4.0F);
   EXPECT_EQ(scales({.query_alpha = own, .up_alpha = own}), Pair(1, 0.5));
+  std::filesystem::remove(folder / "adapter_model.safetensors");
+  write({}, "mine.sft");  // x.safetensors is the only one called so, and not this one
+  EXPECT_THAT(refusal([&] { open("mine.sft"); }),
+              AllOf(HasSubstr("mine.sft"), HasSubstr("adapter_config.json"), HasSubstr("another")));
 }
 
 TEST_F(LoraScaleTest, ALinkLeadsToTheConfigBesideItsFile) {
