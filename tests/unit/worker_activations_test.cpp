@@ -34,8 +34,16 @@ TEST(Activations, AContextCostsItsKeysAndValues) {
 }
 
 TEST(Activations, RanksShareTheTokens) {
-  EXPECT_LT(mib({.ulysses = 4, .branches = 2, .contexts = 1}),
-            0.5 * mib({.ulysses = 1, .branches = 2, .contexts = 1}));
+  EXPECT_LT(mib({.ulysses = 4, .branches = 1, .contexts = 1}),
+            0.5 * mib({.ulysses = 1, .branches = 1, .contexts = 1}));
+}
+
+// Branches that take turns each have their own exchanges under way: 5 parts of s x C, and a result.
+TEST(Activations, ABranchTogetherOnSeveralRanksAlsoCostsItsExchanges) {
+  const double one = mib({.ulysses = 4, .branches = 1, .contexts = 1});
+  const double two = mib({.ulysses = 4, .branches = 2, .contexts = 1});
+  const double part = 8190.0 * 5120 * 2 / kMiB;
+  EXPECT_NEAR(two - one, 2 * part + 6 * part, 20);  // the residual stream is fp32
 }
 
 TEST(Activations, A14BForwardStaysBelowWhatTheTargetLeaves) {
