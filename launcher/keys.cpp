@@ -209,6 +209,9 @@ FlagGroup parallel_group(parallel::Options& p) {
         "paired", false, cfg_mode(p)},
        {"parallel.exchange", "", "HOW", "between GPUs of one node: auto, nccl, copy (by copy engines)",
         "auto", false, exchange(p)},
+       {"parallel.split_vae", "split_vae", "BOOL",
+        "every rank decodes its rows of each frame; false: the first decodes alone", "true", false,
+        boolean(p.split_vae)},
        {"parallel.data", "data", "N", "videos at a time; 0: what is left of the ranks", "1", false,
         integer(p.data, 0)}}};
 }

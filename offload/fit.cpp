@@ -43,15 +43,15 @@ class Fitter {
   }
 
   void alone() {
+    constexpr std::string_view kWhy = "stage runs on one rank alone";
     if (options().transport == Transport::Sharded) {
-      on_one_rank("transport", name_of(options().transport), name_of(Transport::Full));
+      cannot_follow("transport", name_of(options().transport), name_of(Transport::Full), kWhy);
       options().transport = Transport::Full;
     }
-    if (options().interleave == Interleave::Gated) {
-      on_one_rank("interleave", name_of(options().interleave), name_of(Interleave::Free));
-      options().interleave = Interleave::Free;
-    }
+    free(kWhy);
   }
+
+  void ungated() { free("stage has no exchanges that copies could be kept from"); }
 
   void computation_dtype(const std::string& key, std::map<std::string, std::string>& config) {
     const auto given = config.find("computation_dtype");
@@ -104,12 +104,18 @@ class Fitter {
     fitted_.changes.push_back(fmt::format("{}: {} becomes {}", name(key), from, to));
   }
 
-  void on_one_rank(const std::string& key, std::string_view given, std::string_view plain) {
+  void free(std::string_view why) {
+    if (options().interleave != Interleave::Gated) return;
+    cannot_follow("interleave", name_of(options().interleave), name_of(Interleave::Free), why);
+    options().interleave = Interleave::Free;
+  }
+
+  void cannot_follow(const std::string& key, std::string_view given, std::string_view plain,
+                     std::string_view why) {
     if (!is_shared(key)) {
-      throw UserError(fmt::format("{}: {}; this stage runs on one rank alone, accepted: {}, auto", name(key),
-                                  given, plain));
+      throw UserError(fmt::format("{}: {}; this {}, accepted: {}, auto", name(key), given, why, plain));
     }
-    change(key, given, fmt::format("{}, the stage runs on one rank alone", plain));
+    change(key, given, fmt::format("{}, the {}", plain, why));
   }
 
   std::set<std::string> kinds() const {
@@ -132,7 +138,11 @@ Fitted fit(const model::NetworkSpec& spec, const Options& options, const StageRa
   Fitter fitter(spec, fitted);
   if (may_be_async(options)) {
     fitter.prefetch();
-    if (ranks.alone) fitter.alone();
+    if (ranks.alone) {
+      fitter.alone();
+    } else if (!ranks.gated) {
+      fitter.ungated();
+    }
   }
   if (may_be_sequential(options)) {
     fitter.computation_dtype("module_config", fitted.options.module_config);

@@ -18,16 +18,18 @@ struct Fitted {
 struct StageRanks {
   int node_size = 1;   // ranks of this node that share its weights
   bool alone = false;  // one of several ranks computes, the others wait
+  bool gated = true;   // its exchanges are told to a gate (parallel/exchange_gate.h): the DiT's are
 };
 
 // A value that is in options.shared and does not suit the network is changed: a prefetch_size above the
 // number of blocks to that, a computation_dtype to the network's, kinds of module_map that it has not are
-// left out, on a rank alone transport and interleave are full and free, a vram_limit below the least of the
-// stage's type becomes that.  Only what the stage's type looks at is changed.
+// left out, on a rank alone transport is full, there and where no exchange is gated interleave is free, a
+// vram_limit below the least of the stage's type becomes that.  Only what the stage's type looks at is
+// changed.
 //
 // Throws UserError for the same in a value of the stage's own, of those that nothing else refuses: kinds of
-// module that the network has not, transport and interleave alone; and for options that are wrong for every
-// network.
+// module that the network has not, a transport or an interleave that it cannot follow; and for options that
+// are wrong for every network.
 Fitted fit(const model::NetworkSpec& spec, const Options& options, const StageRanks& ranks);
 
 }  // namespace ferry::offload

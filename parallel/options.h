@@ -16,6 +16,7 @@ enum class ExchangeBy : std::uint8_t { Auto, Nccl, Copy };
 struct Options {
   int ulysses = 0;                // sequence-parallel degree; 0: all ranks left after cfg and data
   CfgMode cfg = CfgMode::Paired;  // Parallel needs an even number of ranks
+  bool split_vae = true;          // all ranks of a video decode, each its rows of every frame
   int data = 1;                   // independent videos at a time; 0: what is left of the ranks
   ExchangeBy exchange = ExchangeBy::Auto;
 };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "model/vae/vae.h"
 #include "parallel/ulysses.h"
 
 namespace ferry::worker {
@@ -9,6 +10,17 @@ namespace {
 
 std::size_t bytes_of(std::int64_t elements, DType dtype) {
   return static_cast<std::size_t>(elements) * size_of(dtype);
+}
+
+// Rows of pixels that the rank with the longest band holds.
+std::int64_t decoded_rows(const model::VaeConfig& config, const Job& job, int ranks) {
+  const std::int64_t scale = model::spatial_scale(config);
+  const std::int64_t latent_rows = job.height / scale;
+  if (ranks == 1 || latent_rows < ranks) return job.height;
+  // Every convolution's input has two rows more, some at a fraction of the video's size, where a row is as
+  // large as 2, 4 or 8 pixel rows: 4 on average over the bytes of what is remembered.
+  constexpr std::int64_t kHalo = 4;
+  return (latent_rows + ranks - 1) / ranks * scale + kHalo;
 }
 
 }  // namespace
@@ -40,14 +52,18 @@ std::size_t activation_bytes(const model::DitConfig& config, const Job& job, con
   return bytes_of(residual + latents + sums, DType::F32) + bytes_of(scratch + caches, compute);
 }
 
-std::size_t activation_bytes(const model::VaeConfig& config, const Job& job, DType compute) {
+int decoding_ranks(const Options& options, const parallel::Mesh& mesh) {
+  return options.parallel.split_vae ? mesh.cfg * mesh.ulysses : 1;
+}
+
+std::size_t activation_bytes(const model::VaeConfig& config, const Job& job, int ranks, DType compute) {
   // In maps of base_dim channels at the video's size.  What is remembered is counted; what lives beside it
   // was measured, in the widest residual block (in the compute type) and in the last convolution (fp32).
   constexpr double kRemembered = 23;
   constexpr double kRememberedByLast = 2;
   constexpr double kInResidual = 14.5;
   constexpr double kInLast = 13;
-  const std::int64_t map = config.base_dim * job.width * job.height;
+  const std::int64_t map = config.base_dim * job.width * decoded_rows(config, job, ranks);
   const auto narrow = static_cast<double>(bytes_of(map, compute));
   const auto wide = static_cast<double>(bytes_of(map, DType::F32));
   // With less than 1.04 of that free a decode failed: the allocator's gaps, and kernels that are loaded late.

@@ -25,11 +25,14 @@ DitActivations dit_activations(const Options& options, const Job& job, const par
 std::size_t activation_bytes(const model::DitConfig& config, const Job& job, const DitActivations& how,
                              DType compute);
 
-// Of a decode: two remembered frames before every causal convolution, and what a chunk of four frames needs
-// at its widest.  Proportional to pixels; calibrated on the memory in use at most on a GPU at 480p and 720p,
-// in both types (tests/gpu/worker_memory_gpu_test.cpp: a decode works with that much free, and uses nearly
-// all).
-std::size_t activation_bytes(const model::VaeConfig& config, const Job& job, DType compute);
+// Ranks that share the rows of a decode's frames; 1: the first decodes alone.
+int decoding_ranks(const Options& options, const parallel::Mesh& mesh);
+
+// Of one of `ranks` that decode together: two remembered frames before every causal convolution, and what a
+// chunk of four frames needs at its widest.  Proportional to pixels; calibrated on the memory in use at most
+// on a GPU at 480p and 720p, in both types (tests/gpu/worker_memory_gpu_test.cpp: a decode works with that
+// much free, and uses nearly all).
+std::size_t activation_bytes(const model::VaeConfig& config, const Job& job, int ranks, DType compute);
 
 // Of one prompt of full length: the score matrix with its position biases, and the widest hidden rows.
 std::size_t activation_bytes(const model::Umt5Config& config, DType compute);

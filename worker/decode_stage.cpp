@@ -1,33 +1,46 @@
-#include <ATen/ops/empty.h>
 #include <fmt/format.h>
 
 #include "base/clock.h"
 #include "model/vae/vae.h"
 #include "worker/activations.h"
 #include "worker/cores.h"
+#include "worker/decoded_frames.h"
 #include "worker/not_finite.h"
-#include "worker/output/frames.h"
 #include "worker/stage_weights.h"
 #include "worker/stages.h"
 
 namespace ferry::worker {
 namespace {
 
-model::VaeRuntime runtime_of(const StageInput& input) {
-  return {.device = input.rank->device.get(), .compute = input.networks->vae.compute, .tap = {}};
+// The ranks that decode together; nullptr: the first one alone.
+parallel::Group* decoding_group(const StageInput& input) {
+  const Rank& rank = *input.rank;
+  if (decoding_ranks(*input.options, rank.mesh) == 1) return nullptr;
+  // Where these are the same ranks, exchanges over NCCL have made their connections already.
+  return rank.mesh.cfg == 1 ? rank.groups.ulysses.get() : rank.groups.data_root.get();
 }
 
-// Decodes once more up to latent frame `last`, to find where values stop being finite.
+model::VaeRuntime runtime_of(const StageInput& input) {
+  return {.device = input.rank->device.get(),
+          .compute = input.networks->vae.compute,
+          .tap = {},
+          .group = decoding_group(input)};
+}
+
+// Decodes once more up to latent frame `last`, to find where values stop being finite.  On every rank that
+// decodes; the first has the answer.
 std::string cause(const StageInput& input, offload::StageWeights& weights, const at::Tensor& latent,
                   std::int64_t last) {
   // The latent, the first convolution, the units, the head.
   const std::size_t looks = static_cast<std::size_t>(last + 1) * (weights.spec().blocks.size() + 3);
-  FiniteTrail trail(*input.rank->device, looks);
+  Rank& rank = *input.rank;
+  FiniteTrail trail(*rank.device, looks);
   model::VaeRuntime runtime = runtime_of(input);
   runtime.tap = trail.tap();
   model::vae_decode(input.networks->facts.vae, weights, latent.narrow(1, 0, last + 1), runtime,
-                    [&](std::int64_t, const at::Tensor&) { input.rank->session->send_sign_of_life(); });
-  return begun_at(trail.first(), "", weights);
+                    [&](std::int64_t, const at::Tensor&) { rank.session->send_sign_of_life(); });
+  const std::optional<Place> place = runtime.group != nullptr ? trail.first(*rank.session) : trail.first();
+  return rank.is_first() ? begun_at(place, "", weights) : "";
 }
 
 // What the first rank has to tell: frames, or why there are none.
@@ -36,20 +49,14 @@ struct Decoded {
   std::string failure;
 };
 
-// `chunk` counts the latent frames that are done.  Throws NotFinite, on this rank alone.
+// `chunk` counts the latent frames that are done.  Throws NotFinite, on all ranks that decode.
 at::Tensor decode_chunks(const StageInput& input, offload::StageWeights& weights, const at::Tensor& latent,
                          StageRecord& record, std::int64_t& chunk) {
-  const Job& job = *input.job;
-  const at::Tensor frames = at::empty({job.frames, job.height, job.width, 3}, at::kByte);
-  FiniteFlags flags(*input.rank->device, static_cast<std::size_t>(latent.size(1)));
   Clock::time_point begin = Clock::now();
-  const auto sink = [&](std::int64_t first, const at::Tensor& decoded) {
-    const std::int64_t count = decoded.size(1);
-    flags.look(static_cast<std::size_t>(chunk), decoded);
-    frames.narrow(0, first, count).copy_(to_rgb8(decoded));  // waits, for the look too
-    if (!flags.finite(static_cast<std::size_t>(chunk))) {
-      throw NotFinite(
-          fmt::format("decode: frames {} to {} of {} are not finite", first + 1, first + count, job.frames));
+  const auto done = [&](const FrameChunk& part) {
+    if (!part.finite) {
+      throw NotFinite(fmt::format("decode: frames {} to {} of {} are not finite", part.first + 1,
+                                  part.first + part.frames, input.job->frames));
     }
     ++chunk;
     record.step_s.push_back(seconds_since(begin));
@@ -57,15 +64,18 @@ at::Tensor decode_chunks(const StageInput& input, offload::StageWeights& weights
     input.progress->step();
     input.rank->session->send_sign_of_life();
   };
+  DecodedFrames frames(*input.rank, decoding_group(input), *input.job, done);
   const TraceScope span(input.rank->trace.get(), Lane::Compute, "decode", input.rank->device->compute());
-  model::vae_decode(input.networks->facts.vae, weights, latent, runtime_of(input), sink);
-  return frames;
+  model::vae_decode(input.networks->facts.vae, weights, latent, runtime_of(input),
+                    [&](std::int64_t first, const at::Tensor& decoded) { frames.take(first, decoded); });
+  return frames.finish();
 }
 
-// On the first rank.
+// On the ranks that decode.
 Decoded decode(const StageInput& input, offload::StageWeights& weights, const at::Tensor& latent,
                StageRecord& record) {
-  const AllCores cores(input.rank->on_gpu() ? 1 : input.rank->session->node_size());
+  const bool alone = decoding_group(input) == nullptr;
+  const AllCores cores(input.rank->on_gpu() || !alone ? 1 : input.rank->session->node_size());
   input.progress->begin("decode", latent.size(1));
   std::int64_t chunk = 0;
   try {
@@ -85,11 +95,14 @@ at::Tensor decode_stage(const StageInput& input, const at::Tensor& latent, Stage
   record.name = "decode";
   const Clock::time_point begin = Clock::now();
   const Network& vae = input.networks->vae;
-  LoadedStage stage({&vae, &input.options->vae, Runs::Alone,
-                     activation_bytes(input.networks->facts.vae, *input.job, vae.compute)},
+  const int ranks = decoding_ranks(*input.options, input.rank->mesh);
+  const Runs runs = ranks == 1 ? Runs::Alone : Runs::Together;
+  LoadedStage stage({&vae, &input.options->vae, runs,
+                     activation_bytes(input.networks->facts.vae, *input.job, ranks, vae.compute)},
                     *input.rank, *input.progress, record);
   Decoded decoded;
-  if (input.rank->is_first()) decoded = decode(input, stage.weights(), latent, record);
+  if (runs == Runs::Together || input.rank->is_first())
+    decoded = decode(input, stage.weights(), latent, record);
   const std::string failure = input.rank->session->broadcast(decoded.failure, 0);
   stage.finish(record);
   if (!failure.empty()) throw NotFinite(failure);

@@ -12,13 +12,23 @@ struct Stage {
   const model::NetworkSpec* spec = nullptr;
   offload::Options* options = nullptr;
   bool alone = false;  // one rank runs it, whatever their number
+  bool gated = false;
 };
 
 std::vector<Stage> stages_of(Options& options, const Networks& networks) {
-  std::vector<Stage> stages = {{&networks.vae.spec, &options.vae, true}};
-  if (networks.dit) stages.insert(stages.begin(), {&networks.dit->spec, &options.dit, false});
-  if (networks.text) stages.push_back({&networks.text->spec, &options.text_encoder, true});
+  std::vector<Stage> stages = {
+      {.spec = &networks.vae.spec, .options = &options.vae, .alone = !options.parallel.split_vae}};
+  if (networks.dit)
+    stages.insert(stages.begin(), {.spec = &networks.dit->spec, .options = &options.dit, .gated = true});
+  if (networks.text)
+    stages.push_back({.spec = &networks.text->spec, .options = &options.text_encoder, .alone = true});
   return stages;
+}
+
+// A decode is too short for a measurement of the links to pay.
+void decide_for_vae(offload::Options& vae) {
+  if (vae.transport == offload::Transport::Auto) vae.transport = offload::Transport::Full;
+  if (vae.interleave == offload::Interleave::Auto) vae.interleave = offload::Interleave::Free;
 }
 
 // One that is raised everywhere would be no limit at all.
@@ -35,8 +45,9 @@ std::vector<std::string> fit_offload(Options& options, const Networks& networks,
   std::size_t limited = 0;
   std::size_t raised = 0;
   for (const Stage& stage : stages) {
-    fitted.push_back(offload::fit(*stage.spec, *stage.options,
-                                  {.node_size = node_size, .alone = stage.alone && ranks > 1}));
+    fitted.push_back(offload::fit(
+        *stage.spec, *stage.options,
+        {.node_size = node_size, .alone = stage.alone && ranks > 1, .gated = ranks == 1 || stage.gated}));
     limited += stage.options->vram_limit.has_value() ? 1 : 0;
     raised += fitted.back().options.vram_limit != stage.options->vram_limit ? 1 : 0;
   }
@@ -46,6 +57,7 @@ std::vector<std::string> fit_offload(Options& options, const Networks& networks,
     *stages[i].options = fitted[i].options;
     changes.insert(changes.end(), fitted[i].changes.begin(), fitted[i].changes.end());
   }
+  decide_for_vae(options.vae);
   return changes;
 }
 

@@ -78,17 +78,17 @@ at::Tensor sampled_latents(const StageInput& input, Generation& made) {
   return denoised(input, contexts, noise, std::move(dit), made);
 }
 
-// On the rank that decodes them.
+// On every rank.
 at::Tensor latents_of_file(const StageInput& input) {
   Rank& rank = *input.rank;
   at::Tensor latent;
-  bool finite = true;
   from_rank_0(*rank.session, [&] {
     latent = read_float_tensor(input.job->latents, "latents").to(model::torch_device(*rank.device));
-    finite = all_finite(*rank.device, latent);
     return "";
   });
-  if (!rank.session->all_agree(finite)) {
+  if (!rank.is_first()) latent = model::empty(input.job->latent_shape, DType::F32, *rank.device);
+  rank.groups.data_root->broadcast(latent.mutable_data_ptr(), latent.nbytes(), 0, rank.device->compute());
+  if (!all_finite(*rank.device, latent)) {
     throw NotFinite("decode: the latents are not finite: tensor latents of " + input.job->latents);
   }
   return latent;
@@ -150,7 +150,7 @@ void generate(const Options& options, Prepared& prepared, Progress& progress, Ge
                          .progress = &progress};
   const at::Tensor latent =
       prepared.job.latents.empty() ? sampled_latents(input, made) : latents_of_file(input);
-  if (latent.defined()) made.latents = latent.to(at::kCPU);
+  made.latents = latent.to(at::kCPU);
   if (before_decode) before_decode(made.latents);
   made.stages.emplace_back();
   made.frames = decode_stage(input, latent, made.stages.back());

@@ -49,7 +49,7 @@ struct Generation {
 using BeforeDecode = std::function<void(const at::Tensor& latents)>;
 
 // Runs the stages and fills `made` as they end; `options` are prepared.options or suit the networks as they
-// are.  A job with latents is only decoded: its latents are on rank 0, and there is no noise and no context.
+// are.  A job with latents is only decoded: there is no noise and no context.
 // Collective over the world.  Throws NotFinite (worker/not_finite.h), the same on every rank, when values
 // stop being finite; then `made` has what there was before: in `latents` the last that were finite, if any
 // were, and no frames.

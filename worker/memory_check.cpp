@@ -114,7 +114,9 @@ void check_memory(const Options& options, const Job& job, const Networks& networ
         {*networks.dit, options.dit, activation_bytes(facts.dit, job, how, networks.dit->compute), all},
         machine);
   }
-  check_stage({networks.vae, options.vae, activation_bytes(facts.vae, job, networks.vae.compute), first},
+  const int decoding = decoding_ranks(options, machine.mesh);
+  check_stage({networks.vae, options.vae, activation_bytes(facts.vae, job, decoding, networks.vae.compute),
+               decoding == 1 ? first : all},
               machine);
 }
 

@@ -40,8 +40,10 @@ std::string networks_lines(const Options& options, const Prepared& prepared) {
     text += weights_lines(*all.dit, options.dit, node_size,
                           activation_bytes(facts.dit, prepared.job, how, all.dit->compute));
   }
-  return text + weights_lines(all.vae, options.vae, node_size,
-                              activation_bytes(facts.vae, prepared.job, all.vae.compute));
+  return text +
+         weights_lines(all.vae, options.vae, node_size,
+                       activation_bytes(facts.vae, prepared.job, decoding_ranks(options, prepared.rank->mesh),
+                                        all.vae.compute));
 }
 
 // "LoRA x.safetensors: 30 linears, scale 4 (lora_alpha of the file's header); strength 1"

@@ -5,7 +5,7 @@
 //
 //   text      prompt -> context rows     the first rank; then every rank has them
 //   denoise   noise -> latent            all ranks; every rank has the whole latent
-//   decode    latent -> frames           the first rank
+//   decode    latent -> frames           all ranks, each its rows, or the first rank (parallel.split_vae)
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -50,7 +50,7 @@ at::Tensor noise_stage(const StageInput& input);
 at::Tensor denoise_stage(const StageInput& input, const std::vector<at::Tensor>& contexts,
                          const at::Tensor& noise, StageRecord& record, StageLoad begun = {});
 
-// [F, H, W, 3] uint8 in host memory on the first rank; undefined on the others.
+// [F, H, W, 3] uint8 in host memory on the first rank; undefined on the others.  Every rank has the latent.
 at::Tensor decode_stage(const StageInput& input, const at::Tensor& latent, StageRecord& record);
 
 }  // namespace ferry::worker

@@ -229,12 +229,14 @@ class Offload(Job):
         done = self.generate("-n", 2, "--offload.type", "async", "--offload.transport", "sharded",
                              "--offload.interleave", "gated")
         self.assert_done(done)
+        self.assertIn("text_encoder.offload.transport: sharded becomes full", done.stderr)
         for stage in ["vae", "text_encoder"]:
-            self.assertIn(f"{stage}.offload.transport: sharded becomes full", done.stderr)
             self.assertIn(f"{stage}.offload.interleave: gated becomes free", done.stderr)
-        self.assertEqual(self.record()["offload"]["dit"]["transport"], "sharded")
+        for stage in ["dit", "vae"]:
+            self.assertEqual(self.record()["offload"][stage]["transport"], "sharded")
         self.assert_refused(self.generate("-n", 2, "--vae.offload.type", "async", "--vae.offload.transport", "sharded",
-                                          "--overwrite"), "vae.offload.transport: sharded", "one rank alone")
+                                          "--split_vae", "false", "--overwrite"),
+                            "vae.offload.transport: sharded", "one rank alone")
 
 
 if __name__ == "__main__":

@@ -84,7 +84,7 @@ class LostRank(FerryTest):
         self.assertEqual([f.name for f in self.folder.iterdir() if f.suffix in (".mp4", ".json", ".png")], [])
 
     def test_a_rank_that_is_killed_takes_the_other_along(self):
-        # In decode the first rank works and the other waits for it.
+        # In decode each waits for rows of the other.
         for stage, rank in [("denoise", 0), ("decode", 0), ("decode", 1)]:
             with self.subTest(stage=stage, rank=rank):
                 os.kill(self.start(stage)[rank], signal.SIGKILL)

@@ -79,6 +79,27 @@ class RankCounts(FerryTest):
             for other in found[:i]:
                 self.assertGreater(relative_l2(one, other), 1e-3)
 
+    def test_decoding_together(self):
+        """3e-6 of a decoded value moves one in some thousand across a step of 8 bits, and by one."""
+        self.run_job(1)
+        saved = self.folder / "one.safetensors"
+        (self.folder / "x.safetensors").rename(saved)
+        one = self.frames(saved)
+        self.assertEqual(len(one), 5 * 48 * 80 * 3)
+        for ranks in (2, 3, 4):  # 6 latent rows: 3 each, 2 each, 2 2 1 1
+            for split in ("true", "false"):
+                done = ferry("generate", "-n", ranks, "--model", DEMO, "--latents", saved, "--split_vae", split, "--out",
+                             self.folder / "y.mp4", "--overwrite", "--save", self.folder / "y.safetensors")
+                self.assertEqual(done.returncode, 0, done.stderr)
+                differences = [abs(a - b) for a, b in zip(self.frames(self.folder / "y.safetensors"), one, strict=True)]
+                self.assertLessEqual(max(differences), 1, f"{ranks} ranks, split {split}")
+                self.assertLessEqual(sum(differences), 1e-3 * len(one), f"{ranks} ranks, split {split}")
+
+    def frames(self, path):
+        header, data = read_safetensors(path)
+        self.assertEqual(header["frames"]["dtype"], "U8")
+        return data[slice(*header["frames"]["data_offsets"])]
+
     def test_strategies_give_on_two_ranks_what_none_gives_on_one(self):
         one = self.latents(1)
         two = self.latents(2)

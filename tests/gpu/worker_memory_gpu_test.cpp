@@ -47,7 +47,7 @@ TEST_F(DecodeMemoryGpu, WorksInWhatIsEstimatedAndUsesMostOfIt) {
       release_torch_cache(device());
       reset_torch_peak(device());
       const std::size_t before = torch_peak(device()).allocated_bytes;
-      const std::size_t estimate = activation_bytes(config, job, compute);
+      const std::size_t estimate = activation_bytes(config, job, 1, compute);
       const DeviceMemory ballast = device().allocate(device().memory().free_bytes - estimate);
       EXPECT_NO_THROW(decode(weights, job, compute)) << job.width << " " << name_of(compute);
       const std::size_t used = torch_peak(device()).allocated_bytes - before;

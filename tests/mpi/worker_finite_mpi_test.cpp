@@ -2,6 +2,7 @@
 // latent that was finite: under every strategy and guidance mode, on as many ranks as there are.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/equal.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/full_like.h>
 #include <fmt/format.h>
 #include <gmock/gmock.h>
@@ -215,13 +216,30 @@ TEST_F(NotFiniteRun, TheTextEncoderNamesItsPart) {
 TEST_F(NotFiniteRun, TheDecoderNamesFramesAndUnitAndTheLatentsStay) {
   damage("vae/diffusion_pytorch_model.safetensors",
          [](TensorMap& tensors) { tensors.at("decoder.up_blocks.1.resnets.0.conv2.bias")[0] = kInfinity; });
-  for (const auto type : {offload::Type::None, offload::Type::Async}) {
-    options.vae.type = type;
-    const std::string said = failure();
-    EXPECT_THAT(said, HasSubstr("decode: frames 1 to 1 of 5 are not finite: first in block "));
-    EXPECT_THAT(said, HasSubstr(".bias is not finite"));
+  for (const bool split : {true, false}) {
+    for (const auto type : {offload::Type::None, offload::Type::Async}) {
+      options.vae.type = type;
+      options.parallel.split_vae = split;
+      const std::string said = failure();
+      EXPECT_THAT(said, HasSubstr("decode: frames 1 to 1 of 5 are not finite: first in block "));
+      EXPECT_THAT(said, HasSubstr(".bias is not finite"));
+    }
   }
   EXPECT_TRUE(at::equal(made.latents, latent_after(4)));
+}
+
+// The second latent frame has a value in its last row, so of the last rank, that overflows.
+TEST_F(NotFiniteRun, TheDecoderNamesWhatBeginsOnAnotherRank) {
+  at::Tensor latents = at::full({16, 2, 6, 10}, 0.1, at::kFloat);
+  latents.select(1, 1).select(1, 5).fill_(3e38);
+  options.job.latents = session().broadcast(folder.file("latents.safetensors"), 0);
+  if (rank() == 0) testing::write_safetensors(options.job.latents, {{"latents", latents}});
+  session().barrier();
+  options.parallel.split_vae = false;
+  const std::string alone = failure();
+  EXPECT_THAT(alone, HasSubstr("decode: frames 2 to 5 of 5 are not finite: first in "));
+  options.parallel.split_vae = true;
+  EXPECT_EQ(failure(), alone);
 }
 
 }  // namespace

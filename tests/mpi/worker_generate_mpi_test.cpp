@@ -161,11 +161,84 @@ TEST_F(Generate, TimesEveryStepAndStage) {
   EXPECT_EQ(made.stages[1].name, "denoise");
   EXPECT_EQ(made.stages[1].step_s.size(), 4U);
   for (const double seconds : made.stages[1].step_s) EXPECT_GT(seconds, 0);
-  EXPECT_EQ(made.stages[2].step_s.size(), rank() == 0 ? 2U : 0U);
+  EXPECT_EQ(made.stages[2].step_s.size(), 2U);
   RankRecord record{.rank = rank(), .host = "h", .device = "cpu", .peak_rss_bytes = 5, .stages = made.stages};
   const RankRecord back = rank_record_from_json(to_json(record));
   EXPECT_EQ(to_json(back), to_json(record));
   EXPECT_EQ(back.stages[1].step_s, made.stages[1].step_s);
+}
+
+// Of two pictures in 8 bits, which round-off may put on both sides of a step.
+void expect_close(const at::Tensor& frames, const at::Tensor& wanted) {
+  ASSERT_EQ(frames.sizes(), wanted.sizes());
+  const at::Tensor difference = (frames.to(at::kInt) - wanted.to(at::kInt)).abs();
+  EXPECT_LE(difference.max().item<int>(), 1);
+  EXPECT_LE(difference.to(at::kDouble).mean().item<double>(), 1e-3);
+}
+
+// 6 latent rows: 4 ranks have 2, 2, 1 and 1.
+TEST_F(Generate, RanksThatDecodeTogetherGiveTheFramesOfOneUnderEveryStrategy) {
+  options.parallel.split_vae = false;
+  const Generation alone = make(options);
+  EXPECT_EQ(alone.stages[2].step_s.size(), rank() == 0 ? 2U : 0U);
+  options.parallel.split_vae = true;
+  const Generation together = make(options);
+  EXPECT_TRUE(at::equal(together.latents, alone.latents));
+  EXPECT_EQ(together.frames.defined(), rank() == 0);
+  if (rank() == 0) expect_close(together.frames, alone.frames);
+  const auto expect_same = [&] {
+    const Generation made = make(options);
+    EXPECT_EQ(made.stages[2].offload->type, options.vae.type);
+    if (rank() == 0) {
+      EXPECT_TRUE(at::equal(made.frames, together.frames));
+    }
+  };
+  for (const auto type : {offload::Type::Model, offload::Type::Sequential, offload::Type::Async}) {
+    options.vae.type = type;
+    expect_same();
+  }
+  options.vae.transport = offload::Transport::Sharded;
+  expect_same();
+}
+
+// 24 latent rows, so that a row of each neighbour is little.
+TEST_F(Generate, RanksThatDecodeTogetherShareTheActivations) {
+  options.job.width = 48;
+  options.job.height = 192;
+  options.job.steps = 1;
+  options.parallel.split_vae = false;
+  const Generation alone = make(options);
+  const auto whole = std::stod(session().broadcast(std::to_string(alone.stages[2].torch_peak_bytes), 0));
+  options.parallel.split_vae = true;
+  const StageRecord record = make(options).stages[2];
+  const double share = 1.0 / size();
+  EXPECT_GT(record.torch_peak_bytes, 0.9 * share * whole);
+  EXPECT_LT(record.torch_peak_bytes, (size() == 1 ? 1.01 : 1.2 * share) * whole);
+  EXPECT_LE(record.activation_estimate_bytes,
+            (share + 4.0 / 192) * 1.01 * alone.stages[2].activation_estimate_bytes);
+}
+
+TEST_F(Generate, TooFewRowsForTheRanksAreDecodedWholeByEach) {
+  options.job.width = 48;
+  options.job.height = 16;
+  options.job.steps = 1;
+  const Generation together = make(options);
+  options.parallel.split_vae = false;
+  const Generation alone = make(options);
+  if (rank() == 0) expect_close(together.frames, alone.frames);
+}
+
+TEST_F(Generate, SavedLatentsAreDecodedByAllRanks) {
+  const Generation made = make(options);
+  options.job.latents = session().broadcast(folder.file("latents.safetensors"), 0);
+  if (rank() == 0) write_safetensors(options.job.latents, {{"latents", made.latents}});
+  session().barrier();
+  const Generation decoded = make(options);
+  EXPECT_TRUE(at::equal(decoded.latents, made.latents)) << "on every rank";
+  ASSERT_EQ(decoded.stages.size(), 1U);
+  if (rank() == 0) {
+    EXPECT_TRUE(at::equal(decoded.frames, made.frames));
+  }
 }
 
 TEST_F(Generate, RanksRefuseTogether) {

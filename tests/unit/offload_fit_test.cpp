@@ -95,6 +95,19 @@ TEST(Fit, OnOneRankOfSeveralTheWeightsTakeThePlainWay) {
   EXPECT_EQ(refusal(options, {.node_size = 2, .alone = false}), "");
 }
 
+TEST(Fit, WhereNoExchangeIsGatedCopiesAreFreeAndMayBeSharded) {
+  Options options = given(Type::Async, {"transport", "interleave"});
+  options.transport = Transport::Sharded;
+  options.interleave = Interleave::Gated;
+  const Fitted fitted = fit(network(), options, {.node_size = 2, .gated = false});
+  EXPECT_EQ(fitted.options.transport, Transport::Sharded);
+  EXPECT_EQ(fitted.options.interleave, Interleave::Free);
+  EXPECT_THAT(fitted.changes,
+              ElementsAre(HasSubstr("interleave: gated becomes free, the stage has no exch")));
+  options.shared.clear();
+  EXPECT_THAT(refusal(options, {.node_size = 2, .gated = false}), HasSubstr("accepted: free, auto"));
+}
+
 TEST(Fit, ALimitBelowTheLeastBecomesTheLeast) {
   for (const Type type : {Type::None, Type::Model, Type::Async, Type::Sequential, Type::Auto}) {
     Options options = given(type, {"vram_limit"});

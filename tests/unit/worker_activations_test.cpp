@@ -64,10 +64,33 @@ TEST(Activations, ADecodeTakesAtMostWhatIsEstimatedAndLittleLess) {
     Job job = job_480p();
     job.width = width;
     job.height = height;
-    const auto estimate = static_cast<double>(activation_bytes(model::VaeConfig{}, job, compute));
+    const auto estimate = static_cast<double>(activation_bytes(model::VaeConfig{}, job, 1, compute));
     EXPECT_GE(estimate, bytes) << width << " " << name_of(compute);
     EXPECT_LE(estimate, 1.15 * bytes) << width << " " << name_of(compute);
   }
+}
+
+TEST(Activations, RanksThatDecodeTogetherShareTheRows) {
+  const auto bytes = [](const Job& job, int ranks) {
+    return static_cast<double>(activation_bytes(model::VaeConfig{}, job, ranks, DType::F32));
+  };
+  const double one = bytes(job_480p(), 1);
+  for (const int ranks : {2, 4, 8}) {  // 8 do not divide 60 rows: the longest band has 8
+    const double share = static_cast<double>((60 + ranks - 1) / ranks) / 60;
+    EXPECT_GE(bytes(job_480p(), ranks), share * one) << ranks;
+    EXPECT_LE(bytes(job_480p(), ranks), 1.07 * share * one) << ranks;
+  }
+  Job small = job_480p();
+  small.height = 16;
+  EXPECT_EQ(bytes(small, 4), bytes(small, 1)) << "2 rows for 4 ranks: each decodes all";
+}
+
+TEST(Activations, ADecodeIsSharedByTheRanksOfAVideoUnlessOneIsToDoIt) {
+  Options options;
+  const parallel::Mesh mesh{.data = 1, .cfg = 2, .ulysses = 2};
+  EXPECT_EQ(decoding_ranks(options, mesh), 4);
+  options.parallel.split_vae = false;
+  EXPECT_EQ(decoding_ranks(options, mesh), 1);
 }
 
 }  // namespace

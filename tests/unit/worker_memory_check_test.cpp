@@ -89,6 +89,7 @@ TEST(MemoryCheck, TheFullestNodeDecidesAndIsNamed) {
 TEST(MemoryCheck, AStageThatOneRankRunsNeedsThatRanksDeviceAlone) {
   Options options;
   options.dit.type = offload::Type::Async;
+  options.parallel.split_vae = false;
   Machine machine = machine_of(2);
   machine.ranks[1].device_use.free_bytes = 6 * kGB;  // enough for the DiT's slots, not for a decode
   EXPECT_EQ(refusal(machine, options), "");
@@ -96,14 +97,29 @@ TEST(MemoryCheck, AStageThatOneRankRunsNeedsThatRanksDeviceAlone) {
   EXPECT_THAT(refusal(machine, options), AllOf(HasSubstr("vae: "), HasSubstr("rank 0")));
 }
 
+TEST(MemoryCheck, RanksThatDecodeTogetherNeedTheirShareOnEveryDevice) {
+  Networks networks = networks_of_14b();
+  networks.dit.reset();
+  Machine machine = machine_of(2);
+  for (RankMemory& rank : machine.ranks) rank.device_use.free_bytes = 4 * kGB;
+  EXPECT_NO_THROW(check_memory({}, job_480p(), networks, machine)) << "half of 6.6 GB, and weights";
+  Options alone;
+  alone.parallel.split_vae = false;
+  EXPECT_THROW(check_memory(alone, job_480p(), networks, machine), UserError);
+  machine.ranks[1].device_use.free_bytes = 3 * kGB;
+  EXPECT_THROW(check_memory({}, job_480p(), networks, machine), UserError);
+}
+
 TEST(MemoryCheck, AStageThatOneRankRunsNeedsThatRanksNodeAlone) {
   Networks networks = networks_of_14b();
   networks.dit.reset();
+  Options options;
+  options.parallel.split_vae = false;
   Machine machine = machine_of(4);
   for (int r : {2, 3}) machine.ranks[r].host_memory.available_bytes = kGB / 100;
-  EXPECT_NO_THROW(check_memory({}, job_480p(), networks, machine));
+  EXPECT_NO_THROW(check_memory(options, job_480p(), networks, machine));
   for (int r : {0, 1}) machine.ranks[r].host_memory.available_bytes = kGB / 100;
-  EXPECT_THROW(check_memory({}, job_480p(), networks, machine), UserError);
+  EXPECT_THROW(check_memory(options, job_480p(), networks, machine), UserError);
 }
 
 TEST(MemoryCheck, RanksOnTheCpuShareWhatTheirNodeHasLeft) {

@@ -15,7 +15,7 @@ at::Tensor to_rgb8(const at::Tensor& frames) {
         fmt::format("to_rgb8: [{}] is not [3, f, H, W]", fmt::join(frames.sizes(), ", ")));
   }
   const at::Tensor bytes = ((at::clamp(frames.to(at::kFloat), -1, 1) + 1) / 2 * 255).to(at::kByte);
-  return bytes.permute({1, 2, 3, 0}).contiguous().to(at::kCPU);
+  return bytes.permute({1, 2, 3, 0}).contiguous();
 }
 
 Clip clip_of(const at::Tensor& frames) {

@@ -8,8 +8,7 @@
 namespace ferry::worker {
 
 //   frames  [3, f, H, W] float, any device; values outside [-1, 1] are clamped
-//   result  [f, H, W, 3] uint8 on the CPU: (x + 1) / 2 * 255, truncated, in fp32
-// Waits for the current stream when `frames` is on a GPU.
+//   result  [f, H, W, 3] uint8 on that device: (x + 1) / 2 * 255, truncated, in fp32
 at::Tensor to_rgb8(const at::Tensor& frames);
 
 // The frames of a [F, H, W, 3] uint8 CPU tensor; valid as long as the tensor.
