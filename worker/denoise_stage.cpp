@@ -14,6 +14,7 @@
 #include "worker/stage_weights.h"
 #include "worker/stages.h"
 #include "worker/step_clock.h"
+#include "worker/warm_up.h"
 
 namespace ferry::worker {
 namespace {
@@ -92,7 +93,14 @@ at::Tensor denoise_stage(const StageInput& input, const std::vector<at::Tensor>&
   const Clock::time_point begin = Clock::now();
   Rank& rank = *input.rank;
   const Network& network = input.networks->dit.value();
-  LoadedStage stage(source_of(input), rank, *input.progress, record, std::move(begun));
+  const StageSource source = source_of(input);
+  if (begun.meter == nullptr) begun = begin_load(source, rank);
+  // The CPU, which the loading threads need, has little to warm up.
+  if (rank.on_gpu()) {
+    warm_up(input, contexts, noise);
+    record.warm_up_s = seconds_since(begin);
+  }
+  LoadedStage stage(source, rank, *input.progress, record, std::move(begun));
   const model::DitRuntime runtime = dit_runtime(rank, network.compute, stage.weights().exchange_gate());
   at::Tensor latent;
   {

@@ -31,6 +31,7 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Exposed, ms, ms_by_step, ms_by_block)
 
 void to_json(nlohmann::json& json, const StageRecord& stage) {
   json = {{"name", stage.name},
+          {"warm_up_s", stage.warm_up_s},
           {"load_s", stage.load_s},
           {"pin_s", stage.pin_s},
           {"pin_thread_s", stage.pin_thread_s},
@@ -50,6 +51,7 @@ void to_json(nlohmann::json& json, const StageRecord& stage) {
 
 void from_json(const nlohmann::json& json, StageRecord& stage) {
   json.at("name").get_to(stage.name);
+  json.at("warm_up_s").get_to(stage.warm_up_s);
   json.at("load_s").get_to(stage.load_s);
   json.at("pin_s").get_to(stage.pin_s);
   json.at("pin_thread_s").get_to(stage.pin_thread_s);

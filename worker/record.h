@@ -24,6 +24,7 @@ Exposed exposed_of(const StreamTimes& times, int steps);
 
 struct StageRecord {
   std::string name;                        // "text", "denoise", "decode"
+  double warm_up_s = 0;                    // denoise on a GPU: one layer ran while the weights were read
   double load_s = 0;                       // waited for the node's copy: read, converted, placed
   double pin_s = 0;                        // waited for it to be page-locked, after that
   double pin_thread_s = 0;                 // page-locking took on its own thread, mostly beside the load

@@ -14,6 +14,8 @@
 #include "worker/generate.h"
 #include "worker/stage_weights.h"
 #include "worker/stages.h"
+#include "worker/torch_memory.h"
+#include "worker/warm_up.h"
 
 namespace ferry::worker {
 namespace {
@@ -75,6 +77,24 @@ TEST_F(Load, TheDitIsReadWhileTextRunsAndGivesTheSameLatent) {
   ASSERT_NE(begun.arena, nullptr);
   const at::Tensor beside = denoise_stage(in, contexts, noise, record, std::move(begun));
   EXPECT_TRUE(at::equal(beside, denoise_stage(in, contexts, noise, record)));
+}
+
+TEST_F(Load, AWarmUpRunsTheJobsShapesAndLeavesNothing) {
+  const c10::InferenceMode inference;
+  const StageInput in = input();
+  const at::Tensor noise = noise_stage(in);
+  StageRecord record;
+  const std::vector<at::Tensor> contexts = text_stage(in, record);
+  const at::Tensor before = noise.clone();
+  const at::Tensor latent = denoise_stage(in, contexts, noise, record);
+  {
+    const TorchMemory memory;
+    warm_up(in, contexts, noise);
+    EXPECT_GT(memory.peak_bytes(), before.nbytes()) << "nothing ran";
+    EXPECT_LE(memory.peak_bytes(), record.torch_peak_bytes + record.weights_peak_bytes);
+  }
+  EXPECT_TRUE(at::equal(noise, before));
+  EXPECT_TRUE(at::equal(denoise_stage(in, contexts, noise, record), latent));
 }
 
 TEST_F(Load, ADitThatIsNotWantedAnyMoreIsLetGoOf) {
