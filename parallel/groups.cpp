@@ -67,7 +67,7 @@ Groups make_groups(Session& ranks, const Mesh& mesh, Device& device, ExchangeBy 
   groups.ulysses = with_copies(make_group(ranks, branch, device), ranks, device, exchange);
   groups.cfg = make_group(ranks, shard, device).group;
   groups.data_root = make_group(ranks, video, device).group;
-  groups.weights = with_copies(make_group(ranks, branch * ranks.node_count() + ranks.node_index(), device),
+  groups.weights = with_copies(make_group(ranks, video * ranks.node_count() + ranks.node_index(), device),
                                ranks, device, exchange);
   return groups;
 }

@@ -15,7 +15,8 @@ struct Groups {
   std::unique_ptr<Group> ulysses;    // the ranks of one sequence; rank in it = mesh.ulysses_index
   std::unique_ptr<Group> cfg;        // the guidance branches of one shard; rank in it = mesh.cfg_index
   std::unique_ptr<Group> data_root;  // all ranks of one video, for broadcasts; rank 0 is its first
-  std::unique_ptr<Group> weights;    // the ranks of `ulysses` on this node, on a communicator of their own
+  std::unique_ptr<Group> weights;    // the ranks of one video on this node, whatever their branches: they use
+                                     // the same weights in the same order; a communicator of their own
 };
 
 // NCCL when `device` is a GPU, MPI on the CPU; a group of one rank needs neither.  `ulysses` and `weights`

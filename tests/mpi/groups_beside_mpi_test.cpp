@@ -83,15 +83,15 @@ class GroupsBeside : public ferry::testing::DeviceRanksTest {
       const int world = mesh_.cfg_index * mesh_.ulysses + other;
       append_piece(send, kExchange, number, rank(), world);
       append_piece(round.exchange.values, kExchange, number, world, rank());
-      append_piece(round.weights.values, kGather, number, world);
     }
+    for (int other = 0; other < size(); ++other) append_piece(round.weights.values, kGather, number, other);
     for (int other = 0; other < mesh_.cfg; ++other)
       append_piece(round.branches.values, kBranches, number, other * mesh_.ulysses + mesh_.ulysses_index);
     const int root = number % size();
     append_piece(round.broadcast.values, kBroadcast, number, root);
     round.send = up(send);
     round.exchange.memory = up(Values(send.size()));
-    round.weights.memory = up(own_piece(round.weights.values, mesh_.ulysses_index));
+    round.weights.memory = up(own_piece(round.weights.values, rank()));
     round.branches.memory = up(own_piece(round.branches.values, mesh_.cfg_index));
     round.broadcast.memory = up(rank() == root ? round.broadcast.values : Values(kCount));
     return round;
@@ -135,7 +135,7 @@ TEST_F(GroupsBeside, EveryElementOfEveryRoundComesFromTheRankThatTheMeshSays) {
     make_mesh_groups(cfg);
     ASSERT_EQ(mesh_groups_.ulysses->size(), mesh_.ulysses);
     ASSERT_EQ(mesh_groups_.cfg->size(), cfg);
-    ASSERT_EQ(mesh_groups_.weights->size(), mesh_.ulysses) << "one node";
+    ASSERT_EQ(mesh_groups_.weights->size(), size()) << "one node, one video";
     run_rounds();
     session().barrier();
     mesh_groups_ = {};
