@@ -52,18 +52,22 @@ void check_job(const worker::JobOptions& job) {
   check_given_file("--context", job.context);
 }
 
+bool match(const parallel::Options& options, int cfg, int ranks) {
+  const int known = cfg * std::max(1, options.ulysses) * std::max(1, options.data);
+  const bool free_degree = options.ulysses == 0 || options.data == 0;
+  return free_degree ? ranks % known == 0 : ranks == known;
+}
+
 void check_degrees(const parallel::Options& options, int ranks) {
   const int cfg = options.cfg == parallel::CfgMode::Parallel ? 2 : 1;
   if (ranks % cfg != 0) {
     throw UserError(fmt::format("--cfg: parallel needs an even number of ranks, there are {}", ranks));
   }
-  const int known = cfg * std::max(1, options.ulysses) * std::max(1, options.data);
-  const bool free_degree = options.ulysses == 0 || options.data == 0;
-  if (free_degree ? ranks % known != 0 : ranks != known) {
-    throw UserError(
-        fmt::format("{} ranks do not match data {} x cfg {} x ulysses {}; 0 stands for what is left", ranks,
-                    options.data, cfg, options.ulysses));
-  }
+  if (match(options, cfg, ranks)) return;
+  if (options.cfg == parallel::CfgMode::Auto && match(options, 2, ranks)) return;
+  throw UserError(
+      fmt::format("{} ranks do not match data {} x cfg {} x ulysses {}; 0 stands for what is left", ranks,
+                  options.data, cfg, options.ulysses));
 }
 
 }  // namespace

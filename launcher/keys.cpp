@@ -126,10 +126,11 @@ Set cfg_mode(parallel::Options& options) {
     // What ComfyUI calls cfg is a number.
     if (value.find_first_not_of("0123456789.") == std::string::npos && !value.empty()) {
       throw UserError(fmt::format(
-          "{}: '{}' is not known; accepted: serial, paired, parallel; did you mean --guidance {}?", flag,
-          shown(value), shown(value)));
+          "{}: '{}' is not known; accepted: auto, serial, paired, parallel; did you mean --guidance {}?",
+          flag, shown(value), shown(value)));
     }
-    options.cfg = static_cast<parallel::CfgMode>(to_choice(flag, value, {"serial", "paired", "parallel"}));
+    options.cfg =
+        static_cast<parallel::CfgMode>(to_choice(flag, value, {"auto", "serial", "paired", "parallel"}));
   };
 }
 
@@ -201,19 +202,19 @@ FlagGroup job_group(worker::JobOptions& j) {
 }
 
 FlagGroup parallel_group(parallel::Options& p) {
-  return {
-      "[parallel]",
-      {{"parallel.ulysses", "ulysses", "N", "ranks that share one video's tokens; 0: all that are left", "0",
-        false, integer(p.ulysses, 0)},
-       {"parallel.cfg", "cfg", "MODE", "the two guidance branches: serial, paired (layer by layer), parallel",
-        "paired", false, cfg_mode(p)},
-       {"parallel.exchange", "", "HOW", "between GPUs of one node: auto, nccl, copy (by copy engines)",
-        "auto", false, exchange(p)},
-       {"parallel.split_vae", "split_vae", "BOOL",
-        "every rank decodes its rows of each frame; false: the first decodes alone", "true", false,
-        boolean(p.split_vae)},
-       {"parallel.data", "data", "N", "videos at a time; 0: what is left of the ranks", "1", false,
-        integer(p.data, 0)}}};
+  return {"[parallel]",
+          {{"parallel.ulysses", "ulysses", "N", "ranks that share one video's tokens; 0: all that are left",
+            "0", false, integer(p.ulysses, 0)},
+           {"parallel.cfg", "cfg", "MODE",
+            "the two guidance branches: auto, serial, paired (layer by layer), parallel", "auto", false,
+            cfg_mode(p)},
+           {"parallel.exchange", "", "HOW", "between GPUs of one node: auto, nccl, copy (by copy engines)",
+            "auto", false, exchange(p)},
+           {"parallel.split_vae", "split_vae", "BOOL",
+            "every rank decodes its rows of each frame; false: the first decodes alone", "true", false,
+            boolean(p.split_vae)},
+           {"parallel.data", "data", "N", "videos at a time; 0: what is left of the ranks", "1", false,
+            integer(p.data, 0)}}};
 }
 
 FlagGroup run_group(worker::Options& o) {

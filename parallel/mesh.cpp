@@ -4,6 +4,8 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <string>
+#include <vector>
 
 #include "base/error.h"
 
@@ -27,13 +29,29 @@ void check_not_negative(const char* key, int value) {
     throw UserError(fmt::format("{} = {}: 1 or more, or 0 for what is left of the ranks", key, value));
 }
 
-void check_heads(int heads, int ulysses, int world_size) {
-  if (heads % ulysses == 0) return;
-  std::vector<int> working = ulysses_degrees(heads);
-  std::erase_if(working, [&](int degree) { return degree > world_size; });
-  throw UserError(
-      fmt::format("{} attention heads do not divide by {} Ulysses ranks: parallel.ulysses can be {}", heads,
-                  ulysses, fmt::join(working, ", ")));
+// "; use --cfg parallel (ulysses 4, with guidance), or start 6 or 4 ranks": what the heads allow on these
+// ranks with either number of branches, and the next smaller numbers of ranks for the mode that was asked
+// for.
+std::string what_works(const Options& options, int world_size, int heads) {
+  const int data = std::max(1, options.data);
+  std::vector<std::string> ways;
+  if (const int ulysses = ulysses_left(world_size, data, heads)) {
+    ways.push_back(fmt::format("--cfg paired (ulysses {})", ulysses));
+  }
+  if (const int ulysses = ulysses_left(world_size, 2 * data, heads)) {
+    ways.push_back(fmt::format("--cfg parallel (ulysses {}, with guidance)", ulysses));
+  }
+  const int branches = options.cfg == CfgMode::Parallel ? 2 : 1;
+  std::vector<int> counts;
+  for (int ranks = world_size - 1; ranks > 0 && counts.size() < 2; --ranks) {
+    if (ulysses_left(ranks, branches * data, heads) > 0) counts.push_back(ranks);
+  }
+  std::vector<std::string> all;
+  if (!ways.empty()) all.push_back(fmt::format("use {}", fmt::join(ways, " or ")));
+  if (!counts.empty()) {
+    all.push_back(fmt::format("start {} rank{}", fmt::join(counts, " or "), counts.front() == 1 ? "" : "s"));
+  }
+  return all.empty() ? "" : fmt::format("; {}", fmt::join(all, ", or "));
 }
 
 }  // namespace
@@ -48,29 +66,32 @@ Mesh make_mesh(const Options& options, int world_size, int world_rank, int heads
   Mesh mesh;
   mesh.cfg = options.cfg == CfgMode::Parallel ? 2 : 1;
   if (world_size % mesh.cfg != 0) {
-    throw UserError(fmt::format("parallel.cfg = parallel needs an even number of ranks, not {}", world_size));
+    throw UserError(fmt::format("parallel.cfg = parallel needs an even number of ranks, not {}{}", world_size,
+                                what_works(options, world_size, heads)));
   }
   mesh.data = options.data;
   mesh.ulysses = options.ulysses;
   if (mesh.data == 0) mesh.data = what_is_left(world_size, mesh.cfg * mesh.ulysses, "parallel.data");
   if (mesh.ulysses == 0) mesh.ulysses = what_is_left(world_size, mesh.cfg * mesh.data, "parallel.ulysses");
   if (mesh.size() != world_size) {
-    throw UserError(fmt::format("data {} x cfg {} x ulysses {} are {} ranks, but {} were started", mesh.data,
-                                mesh.cfg, mesh.ulysses, mesh.size(), world_size));
+    throw UserError(fmt::format("data {} x cfg {} x ulysses {} are {} ranks, but {} were started{}",
+                                mesh.data, mesh.cfg, mesh.ulysses, mesh.size(), world_size,
+                                what_works(options, world_size, heads)));
   }
-  check_heads(heads, mesh.ulysses, world_size);
+  if (heads % mesh.ulysses != 0) {
+    throw UserError(fmt::format("{} attention heads do not divide by {} Ulysses ranks{}", heads, mesh.ulysses,
+                                what_works(options, world_size, heads)));
+  }
   mesh.ulysses_index = world_rank % mesh.ulysses;
   mesh.cfg_index = world_rank / mesh.ulysses % mesh.cfg;
   mesh.data_index = world_rank / (mesh.ulysses * mesh.cfg);
   return mesh;
 }
 
-std::vector<int> ulysses_degrees(int heads) {
-  std::vector<int> degrees;
-  for (int degree = 1; degree <= heads; ++degree) {
-    if (heads % degree == 0) degrees.push_back(degree);
-  }
-  return degrees;
+int ulysses_left(int ranks, int others, int heads) {
+  if (ranks % others != 0) return 0;
+  const int ulysses = ranks / others;
+  return heads % ulysses == 0 ? ulysses : 0;
 }
 
 }  // namespace ferry::parallel

@@ -26,11 +26,9 @@ std::int64_t decoded_rows(const model::VaeConfig& config, const Job& job, int ra
 }  // namespace
 
 DitActivations dit_activations(const Options& options, const Job& job, const parallel::Mesh& mesh) {
-  const parallel::CfgMode mode = options.parallel.cfg;
-  const int guided = job.guided() ? 2 : 1;
-  return {.ulysses = mesh.ulysses,
-          .branches = mode == parallel::CfgMode::Paired ? guided : 1,
-          .contexts = mode == parallel::CfgMode::Parallel ? 1 : guided};
+  const int branches = job.guided() && mesh.cfg == 1 ? 2 : 1;
+  const bool serial = options.parallel.cfg == parallel::CfgMode::Serial;
+  return {.ulysses = mesh.ulysses, .branches = serial ? 1 : branches, .contexts = branches};
 }
 
 std::size_t activation_bytes(const model::DitConfig& config, const Job& job, const DitActivations& how,

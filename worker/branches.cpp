@@ -9,7 +9,7 @@ namespace ferry::worker {
 
 Branches::Branches(const StageInput& input, model::Dit& dit, const std::vector<at::Tensor>& contexts)
     : rank_(*input.rank), dit_(dit), mode_(input.options->parallel.cfg) {
-  split_ = contexts.size() == 2 && mode_ == parallel::CfgMode::Parallel;
+  split_ = contexts.size() == 2 && rank_.mesh.cfg == 2;
   for (std::size_t i = 0; i < contexts.size(); ++i) {
     if (!split_ || static_cast<int>(i) == rank_.mesh.cfg_index)
       contexts_.push_back(dit_.encode_context(contexts[i]));
@@ -19,7 +19,7 @@ Branches::Branches(const StageInput& input, model::Dit& dit, const std::vector<a
 
 std::vector<at::Tensor> Branches::operator()(const at::Tensor& latent, double timestep) {
   if (split_) return exchange(dit_.forward(latent, timestep, pointers_)[0]);
-  if (mode_ == parallel::CfgMode::Paired) return dit_.forward(latent, timestep, pointers_);
+  if (mode_ != parallel::CfgMode::Serial) return dit_.forward(latent, timestep, pointers_);
   std::vector<at::Tensor> velocities;
   for (model::DitContext*& context : pointers_) {
     velocities.push_back(dit_.forward(latent, timestep, std::span(&context, 1))[0]);

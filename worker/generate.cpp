@@ -12,6 +12,7 @@
 #include "worker/agree.h"
 #include "worker/attention.h"
 #include "worker/fit_offload.h"
+#include "worker/guidance.h"
 #include "worker/lora.h"
 #include "worker/memory_check.h"
 #include "worker/noise.h"
@@ -28,24 +29,33 @@ parallel::Mesh mesh_of(const Options& options, const Networks& networks, const p
   return parallel::make_mesh(options.parallel, session.size(), session.rank(), heads);
 }
 
-// What one rank can find out for all.
-Job checked_job(const Options& options, const Networks& networks, const Device& device,
-                const parallel::Session& session, const std::vector<RankMemory>& memory) {
+// What one rank can find out for all: the job, and the mode that parallel.cfg = auto means for it.
+void check_job(Prepared& prepared, const Device& device, const parallel::Session& session,
+               const std::vector<RankMemory>& memory) {
+  Options& options = prepared.options;
+  const Networks& networks = prepared.networks;
+  const Job& job = prepared.job = resolve_job(options.job, networks.facts, device.type() == DeviceType::Cuda);
+  prepared.cfg = decide_cfg(options, job, networks, memory);
+  options.parallel.cfg = prepared.cfg.mode;
   const parallel::Mesh mesh = mesh_of(options, networks, session);
   if (mesh.data > 1) {
     throw UserError(fmt::format("data {}: not yet: one run makes one video, so data must be 1", mesh.data));
   }
-  Job job = resolve_job(options.job, networks.facts, device.type() == DeviceType::Cuda);
   if (mesh.cfg == 2 && networks.dit && !job.guided()) {
     throw UserError(
         "cfg parallel: guidance 1 has one branch, which leaves half of the ranks without work; "
-        "accepted: serial, paired, or another guidance");
+        "accepted: auto, serial, paired, or another guidance");
   }
   if (networks.dit && networks.dit->lora) {
     check_wrappers(*networks.dit->lora, networks.dit->spec, options.dit);
   }
   check_memory(options, job, networks, {memory, mesh});
-  return job;
+}
+
+// parallel.cfg of rank 0, on every rank.  Collective over the world.
+parallel::CfgMode cfg_of_rank_0(const Options& options, parallel::Session& session) {
+  const std::string mode = session.broadcast(std::to_string(static_cast<int>(options.parallel.cfg)), 0);
+  return static_cast<parallel::CfgMode>(std::stoi(mode));
 }
 
 std::vector<at::Tensor> on_cpu(const std::vector<at::Tensor>& tensors) {
@@ -108,7 +118,7 @@ Prepared prepare(const Options& given, parallel::Session& session) {
   const std::vector<RankMemory> memory = memory_of_ranks(session, *device);
   const std::string job = from_rank_0(session, [&] {
     std::vector<std::string> notes = open();
-    prepared.job = checked_job(options, prepared.networks, *device, session, memory);
+    check_job(prepared, *device, session, memory);
     const std::vector<std::string> cuts = count_tokens(prepared.job, prepared.networks);
     notes.insert(notes.end(), cuts.begin(), cuts.end());
     prepared.names = hold_names(options, prepared.job);
@@ -121,6 +131,7 @@ Prepared prepare(const Options& given, parallel::Session& session) {
   agree(session, [&] {
     if (session.rank() != 0) open();
   });
+  options.parallel.cfg = cfg_of_rank_0(options, session);
   prepared.rank = make_rank(std::move(device), mesh_of(options, prepared.networks, session),
                             options.parallel.exchange, session);
   if (const std::optional<Network>& dit = prepared.networks.dit) {

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "parallel/choose_cfg.h"
 #include "parallel/session.h"
 #include "worker/job.h"
 #include "worker/networks.h"
@@ -22,9 +23,10 @@ namespace ferry::worker {
 
 // A job that has passed every check, and the ranks that will do it.
 struct Prepared {
-  Options options;  // as given, [offload] made to suit each network
+  Options options;  // as given, [offload] made to suit each network, parallel.cfg not auto
   Job job;
-  HeldNames names;  // on rank 0
+  parallel::CfgChoice cfg;  // on rank 0: what parallel.cfg is, and why if it was auto
+  HeldNames names;          // on rank 0
   Networks networks;
   std::unique_ptr<Rank> rank;
 };

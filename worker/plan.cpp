@@ -92,6 +92,9 @@ std::string plan_text(const Options& options, const Prepared& prepared) {
                   job.height, job.frames, sampling_text(job), rank.session->size(),
                   rank.session->size() == 1 ? "" : "s", rank.mesh.cfg, rank.mesh.ulysses, rank.device->name(),
                   rank.groups.data_root->backend(), shown(job.video, std::string::npos));
+  if (!prepared.cfg.why.empty()) {
+    text += fmt::format("\n  cfg auto is {}: {}", name_of(prepared.cfg.mode), prepared.cfg.why);
+  }
   text += networks_lines(options, prepared);
   const std::optional<Network>& dit = prepared.networks.dit;
   if (dit) text += fmt::format("\n  attention {}", attention_name(prepared));

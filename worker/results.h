@@ -27,6 +27,7 @@ struct RunFacts {
   double total_s = 0;              // from there until the results were on disk; write_results() sets it
   std::vector<std::pair<std::string, model::Quantization>> quantization{};  // of the networks that have one
   const model::LoraFile* lora = nullptr;                                    // of the DiT, if it has one
+  parallel::CfgChoice cfg{};                                                // as in Prepared
 };
 
 // The video, the sheet, the tensors and the sidecar.  All are on disk before the first gets its name, so that

@@ -133,7 +133,8 @@ void make_video(const Options& options, Prepared& prepared, KeptLatents& kept, C
                  .notes = networks.notes,
                  .begin = begin,
                  .quantization = quantization_of(networks),
-                 .lora = networks.dit && networks.dit->lora ? &*networks.dit->lora : nullptr};
+                 .lora = networks.dit && networks.dit->lora ? &*networks.dit->lora : nullptr,
+                 .cfg = prepared.cfg};
   const std::string trace = rank.trace != nullptr ? gather_trace(options.trace_file, rank) : "";
   rank.session->send_sign_of_life();
   if (rank.is_first()) {

@@ -47,7 +47,7 @@ bench::OffloadCase case_of(const BenchOptions& options, const model::DitConfig& 
           .height = job.height.value_or(kBenchHeight),
           .frames = job.frames.value_or(kBenchFrames),
           .branches = options.branches,
-          .paired = options.run.parallel.cfg == parallel::CfgMode::Paired,
+          .paired = options.run.parallel.cfg != parallel::CfgMode::Serial,
           .variants = variants_of(options),
           .samples = options.samples};
 }

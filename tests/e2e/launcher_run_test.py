@@ -32,7 +32,9 @@ class Ranks(FerryTest):
         done = self.small("-n", 2)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(len(self.record()["ranks"]), 2)
-        self.assertEqual(self.record()["mesh"]["ulysses"], 2)
+        self.assertEqual(self.record()["mesh"], {"data": 1, "cfg": 2, "ulysses": 1})
+        self.assertEqual(self.record()["cfg"]["mode"], "parallel")
+        self.assertIn("cfg auto is parallel: 2 ranks", done.stderr)
         self.assertTrue((self.folder / "x.png").exists())
 
     def test_without_n_there_is_one_rank_and_no_mpirun(self):

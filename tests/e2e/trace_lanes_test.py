@@ -31,8 +31,8 @@ class Timeline(FerryTest):
     def generate(self, *options):
         """What the job printed, and its record."""
         done = ferry("generate", "-n", 2, "--model", self.folder / "m", "--prompt", "a red circle", "--size", "208x208",
-                     "--frames", 9, "--steps", STEPS, "--dit.offload.type", "async", "--dit.offload.transport", "full",
-                     *options, "--out", self.folder / "x.mp4", "--overwrite")
+                     "--frames", 9, "--steps", STEPS, "--cfg", "paired", "--dit.offload.type", "async",
+                     "--dit.offload.transport", "full", *options, "--out", self.folder / "x.mp4", "--overwrite")
         self.assertEqual(done.returncode, 0, done.stderr)
         return done.stderr, json.loads((self.folder / "x.json").read_text())
 

@@ -21,7 +21,8 @@ class RankCounts(FerryTest):
     def run_job(self, ranks, **options):
         """The tensors that a job leaves."""
         given = {"prompt": "a red circle moving right on a black background", "negative_prompt": "a blue square",
-                 "size": "80x48", "frames": 5, "steps": 4, "guidance": 5, "seed": 3, "dtype": "fp32", **options}
+                 "size": "80x48", "frames": 5, "steps": 4, "guidance": 5, "seed": 3, "dtype": "fp32",
+                 "cfg": "paired", **options}
         words = [word for key, value in given.items() for word in ("--" + key, value)]
         done = ferry("generate", "-n", ranks, "--model", DEMO, "--out", self.folder / "x.mp4", "--overwrite",
                      "--save", self.folder / "x.safetensors", *words)

@@ -7,6 +7,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdint>
 #include <filesystem>
 
 #include "base/error.h"
@@ -94,6 +95,55 @@ TEST_F(Generate, ParallelGuidanceIsCloseToSerialAndAlikeOnEveryRank) {
   EXPECT_EQ(session().broadcast(bytes, 1), bytes);
   // Half the Ulysses degree: GEMMs of another number of rows round otherwise, in fp32.
   EXPECT_LE(relative_l2(parallel, serial), 1e-5);
+}
+
+// The rule itself: parallel_choose_cfg_test.
+TEST_F(Generate, AutoGuidanceIsDecidedAlikeOnEveryRankAndGivesTheBitsOfItsMode) {
+  const CfgMode mode = size() == 2 ? CfgMode::Parallel : CfgMode::Paired;
+  {
+    // Gone before the next, which writes to the same names.
+    const Prepared prepared = prepare(options, session());
+    EXPECT_EQ(prepared.options.parallel.cfg, mode);
+    EXPECT_EQ(prepared.rank->mesh.cfg, size() == 2 ? 2 : 1);
+    EXPECT_EQ(prepared.cfg.why.empty(), rank() != 0) << "said by the first";
+  }
+  const at::Tensor automatic = latents(options);
+  options.parallel.cfg = mode;
+  EXPECT_TRUE(at::equal(automatic, latents(options)));
+}
+
+TEST_F(Generate, AutoGuidanceFollowsAGivenUlyssesDegree) {
+  if (size() != 4) GTEST_SKIP() << "for four ranks";
+  options.parallel.ulysses = 2;
+  EXPECT_EQ(prepare(options, session()).rank->mesh.cfg, 2);
+  options.job.guidance = 1;
+  EXPECT_THAT(refusal(options), HasSubstr("use --cfg paired (ulysses 4)"));
+}
+
+// Both halves of the ranks share one copy of the weights: each link carries a share of all ranks.
+TEST_F(Generate, ParallelGuidanceSharesItsWeightsOverAllLinks) {
+  if (size() % 2 != 0) GTEST_SKIP() << "parallel guidance needs an even number of ranks";
+  options.parallel.cfg = CfgMode::Parallel;
+  const at::Tensor resident = latents(options);
+  options.dit.type = offload::Type::Async;
+  const auto ferried = [&](offload::Transport transport, offload::Interleave interleave) {
+    options.dit.transport = transport;
+    options.dit.interleave = interleave;
+    const Generation made = make(options);
+    EXPECT_TRUE(at::equal(made.latents, resident));
+    EXPECT_EQ(made.stages[1].offload->transport, transport);
+    return made.stages[1].offload->ferried_bytes;
+  };
+  const std::uint64_t full = ferried(offload::Transport::Full, offload::Interleave::Free);
+  const std::uint64_t share = ferried(offload::Transport::Sharded, offload::Interleave::Free);
+  EXPECT_EQ(ferried(offload::Transport::Sharded, offload::Interleave::Gated), share);
+  const double even = static_cast<double>(full) / size();
+  std::uint64_t all = 0;
+  for (const std::string& each : session().all_gather(std::to_string(share))) {
+    EXPECT_NEAR(std::stod(each), even, 0.02 * even) << "up to the padding of each block";
+    all += std::stoull(each);
+  }
+  EXPECT_EQ(all, full);
 }
 
 TEST_F(Generate, GuidanceOneLeavesTheNegativePromptOut) {

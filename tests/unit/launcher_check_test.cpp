@@ -62,6 +62,9 @@ TEST_F(Check, DegreesMustMultiplyToTheRanks) {
   options_.parallel.ulysses = 3;
   EXPECT_EQ(error(4), "4 ranks do not match data 1 x cfg 1 x ulysses 3; 0 stands for what is left");
   EXPECT_EQ(error(3), "");
+  EXPECT_EQ(error(6), "") << "the branches on two halves, if there are two";
+  options_.parallel.cfg = parallel::CfgMode::Paired;
+  EXPECT_NE(error(6), "");
   options_.parallel = {.cfg = parallel::CfgMode::Parallel};
   EXPECT_THAT(error(3), HasSubstr("even number of ranks"));
   EXPECT_EQ(error(6), "");

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "model/dit/spec.h"
 #include "model/vae/vae.h"
+#include "worker/guidance.h"
 
 namespace ferry::worker {
 namespace {
@@ -131,6 +132,45 @@ TEST(MemoryCheck, RanksOnTheCpuShareWhatTheirNodeHasLeft) {
   EXPECT_THAT(refusal(machine), HasSubstr("beside the host copy of the weights"));
   for (RankMemory& rank : machine.ranks) rank.host_memory.available_bytes = 60 * kGB;
   EXPECT_EQ(refusal(machine), "");
+}
+
+parallel::CfgChoice guided(const Machine& machine, const Options& options = {}) {
+  Job job = job_480p();
+  job.guidance = 5;
+  return decide_cfg(options, job, networks_of_14b(), machine.ranks);
+}
+
+TEST(DecideCfg, LooksAtAllMemoryAndNotAtWhatIsFree) {
+  EXPECT_EQ(guided(machine_of(2)).mode, parallel::CfgMode::Parallel);
+  EXPECT_EQ(guided(machine_of(4)).mode, parallel::CfgMode::Paired);
+  Machine machine = machine_of(2);
+  for (RankMemory& rank : machine.ranks) rank.device_use.free_bytes = 1 * kGB;
+  EXPECT_EQ(guided(machine).mode, parallel::CfgMode::Parallel);
+}
+
+// 28.9 GB of weights, and activations of all tokens of one branch.
+TEST(DecideCfg, TheSmallestDeviceDecidesWithTheStrategysNeed) {
+  Machine machine = machine_of(2);
+  machine.ranks[1].device_use.total_bytes = 31 * kGB;
+  EXPECT_EQ(guided(machine).mode, parallel::CfgMode::Paired);
+  Options options;
+  options.dit.type = offload::Type::Async;
+  EXPECT_EQ(guided(machine, options).mode, parallel::CfgMode::Parallel);
+}
+
+TEST(DecideCfg, OnTheCpuRanksShareWhatTheHostCopyLeaves) {
+  Machine machine = machine_of(2);
+  for (RankMemory& rank : machine.ranks) rank.on_gpu = false;
+  EXPECT_EQ(guided(machine).mode, parallel::CfgMode::Parallel);
+  for (RankMemory& rank : machine.ranks) rank.host_memory.total_bytes = 32 * kGB;
+  EXPECT_EQ(guided(machine).mode, parallel::CfgMode::Paired);
+}
+
+TEST(DecideCfg, WhatWasGivenStays) {
+  Options options;
+  options.parallel.cfg = parallel::CfgMode::Serial;
+  EXPECT_EQ(guided(machine_of(2), options).mode, parallel::CfgMode::Serial);
+  EXPECT_EQ(guided(machine_of(2), options).why, "");
 }
 
 }  // namespace
