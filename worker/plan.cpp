@@ -87,11 +87,10 @@ std::string sampling_text(const Job& job) {
 std::string plan_text(const Options& options, const Prepared& prepared) {
   const Job& job = prepared.job;
   const Rank& rank = *prepared.rank;
-  std::string text =
-      fmt::format("{}x{}, {} frames, {}\n  {} rank{} (cfg {}, ulysses {}) on {} ({})\n  to {}", job.width,
-                  job.height, job.frames, sampling_text(job), rank.session->size(),
-                  rank.session->size() == 1 ? "" : "s", rank.mesh.cfg, rank.mesh.ulysses, rank.device->name(),
-                  rank.groups.data_root->backend(), shown(job.video, std::string::npos));
+  std::string text = fmt::format("{}x{}, {} frames, {}\n  {} rank{} (cfg {}, ulysses {}) on {} ({})\n  to {}",
+                                 job.width, job.height, job.frames, sampling_text(job), rank.session->size(),
+                                 rank.session->size() == 1 ? "" : "s", rank.mesh.cfg, rank.mesh.ulysses,
+                                 rank.device->name(), rank.backend(), shown(job.video, std::string::npos));
   if (!prepared.cfg.why.empty()) {
     text += fmt::format("\n  cfg auto is {}: {}", name_of(prepared.cfg.mode), prepared.cfg.why);
   }

@@ -28,6 +28,10 @@ struct Rank {
   Janitor janitor;                      // last: what it lets go of is used with the device
 
   bool is_first() const { return session->rank() == 0; }
+  // What carries activations, or, where ranks exchange none, the branches.
+  const std::string& backend() const {
+    return (groups.ulysses->size() > 1 ? groups.ulysses : groups.data_root)->backend();
+  }
   bool on_gpu() const { return device->type() == DeviceType::Cuda; }
 };
 

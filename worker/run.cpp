@@ -127,7 +127,7 @@ void make_video(const Options& options, Prepared& prepared, KeptLatents& kept, C
   const Generation made = generated(options, prepared, kept);
   RunFacts facts{.ranks = gather_records(rank, made),
                  .mesh = rank.mesh,
-                 .backend = rank.groups.data_root->backend(),
+                 .backend = rank.backend(),
                  .attention = attention_name(prepared),
                  .model_folder = networks.folder,
                  .notes = networks.notes,
