@@ -1,9 +1,10 @@
 // How long OpenMP threads spin before they sleep, settled before LibTorch's libgomp is loaded.
 //
 // By default libgomp's threads spin for milliseconds at every barrier.  Two runs on one machine then wait for
-// threads that have no core, and each takes many times its share.  With a short spin two at once take 2.4
-// times as long as one (7.1 times by default), and one alone 1.03 times as long as by default (denoising with
-// the small model on two cores, at 914c346).
+// threads that have no core, and each takes many times its share.  With a short spin two at once take 2.3
+// times as long as one (7.1 times by default), and one alone 1.03 to 1.08 times as long as by default
+// (denoising with the small model on two cores, at 914c346 and 9d34073; the whole run of 20 to 40 steps 1.03
+// to 1.05 times as long as at bb05212).
 //
 // libgomp reads GOMP_SPINCOUNT in a constructor, before main, and has no call to change it later.  A function
 // of .preinit_array runs before all constructors, but only the list of variables that the kernel laid on the
