@@ -5,11 +5,11 @@
 
 #include <atomic>
 #include <chrono>
-#include <cstdlib>
 #include <fstream>
 #include <limits>
 #include <thread>
 
+#include "tests/support/demo_job.h"
 #include "tests/support/mpi_fixture.h"
 #include "worker/generate.h"
 #include "worker/stage_weights.h"
@@ -20,20 +20,13 @@
 namespace ferry::worker {
 namespace {
 
-Options small_job() {
-  const char* source = std::getenv("FERRY_SOURCE_DIR");
-  Options options;
-  options.model.path = std::string(source != nullptr ? source : ".") + "/models/demo";
-  options.model.device = "cpu";
-  options.model.dtype = "fp32";
-  options.job.prompt = "a red circle moving right on a black background";
-  options.job.width = 80;
-  options.job.height = 48;
-  options.job.frames = 5;
+// One branch, two steps; writes nothing.
+Options dry_job() {
+  Options options = testing::small_job({});
+  options.job.negative_prompt.reset();
   options.job.steps = 2;
   options.job.guidance = 1.0;
-  options.job.seed = 3;
-  options.run.dry_run = true;  // writes nothing
+  options.run.dry_run = true;
   return options;
 }
 
@@ -56,7 +49,7 @@ class Load : public testing::MpiTest {
   }
   StageSource vae() { return {&prepared.networks.vae, &prepared.options.vae, Runs::Alone}; }
 
-  Options options = small_job();
+  Options options = dry_job();
   Prepared prepared;
   Progress silent;
 };
