@@ -197,6 +197,8 @@ std::vector<OffloadResult> measure_offload(const OffloadCase& what, offload::Nod
   std::vector<OffloadResult> results;
   for (const auto& variant : variants) {
     results.push_back(finished(*variant));
+    results.back().device = setup.device->name();
+    results.back().ranks = runtime.ulysses == nullptr ? 1 : runtime.ulysses->size();
   }
   return results;
 }
@@ -205,6 +207,8 @@ std::string to_json(const OffloadCase& what, const OffloadResult& result) {
   nlohmann::ordered_json beside;
   if (!result.compute_seconds.empty()) beside = median(result.compute_seconds);
   const nlohmann::ordered_json line = {{"measurement", "offload"},
+                                       {"device", result.device},
+                                       {"ranks", result.ranks},
                                        {"type", name_of(result.report.type)},
                                        {"offload_ratio", result.options.offload_ratio},
                                        {"prefetch_size", result.options.prefetch_size},

@@ -27,6 +27,8 @@ struct OffloadCase {
 };
 
 struct OffloadResult {
+  std::string device;
+  int ranks = 1;
   offload::Options options;
   offload::Report report;
   std::vector<double> step_seconds;     // one per sample

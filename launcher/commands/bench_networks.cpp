@@ -51,16 +51,18 @@ VaeNetwork open_vae(const worker::ModelOptions& options, parallel::Session& sess
   return vae;
 }
 
-std::string with_versions(const std::string& line) {
+std::string with_versions(const std::string& line, const worker::Rank& rank) {
   std::string versions;
   for (const auto& [name, version] : worker::versions()) {
     versions += fmt::format("{}\"{}\": \"{}\"", versions.empty() ? "" : ", ", name, version);
   }
-  return fmt::format("{{\"versions\": {{{}}}, {}\n", versions, line.substr(1));
+  return fmt::format("{{\"versions\": {{{}}}, \"exchange\": \"{}\", {}\n", versions, rank.backend(),
+                     line.substr(1));
 }
 
-std::string with_stage(const std::string& line, const worker::StageRecord& stage) {
-  return with_versions(fmt::format("{}, \"stage\": {}}}", line.substr(0, line.size() - 1), to_json(stage)));
+std::string with_stage(const std::string& line, const worker::Rank& rank, const worker::StageRecord& stage) {
+  return with_versions(fmt::format("{}, \"stage\": {}}}", line.substr(0, line.size() - 1), to_json(stage)),
+                       rank);
 }
 
 }  // namespace ferry::launcher

@@ -6,6 +6,7 @@
 #include "launcher/commands/bench.h"
 #include "parallel/session.h"
 #include "worker/networks.h"
+#include "worker/rank.h"
 #include "worker/record.h"
 
 namespace ferry::launcher {
@@ -29,10 +30,10 @@ inline constexpr std::int64_t kBenchWidth = 416;
 inline constexpr std::int64_t kBenchHeight = 240;
 inline constexpr std::int64_t kBenchFrames = 17;
 
-// {"versions": {...}, <the measurement's line>}
-std::string with_versions(const std::string& line);
+// {"versions": {...}, "exchange": what carries activations, <the measurement's line>}
+std::string with_versions(const std::string& line, const worker::Rank& rank);
 
 // The same with "stage": the measured stage as the sidecar has it (worker/record.h), first rank's.
-std::string with_stage(const std::string& line, const worker::StageRecord& stage);
+std::string with_stage(const std::string& line, const worker::Rank& rank, const worker::StageRecord& stage);
 
 }  // namespace ferry::launcher

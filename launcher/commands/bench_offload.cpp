@@ -73,14 +73,15 @@ std::string row_of(const bench::OffloadResult& r) {
       1e-9 * r.bytes_per_step, r.copy_gbps, 1e-9 * static_cast<double>(r.peak_bytes));
 }
 
-void print(const bench::OffloadCase& what, const std::vector<bench::OffloadResult>& results, bool json) {
+void print(const bench::OffloadCase& what, const std::vector<bench::OffloadResult>& results,
+           const worker::Rank& rank, bool json) {
   std::string text =
       fmt::format("{:>10} {:>6} {:>8} {:>9} {:>9} {:>10} {:>7} {:>9} {:>9} {:>7} {:>9} {:>8} {:>6} {:>8}\n",
                   "type", "ratio", "prefetch", "transport", "step s", "resident s", "/ res.", "bound s",
                   "link s", "/ bound", "exposed s", "GB/step", "GB/s", "peak GB");
   if (json) text.clear();
   for (const bench::OffloadResult& result : results)
-    text += json ? with_versions(to_json(what, result)) : row_of(result);
+    text += json ? with_versions(to_json(what, result), rank) : row_of(result);
   say(text);
 }
 
@@ -100,7 +101,7 @@ int bench_offload(const BenchOptions& options, parallel::Session& session) {
   const bench::OffloadCase what = case_of(options, dit.config);
   const std::vector<bench::OffloadResult> results =
       bench::measure_offload(what, *arena, setup_of(*rank), worker::dit_runtime(*rank, dit.network.compute));
-  if (session.rank() == 0) print(what, results, options.json);
+  if (session.rank() == 0) print(what, results, *rank, options.json);
   return 0;
 }
 

@@ -52,8 +52,8 @@ std::string text_of(const bench::DecodeResult& r) {
 }
 
 template <typename Result>
-void print(const Result& result, const worker::StageRecord& stage, bool json) {
-  say(json ? with_stage(to_json(result), stage) : text_of(result));
+void print(const Result& result, const worker::Rank& rank, const worker::StageRecord& stage, bool json) {
+  say(json ? with_stage(to_json(result), rank, stage) : text_of(result));
 }
 
 // The ranks of a measurement, with the weights of one stage.
@@ -91,7 +91,7 @@ int bench_forward(const BenchOptions& options, parallel::Session& session) {
                                 .after_first = [&] { stage.loaded.note_torch_peak(); }};
   const bench::ForwardResult result = bench::measure_forward(what, stage.loaded.weights(), runtime);
   stage.loaded.finish(stage.record);
-  if (session.rank() == 0) print(result, stage.record, options.json);
+  if (session.rank() == 0) print(result, *stage.rank, stage.record, options.json);
   return 0;
 }
 
@@ -109,7 +109,7 @@ int bench_decode(const BenchOptions& options, parallel::Session& session) {
   if (session.rank() == 0) result = bench::measure_decode(what, stage.loaded.weights(), *stage.rank->device);
   session.barrier();
   stage.loaded.finish(stage.record);
-  if (result) print(*result, stage.record, options.json);
+  if (result) print(*result, *stage.rank, stage.record, options.json);
   return 0;
 }
 

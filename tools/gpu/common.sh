@@ -1,4 +1,4 @@
-# What tools/gpu/one.sh and two.sh share; sourced, not run.  They run from the repository's root.
+# What tools/gpu/one.sh and many.sh share; sourced, not run.  They run from the repository's root.
 build=${FERRY_GPU_BUILD:-$PWD/build-gpu}
 out=${OUT:-$build/out}
 scratch=${TMPDIR:-/tmp}/ferry-gpu
@@ -62,11 +62,14 @@ part_test() {
   ctest --test-dir "$build" -L gpu -j 4 --output-on-failure --no-tests=error --output-junit "$out/test.xml"
 }
 
-# Runs a measurement, of minutes at most, and keeps its JSON lines:  keep RANKS bench ...
+# What runs for minutes at most: limit_s, or 480 seconds.
+limited() { timeout "${limit_s:-480}" "$@"; }
+
+# Runs a measurement and keeps its JSON lines:  keep RANKS bench ...
 keep() {
   local ranks=$1 started=$SECONDS
   shift
-  timeout 480 "$ferry" "$@" --json -n "$ranks" | tee -a "$out/measure.jsonl"
+  limited "$ferry" "$@" --json -n "$ranks" | tee -a "$out/measure.jsonl"
   local result=${PIPESTATUS[0]}
   echo "# $((SECONDS - started)) s: ferry $*"
   return "$result"
@@ -76,7 +79,7 @@ keep() {
 video() {
   local name=$1
   shift
-  "$ferry" generate --model "$model" --device $device --size $size --frames $frames --seed 1 \
+  limited "$ferry" generate --model "$model" --device $device --size $size --frames $frames --seed 1 \
     --prompt "a cat walks on the grass, realistic" --overwrite --out "$out/$name.mp4" "$@" || return 1
   rm -f "$out/$name".{mp4,y4m}  # random weights make noise; the sidecar is the result
 }
@@ -91,8 +94,7 @@ draw() {
   "$python" tools/trace_picture.py "$1" "${1%.json}.png" "${@:2}"
 }
 
-# Runs each named part, each with its log; ends with what failed.  A part that is named again does only what
-# is missing (build) or starts over (the others), in a measure.jsonl that `measure` empties and others add to.
+# Runs each named part, each with its log; ends with what failed.
 run_parts() {
   local part started failed=()
   for part in "$@"; do

@@ -1,0 +1,274 @@
+#!/usr/bin/env bash
+# All GPUs of one host: what of tools/gpu/one.sh needs more than one, and how it grows from 1 rank to 2, 4, ...
+#
+#   tools/gpu/many.sh [again] [PART ...]        all parts but clean when none is named
+#
+#   build      the program and the GPU tests
+#   test       ctest -L gpu, with FERRY_REQUIRE_GPU=1 where there are GPUs
+#   error      one forward of 1.3B on P ranks against 1; messages, copies and each transport against one another
+#   forward    14B beside its floor, short and long, on 1, 2, ... ranks
+#   offload    14B, resident against async by each transport, short and long, on 1, 2, ... ranks
+#   guided     14B with guidance: halves of the ranks against both branches on all; branches paired and serial
+#   exchange   14B, resident and sharded, exchanges by NCCL against copies
+#   start      whole runs of 14B with its text encoder and VAE on 1, 2, ... ranks: reading, page-locking, first step
+#   decode     81 frames on 1, 2, ... ranks, and by one of all
+#   trace      the timeline of all ranks in guided steps, and its picture
+#   long       14B at 1280x720
+#   throttle   14B over links of a quarter of their speed, which stands in for eight GPUs' pressure on the host
+#   no_peer    14B without peer access (NCCL_P2P_DISABLE=1), which stands in for GPUs on PCIe alone
+#   clean      removes the models, 45 GB at most, which else stay in $TMPDIR/ferry-gpu
+#
+# One call ends within FERRY_CALL_S (540) seconds: what does not fit is named at the end (exit code 3), and the
+# same command goes on with it.  What has been done is noted in build-gpu/many, where a new build leaves it; `again`
+# forgets that of the named parts.  Results go to $OUT (default build-gpu/out): a log per part, many.jsonl, the runs'
+# sidecars, the trace.  Without GPUs two CPU ranks run a tiny model.  What the machine needs is said in
+# tools/gpu/one.sh; 14B wants 64 GB of host memory.
+set -uo pipefail
+cd "$(dirname "$0")/../.."
+. tools/gpu/common.sh
+call_s=${FERRY_CALL_S:-540}
+least_s=60  # a measurement that takes longer is cut off, and has all of the next call
+marks=$build/many
+left=$marks/left
+lines=$out/many.jsonl
+mkdir -p "$marks"
+
+if [ "$gpus" -gt 0 ]; then
+  device=cuda samples=3 steps=10 small=1.3B large=14B quarter=13.75 size=832x480 frames=81 short=29 long=1280x720
+  shown=12-15 most=1
+  while [ $((2 * most)) -le "$gpus" ]; do most=$((2 * most)); done
+else
+  device=cpu samples=1 steps=3 small=tiny large=tiny quarter=0.05 size=64x64 frames=9 short=5 long=96x64
+  shown=0-1 most=2 least_s=5
+fi
+counts=() several=()
+for ((n = 1; n <= most; n *= 2)); do
+  counts+=($n)
+  if [ $n -gt 1 ]; then several+=($n); fi
+done
+
+# need_model SIZE options...: that model and a context for it, unless the last one was the same.
+need_model() {
+  if [ "$(cat "$scratch/made" 2>/dev/null)" = "$*" ] && [ -d "$model" ]; then return; fi
+  rm -f "$scratch/made"
+  "$ferry" make-model "$model" --dtype bf16 --overwrite --size "$@" >/dev/null || return 1
+  "$python" tools/gpu/random_context.py "$model" "$context" || return 1
+  echo "$*" >"$scratch/made"
+}
+context=$scratch/context.safetensors
+
+# once NAME COMMAND...: unless it has been done, and if there is time.
+once() {
+  local name=$1 started=$SECONDS limit_s=$((call_s - SECONDS))
+  if [ -e "$marks/$name" ]; then return; fi
+  if [ "$limit_s" -lt "$least_s" ]; then
+    echo "$name" >>"$left"
+    return
+  fi
+  "${@:2}"
+  local result=$?
+  echo "# $((SECONDS - started)) s: $name"
+  if [ $result = 0 ]; then
+    touch "$marks/$name"
+  elif [ $SECONDS -ge "$call_s" ]; then
+    echo "$name" >>"$left"
+    result=0
+  else
+    echo "FAILED ($result): $name"
+  fi
+  return $result
+}
+
+# measure RANKS bench ...: its JSON lines.
+measure() {
+  limited "$ferry" "${@:2}" --model "$model" --device $device --json -n "$1" | tee -a "$lines"
+  return "${PIPESTATUS[0]}"
+}
+
+# run NAME RANKS options...: a video; its record as a line.
+run() {
+  video "$1" -n "${@:2}" && "$python" tools/gpu/run_times.py "$out/$1.json" | tee -a "$lines"
+  return "${PIPESTATUS[0]}"
+}
+
+# sweep RANKS FRAMES options...: resident, and async by each transport, in turn.
+sweep() {
+  local transports=${transports:-full,sharded,auto}
+  if [ "$1" = 1 ]; then transports=full; fi
+  measure "$1" bench offload --size $size --frames "$2" --ratios 1 --transports $transports --samples $samples "${@:3}"
+}
+
+# velocity FILE RANKS options...: one Euler step without guidance is one forward: noise - latents is its velocity.
+velocity() {
+  video "velocity" --steps 1 --sampler euler --guidance 1 --context "$context" --save "$1.part" -n "${@:2}" &&
+    mv "$1.part" "$1"
+}
+
+# compared WHAT LIMIT FILE REFERENCE
+compared() {
+  "$python" tools/gpu/forward_error.py "$3" "$4" --what "$1" --limit "$2" | tee -a "$lines"
+  return "${PIPESTATUS[0]}"
+}
+
+# One forward of P ranks: products with fewer rows may add up in another order, which flips last bits of bf16 (2^-9);
+# 5e-3 is what 30 layers may make of that.  How the bytes travel changes no bit.
+error_of() {
+  local ranks=$1 resident="$scratch/velocity_$1.safetensors" other="$scratch/velocity_other.safetensors" way
+  velocity "$resident" "$ranks" --noise "$one" || return 1
+  compared "$ranks ranks against 1" 5e-3 "$resident" "$one" || return 1
+  for way in "parallel.exchange nccl" "parallel.exchange copy" "offload.transport full" "offload.transport sharded" \
+    "offload.interleave gated"; do
+    # shellcheck disable=SC2086
+    velocity "$other" "$ranks" --noise "$one" --dit.offload.type async --${way/offload/dit.offload} || return 1
+    compared "$ranks ranks, async, ${way#*.} against resident" 0 "$other" "$resident" || return 1
+  done
+}
+
+part_error() {
+  local one="$scratch/velocity_1.safetensors" failed=0
+  need_model $small --parts dit,vae || return 1
+  once error_1 velocity "$one" 1 || return 1
+  for n in "${several[@]}"; do once "error_$n" error_of "$n" || failed=1; done
+  return $failed
+}
+
+# A measurement that fails leaves the others their turn.
+part_forward() {
+  local failed=0 f
+  need_model $large --parts dit,vae || return 1
+  for f in $short $frames; do
+    for n in "${counts[@]}"; do
+      once "forward_${n}_$f" measure "$n" bench forward --size $size --frames "$f" --samples $samples || failed=1
+    done
+  done
+  return $failed
+}
+
+part_offload() {
+  local failed=0 f
+  need_model $large --parts dit,vae || return 1
+  for f in $short $frames; do
+    for n in "${counts[@]}"; do once "offload_${n}_$f" sweep "$n" "$f" || failed=1; done
+  done
+  return $failed
+}
+
+part_guided() {
+  local failed=0 f cfg type
+  need_model $large --parts dit,vae || return 1
+  for f in $short $frames; do
+    for n in "${several[@]}"; do
+      for type in none async; do
+        for cfg in paired parallel; do
+          frames=$f once "guided_${n}_${f}_${type}_$cfg" run "guided_${n}_${f}_${type}_$cfg" "$n" --steps 4 \
+            --guidance 5 --context "$context" --cfg $cfg --dit.offload.type $type || failed=1
+        done
+      done
+    done
+  done
+  for cfg in paired serial; do
+    once "guided_branches_$cfg" sweep "$most" $short --branches 2 --cfg $cfg || failed=1
+  done
+  return $failed
+}
+
+part_exchange() {
+  local failed=0 f by
+  need_model $large --parts dit,vae || return 1
+  for f in $short $frames; do
+    for n in "${several[@]}"; do
+      for by in nccl copy; do
+        transports=sharded once "exchange_${n}_${f}_$by" sweep "$n" "$f" --parallel.exchange $by || failed=1
+      done
+    done
+  done
+  return $failed
+}
+
+part_start() {
+  local failed=0
+  need_model $large --tokenizer models/demo/tokenizer/spiece.model || return 1
+  for n in "${counts[@]}"; do
+    once "start_$n" run "start_$n" "$n" --steps $steps --guidance 5 --dit.offload.type async \
+      --text_encoder.offload.type model --vae.offload.type model || failed=1
+  done
+  return $failed
+}
+
+# decode_of NAME RANKS options...: the frames of P ranks against those of one.
+decode_of() {
+  local made="$scratch/$1.safetensors"
+  run "$1" "$2" --latents "$latents" --save "$made" "${@:3}" || return 1
+  if [ "$1" = decode_1 ]; then return; fi
+  "$python" tools/gpu/frames_error.py "$made" "$scratch/decode_1.safetensors" --what "$1 against 1 rank" | tee -a "$lines"
+  return "${PIPESTATUS[0]}"
+}
+
+part_decode() {
+  local failed=0 latents="$scratch/latents.safetensors"
+  need_model $small --parts dit,vae || return 1
+  once decode_latents video decode_latents -n "$most" --steps 1 --guidance 1 --context "$context" --save "$latents" || return 1
+  for n in "${counts[@]}"; do once "decode_$n" decode_of "decode_$n" "$n" || failed=1; done
+  once decode_alone decode_of decode_alone "$most" --split_vae false || failed=1
+  return $failed
+}
+
+traced() {
+  frames=$short run traced "$most" --steps 3 --guidance 5 --cfg paired --context "$context" --dit.offload.type async \
+    --trace.file "$out/trace.json" && draw "$out/trace.json" --blocks $shown
+}
+
+part_trace() {
+  need_model $large --parts dit,vae && once trace traced
+}
+
+part_long() {
+  need_model $large --parts dit,vae && size=$long samples=1 once long sweep "$most" $frames
+}
+
+part_throttle() {
+  local failed=0 cfg
+  need_model $large --parts dit,vae || return 1
+  for cfg in serial paired; do
+    once throttle_$cfg sweep "$most" $frames --branches 2 --cfg $cfg --dit.offload.link_gbps $quarter || failed=1
+  done
+  return $failed
+}
+
+part_no_peer() {
+  local failed=0 mode
+  need_model $large --parts dit,vae || return 1
+  export NCCL_P2P_DISABLE=1
+  for mode in free gated auto; do
+    once no_peer_$mode sweep "$most" $short --parallel.exchange nccl --dit.offload.interleave $mode || failed=1
+  done
+  return $failed
+}
+
+tests() {
+  limited ctest --test-dir "$build" -L gpu -j 4 --output-on-failure --no-tests=error --output-junit "$out/test.xml"
+}
+
+part_test() {
+  nvidia-smi 2>/dev/null
+  if [ "$gpus" -gt 0 ]; then export FERRY_REQUIRE_GPU=1; fi
+  once test tests
+}
+
+part_clean() { rm -rf "$scratch"; }
+
+again=
+if [ "${1:-}" = again ]; then again=1; shift; fi
+parts=("$@")
+if [ $# = 0 ]; then
+  parts=(build test error forward offload guided exchange start decode trace long throttle no_peer)
+fi
+if [ -n "$again" ]; then for part in "${parts[@]}"; do rm -f "$marks/$part"{,_*}; done; fi
+rm -f "$left"
+run_parts "${parts[@]}"
+status=$?
+if [ -e "$left" ]; then
+  echo "not done for want of time: $(paste -sd' ' "$left"); the same command goes on with them"
+  [ $status != 0 ] || status=3
+fi
+exit $status
