@@ -49,6 +49,7 @@ class Flags {
   static std::size_t bytes_for(int ranks) {
     return static_cast<std::size_t>(2 * ranks * ranks) * sizeof(Flag);
   }
+  Flag* first() const { return flags_; }
   // Raised by `owner`, whose memory `writer` may then write.
   Flag& free(int owner, int writer) const { return at(0, owner, writer); }
   // Raised by `writer`, whose piece is then in `owner`'s memory.
@@ -319,8 +320,9 @@ std::string CopyGroup::check_copies() {
   }
 }
 
-std::unique_ptr<PeerPort> make_port(Device& device, double deadline_s) {
-  return device.type() == DeviceType::Cuda ? make_cuda_peer_port(device) : make_host_peer_port(deadline_s);
+std::unique_ptr<PeerPort> make_port(Device& device, const Flags& flags, double deadline_s) {
+  return device.type() == DeviceType::Cuda ? make_cuda_peer_port(device, flags.first())
+                                           : make_host_peer_port(deadline_s);
 }
 
 }  // namespace
@@ -334,8 +336,8 @@ std::unique_ptr<Group> make_copy_group(std::unique_ptr<Group> base, Control memb
         share_memfd("ferry-flags", Flags::bytes_for(members.size()), members.rank(), members.size(), gather);
     std::string error;
     try {
-      auto port = make_port(device, deadline_s);
       auto flags = std::make_unique<Flags>(std::move(memory), members.size(), device);
+      auto port = make_port(device, *flags, deadline_s);
       made = std::make_unique<CopyGroup>(members, std::move(port), std::move(flags), device);
     } catch (const Error& failed) {
       error = failed.what();

@@ -28,16 +28,18 @@ void check_driver(CUresult result, const char* call) {
 
 CUstream native(Stream& stream) { return static_cast<CUstream>(stream.native()); }
 
-CUdeviceptr on_device(const Flag& flag) {
+CUdeviceptr on_device(Flag* flags) {
   void* address = nullptr;
-  FERRY_CHECK(cudaHostGetDevicePointer(&address, const_cast<Flag*>(&flag), 0));
+  FERRY_CHECK(cudaHostGetDevicePointer(&address, flags, 0));
   return reinterpret_cast<CUdeviceptr>(address);
 }
 
 class CudaPeerPort final : public PeerPort {
  public:
-  explicit CudaPeerPort(Device& device)
+  CudaPeerPort(Device& device, Flag* flags)
       : device_(device),
+        flags_(flags),
+        on_device_(on_device(flags)),
         write_(driver_function<decltype(cuStreamWriteValue32)>("cuStreamWriteValue32")),
         wait_(driver_function<decltype(cuStreamWaitValue32)>("cuStreamWaitValue32")) {}
 
@@ -59,24 +61,29 @@ class CudaPeerPort final : public PeerPort {
   }
   // By default the write comes after a fence for the whole system.
   void raise(Stream& stream, Flag& flag, std::uint32_t value) override {
-    check_driver(write_(native(stream), on_device(flag), value, CU_STREAM_WRITE_VALUE_DEFAULT),
+    check_driver(write_(native(stream), address(flag), value, CU_STREAM_WRITE_VALUE_DEFAULT),
                  "cuStreamWriteValue32");
   }
   void await(Stream& stream, const Flag& flag, std::uint32_t value) override {
-    check_driver(wait_(native(stream), on_device(flag), value, CU_STREAM_WAIT_VALUE_GEQ),
+    check_driver(wait_(native(stream), address(flag), value, CU_STREAM_WAIT_VALUE_GEQ),
                  "cuStreamWaitValue32");
   }
 
  private:
+  CUdeviceptr address(const Flag& flag) const {
+    return on_device_ + static_cast<CUdeviceptr>(&flag - flags_) * sizeof(Flag);
+  }
   Device& device_;
+  const Flag* flags_;
+  CUdeviceptr on_device_;
   decltype(cuStreamWriteValue32)* write_;
   decltype(cuStreamWaitValue32)* wait_;
 };
 
 }  // namespace
 
-std::unique_ptr<PeerPort> make_cuda_peer_port(Device& device) {
-  return std::make_unique<CudaPeerPort>(device);
+std::unique_ptr<PeerPort> make_cuda_peer_port(Device& device, Flag* flags) {
+  return std::make_unique<CudaPeerPort>(device, flags);
 }
 
 }  // namespace ferry::parallel

@@ -46,8 +46,8 @@ class PeerPort {
 
 // Shared mappings.  A wait that takes longer than `deadline_s` fails, which the stream's next wait throws.
 std::unique_ptr<PeerPort> make_host_peer_port(double deadline_s);
-// CUDA IPC.  The flags must lie in page-locked memory.  Throws UserError in a program without CUDA, and
-// CudaError when the driver lacks memory operations of streams.
-std::unique_ptr<PeerPort> make_cuda_peer_port(Device& device);
+// CUDA IPC.  All flags lie from `flags` on, in memory that was page-locked at once.  Throws UserError in a
+// program without CUDA, and CudaError when the driver lacks memory operations of streams.
+std::unique_ptr<PeerPort> make_cuda_peer_port(Device& device, Flag* flags);
 
 }  // namespace ferry::parallel
