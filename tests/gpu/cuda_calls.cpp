@@ -57,11 +57,35 @@ cudaError_t cudaHostAlloc(void** data, std::size_t bytes, unsigned flags) {
   return real(data, bytes, flags);
 }
 
+cudaError_t cudaFreeAsync(void* data, cudaStream_t stream) {
+  static auto* const real = runtime(&cudaFreeAsync, "cudaFreeAsync");
+  ++allocations;
+  return real(data, stream);
+}
+
+cudaError_t cudaFreeHost(void* data) {
+  static auto* const real = runtime(&cudaFreeHost, "cudaFreeHost");
+  ++allocations;
+  return real(data);
+}
+
+cudaError_t cudaEventCreate(cudaEvent_t* event) {
+  static auto* const real = runtime<cudaError_t(cudaEvent_t*)>(&cudaEventCreate, "cudaEventCreate");
+  ++made;
+  return real(event);
+}
+
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags) {
   static auto* const real =
       runtime<cudaError_t(cudaEvent_t*, unsigned)>(&cudaEventCreateWithFlags, "cudaEventCreateWithFlags");
   ++made;
   return real(event, flags);
+}
+
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags) {
+  static auto* const real = runtime(&cudaStreamCreateWithFlags, "cudaStreamCreateWithFlags");
+  ++made;
+  return real(stream, flags);
 }
 
 cudaError_t cudaStreamCreateWithPriority(cudaStream_t* stream, unsigned flags, int priority) {

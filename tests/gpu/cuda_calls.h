@@ -5,8 +5,8 @@
 namespace ferry::testing {
 
 struct CudaCalls {
-  int allocations = 0;  // cudaMalloc, cudaMallocAsync, cudaHostAlloc, cudaFree
-  int made = 0;         // events and streams, by the calls that LibTorch and base/ use
+  int allocations = 0;  // cudaMalloc, cudaMallocAsync, cudaHostAlloc and what frees
+  int made = 0;         // events and streams
   int host_waits = 0;   // for an event, a stream or the device; cudaMemcpy; copies of pageable memory
   int pinned = 0;       // cudaHostRegister
   int total() const { return allocations + made + host_waits + pinned; }

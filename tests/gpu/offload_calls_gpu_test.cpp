@@ -45,17 +45,10 @@ CudaCalls calls_of_forwards(Device& device, const Options& options,
   const auto arena = testing::dit_arena({}, options, DType::BF16);
   const auto stage =
       make_stage(*arena, options, {.device = &device, .account = &account, .peers = {}, .poison = true});
-  const model::TorchStream on(device);
-  const at::Device place = model::torch_device(device);
-  const model::DitConfig config = testing::offload_dit_config();
-  model::Dit dit(config, *stage, {.device = &device, .compute = DType::BF16, .attention = attention});
-  model::DitContext positive = dit.encode_context(testing::golden_input({5, 40}, 0.2, 0.05).to(place));
-  model::DitContext negative = dit.encode_context(testing::golden_input({19, 40}, 0.7, 0.03).to(place));
-  model::DitContext* branches[] = {&positive, &negative};
-  const at::Tensor latent = testing::golden_input({16, 2, 6, 10}, 0.3, 0.11).to(place);
-  for (int i = 0; i < 2; ++i) dit.forward(latent, 900, branches);
+  testing::DitForwards forwards({.device = &device, .attention = attention}, *stage);
+  for (int i = 0; i < 2; ++i) forwards.run(900);
   const CudaCalls before = cuda_calls();
-  for (const double timestep : {900.0, 650.0, 400.0}) dit.forward(latent, timestep, branches);
+  for (const double timestep : {900.0, 650.0, 400.0}) forwards.run(timestep);
   return cuda_calls() - before;
 }
 

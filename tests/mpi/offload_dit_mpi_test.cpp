@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "tests/support/ranks_fixture.h"
+#include "tests/unit/offload_counting.h"
 #include "tests/unit/offload_dit.h"
 #include "tests/unit/offload_toy.h"
 
@@ -163,6 +164,32 @@ TEST_F(SameBits, TheOtherStrategies) {
       EXPECT_TRUE(same_bits(latent(*arena, {options, paired}), expected)) << name_of(options.type);
     }
     EXPECT_TRUE(same_bits(latent(*wide_arena, {wide, paired}), expected));
+  }
+}
+
+// What base/ is asked for, on each device; a GPU's own calls are counted by offload_calls_mpi_gpu_test.
+class ForwardsOfRanks : public SameBits {};
+
+TEST_F(ForwardsOfRanks, LaterOnesAllocateNothingMakeNoEventAndDoNotWait) {
+  for (const auto by : {parallel::ExchangeBy::Nccl, parallel::ExchangeBy::Copy}) {
+    use(by);
+    for (const Options& options : testing::ways_of_weights()) {
+      testing::CountingDevice counting(device());
+      DeviceAccount account;
+      StageSetup counted = setup(account);
+      counted.device = &counting;
+      testing::DitRig counted_rig = rig();
+      counted_rig.device = &counting;
+      counted_rig.exchange = &counting.counted(exchange());
+      if (!on_gpu()) counted.gather = counted_rig.exchange;
+      const auto arena = testing::dit_arena(node_ranks(ranks()), options, DType::BF16);
+      const auto stage = make_stage(*arena, options, counted);
+      testing::DitForwards forwards(counted_rig, *stage);
+      for (int i = 0; i < 2; ++i) forwards.run(900);
+      counting.counts = {};
+      for (const double timestep : {900.0, 650.0}) forwards.run(timestep);
+      EXPECT_EQ(counting.counts.total(), 0) << name_of(options.type) << " " << name_of(options.transport);
+    }
   }
 }
 

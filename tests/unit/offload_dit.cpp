@@ -39,6 +39,31 @@ std::vector<at::Tensor> velocities(model::Dit& dit, const at::Tensor& x, double 
   return found;
 }
 
+model::DitRuntime runtime_of(const DitRig& rig, offload::StageWeights& weights) {
+  model::DitRuntime runtime;
+  runtime.device = rig.device;
+  runtime.ulysses = rig.groups == nullptr ? nullptr : rig.groups->ulysses.get();
+  runtime.exchange = rig.exchange;
+  runtime.gate = weights.exchange_gate();
+  runtime.compute = rig.compute;
+  runtime.attention = rig.attention;
+  return runtime;
+}
+
+// The conditional one first.
+std::vector<model::DitContext> contexts_of(model::Dit& dit, const Device& device) {
+  const std::int64_t width = offload_dit_config().text_dim;
+  const at::Device place = model::torch_device(device);
+  std::vector<model::DitContext> contexts;
+  contexts.push_back(dit.encode_context(golden_input({5, width}, 0.2, 0.05).to(place)));
+  contexts.push_back(dit.encode_context(golden_input({19, width}, 0.7, 0.03).to(place)));
+  return contexts;
+}
+
+at::Tensor noise_on(const Device& device) {
+  return golden_input({16, 2, 6, 10}, 0.3, 0.11).to(model::torch_device(device));
+}
+
 }  // namespace
 
 model::DitConfig offload_dit_config() {
@@ -54,21 +79,29 @@ std::unique_ptr<offload::NodeArena> dit_arena(const offload::NodeRanks& node, co
   return arena;
 }
 
+std::vector<offload::Options> ways_of_weights() {
+  std::vector<offload::Options> ways = {{.type = offload::Type::None}};
+  for (const auto transport : {offload::Transport::Full, offload::Transport::Sharded}) {
+    for (const auto interleave : {offload::Interleave::Free, offload::Interleave::Gated}) {
+      ways.push_back({.type = offload::Type::Async, .transport = transport, .interleave = interleave});
+    }
+  }
+  return ways;
+}
+
+DitForwards::DitForwards(const DitRig& rig, offload::StageWeights& weights)
+    : on_(*rig.device),
+      dit_(offload_dit_config(), weights, runtime_of(rig, weights)),
+      contexts_(contexts_of(dit_, *rig.device)),
+      latent_(noise_on(*rig.device)) {}
+
+void DitForwards::run(double timestep) { velocities(dit_, latent_, timestep, true, contexts_); }
+
 at::Tensor denoise(const DitRig& rig, offload::StageWeights& weights, int steps) {
   const model::TorchStream on(*rig.device);
-  model::DitRuntime runtime;
-  runtime.device = rig.device;
-  runtime.ulysses = rig.groups == nullptr ? nullptr : rig.groups->ulysses.get();
-  runtime.exchange = rig.exchange;
-  runtime.gate = weights.exchange_gate();
-  runtime.compute = rig.compute;
-  const model::DitConfig config = offload_dit_config();
-  model::Dit dit(config, weights, runtime);
-  const at::Device device = model::torch_device(*rig.device);
-  std::vector<model::DitContext> contexts;
-  contexts.push_back(dit.encode_context(golden_input({5, config.text_dim}, 0.2, 0.05).to(device)));
-  contexts.push_back(dit.encode_context(golden_input({19, config.text_dim}, 0.7, 0.03).to(device)));
-  at::Tensor x = golden_input({16, 2, 6, 10}, 0.3, 0.11).to(device);
+  model::Dit dit(offload_dit_config(), weights, runtime_of(rig, weights));
+  std::vector<model::DitContext> contexts = contexts_of(dit, *rig.device);
+  at::Tensor x = noise_on(*rig.device);
   for (int i = 0; i < steps; ++i) {
     const auto v = velocities(dit, x, 900.0 - 250.0 * i, rig.paired, contexts);
     x = x - (v[1] + (v[0] - v[1]) * 5.0) * 0.1;
