@@ -25,7 +25,7 @@ ForwardFloor::ForwardFloor(const model::DitConfig& config, model::Weights& weigh
   const parallel::Shard shard = parallel::shard_of(tokens, ranks, 0);
   rows_ = shard.per_rank;
   queries_ = shard.padded;
-  heads_ = config.heads / ranks;
+  heads_ = parallel::HeadSplit(config.heads, ranks).most();
   const auto options =
       at::TensorOptions(model::torch_device(device_)).dtype(model::scalar_type(runtime.compute));
   const auto heads = [&](std::int64_t count, std::int64_t of) {

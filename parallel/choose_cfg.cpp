@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "parallel/mesh.h"
+#include "parallel/ulysses.h"
 
 namespace ferry::parallel {
 
@@ -17,10 +18,16 @@ constexpr int kHalvesBetter = 2;
 // Of a device's memory; the rest is for contexts and libraries.
 constexpr double kUsable = 0.95;
 
-// Whether one video's ranks can be `branches` groups.
-bool suits(const CfgCase& on, int branches) {
+// The ranks of a sequence when one video's are `branches` groups; 0: they cannot be.
+int ulysses_of(const CfgCase& on, int branches) {
   const int ulysses = ulysses_left(on.ranks, branches * std::max(1, on.options.data), on.heads);
-  return ulysses > 0 && (on.options.ulysses == 0 || on.options.ulysses == ulysses);
+  return on.options.ulysses == 0 || on.options.ulysses == ulysses ? ulysses : 0;
+}
+
+// How many times its even share of the heads the rank with the most has, as attention waits for that one.
+double overload(const CfgCase& on, int ulysses) {
+  const HeadSplit split(on.heads, ulysses);
+  return static_cast<double>(split.most() * ulysses) / on.heads;
 }
 
 bool fits(const CfgCase& on) {
@@ -40,16 +47,25 @@ std::string gb(std::size_t bytes) { return fmt::format("{:.1f} GB", static_cast<
 CfgChoice choose_cfg(const CfgCase& on) {
   if (on.ranks == 1) return {CfgMode::Paired, "one rank has both branches"};
   if (!on.guided) return {CfgMode::Paired, "there is one branch"};
-  if (!suits(on, 2)) {
+  const int halves = ulysses_of(on, 2);
+  const int all = ulysses_of(on, 1);
+  if (halves == 0) {
     return {CfgMode::Paired, fmt::format("{} ranks cannot be halves ({})", on.ranks, heads_of(on))};
   }
-  if (!suits(on, 1)) {
+  if (all == 0) {
     return {CfgMode::Parallel, fmt::format("{} ranks cannot share a sequence ({})", on.ranks, heads_of(on))};
   }
-  if (on.ranks > kHalvesBetter) return {CfgMode::Paired, fmt::format("{} ranks share a sequence", on.ranks)};
+  const bool more_even = overload(on, halves) < overload(on, all);
+  if (on.ranks > kHalvesBetter && !more_even) {
+    return {CfgMode::Paired, fmt::format("{} ranks share a sequence", on.ranks)};
+  }
   if (!fits(on)) {
     return {CfgMode::Paired,
             fmt::format("in halves a rank would take {} of {}", gb(on.bytes), gb(on.total_bytes))};
+  }
+  if (more_even) {
+    return {CfgMode::Parallel,
+            fmt::format("{} heads go more evenly on {} ranks than on {}", on.heads, halves, all)};
   }
   return {CfgMode::Parallel, fmt::format("{} ranks in halves exchange nothing in a forward", on.ranks)};
 }

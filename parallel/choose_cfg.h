@@ -24,8 +24,8 @@ struct CfgChoice {
   std::string why;
 };
 
-// Parallel where the ranks halve, `bytes` fit, and all ranks cannot share one sequence (heads, a given
-// `ulysses`) or are so few that this is faster; else Paired.
+// Parallel where all ranks cannot share one sequence (heads, a given `ulysses`); also where `bytes` fit and
+// the heads go more evenly on half of the ranks, or the ranks are so few that this is faster; else Paired.
 CfgChoice choose_cfg(const CfgCase& on);
 
 const char* name_of(CfgMode mode);  // as in the option

@@ -7,6 +7,7 @@
 #include <array>
 #include <exception>
 #include <functional>
+#include <stdexcept>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -97,7 +98,7 @@ class CopyGroup final : public Group {
   int rank() const override { return members_.rank(); }
   int size() const override { return members_.size(); }
   const std::string& backend() const override { return backend_; }
-  void all_to_all(void* recv, const void* send, std::size_t bytes_per_rank, Stream& stream) override;
+  void all_to_all(void* recv, const void* send, const Pieces& pieces, Stream& stream) override;
   void all_gather(void* recv, const void* send, std::size_t bytes_per_rank, Stream& stream) override;
   void broadcast(void* buffer, std::size_t bytes, int root, Stream& stream) override {
     base_->broadcast(buffer, bytes, root, stream);
@@ -116,7 +117,7 @@ class CopyGroup final : public Group {
   Region make_region(std::size_t bytes);
   std::string check(Region& region);
   Region* region_of(const void* recv);
-  void exchange(Region& region, void* recv, std::size_t bytes, bool own_in_place,
+  void exchange(Region& region, void* recv, const Pieces& pieces, bool own_in_place,
                 const std::function<const void*(int peer)>& piece, Stream& stream);
   void copy_own(void* to, const void* from, std::size_t bytes, Stream& stream);
   void release_waits();
@@ -146,11 +147,12 @@ Region* CopyGroup::region_of(const void* recv) {
   return found == regions_.end() ? nullptr : &*found;
 }
 
-void CopyGroup::all_to_all(void* recv, const void* send, std::size_t bytes, Stream& stream) {
+void CopyGroup::all_to_all(void* recv, const void* send, const Pieces& pieces, Stream& stream) {
+  pieces.check(size());
   Region* region = region_of(recv);
-  if (region == nullptr) return base_->all_to_all(recv, send, bytes, stream);
+  if (region == nullptr) return base_->all_to_all(recv, send, pieces, stream);
   exchange(
-      *region, recv, bytes, false, [&](int peer) { return at(send, static_cast<std::size_t>(peer) * bytes); },
+      *region, recv, pieces, false, [&](int peer) { return at(send, pieces.place_sent(rank(), peer)); },
       stream);
 }
 
@@ -162,6 +164,17 @@ void CopyGroup::all_gather(void* recv, const void* send, std::size_t bytes, Stre
       *region, recv, bytes, in_place, [&](int) { return send; }, stream);
 }
 
+// What any rank receives, so that all refuse or none.
+void check_room(std::size_t room, const Pieces& pieces, int ranks) {
+  const int last = ranks - 1;
+  for (int rank = 0; rank < ranks; ++rank) {
+    const std::size_t bytes = pieces.place_received(last, rank) + pieces.bytes(last, rank);
+    if (bytes <= room) continue;
+    throw std::invalid_argument(
+        fmt::format("rank {} of {} would receive {} bytes where it has {}", rank, ranks, bytes, room));
+  }
+}
+
 // Beside the copies to peers: it crosses no link.
 void CopyGroup::copy_own(void* to, const void* from, std::size_t bytes, Stream& stream) {
   stream.record(*begin_);
@@ -170,21 +183,24 @@ void CopyGroup::copy_own(void* to, const void* from, std::size_t bytes, Stream& 
   own_->record(*end_);
 }
 
-void CopyGroup::exchange(Region& region, void* recv, std::size_t bytes, bool own_in_place,
+void CopyGroup::exchange(Region& region, void* recv, const Pieces& pieces, bool own_in_place,
                          const std::function<const void*(int peer)>& piece, Stream& stream) {
-  if (bytes == 0) return;
+  if (pieces.largest() == 0) return;
   const int ranks = size();
   const int me = rank();
+  const auto begin = static_cast<std::size_t>(static_cast<std::byte*>(recv) - region.mine.data());
+  check_room(region.mine.bytes() - begin, pieces, ranks);
   ++turn_;
   for (int i = 1; i < ranks; ++i) port_->raise(stream, flags_->free(me, (me + i) % ranks), turn_);
-  const std::size_t offset = static_cast<std::size_t>(me) * bytes;
-  if (!own_in_place) copy_own(at(recv, offset), piece(me), bytes, stream);
-  const auto place = static_cast<std::size_t>(static_cast<std::byte*>(recv) - region.mine.data()) + offset;
+  if (!own_in_place) {
+    copy_own(at(recv, pieces.place_received(me, me)), piece(me), pieces.bytes(me, me), stream);
+  }
   // Rank r starts with its neighbour r + 1, so that no rank is everybody's first.
   for (int i = 1; i < ranks; ++i) {
     const int peer = (me + i) % ranks;
     port_->await(stream, flags_->free(peer, me), turn_);
-    stream.copy(region.peers[static_cast<std::size_t>(peer)].data() + place, piece(peer), bytes);
+    stream.copy(region.peers[static_cast<std::size_t>(peer)].data() + begin + pieces.place_received(me, peer),
+                piece(peer), pieces.bytes(me, peer));
     port_->raise(stream, flags_->landed(me, peer), turn_);
   }
   for (int i = 1; i < ranks; ++i) {

@@ -7,6 +7,9 @@
 //   to each peer     flag "mine is free"
 //   each peer        wait until it is free, copy this rank's piece there, flag "landed"
 //   from each peer   wait until its piece has landed
+//
+// Where a piece goes in another rank's memory follows from where this rank receives, which is the same place
+// of the same allocation on every rank.
 #pragma once
 
 #include <memory>

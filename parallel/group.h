@@ -13,6 +13,7 @@
 #include <string>
 
 #include "base/device.h"
+#include "parallel/pieces.h"
 
 namespace ferry::parallel {
 
@@ -35,9 +36,10 @@ class Group {
   virtual int size() const = 0;
   virtual const std::string& backend() const = 0;  // "mpi", "nccl 2.28.9", "single"
 
-  // recv[r * bytes_per_rank ...] on rank q becomes send[q * bytes_per_rank ...] of rank r.
-  // Both buffers hold size() * bytes_per_rank bytes and do not overlap.
-  virtual void all_to_all(void* recv, const void* send, std::size_t bytes_per_rank, Stream& stream) = 0;
+  // The piece of `recv` that comes from rank r becomes, on rank q, the piece of r's `send` that goes to q.  A
+  // number of bytes stands for even pieces.  The buffers do not overlap.
+  // Throws std::invalid_argument for pieces of another number of ranks.
+  virtual void all_to_all(void* recv, const void* send, const Pieces& pieces, Stream& stream) = 0;
 
   // recv[r * bytes_per_rank ...] on every rank becomes `send` of rank r.  `send` may be this rank's own
   // place in `recv`; otherwise the two do not overlap.

@@ -78,8 +78,8 @@ Mesh make_mesh(const Options& options, int world_size, int world_rank, int heads
                                 mesh.data, mesh.cfg, mesh.ulysses, mesh.size(), world_size,
                                 what_works(options, world_size, heads)));
   }
-  if (heads % mesh.ulysses != 0) {
-    throw UserError(fmt::format("{} attention heads do not divide by {} Ulysses ranks{}", heads, mesh.ulysses,
+  if (heads < mesh.ulysses) {
+    throw UserError(fmt::format("{} attention heads are too few for {} Ulysses ranks{}", heads, mesh.ulysses,
                                 what_works(options, world_size, heads)));
   }
   mesh.ulysses_index = world_rank % mesh.ulysses;
@@ -91,7 +91,7 @@ Mesh make_mesh(const Options& options, int world_size, int world_rank, int heads
 int ulysses_left(int ranks, int others, int heads) {
   if (ranks % others != 0) return 0;
   const int ulysses = ranks / others;
-  return heads % ulysses == 0 ? ulysses : 0;
+  return ulysses <= heads ? ulysses : 0;
 }
 
 }  // namespace ferry::parallel

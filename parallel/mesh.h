@@ -21,12 +21,12 @@ struct Mesh {
 
 // The degrees that `options` mean for `world_size` ranks and a model of `heads` attention heads, at
 // `world_rank`.  Of the modes of cfg only Parallel takes ranks.
-// Throws UserError: degrees whose product is not world_size; heads not divisible by ulysses; cfg parallel
-// with an odd number of ranks.  It names what works on these ranks, and how many others would.
+// Throws UserError: degrees whose product is not world_size; more Ulysses ranks than heads; cfg parallel with
+// an odd number of ranks.  It names what works on these ranks, and how many others would.
 Mesh make_mesh(const Options& options, int world_size, int world_rank, int heads);
 
 // The Ulysses degree when `others` is the product of the other degrees; 0: they do not divide the ranks, or
-// it does not divide the heads.
+// it is more than the heads.
 int ulysses_left(int ranks, int others, int heads);
 
 }  // namespace ferry::parallel

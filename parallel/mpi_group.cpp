@@ -82,20 +82,23 @@ void MpiGroup::finish(std::size_t bytes, const char* what) {
   requests_.clear();
 }
 
-void MpiGroup::all_to_all(void* recv, const void* send, std::size_t bytes_per_rank, Stream& stream) {
+void MpiGroup::all_to_all(void* recv, const void* send, const Pieces& pieces, Stream& stream) {
+  pieces.check(size_);
   queue(stream, [=, this] {
-    const std::size_t moved = 2 * bytes_per_rank * static_cast<std::size_t>(size_ - 1);  // there and here
+    // There and here, at most: a figure that every rank has, since all meet or none.
+    const std::size_t moved = 2 * pieces.largest() * static_cast<std::size_t>(size_ - 1);
     meet(moved, "all_to_all");
     // Rank r starts with its neighbour r + 1, so that no rank is everybody's first.
     for (int i = 1; i < size_; ++i) {
       const int peer = (rank_ + size_ - i) % size_;
-      post_receive(at(recv, peer * bytes_per_rank), bytes_per_rank, peer);
+      post_receive(at(recv, pieces.place_received(peer, rank_)), pieces.bytes(peer, rank_), peer);
     }
     for (int i = 1; i < size_; ++i) {
       const int peer = (rank_ + i) % size_;
-      post_send(at(send, peer * bytes_per_rank), bytes_per_rank, peer);
+      post_send(at(send, pieces.place_sent(rank_, peer)), pieces.bytes(rank_, peer), peer);
     }
-    copy_own(at(recv, rank_ * bytes_per_rank), at(send, rank_ * bytes_per_rank), bytes_per_rank);
+    copy_own(at(recv, pieces.place_received(rank_, rank_)), at(send, pieces.place_sent(rank_, rank_)),
+             pieces.bytes(rank_, rank_));
     finish(moved, "all_to_all");
   });
 }

@@ -26,7 +26,7 @@ class MpiGroup final : public Group {
   int rank() const override { return rank_; }
   int size() const override { return size_; }
   const std::string& backend() const override { return backend_; }
-  void all_to_all(void* recv, const void* send, std::size_t bytes_per_rank, Stream& stream) override;
+  void all_to_all(void* recv, const void* send, const Pieces& pieces, Stream& stream) override;
   void all_gather(void* recv, const void* send, std::size_t bytes_per_rank, Stream& stream) override;
   void broadcast(void* buffer, std::size_t bytes, int root, Stream& stream) override;
   void send_recv(std::span<const Outgoing> sends, std::span<const Incoming> receives,

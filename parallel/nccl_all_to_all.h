@@ -1,5 +1,4 @@
-// One all-to-all of NCCL, by whichever call its header has: CMake picks nccl_all_to_all.cpp (2.28 and
-// later) or nccl_send_recv.cpp.
+// All-to-alls of NCCL.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -7,10 +6,17 @@
 
 #include <cstddef>
 
+#include "parallel/pieces.h"
+
 namespace ferry::parallel {
 
-// recv[r * bytes ...] on rank q becomes send[q * bytes ...] of rank r, for `ranks` ranks.
+// Even pieces of `bytes` among `ranks` ranks, by whichever call NCCL's header has: CMake picks
+// nccl_all_to_all.cpp (2.28 and later) or nccl_no_all_to_all.cpp.
 ncclResult_t nccl_all_to_all(void* recv, const void* send, std::size_t bytes, int ranks, ncclComm_t comm,
                              cudaStream_t stream);
+
+// Any pieces, as a group of sends and receives.
+ncclResult_t nccl_send_recv(void* recv, const void* send, const Pieces& pieces, int rank, int ranks,
+                            ncclComm_t comm, cudaStream_t stream);
 
 }  // namespace ferry::parallel

@@ -43,7 +43,7 @@ class NcclGroup final : public Group {
   int rank() const override { return rank_; }
   int size() const override { return size_; }
   const std::string& backend() const override { return backend_; }
-  void all_to_all(void* recv, const void* send, std::size_t bytes_per_rank, Stream& stream) override;
+  void all_to_all(void* recv, const void* send, const Pieces& pieces, Stream& stream) override;
   void all_gather(void* recv, const void* send, std::size_t bytes_per_rank, Stream& stream) override;
   void broadcast(void* buffer, std::size_t bytes, int root, Stream& stream) override;
   void send_recv(std::span<const Outgoing> sends, std::span<const Incoming> receives,
@@ -112,9 +112,14 @@ void NcclGroup::settle(ncclResult_t result, const char* what) {
   throw NcclError(fmt::format("{} on rank {} of {}: {} ({})", what, rank_, size_, why, detail));
 }
 
-void NcclGroup::all_to_all(void* recv, const void* send, std::size_t bytes_per_rank, Stream& stream) {
-  if (bytes_per_rank == 0) return;
-  settle(nccl_all_to_all(recv, send, bytes_per_rank, size_, working(), native(stream)), "all_to_all");
+void NcclGroup::all_to_all(void* recv, const void* send, const Pieces& pieces, Stream& stream) {
+  pieces.check(size_);
+  if (pieces.largest() == 0) return;
+  ncclComm_t const comm = working();
+  auto* const queue = native(stream);
+  settle(pieces.even() ? nccl_all_to_all(recv, send, pieces.bytes(0, 0), size_, comm, queue)
+                       : nccl_send_recv(recv, send, pieces, rank_, size_, comm, queue),
+         "all_to_all");
 }
 
 void NcclGroup::all_gather(void* recv, const void* send, std::size_t bytes_per_rank, Stream& stream) {

@@ -13,8 +13,9 @@ class SingleGroup final : public Group {
   int rank() const override { return 0; }
   int size() const override { return 1; }
   const std::string& backend() const override { return backend_; }
-  void all_to_all(void* recv, const void* send, std::size_t bytes_per_rank, Stream& stream) override {
-    stream.copy(recv, send, bytes_per_rank);
+  void all_to_all(void* recv, const void* send, const Pieces& pieces, Stream& stream) override {
+    pieces.check(1);
+    stream.copy(recv, send, pieces.bytes(0, 0));
   }
   void all_gather(void* recv, const void* send, std::size_t bytes_per_rank, Stream& stream) override {
     if (recv != send) stream.copy(recv, send, bytes_per_rank);

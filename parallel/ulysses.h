@@ -1,25 +1,43 @@
 // The exchange of DeepSpeed-Ulysses (arXiv:2309.14509): sequence shards become head shards and back.
 //
-// Bytes only: an element here is one head of one token, `head_bytes` = head_dim * sizeof(dtype).
-// "Destination-major" means that what one rank receives is one contiguous piece, so that the exchange is a
-// plain all-to-all; the kernels before and after it write and read that order directly.
+// Of H heads rank r of P has h_r, floor or ceil of H / P and one more on the first ranks. "Destination-major"
+// means that what one rank receives is one contiguous piece, so that the exchange is a plain all-to-all; the
+// kernels before and after it write and read that order directly.
 //
-//   tokens   [s, H, D]          s = S / P tokens of this rank, all heads
-//   packed   [P, s, H/P, D]     piece j goes to rank j
-//   heads    [S, H/P, D]        all tokens in natural order, this rank's heads
+//   tokens   [s, H, D]                       s = S / P tokens of this rank, all heads
+//   packed   [s, h_0, D] [s, h_1, D] ...     piece r goes to rank r, or came from it
+//   heads    [S, h, D]                       all tokens in natural order, this rank's heads
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 
+#include "base/even_part.h"
+#include "parallel/pieces.h"
+
 namespace ferry::parallel {
 
-// Where token t (0..s-1), head h (0..heads-1) of `tokens` stands in `packed`, in units of one head.
-inline std::int64_t packed_index(std::int64_t t, std::int64_t h, std::int64_t s, std::int64_t heads,
-                                 std::int64_t ranks) {
-  const std::int64_t per = heads / ranks;
-  return ((h / per) * s + t) * per + h % per;
-}
+// Which heads each of `ranks` has.
+class HeadSplit {
+ public:
+  HeadSplit() = default;
+  // Throws std::invalid_argument when a rank would have none.
+  HeadSplit(std::int64_t heads, int ranks);
+
+  std::int64_t heads() const { return heads_; }
+  int ranks() const { return ranks_; }
+  Part of(int rank) const { return even_part(heads_, ranks_, rank); }
+  std::int64_t most() const { return of(0).count; }
+  std::int64_t fewest() const { return of(ranks_ - 1).count; }
+
+  // The pieces of the exchange there, packed to heads, and back; one head of a rank's s tokens has `bytes`.
+  Pieces to_heads(std::size_t bytes) const;
+  Pieces to_tokens(std::size_t bytes) const;
+
+ private:
+  std::int64_t heads_ = 1;
+  int ranks_ = 1;
+};
 
 struct Shard {
   std::int64_t tokens = 0;    // real tokens of the whole sequence, L

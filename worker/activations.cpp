@@ -34,16 +34,21 @@ DitActivations dit_activations(const Options& options, const Job& job, const par
 std::size_t activation_bytes(const model::DitConfig& config, const Job& job, const DitActivations& how,
                              DType compute) {
   const auto& [channels, frames, height, width] = job.latent_shape;
-  const std::int64_t rows = parallel::shard_of(frames * height * width / 4, how.ulysses, 0).per_rank;
-  const std::int64_t parts = how.ulysses == 1 ? 3 : 6;
-  const std::int64_t residual = rows * config.dim * how.branches;
-  // Of each further branch of several ranks: where its exchanges leave and arrive, and its attention's
-  // output.
-  const std::int64_t mail = how.ulysses == 1 ? 0 : rows * 6 * config.dim * (how.branches - 1);
+  const parallel::Shard shard = parallel::shard_of(frames * height * width / 4, how.ulysses, 0);
+  const std::int64_t part = shard.per_rank * config.dim;
+  // All tokens of the heads of the rank with the most.
+  const std::int64_t most = parallel::HeadSplit(config.heads, how.ulysses).most();
+  const std::int64_t attended = shard.padded * most * config.head_dim();
+  const std::int64_t residual = part * how.branches;
+  // Of a branch of several ranks: where its exchanges leave and arrive.
+  const std::int64_t boxes = 2 * part + 3 * attended;
+  const std::int64_t parts = how.ulysses == 1 ? 3 * part : part + boxes;
+  // Each further branch of several ranks also has its attention's output.
+  const std::int64_t mail = how.ulysses == 1 ? 0 : (boxes + attended) * (how.branches - 1);
   // u, the parts or the hidden rows, the attention's output.
-  const std::int64_t scratch = rows * (2 * config.dim + std::max(parts * config.dim, config.ffn_dim)) + mail;
+  const std::int64_t scratch = part + attended + std::max(parts, shard.per_rank * config.ffn_dim) + mail;
   // The log-sum-exp that attention kernels keep of each query and head.
-  const std::int64_t sums = rows * config.heads;
+  const std::int64_t sums = shard.padded * most;
   const std::int64_t caches = how.contexts * config.layers * 2 * config.text_len * config.dim;
   // Noise, sample, the sampler's history and each branch's velocity.
   const std::int64_t latents = channels * frames * height * width * (6 + 2 * how.branches);

@@ -27,11 +27,12 @@ parallel::CfgChoice decide_cfg(const Options& options, const Job& job, const Net
   const std::size_t host_copy = offload::arena_layout(plan.stored, plan.weight_ranks).bytes;
   const bool in_place = !ranks[0].on_gpu && options.dit.type == offload::Type::None;
   const std::size_t weights = in_place ? 0 : offload::least_need(plan, options.dit).bytes;
-  const int half = std::max(1, static_cast<int>(ranks.size()) / 2);
+  const auto heads = static_cast<int>(networks.facts.dit.heads);
+  const int half = std::clamp(static_cast<int>(ranks.size()) / 2, 1, heads);
   const DitActivations how{.ulysses = half, .branches = 1, .contexts = 1};
   parallel::CfgCase on{.options = options.parallel,
                        .ranks = static_cast<int>(ranks.size()),
-                       .heads = static_cast<int>(networks.facts.dit.heads),
+                       .heads = heads,
                        .guided = job.guided(),
                        .bytes = weights + activation_bytes(networks.facts.dit, job, how, dit.compute),
                        .total_bytes = device_bytes(ranks[0], host_copy)};

@@ -6,6 +6,7 @@
 #include "base/shown.h"
 #include "offload/arena_plan.h"
 #include "offload/layout.h"
+#include "parallel/ulysses.h"
 #include "worker/activations.h"
 
 namespace ferry::worker {
@@ -82,6 +83,14 @@ std::string sampling_text(const Job& job) {
                      job.guidance, job.shift, job.seed, latent[1] * latent[2] * latent[3] / 4);
 }
 
+// Attention waits for the ranks with one head more.
+std::string heads_line(const Rank& rank, const model::DitConfig& dit) {
+  if (dit.heads % rank.mesh.ulysses == 0) return {};
+  const parallel::HeadSplit split(dit.heads, rank.mesh.ulysses);
+  return fmt::format("\n  {} heads on {} ranks: {} or {} each", split.heads(), split.ranks(), split.most(),
+                     split.fewest());
+}
+
 }  // namespace
 
 std::string plan_text(const Options& options, const Prepared& prepared) {
@@ -94,8 +103,9 @@ std::string plan_text(const Options& options, const Prepared& prepared) {
   if (!prepared.cfg.why.empty()) {
     text += fmt::format("\n  cfg auto is {}: {}", name_of(prepared.cfg.mode), prepared.cfg.why);
   }
-  text += networks_lines(options, prepared);
   const std::optional<Network>& dit = prepared.networks.dit;
+  if (dit) text += heads_line(rank, prepared.networks.facts.dit);
+  text += networks_lines(options, prepared);
   if (dit) text += fmt::format("\n  attention {}", attention_name(prepared));
   if (dit && dit->lora) text += lora_lines(*dit->lora, options.lora.strength);
   return text + memory_line(*rank.device);

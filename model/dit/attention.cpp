@@ -18,20 +18,20 @@ struct Rotation {
   std::int64_t tokens = 0;
 };
 
-// Normalises, rotates, and writes destination-major for `ranks`.
+// Normalises, rotates, and writes in the order of `places`.
 void norm_heads(const Pass& pass, ModuleId norm, const at::Tensor& in, const at::Tensor& out,
-                const Rotation& rotation, std::int64_t ranks) {
+                const Rotation& rotation, const kernels::HeadPlace* places = nullptr) {
   const ModuleScope scope(pass.weights, norm);
   kernels::rms_norm_rope({.in = in.data_ptr(),
                           .out = out.data_ptr(),
                           .dtype = pass.runtime.compute,
                           .weight = scope[0].data_ptr<float>(),
                           .rope = rotation.table,
+                          .places = places,
                           .tokens = in.size(0),
                           .rotated = rotation.tokens,
                           .heads = pass.config.heads,
                           .head_dim = pass.config.head_dim(),
-                          .ranks = ranks,
                           .eps = static_cast<float>(pass.config.eps)},
                          pass.stream());
 }
@@ -49,25 +49,24 @@ void attend_alone(const Pass& pass, int block) {
   const at::Tensor k = work.part(2);
   project(pass, block, DitBlock::SelfV, work.u, v);
   project(pass, block, DitBlock::SelfQ, work.u, q);
-  norm_heads(pass, id_of(block, DitBlock::SelfNormQ), q, q, rotation_of(pass), 1);
+  norm_heads(pass, id_of(block, DitBlock::SelfNormQ), q, q, rotation_of(pass));
   project(pass, block, DitBlock::SelfK, work.u, k);
-  norm_heads(pass, id_of(block, DitBlock::SelfNormK), k, k, rotation_of(pass), 1);
+  norm_heads(pass, id_of(block, DitBlock::SelfNormK), k, k, rotation_of(pass));
   pass.tap("self_attn.q", block, q);
   project(pass, block, DitBlock::SelfO, attend(pass, q, k, v), work.u);
+}
+
+const kernels::HeadPlace* places_of(const Pass& pass) {
+  return reinterpret_cast<const kernels::HeadPlace*>(pass.work.places.data_ptr<std::int32_t>());
 }
 
 kernels::Heads heads_of(const Pass& pass, const at::Tensor& in, const at::Tensor& out) {
   return {.in = in.data_ptr(),
           .out = out.data_ptr(),
+          .places = places_of(pass),
           .tokens = pass.work.shard.per_rank,
           .heads = pass.config.heads,
-          .ranks = pass.ranks(),
           .head_bytes = pass.config.head_dim() * in.element_size()};
-}
-
-// An inbox [s, C] read as all tokens of this rank's heads, [S, C / P].
-at::Tensor all_tokens(const Pass& pass, const at::Tensor& inbox) {
-  return inbox.view({inbox.size(0) * pass.ranks(), -1});
 }
 
 void fill(const Pass& pass, int block, const at::Tensor& text, CrossKeyValue& cached) {
@@ -75,7 +74,7 @@ void fill(const Pass& pass, int block, const at::Tensor& text, CrossKeyValue& ca
     const ModuleScope scope(pass.weights, id_of(block, DitBlock::CrossK));
     cached.key = linear(text, scope.view());
   }
-  norm_heads(pass, id_of(block, DitBlock::CrossNormK), cached.key, cached.key, {}, 1);
+  norm_heads(pass, id_of(block, DitBlock::CrossNormK), cached.key, cached.key, {});
   const ModuleScope scope(pass.weights, id_of(block, DitBlock::CrossV));
   cached.value = linear(text, scope.view());
 }
@@ -94,33 +93,32 @@ void send_heads(const Pass& pass, int block, std::size_t branch) {
 
   project(pass, block, DitBlock::SelfQ, work.u, projected);
   norm_heads(pass, id_of(block, DitBlock::SelfNormQ), projected, query_outbox, rotation_of(pass),
-             pass.ranks());
+             places_of(pass));
   pass.exchange->start(Trip::Query, branch, work.inbox(branch, 1), query_outbox);
 
   project(pass, block, DitBlock::SelfK, work.u, projected);
   pass.exchange->finish(Trip::Value, branch);
-  norm_heads(pass, id_of(block, DitBlock::SelfNormK), projected, outbox, rotation_of(pass), pass.ranks());
+  norm_heads(pass, id_of(block, DitBlock::SelfNormK), projected, outbox, rotation_of(pass), places_of(pass));
   pass.exchange->start(Trip::Key, branch, work.inbox(branch, 2), outbox);
 }
 
-// The result comes back into the inbox of the queries, which are used by then.
+// The result comes back into the outbox of the queries, which have gone by then.
 at::Tensor attend_to_heads(const Pass& pass, std::size_t branch) {
   const Workspace& work = pass.work;
   pass.exchange->finish(Trip::Query, branch);
   pass.exchange->finish(Trip::Key, branch);
   const std::int64_t keys = work.shard.tokens;
-  at::Tensor out = attend(pass, all_tokens(pass, work.inbox(branch, 1)),
-                          all_tokens(pass, work.inbox(branch, 2)).narrow(0, 0, keys),
-                          all_tokens(pass, work.inbox(branch, 0)).narrow(0, 0, keys));
-  pass.exchange->start(Trip::Back, branch, work.inbox(branch, 1), out);
+  at::Tensor out = attend(pass, work.inbox(branch, 1), work.inbox(branch, 2).narrow(0, 0, keys),
+                          work.inbox(branch, 0).narrow(0, 0, keys));
+  pass.exchange->start(Trip::Back, branch, work.outbox(branch, 1), out);
   return out;
 }
 
 void receive_heads(const Pass& pass, int block, std::size_t branch) {
   const Workspace& work = pass.work;
-  const at::Tensor heads = work.outbox(branch, 1);
+  const at::Tensor heads = work.part(0);
   pass.exchange->finish(Trip::Back, branch);
-  kernels::unpack_heads(heads_of(pass, work.inbox(branch, 1), heads), pass.stream());
+  kernels::unpack_heads(heads_of(pass, work.outbox(branch, 1), heads), pass.stream());
   project(pass, block, DitBlock::SelfO, heads, work.u);
   pass.tap("self_attn", block, work.u);
 }
@@ -140,7 +138,7 @@ void cross_attention(const Pass& pass, int block, const at::Tensor& text, CrossK
   if (!cached.key.defined()) fill(pass, block, text, cached);
   const at::Tensor q = pass.work.part(0);
   project(pass, block, DitBlock::CrossQ, pass.work.u, q);
-  norm_heads(pass, id_of(block, DitBlock::CrossNormQ), q, q, {}, 1);
+  norm_heads(pass, id_of(block, DitBlock::CrossNormQ), q, q, {});
   project(pass, block, DitBlock::CrossO, attend(pass, q, cached.key, cached.value), pass.work.u);
   pass.tap("cross_attn", block, pass.work.u);
 }

@@ -35,8 +35,8 @@ void check(const DitConfig& config, const Weights& weights, const DitRuntime& ru
         fmt::format("Dit: weights of {} blocks for {} layers", layers, config.layers));
   }
   const int ranks = runtime.ulysses == nullptr ? 1 : runtime.ulysses->size();
-  if (config.heads % ranks != 0) {
-    throw std::invalid_argument(fmt::format("Dit: {} ranks do not divide {} heads", ranks, config.heads));
+  if (config.heads < ranks) {
+    throw std::invalid_argument(fmt::format("Dit: {} heads are too few for {} ranks", config.heads, ranks));
   }
 }
 
@@ -65,7 +65,7 @@ Dit::Dit(const DitConfig& config, Weights& weights, DitRuntime runtime) {
   state_ = std::make_unique<State>(State{config, weights, std::move(runtime), {}, {}});
   const parallel::Group* group = state_->runtime.ulysses;
   if (group != nullptr && group->size() > 1) {
-    state_->exchange.emplace(state_->runtime, static_cast<int>(config.layers));
+    state_->exchange.emplace(state_->runtime, config);
   }
 }
 

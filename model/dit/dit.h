@@ -2,9 +2,9 @@
 //
 // Tokens: the latent [C, F, h, w] is cut into patches (1, 2, 2); token (f, y, x) has the index
 // (f * h/2 + y) * w/2 + x.  With a Ulysses group of P ranks each rank computes a contiguous shard of
-// ceil(L / P) tokens; rows past L are padding: they enter as zeros, are never keys, and are dropped at the
-// end.  The residual stream is fp32 from the first gated residual on; linears and attention run in the
-// compute type.
+// ceil(L / P) tokens and attends with floor or ceil of H / P heads; rows past L are padding: they enter as
+// zeros, are never keys, and are dropped at the end.  The residual stream is fp32 from the first gated
+// residual on; linears and attention run in the compute type.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -55,7 +55,7 @@ struct DitContext {
 class Dit {
  public:
   // `weights` must serve dit_spec(config, runtime.compute) and, like what `runtime` points to, outlive this.
-  // Throws std::invalid_argument unless the group's size divides the heads.
+  // Throws std::invalid_argument when the group has more ranks than there are heads.
   Dit(const DitConfig& config, Weights& weights, DitRuntime runtime);
   ~Dit();
   Dit(Dit&&) noexcept;

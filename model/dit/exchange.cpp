@@ -13,15 +13,16 @@ int waits_of_branch(int layers) { return layers * 4 + 1; }
 
 }  // namespace
 
-HeadExchange::HeadExchange(const DitRuntime& runtime, int layers)
+HeadExchange::HeadExchange(const DitRuntime& runtime, const DitConfig& config)
     : device_(*runtime.device),
       compute_(runtime.device->compute()),
       exchange_(runtime.exchange == nullptr ? compute_ : *runtime.exchange),
       group_(*runtime.ulysses),
       gate_(runtime.gate),
       trace_(runtime.trace),
-      layers_(layers),
-      waits_(*runtime.device, layers + 1, kPasses * kBranches * waits_of_branch(layers)) {}
+      split_(config.heads, group_.size()),
+      layers_(static_cast<int>(config.layers)),
+      waits_(*runtime.device, layers_ + 1, kPasses * kBranches * waits_of_branch(layers_)) {}
 
 void HeadExchange::begin_pass(std::size_t branches) {
   waits_.begin_pass();
@@ -54,10 +55,10 @@ void HeadExchange::finish(const Ties& ties) {
 }
 
 void HeadExchange::start(Trip trip, std::size_t branch, const at::Tensor& recv, const at::Tensor& send) {
-  queue(ties(trip, branch), [&] {
-    group_.all_to_all(recv.data_ptr(), send.data_ptr(),
-                      send.nbytes() / static_cast<std::size_t>(group_.size()), exchange_);
-  });
+  const bool back = trip == Trip::Back;
+  const std::size_t head_bytes = (back ? recv : send).nbytes() / static_cast<std::size_t>(split_.heads());
+  const parallel::Pieces pieces = back ? split_.to_tokens(head_bytes) : split_.to_heads(head_bytes);
+  queue(ties(trip, branch), [&] { group_.all_to_all(recv.data_ptr(), send.data_ptr(), pieces, exchange_); });
 }
 
 void HeadExchange::finish(Trip trip, std::size_t branch) { finish(ties(trip, branch)); }

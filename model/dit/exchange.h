@@ -10,6 +10,7 @@
 
 #include "base/device.h"
 #include "model/dit/dit.h"
+#include "parallel/ulysses.h"
 
 namespace ferry::model {
 
@@ -19,15 +20,17 @@ enum class Trip : int { Value, Query, Key, Back };
 class HeadExchange {
  public:
   // What `runtime` points to outlives this; runtime.ulysses is not nullptr.
-  HeadExchange(const DitRuntime& runtime, int layers);
+  // Throws std::invalid_argument for more ranks than heads.
+  HeadExchange(const DitRuntime& runtime, const DitConfig& config);
 
   // A forward of that many branches begins.
   void begin_pass(std::size_t branches);
   // The exchanges up to the next call are this block's.
   void enter(int block) { block_ = block; }
 
-  // Queues recv[r] <- piece of rank r, for send = one equal piece per rank, behind what is queued on the
-  // compute stream so far; returns at once.  Neither tensor may be written until finish(trip, branch).
+  // Queues an exchange behind what is queued on the compute stream so far; returns at once.  Tokens go to the
+  // ranks of their heads, `send` [s, C] packed and `recv` [S, this rank's heads * D] (parallel/ulysses.h);
+  // Trip::Back takes them the other way.  Neither tensor may be written until finish(trip, branch).
   void start(Trip trip, std::size_t branch, const at::Tensor& recv, const at::Tensor& send);
 
   // What is queued on the compute stream from now on comes after the exchange.
@@ -62,6 +65,7 @@ class HeadExchange {
   parallel::Group& group_;
   parallel::ExchangeGate* gate_;
   Trace* trace_;
+  parallel::HeadSplit split_;
   int layers_;
   int block_ = 0;  // layers_: the gather of the result
   StreamTimer waits_;

@@ -1,5 +1,7 @@
 #include "model/dit/workspace.h"
 
+#include <ATen/ops/empty.h>
+
 #include <algorithm>
 #include <array>
 
@@ -10,10 +12,25 @@ namespace ferry::model {
 
 namespace {
 
-constexpr std::int64_t kBoxes = 5;  // of a branch: two outboxes, three inboxes
+constexpr std::int64_t kOutboxes = 2;  // of a branch
+constexpr std::int64_t kInboxes = 3;
 
 at::Tensor matrix(std::int64_t rows, std::int64_t cols, DType dtype, const Device& device) {
   return empty(std::array{rows, cols}, dtype, device);
+}
+
+at::Tensor places_of(const parallel::HeadSplit& split, const Device& device) {
+  const at::Tensor places = at::empty({split.heads(), 3}, at::kInt);
+  std::int32_t* row = places.data_ptr<std::int32_t>();
+  for (int rank = 0; rank < split.ranks(); ++rank) {
+    const Part heads = split.of(rank);
+    for (std::int64_t i = 0; i < heads.count; ++i, row += 3) {
+      row[0] = static_cast<std::int32_t>(heads.begin);
+      row[1] = static_cast<std::int32_t>(heads.count);
+      row[2] = static_cast<std::int32_t>(i);
+    }
+  }
+  return places.to(torch_device(device));
 }
 
 }  // namespace
@@ -26,10 +43,19 @@ at::Tensor Workspace::part(std::int64_t index) const {
   return scratch.narrow(0, index * u.numel(), u.numel()).view(u.sizes());
 }
 
-at::Tensor Workspace::box(std::size_t branch, std::int64_t index) const {
-  if (branch == 0) return part(1 + index);
-  const auto first = (static_cast<std::int64_t>(branch) - 1) * kBoxes;
-  return mail.narrow(0, (first + index) * u.numel(), u.numel()).view(u.sizes());
+at::Tensor Workspace::boxes(std::size_t branch) const {
+  const std::int64_t size = kOutboxes * u.numel() + kInboxes * shard.padded * widest;
+  if (branch == 0) return scratch.narrow(0, u.numel(), size);
+  return mail.narrow(0, (static_cast<std::int64_t>(branch) - 1) * size, size);
+}
+
+at::Tensor Workspace::outbox(std::size_t branch, std::int64_t index) const {
+  return boxes(branch).narrow(0, index * u.numel(), u.numel()).view(u.sizes());
+}
+
+at::Tensor Workspace::inbox(std::size_t branch, std::int64_t index) const {
+  const std::int64_t begin = kOutboxes * u.numel() + index * shard.padded * widest;
+  return boxes(branch).narrow(0, begin, shard.padded * width).view({shard.padded, width});
 }
 
 at::Tensor Workspace::hidden(std::int64_t ffn_dim) const {
@@ -48,13 +74,18 @@ Workspace make_workspace(const DitConfig& config, const DitRuntime& runtime, con
   work.rope = rope_table(grid, config.head_dim(), work.shard.begin, work.shard.real).to(torch_device(device));
   for (std::size_t i = 0; i < branches; ++i) work.x.push_back(matrix(rows, config.dim, DType::F32, device));
   work.u = matrix(rows, config.dim, runtime.compute, device);
-  const std::int64_t parts = ranks == 1 ? 3 : 1 + kBoxes;
-  const std::int64_t scratch = rows * std::max(parts * config.dim, config.ffn_dim);
+  const std::int64_t hidden = rows * config.ffn_dim;
   if (ranks == 1) {
-    work.scratch = empty(std::array{scratch}, runtime.compute, device);
+    work.scratch = empty(std::array{std::max(3 * rows * config.dim, hidden)}, runtime.compute, device);
     return work;
   }
-  const std::int64_t mail = rows * kBoxes * config.dim * (static_cast<std::int64_t>(branches) - 1);
+  const parallel::HeadSplit split(config.heads, ranks);
+  work.places = places_of(split, device);
+  work.width = split.of(rank).count * config.head_dim();
+  work.widest = split.most() * config.head_dim();
+  const std::int64_t boxes = kOutboxes * rows * config.dim + kInboxes * work.shard.padded * work.widest;
+  const std::int64_t scratch = std::max(rows * config.dim + boxes, hidden);
+  const std::int64_t mail = boxes * (static_cast<std::int64_t>(branches) - 1);
   const auto element = static_cast<std::int64_t>(size_of(runtime.compute));
   work.shared =
       runtime.ulysses->allocate(*runtime.device, static_cast<std::size_t>((scratch + mail) * element));

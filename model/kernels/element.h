@@ -38,12 +38,21 @@ constexpr bool is_finite(float value) {
 }
 constexpr bool is_finite(Bf16 value) { return (static_cast<std::uint16_t>(value) & 0x7f80U) != 0x7f80U; }
 
-// Where token t, head h of [s, heads, D] stands in the destination-major [ranks, s, heads / ranks, D], in
-// heads; the same as parallel::packed_index.
-constexpr std::int64_t packed_head(std::int64_t t, std::int64_t h, std::int64_t s, std::int64_t heads,
-                                   std::int64_t ranks) {
-  const std::int64_t per = heads / ranks;
-  return (((h / per) * s) + t) * per + (h % per);
+// Where one head of every token goes in the order of an exchange, which is cut into pieces [s, width, D] of
+// consecutive heads (parallel/ulysses.h).
+struct HeadPlace {
+  std::int32_t before = 0;  // heads of the pieces before its own
+  std::int32_t width = 0;   // heads of its piece
+  std::int32_t index = 0;   // of this head in its piece
+};
+static_assert(sizeof(HeadPlace) == 3 * sizeof(std::int32_t), "three columns of a tensor");
+
+// Where token t, head h of [s, heads, D] stands in that order, in heads; no places: the order is the same.
+constexpr std::int64_t packed_head(const HeadPlace* places, std::int64_t t, std::int64_t h, std::int64_t s,
+                                   std::int64_t heads) {
+  if (places == nullptr) return t * heads + h;
+  const HeadPlace& place = places[h];
+  return place.before * s + t * place.width + place.index;
 }
 
 // The token grid of a latent [C, frames, 2 * rows, 2 * cols] cut into patches (1, 2, 2).

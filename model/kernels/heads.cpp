@@ -20,13 +20,14 @@ void check(const Heads& a) {
 // Calls move(offset in token order, offset in packed order, bytes) for each run of heads that go together.
 template <typename Move>
 void each_run(const Heads& a, const Move& move) {
-  const std::int64_t per = a.heads / a.ranks;
   for_rows(a.tokens, a.heads * a.head_bytes / 4, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t t = begin; t < end; ++t) {
-      for (std::int64_t h = 0; h < a.heads; h += per) {
-        const std::int64_t packed = packed_head(t, h, a.tokens, a.heads, a.ranks);
+      for (std::int64_t h = 0; h < a.heads;) {
+        const std::int64_t run = a.places == nullptr ? a.heads : a.places[h].width;
+        const std::int64_t packed = packed_head(a.places, t, h, a.tokens, a.heads);
         move((t * a.heads + h) * a.head_bytes, packed * a.head_bytes,
-             static_cast<std::size_t>(per * a.head_bytes));
+             static_cast<std::size_t>(run * a.head_bytes));
+        h += run;
       }
     }
   });

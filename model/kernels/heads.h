@@ -5,23 +5,24 @@
 #include <cstdint>
 
 #include "base/device.h"
+#include "model/kernels/element.h"
 
 namespace ferry::model::kernels {
 
 struct Heads {
   const void* in = nullptr;
   void* out = nullptr;
-  std::int64_t tokens = 0;      // s, of this rank
-  std::int64_t heads = 0;       // all
-  std::int64_t ranks = 1;       // divides heads
-  std::int64_t head_bytes = 0;  // one head of one token; a multiple of 4
+  const HeadPlace* places = nullptr;  // [heads], where the memory is; nullptr: both orders are the same
+  std::int64_t tokens = 0;            // s, of this rank
+  std::int64_t heads = 0;             // all
+  std::int64_t head_bytes = 0;        // one head of one token; a multiple of 4
 };
 
-// in [s, heads], out [ranks, s, heads / ranks].  Queued on `stream`, whose device holds the memory.
+// in [s, heads], out destination-major.  Queued on `stream`, whose device holds the memory.
 // Throws std::invalid_argument when 4 does not divide head_bytes.
 void pack_heads(const Heads& args, Stream& stream);
 
-// The inverse: in [ranks, s, heads / ranks], out [s, heads].
+// The inverse: in destination-major, out [s, heads].
 void unpack_heads(const Heads& args, Stream& stream);
 
 }  // namespace ferry::model::kernels

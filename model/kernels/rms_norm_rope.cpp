@@ -74,7 +74,7 @@ void run(const RmsNormRope& a) {
       const float inverse = inverse_rms(in, dim, a.eps);
       const float* rope = a.rope != nullptr && t < a.rotated ? a.rope + t * a.head_dim : nullptr;
       for (std::int64_t h = 0; h < a.heads; ++h) {
-        T* out = static_cast<T*>(a.out) + packed_head(t, h, a.tokens, a.heads, a.ranks) * a.head_dim;
+        T* out = static_cast<T*>(a.out) + packed_head(a.places, t, h, a.tokens, a.heads) * a.head_dim;
         const HeadRow<T> row = {in + h * a.head_dim, out, a.weight + h * a.head_dim, rope, inverse};
         if (rope == nullptr) {
           write_plain(row, a.head_dim);

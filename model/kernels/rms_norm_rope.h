@@ -5,21 +5,21 @@
 #include <cstdint>
 
 #include "base/device.h"
+#include "model/kernels/element.h"
 
 namespace ferry::model::kernels {
 
 struct RmsNormRope {
-  const void* in = nullptr;  // [tokens, heads * head_dim]
-  void* out =
-      nullptr;  // destination-major [ranks, tokens, heads / ranks, head_dim]; with one rank it may be in
-  DType dtype = DType::BF16;      // of in and out: fp32 or bf16
-  const float* weight = nullptr;  // [heads * head_dim]
-  const float* rope = nullptr;    // [rotated, 2, head_dim / 2]: cosines, then sines; nullptr: no rotation
+  const void* in = nullptr;           // [tokens, heads * head_dim]
+  void* out = nullptr;                // destination-major; without places it may be in
+  DType dtype = DType::BF16;          // of in and out: fp32 or bf16
+  const float* weight = nullptr;      // [heads * head_dim]
+  const float* rope = nullptr;        // [rotated, 2, head_dim / 2]: cosines, then sines; nullptr: no rotation
+  const HeadPlace* places = nullptr;  // [heads], where the memory is; nullptr: out has the order of in
   std::int64_t tokens = 0;
   std::int64_t rotated = 0;  // the first tokens; the rest is padding and stays unrotated
   std::int64_t heads = 0;
   std::int64_t head_dim = 0;  // even
-  std::int64_t ranks = 1;     // divides heads
   float eps = 1e-6F;
 };
 

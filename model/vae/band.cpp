@@ -7,14 +7,15 @@
 #include <cstddef>
 #include <vector>
 
+#include "base/even_part.h"
+
 namespace ferry::model::vae {
 
 namespace {
 
 Band band_of_rank(parallel::Group* group, std::int64_t height, std::int64_t rank) {
-  const std::int64_t least = height / group->size();
-  const std::int64_t longer = height % group->size();  // ranks with one row more
-  return {group, rank * least + std::min(rank, longer), least + (rank < longer ? 1 : 0), height};
+  const Part rows = even_part(height, group->size(), rank);
+  return {group, rows.begin, rows.count, height};
 }
 
 // Consecutive rows of one frame.

@@ -22,6 +22,7 @@
 #include "model/tensor.h"
 #include "model/torch_stream.h"
 #include "tests/support/device_fixture.h"
+#include "tests/support/head_order.h"
 
 namespace ferry::model::kernels {
 namespace {
@@ -179,11 +180,13 @@ TEST_F(KernelsGpu, GateResidual) {
 
 TEST_F(KernelsGpu, RmsNormRopeAndHeadOrder) {
   struct HeadShape {
-    std::int64_t tokens, rotated, heads, head_dim, ranks;
+    std::int64_t tokens, rotated, heads, head_dim;
+    std::vector<std::int64_t> widths;  // of the pieces; one: no exchange
   };
-  const std::vector<HeadShape> shapes = {{1, 1, 1, 2, 1},    {7, 5, 4, 6, 2},     {5, 5, 4, 20, 4},
-                                         {13, 0, 3, 48, 3},  {9, 9, 12, 128, 1},  {33, 31, 12, 128, 4},
-                                         {70, 64, 4, 48, 1}, {11, 11, 40, 128, 8}};
+  const std::vector<HeadShape> shapes = {{1, 1, 1, 2, {1}},           {7, 5, 4, 6, {2, 2}},
+                                         {5, 5, 4, 20, {1, 1, 1, 1}}, {13, 0, 3, 48, {2, 1}},
+                                         {9, 9, 12, 128, {12}},       {33, 31, 12, 128, {3, 3, 2, 2, 2}},
+                                         {70, 64, 4, 48, {4}},        {11, 11, 40, 128, {14, 13, 13}}};
   for (const HeadShape& s : shapes) {
     for (const DType type : kTypes) {
       const std::int64_t dim = s.heads * s.head_dim;
@@ -193,17 +196,21 @@ TEST_F(KernelsGpu, RmsNormRopeAndHeadOrder) {
       const Tensor rope = at::stack({angle.cos(), angle.sin()}, 1).contiguous();
       const Tensor out = at::empty_like(z);
       const Tensor gz = on_gpu(z), gweight = on_gpu(weight), grope = on_gpu(rope), gout = on_gpu(out);
+      const Tensor places = testing::head_places(s.widths), gplaces = on_gpu(places);
+      const auto places_of = [&](const Tensor& in) {
+        return s.widths.size() == 1 ? nullptr : testing::data_of(in.is_cpu() ? places : gplaces);
+      };
       const auto args = [&](const Tensor& in, const Tensor& to, const Tensor& w, const Tensor& r) {
         return RmsNormRope{.in = in.data_ptr(),
                            .out = to.data_ptr(),
                            .dtype = type,
                            .weight = w.data_ptr<float>(),
                            .rope = s.rotated == 0 ? nullptr : r.data_ptr<float>(),
+                           .places = places_of(in),
                            .tokens = s.tokens,
                            .rotated = s.rotated,
                            .heads = s.heads,
-                           .head_dim = s.head_dim,
-                           .ranks = s.ranks};
+                           .head_dim = s.head_dim};
       };
       rms_norm_rope(args(z, out, weight, rope), cpu());
       rms_norm_rope(args(gz, gout, gweight, grope), gpu());
@@ -212,9 +219,9 @@ TEST_F(KernelsGpu, RmsNormRopeAndHeadOrder) {
       const auto heads = [&](const Tensor& in, const Tensor& to) {
         return Heads{.in = in.data_ptr(),
                      .out = to.data_ptr(),
+                     .places = places_of(in),
                      .tokens = s.tokens,
                      .heads = s.heads,
-                     .ranks = s.ranks,
                      .head_bytes = s.head_dim * in.element_size()};
       };
       pack_heads(heads(z, out), cpu());

@@ -250,17 +250,5 @@ TEST_F(DitRanks, WaitsForExchangesAreMeasuredByForwardAndLayer) {
   }
 }
 
-TEST_F(DitRanks, HeadsThatTheRanksDoNotDivideAreRefused) {
-  DitConfig config = four_head_config();
-  config.dim = 72;
-  config.heads = 3;
-  const auto weights = weights_of(config, DType::F32);
-  if (size() == 1) {
-    EXPECT_NO_THROW(Dit(config, *weights, together(DType::F32)));
-  } else {
-    EXPECT_THROW(Dit(config, *weights, together(DType::F32)), std::invalid_argument);
-  }
-}
-
 }  // namespace
 }  // namespace ferry::testing

@@ -120,29 +120,31 @@ TEST_F(MpiGroupTest, RunsOnTheCommunicationStreamItself) {
 
 // Sequence shards of a [tokens, heads] matrix become head shards and back (arXiv:2309.14509).
 TEST_F(MpiGroupTest, UlyssesExchangeMatchesAReferenceBothWays) {
-  constexpr std::int64_t kHeads = 8;
-  const std::int64_t p = size();
   const Shard shard = shard_of(37, size(), rank());
   const std::int64_t s = shard.per_rank;
   const auto cell = [](std::int64_t token, std::int64_t head) {
     return static_cast<float>(token * 100 + head);
   };
-  std::vector<float> packed(s * kHeads), heads(s * kHeads), back(s * kHeads);
-  for (std::int64_t t = 0; t < s; ++t) {
-    for (std::int64_t h = 0; h < kHeads; ++h) {
-      packed[packed_index(t, h, s, kHeads, p)] = cell(shard.begin + t, h);
-    }
-  }
   MpiGroup group(session().thread(), MPI_COMM_WORLD);
-  const std::size_t piece = packed.size() * sizeof(float) / p;
-  group.all_to_all(heads.data(), packed.data(), piece, device_->compute());
-  for (std::int64_t t = 0; t < shard.padded; ++t) {
-    for (std::int64_t h = 0; h < kHeads / p; ++h) {
-      ASSERT_EQ(heads[t * (kHeads / p) + h], cell(t, rank() * (kHeads / p) + h)) << t << " " << h;
+  for (const std::int64_t heads : {4, 8, 11}) {
+    const HeadSplit split(heads, size());
+    std::vector<float> packed;
+    for (int r = 0; r < size(); ++r) {
+      const auto [first, count] = split.of(r);
+      for (std::int64_t i = 0; i < s * count; ++i) {
+        packed.push_back(cell(shard.begin + i / count, first + i % count));
+      }
     }
+    const auto [first, count] = split.of(rank());
+    std::vector<float> mine(static_cast<std::size_t>(shard.padded * count)), back(packed.size());
+    const auto head_bytes = static_cast<std::size_t>(s) * sizeof(float);
+    group.all_to_all(mine.data(), packed.data(), split.to_heads(head_bytes), device_->compute());
+    for (std::int64_t i = 0; i < shard.padded * count; ++i) {
+      ASSERT_EQ(mine[static_cast<std::size_t>(i)], cell(i / count, first + i % count)) << i;
+    }
+    group.all_to_all(back.data(), mine.data(), split.to_tokens(head_bytes), device_->compute());
+    EXPECT_EQ(back, packed) << heads;
   }
-  group.all_to_all(back.data(), heads.data(), piece, device_->compute());
-  EXPECT_EQ(back, packed);
 }
 
 TEST_F(MpiGroupTest, GroupsOfAMeshHoldTheRanksThatItSays) {

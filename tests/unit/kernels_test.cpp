@@ -27,12 +27,15 @@
 #include "model/kernels/patch.h"
 #include "model/kernels/rms_norm_rope.h"
 #include "model/tensor.h"
-#include "parallel/ulysses.h"
+#include "tests/support/head_order.h"
 
 namespace ferry::model::kernels {
 namespace {
 
 using at::Tensor;
+using testing::data_of;
+using testing::head_places;
+using testing::packed;
 
 class Kernels : public ::testing::Test {
  protected:
@@ -241,23 +244,13 @@ TEST_F(Kernels, GeluTanhAtTheEndsOfTheRange) {
 }
 
 struct HeadShape {
-  std::int64_t tokens, rotated, heads, head_dim, ranks;
+  std::int64_t tokens, rotated, heads, head_dim;
+  std::vector<std::int64_t> widths;  // of the pieces; one: no exchange
 };
-const std::vector<HeadShape> kHeadShapes = {{1, 1, 1, 2, 1},    {7, 5, 4, 6, 2},    {5, 5, 4, 20, 4},
-                                            {13, 0, 3, 48, 3},  {9, 9, 12, 128, 1}, {33, 31, 12, 128, 4},
-                                            {70, 64, 4, 48, 1}, {3, 2, 2, 34, 2}};
-
-// [tokens, heads, D] in destination-major order, by parallel::packed_index.
-Tensor packed(const Tensor& x, std::int64_t ranks) {
-  Tensor out = at::empty_like(x);
-  Tensor rows = out.view({-1, x.size(2)});
-  for (std::int64_t t = 0; t < x.size(0); ++t) {
-    for (std::int64_t h = 0; h < x.size(1); ++h) {
-      rows[parallel::packed_index(t, h, x.size(0), x.size(1), ranks)].copy_(x[t][h]);
-    }
-  }
-  return out;
-}
+const std::vector<HeadShape> kHeadShapes = {
+    {1, 1, 1, 2, {1}},      {7, 5, 4, 6, {2, 2}},  {5, 5, 4, 20, {1, 1, 1, 1}},
+    {13, 0, 3, 48, {2, 1}}, {9, 9, 12, 128, {12}}, {33, 31, 12, 128, {3, 3, 2, 2, 2}},
+    {70, 64, 4, 48, {4}},   {3, 2, 2, 34, {1, 1}}, {6, 6, 7, 10, {2, 1, 1, 1, 1, 1}}};
 
 Tensor reference_norm_rope(const HeadShape& s, const Tensor& z, const Tensor& weight, const Tensor& rope) {
   const Tensor f = z.to(at::kFloat);
@@ -273,7 +266,7 @@ Tensor reference_norm_rope(const HeadShape& s, const Tensor& z, const Tensor& we
     const Tensor sin = rope.select(1, 1).unsqueeze(1);
     out.narrow(0, 0, s.rotated).copy_(at::stack({a * cos - b * sin, a * sin + b * cos}, -1).flatten(2));
   }
-  return packed(out.to(z.scalar_type()), s.ranks);
+  return packed(out.to(z.scalar_type()), s.widths);
 }
 
 TEST_F(Kernels, RmsNormRope) {
@@ -285,17 +278,19 @@ TEST_F(Kernels, RmsNormRope) {
       const Tensor angle = at::randn({s.rotated, s.head_dim / 2}) * 10;
       const Tensor rope = at::stack({angle.cos(), angle.sin()}, 1).contiguous();
       const Tensor reference = reference_norm_rope(s, z, weight, rope);
-      const Tensor out = s.ranks == 1 ? z : at::empty_like(z);  // one rank: in place
+      const bool in_place = s.widths.size() == 1;
+      const Tensor out = in_place ? z : at::empty_like(z);
+      const Tensor places = head_places(s.widths);
       rms_norm_rope({.in = z.data_ptr(),
                      .out = out.data_ptr(),
                      .dtype = dtype,
                      .weight = weight.data_ptr<float>(),
                      .rope = s.rotated == 0 ? nullptr : rope.data_ptr<float>(),
+                     .places = in_place ? nullptr : data_of(places),
                      .tokens = s.tokens,
                      .rotated = s.rotated,
                      .heads = s.heads,
-                     .head_dim = s.head_dim,
-                     .ranks = s.ranks},
+                     .head_dim = s.head_dim},
                     stream());
       const std::string what =
           "tokens " + std::to_string(s.tokens) + " head_dim " + std::to_string(s.head_dim);
@@ -317,14 +312,15 @@ TEST_F(Kernels, PackHeadsWritesDestinationMajorAndUnpackHeadsInverts) {
       const Tensor x = at::randn({s.tokens, s.heads, s.head_dim}).to(scalar_type(dtype));
       const Tensor out = at::empty_like(x);
       const Tensor back = at::empty_like(x);
+      const Tensor places = head_places(s.widths);
       Heads args = {.in = x.data_ptr(),
                     .out = out.data_ptr(),
+                    .places = s.widths.size() == 1 ? nullptr : data_of(places),
                     .tokens = s.tokens,
                     .heads = s.heads,
-                    .ranks = s.ranks,
                     .head_bytes = s.head_dim * x.element_size()};
       pack_heads(args, stream());
-      EXPECT_TRUE(at::equal(out, packed(x, s.ranks)));
+      EXPECT_TRUE(at::equal(out, packed(x, s.widths)));
       args.in = out.data_ptr();
       args.out = back.data_ptr();
       unpack_heads(args, stream());
@@ -441,17 +437,6 @@ TEST_F(Kernels, OtherTypesAreRefused) {
   EXPECT_THROW(flag_not_finite(&x, DType::F16, 1, &flag, stream()), std::invalid_argument);
   EXPECT_THROW(layer_norm_affine({.x = &x, .out = &x, .out_type = DType::F64, .rows = 1, .dim = 1}, stream()),
                std::invalid_argument);
-}
-
-TEST(KernelElements, PackedHeadIsPackedIndex) {
-  for (const HeadShape& s : kHeadShapes) {
-    for (std::int64_t t = 0; t < s.tokens; ++t) {
-      for (std::int64_t h = 0; h < s.heads; ++h) {
-        EXPECT_EQ(packed_head(t, h, s.tokens, s.heads, s.ranks),
-                  parallel::packed_index(t, h, s.tokens, s.heads, s.ranks));
-      }
-    }
-  }
 }
 
 }  // namespace

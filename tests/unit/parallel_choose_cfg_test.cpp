@@ -41,15 +41,19 @@ TEST(ChooseCfg, FollowsItsTable) {
       {"odd ranks", with(3, 12), Paired},
       {"four ranks measured alike", with(4, 40), Paired},
       {"eight ranks", with(8, 40), Paired},
-      {"12 heads suit four ranks, not eight", with(8, 12), Parallel},
-      {"40 heads suit eight ranks, not sixteen", with(16, 40), Parallel},
-      {"12 heads suit neither ten nor five ranks", with(10, 12), Paired},
+      {"12 heads go evenly on four ranks, not on eight", with(8, 12), Parallel},
+      {"40 heads go evenly on eight ranks, not on sixteen", with(16, 40), Parallel},
+      {"12 heads go more evenly on five ranks than on ten", with(10, 12), Parallel},
+      {"40 heads go as evenly on six ranks as on three", with(6, 40), Paired},
+      {"12 heads are too few for sixteen ranks", with(16, 12), Parallel},
+      {"12 heads are too few for half of 26 ranks", with(26, 12), Paired},
       {"one head: halves of one rank", with(2, 1), Parallel},
       {"one branch", unguided(with(2, 40)), Paired},
-      {"one branch, which eight ranks cannot share", unguided(with(8, 12)), Paired},
+      {"one branch, which sixteen ranks cannot share", unguided(with(16, 12)), Paired},
       {"halves do not fit", taking(with(2, 40), 77 * kGB), Paired},
       {"halves just fit", taking(with(2, 40), 76 * kGB), Parallel},
-      {"halves do not fit, nor does anything else", taking(with(8, 12), 77 * kGB), Parallel},
+      {"more even halves do not fit", taking(with(8, 12), 77 * kGB), Paired},
+      {"halves do not fit, nor does anything else", taking(with(16, 12), 77 * kGB), Parallel},
       {"ulysses 2 of four ranks", given(with(4, 40), {.ulysses = 2}), Parallel},
       {"ulysses 4 of four ranks", given(with(4, 40), {.ulysses = 4}), Paired},
       {"ulysses 2 of two ranks", given(with(2, 40), {.ulysses = 2}), Paired},
@@ -65,7 +69,8 @@ TEST(ChooseCfg, FollowsItsTable) {
 
 TEST(ChooseCfg, SaysWhy) {
   EXPECT_EQ(choose_cfg(with(2, 40)).why, "2 ranks in halves exchange nothing in a forward");
-  EXPECT_EQ(choose_cfg(with(8, 12)).why, "8 ranks cannot share a sequence (12 heads)");
+  EXPECT_EQ(choose_cfg(with(8, 12)).why, "12 heads go more evenly on 4 ranks than on 8");
+  EXPECT_EQ(choose_cfg(with(16, 12)).why, "16 ranks cannot share a sequence (12 heads)");
   EXPECT_EQ(choose_cfg(given(with(4, 40), {.ulysses = 2})).why,
             "4 ranks cannot share a sequence (40 heads, ulysses 2)");
   EXPECT_EQ(choose_cfg(taking(with(2, 40), 77 * kGB)).why, "in halves a rank would take 77.0 GB of 80.0 GB");

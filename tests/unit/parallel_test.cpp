@@ -1,4 +1,4 @@
-// parallel/mesh.h, parallel/ulysses.h, parallel/binding.h and parallel/environment.h: what one process can
+// parallel/mesh.h, parallel/binding.h and parallel/environment.h: what one process can
 // decide alone.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -17,7 +17,6 @@
 #include "parallel/environment.h"
 #include "parallel/mesh.h"
 #include "parallel/single_group.h"
-#include "parallel/ulysses.h"
 
 namespace ferry::parallel {
 namespace {
@@ -80,17 +79,26 @@ TEST(Mesh, RefusesGuidanceBranchesOnAnOddNumberOfRanks) {
   EXPECT_THAT(refusal({.cfg = CfgMode::Parallel}, 1, 12), HasSubstr("even"));
 }
 
-TEST(Mesh, RefusesHeadsThatDoNotDivideAndNamesWhatWorks) {
-  EXPECT_EQ(refusal({}, 8, 12),
-            "12 attention heads do not divide by 8 Ulysses ranks; "
-            "use --cfg parallel (ulysses 4, with guidance), or start 6 or 4 ranks");
-  EXPECT_EQ(refusal({}, 5, 12), "12 attention heads do not divide by 5 Ulysses ranks; start 4 or 3 ranks");
-  EXPECT_EQ(refusal({.cfg = CfgMode::Parallel}, 10, 12),
-            "12 attention heads do not divide by 5 Ulysses ranks; start 8 or 6 ranks");
-  EXPECT_EQ(refusal({}, 3, 40), "40 attention heads do not divide by 3 Ulysses ranks; start 2 or 1 ranks");
-  EXPECT_EQ(refusal({.data = 2}, 16, 12),
-            "12 attention heads do not divide by 8 Ulysses ranks; "
-            "use --cfg parallel (ulysses 4, with guidance), or start 12 or 8 ranks");
+TEST(Mesh, TakesRanksThatDoNotDivideTheHeads) {
+  for (const auto& [ranks, heads] : {std::pair{5, 12}, {7, 12}, {8, 12}, {12, 12}, {3, 40}, {6, 40}}) {
+    EXPECT_EQ(make_mesh({}, ranks, 0, heads).ulysses, ranks);
+  }
+  EXPECT_EQ(make_mesh({.cfg = CfgMode::Parallel}, 10, 0, 12).ulysses, 5);
+}
+
+TEST(Mesh, RefusesMoreUlyssesRanksThanHeadsAndNamesWhatWorks) {
+  EXPECT_EQ(refusal({}, 5, 4), "4 attention heads are too few for 5 Ulysses ranks; start 4 or 3 ranks");
+  EXPECT_EQ(refusal({}, 16, 12),
+            "12 attention heads are too few for 16 Ulysses ranks; "
+            "use --cfg parallel (ulysses 8, with guidance), or start 12 or 11 ranks");
+  EXPECT_EQ(refusal({.cfg = CfgMode::Parallel}, 26, 12),
+            "12 attention heads are too few for 13 Ulysses ranks; start 24 or 22 ranks");
+  EXPECT_EQ(refusal({}, 2, 1),
+            "1 attention heads are too few for 2 Ulysses ranks; "
+            "use --cfg parallel (ulysses 1, with guidance), or start 1 rank");
+  EXPECT_EQ(refusal({.data = 2}, 32, 12),
+            "12 attention heads are too few for 16 Ulysses ranks; "
+            "use --cfg parallel (ulysses 8, with guidance), or start 24 or 22 ranks");
   EXPECT_EQ(refusal({.ulysses = 2}, 4, 12),
             "data 1 x cfg 1 x ulysses 2 are 2 ranks, but 4 were started; use --cfg paired (ulysses 4) or "
             "--cfg parallel (ulysses 2, with guidance), or start 3 or 2 ranks");
@@ -103,8 +111,8 @@ TEST(Mesh, RefusesHeadsThatDoNotDivideAndNamesWhatWorks) {
 TEST(Mesh, WhatARefusalNamesIsAccepted) {
   const std::regex way("--cfg (paired|parallel) .ulysses ([0-9]+)[,)]");
   const std::regex counts("start ([0-9]+)( or ([0-9]+))?");
-  for (const int heads : {4, 12, 40}) {
-    for (int ranks = 1; ranks <= 50; ++ranks) {
+  for (const int heads : {1, 4, 12, 40}) {
+    for (int ranks = 1; ranks <= 90; ++ranks) {
       for (const CfgMode mode : {CfgMode::Auto, CfgMode::Parallel}) {
         const std::string text = refusal({.cfg = mode}, ranks, heads);
         if (text == "accepted") continue;
@@ -127,55 +135,12 @@ TEST(Mesh, WhatARefusalNamesIsAccepted) {
   }
 }
 
-TEST(Mesh, TheUlyssesDegreeThatIsLeftDividesTheHeads) {
+TEST(Mesh, TheUlyssesDegreeThatIsLeft) {
   EXPECT_EQ(ulysses_left(8, 1, 40), 8);
-  EXPECT_EQ(ulysses_left(8, 1, 12), 0);
+  EXPECT_EQ(ulysses_left(8, 1, 12), 8);
   EXPECT_EQ(ulysses_left(8, 2, 12), 4);
-  EXPECT_EQ(ulysses_left(7, 2, 12), 0);
+  EXPECT_EQ(ulysses_left(7, 2, 12), 0) << "branches on halves of an odd number";
   EXPECT_EQ(ulysses_left(16, 1, 12), 0) << "more ranks than heads";
-}
-
-TEST(Shard, SharesCoverTheSequenceOnceAndPaddingComesLast) {
-  for (const std::int64_t tokens : {1, 2, 3, 7, 8, 31, 32760}) {
-    for (const int ranks : {1, 2, 3, 4, 8}) {
-      std::int64_t covered = 0;
-      for (int rank = 0; rank < ranks; ++rank) {
-        const Shard shard = shard_of(tokens, ranks, rank);
-        ASSERT_EQ(shard.padded, shard.per_rank * ranks);
-        ASSERT_GE(shard.padded, tokens);
-        ASSERT_LT(shard.padded, tokens + ranks);
-        ASSERT_EQ(shard.begin, rank * shard.per_rank);
-        ASSERT_EQ(std::min(shard.begin, tokens), covered);  // real tokens are contiguous over the ranks
-        covered += shard.real;
-      }
-      ASSERT_EQ(covered, tokens) << ranks;
-    }
-  }
-}
-
-TEST(Shard, ARankMayHoldOnlyPadding) {
-  EXPECT_EQ(shard_of(5, 4, 3).real, 0);  // 2 + 2 + 1 + 0
-  EXPECT_EQ(shard_of(5, 4, 2).real, 1);
-  EXPECT_THROW(shard_of(0, 1, 0), std::invalid_argument);
-  EXPECT_THROW(shard_of(5, 2, 2), std::invalid_argument);
-}
-
-TEST(PackedIndex, IsAPermutationWhosePiecesAreTheRanksHeads) {
-  constexpr std::int64_t kTokens = 5;
-  constexpr std::int64_t kHeads = 12;
-  for (const std::int64_t ranks : {1, 2, 3, 4}) {
-    std::set<std::int64_t> seen;
-    for (std::int64_t t = 0; t < kTokens; ++t) {
-      for (std::int64_t h = 0; h < kHeads; ++h) {
-        const std::int64_t at = packed_index(t, h, kTokens, kHeads, ranks);
-        seen.insert(at);
-        EXPECT_EQ(at / (kTokens * kHeads / ranks),
-                  h / (kHeads / ranks));  // the piece of the rank that owns h
-      }
-    }
-    EXPECT_EQ(seen.size(), static_cast<std::size_t>(kTokens * kHeads));
-    EXPECT_EQ(*seen.rbegin(), kTokens * kHeads - 1);
-  }
 }
 
 VisibleGpus sees(int rank, std::vector<std::string> uuids) {

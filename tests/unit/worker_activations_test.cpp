@@ -46,6 +46,15 @@ TEST(Activations, ABranchTogetherOnSeveralRanksAlsoCostsItsExchanges) {
   EXPECT_NEAR(two - one, 2 * part + 6 * part, 20);  // the residual stream is fp32
 }
 
+// 40 heads on 3 ranks: the first has 14, for which every rank has room.
+TEST(Activations, UnevenHeadsCostWhatTheRankWithTheMostHas) {
+  const double one = mib({.ulysses = 3, .branches = 1, .contexts = 1});
+  const double two = mib({.ulysses = 3, .branches = 2, .contexts = 1});
+  const double part = 10920.0 * 5120 * 2 / kMiB;
+  const double attended = 32760.0 * 14 * 128 * 2 / kMiB;
+  EXPECT_NEAR(two - one, 2 * part + 2 * part + 4 * attended, 20);
+}
+
 TEST(Activations, A14BForwardStaysBelowWhatTheTargetLeaves) {
   // performance.md: async at most 6.0 GiB, two blocks and head and tail of it 2.2 GiB.
   EXPECT_LT(mib({.ulysses = 1, .branches = 1, .contexts = 1}), 3.8 * 1024);

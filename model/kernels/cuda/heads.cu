@@ -19,7 +19,7 @@ __global__ void move_heads(const Heads a) {
   auto* out = static_cast<Word*>(a.out);
   for (int i = threadIdx.x; i < all; i += kThreads) {
     const std::int64_t natural = t * all + i;
-    const std::int64_t packed = packed_head(t, i / words, a.tokens, a.heads, a.ranks) * words + i % words;
+    const std::int64_t packed = packed_head(a.places, t, i / words, a.tokens, a.heads) * words + i % words;
     out[kPack ? packed : natural] = in[kPack ? natural : packed];
   }
 }

@@ -1,5 +1,5 @@
 // A block a token.  A thread reads and writes the same elements, and writes begin after the whole row has
-// been summed, so that with one rank `out` may be `in`.
+// been summed, so that without places `out` may be `in`.
 #include "model/kernels/cuda/launch.h"
 #include "model/kernels/cuda/rows.cuh"
 #include "model/kernels/dispatch.h"
@@ -50,7 +50,7 @@ __global__ void rms_norm_rope_row(const RmsNormRope a) {
     const float* cosines = rope == nullptr ? nullptr : rope + element / 2;
     const auto lane = finish<T, kWidth>(load<kWidth>(in + c), a.weight + c, inverse, cosines,
                                         rope == nullptr ? nullptr : cosines + head_dim / 2);
-    T* out = static_cast<T*>(a.out) + packed_head(t, head, a.tokens, a.heads, a.ranks) * head_dim;
+    T* out = static_cast<T*>(a.out) + packed_head(a.places, t, head, a.tokens, a.heads) * head_dim;
     store<kWidth>(out + element, lane);
   }
 }
