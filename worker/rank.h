@@ -13,6 +13,7 @@
 #include "parallel/mesh.h"
 #include "parallel/session.h"
 #include "worker/janitor.h"
+#include "worker/spin_limit.h"
 
 namespace ferry::worker {
 
@@ -25,6 +26,7 @@ struct Rank {
   std::unique_ptr<Stream> exchange;     // of its own on a GPU; the session's thread serves on the CPU
   std::unique_ptr<Trace> trace;         // nullptr: nobody asked for one
   model::kernels::Attention attention;  // of the DiT; LibTorch's choice until somebody sets it
+  SpinLimit spin_limit;
   Janitor janitor;                      // last: what it lets go of is used with the device
 
   bool is_first() const { return session->rank() == 0; }

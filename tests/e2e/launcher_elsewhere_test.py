@@ -1,9 +1,7 @@
 """Ferry inside Slurm's steps and under launchers that Open MPI knows nothing of."""
 
 import json
-import os
 import socket
-import subprocess
 import unittest
 
 from launcher_support import DEMO, FerryTest, ferry
@@ -109,30 +107,6 @@ class OtherLaunchers(ElsewhereTest):
     def test_commands_without_ranks_do_not_ask(self):
         self.assertEqual(ferry("inspect", DEMO, env=self.LAUNCHERS["WORLD_SIZE"]).returncode, 0)
         self.assertEqual(ferry("generate", "--help", env=self.LAUNCHERS["WORLD_SIZE"]).returncode, 0)
-
-
-class OpenMp(FerryTest):
-    """What libgomp was told about spinning, by its own account."""
-
-    def spin_count(self, **env):
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_", "_"))}
-        done = subprocess.run([os.environ["FERRY_BINARY"], "--version"], capture_output=True, text=True, timeout=60,
-                              env={**kept, "OMP_DISPLAY_ENV": "verbose", **env})
-        self.assertEqual(done.returncode, 0, done.stderr)
-        (line,) = [line for line in done.stderr.splitlines() if "GOMP_SPINCOUNT" in line]
-        return int(line.split("'")[1])
-
-    def test_threads_spin_shortly(self):
-        self.assertEqual(self.spin_count(), 1000)
-
-    def test_also_when_a_shell_was_the_parent(self):
-        self.assertEqual(self.spin_count(_="/usr/bin/ferry"), 1000)
-
-    def test_what_the_user_set_holds(self):
-        self.assertEqual(self.spin_count(GOMP_SPINCOUNT="77"), 77)
-        self.assertEqual(self.spin_count(_="ferry", GOMP_SPINCOUNT="77"), 77)
-        self.assertEqual(self.spin_count(OMP_WAIT_POLICY="passive"), 0)
-        self.assertGreater(self.spin_count(OMP_WAIT_POLICY="active"), 1000000)
 
 
 if __name__ == "__main__":

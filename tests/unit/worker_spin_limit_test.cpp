@@ -1,0 +1,114 @@
+// Runs without OMP_WAIT_POLICY, which other tests set.
+#include "worker/spin_limit.h"
+
+#include <ATen/Parallel.h>
+#include <gtest/gtest.h>
+#include <omp.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cmath>
+#include <ctime>
+#include <thread>
+#include <vector>
+
+#include "base/clock.h"
+
+namespace ferry::worker {
+namespace {
+
+TEST(SpinRule, LimitsWhenTheCoresAreContendedForAWhile) {
+  SpinRule rule;
+  EXPECT_FALSE(rule.limits(0.0));
+  EXPECT_FALSE(rule.limits(0.6)) << "a stage begins";
+  EXPECT_FALSE(rule.limits(0.0));
+  EXPECT_FALSE(rule.limits(0.3));
+  EXPECT_TRUE(rule.limits(0.3));
+  EXPECT_TRUE(rule.limits(0.15)) << "neither contended nor calm";
+  EXPECT_TRUE(rule.limits(0.0));
+  EXPECT_TRUE(rule.limits(0.3));
+  EXPECT_TRUE(rule.limits(0.0));
+  EXPECT_FALSE(rule.limits(0.0)) << "calm again";
+}
+
+TEST(CoreTimes, CountWhatThreadsRan) {
+  const auto before = core_times();
+  if (!before) GTEST_SKIP() << "this kernel does not count";
+  const Deadline end(0.3);
+  std::atomic<double> value = 0;
+  while (!end.passed()) value = std::sin(value + 1);
+  const auto after = core_times();
+  ASSERT_TRUE(after);
+  // Of 0.3 s, on a core or waiting for one.
+  EXPECT_GE(after->on_core + after->waiting, before->on_core + before->waiting + 250'000'000);
+}
+
+// More busy threads than cores.
+class Crowd {
+ public:
+  Crowd() {
+    for (int i = 0; i < 2 * omp_get_num_procs(); ++i) {
+      threads_.emplace_back([](const std::stop_token& stop) {
+        std::atomic<std::int64_t> count = 0;
+        while (!stop.stop_requested()) ++count;
+      });
+    }
+  }
+
+ private:
+  std::vector<std::jthread> threads_;
+};
+
+double thread_cpu_ms() {
+  timespec now{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) * 1e3 + static_cast<double>(now.tv_nsec) * 1e-6;
+}
+
+// What a thread spends on a core while it waits 30 ms for another, in ms; the median of some.
+double spent_waiting() {
+  std::vector<double> spent;
+  for (int i = 0; i < 9; ++i) {
+    double mine = 0;
+#pragma omp parallel num_threads(2)
+    {
+      const bool late = omp_get_thread_num() == 0;
+      if (late) std::this_thread::sleep_for(std::chrono::milliseconds(30));
+      const double before = thread_cpu_ms();
+#pragma omp barrier
+      if (!late) mine = thread_cpu_ms() - before;
+    }
+    spent.push_back(mine);
+  }
+  std::sort(spent.begin(), spent.end());
+  return spent[4];
+}
+
+TEST(SpinLimit, HoldsWhileCoresAreContendedAndNoLonger) {
+  if (!core_times()) GTEST_SKIP() << "this kernel does not count";
+  if (omp_get_num_procs() < 2) GTEST_SKIP() << "one core: nothing spins";
+  const double free = spent_waiting();
+  ASSERT_GT(free, 0.2) << "libgomp spins by default";
+  at::set_num_threads(omp_get_num_procs());
+  const SpinLimit limit;
+  {
+    const Crowd crowd;
+    std::this_thread::sleep_for(std::chrono::seconds(1));
+    EXPECT_LT(spent_waiting(), free / 4);
+  }
+  // On a machine that others keep busy it may stay limited.
+  const auto calm = [] {
+    const auto from = core_times();
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));
+    const auto to = core_times();
+    return to->waiting - from->waiting < 5'000'000;
+  };
+  std::this_thread::sleep_for(std::chrono::seconds(1));
+  if (calm()) {
+    EXPECT_GT(spent_waiting(), free / 4);
+  }
+}
+
+}  // namespace
+}  // namespace ferry::worker
