@@ -58,6 +58,7 @@ at::Tensor decode_chunks(const StageInput& input, offload::StageWeights& weights
       throw NotFinite(fmt::format("decode: frames {} to {} of {} are not finite", part.first + 1,
                                   part.first + part.frames, input.job->frames));
     }
+    if (part.rgb.defined() && input.frames_made) input.frames_made(part.rgb);
     ++chunk;
     record.step_s.push_back(seconds_since(begin));
     begin = Clock::now();

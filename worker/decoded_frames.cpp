@@ -27,7 +27,7 @@ void DecodedFrames::take(std::int64_t first, const at::Tensor& decoded) {
   if (band_.split()) rgb = model::vae::gather_rows_on_first(band_, rgb, rank_.device->compute());
   rank_.device->compute().record(*computed_[static_cast<std::size_t>(index % 2)]);
   if (pending_) collect();
-  pending_ = {{.index = index, .first = first, .frames = decoded.size(1)}, rgb};
+  pending_ = {{.index = index, .first = first, .frames = decoded.size(1), .rgb = {}}, rgb};
 }
 
 void DecodedFrames::collect() {
@@ -40,7 +40,8 @@ void DecodedFrames::collect() {
     parallel::wait_for(computed, rank_.groups, rank_.session->thread().deadline_s());
   }
   if (whole_.defined()) {
-    copies_->copy(whole_[chunk.first].mutable_data_ptr(), pending.rgb.const_data_ptr(), pending.rgb.nbytes());
+    chunk.rgb = whole_.narrow(0, chunk.first, chunk.frames);
+    copies_->copy(chunk.rgb.mutable_data_ptr(), pending.rgb.const_data_ptr(), pending.rgb.nbytes());
     copies_->synchronize();
   }
   chunk.finite = flags_.finite(static_cast<std::size_t>(chunk.index));

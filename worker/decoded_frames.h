@@ -25,6 +25,7 @@ struct FrameChunk {
   std::int64_t first = 0;  // frame
   std::int64_t frames = 0;
   bool finite = true;  // all values, on every rank
+  at::Tensor rgb;      // on the first rank: [frames, H, W, 3] uint8 on the CPU, of finish()'s
 };
 
 // On the ranks that decode, all of which make the same calls.

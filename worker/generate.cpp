@@ -151,18 +151,19 @@ std::string attention_name(const Prepared& prepared) {
 }
 
 void generate(const Options& options, Prepared& prepared, Progress& progress, Generation& made,
-              const BeforeDecode& before_decode) {
+              const Hooks& hooks) {
   const c10::InferenceMode inference;
   const model::TorchStream stream(*prepared.rank->device);
   const StageInput input{.options = &options,
                          .job = &prepared.job,
                          .networks = &prepared.networks,
                          .rank = prepared.rank.get(),
-                         .progress = &progress};
+                         .progress = &progress,
+                         .frames_made = hooks.frames_made};
   const at::Tensor latent =
       prepared.job.latents.empty() ? sampled_latents(input, made) : latents_of_file(input);
   made.latents = latent.to(at::kCPU);
-  if (before_decode) before_decode(made.latents);
+  if (hooks.before_decode) hooks.before_decode(made.latents);
   made.stages.emplace_back();
   made.frames = decode_stage(input, latent, made.stages.back());
 }

@@ -43,12 +43,18 @@ struct Generation {
   at::Tensor latents;                // [C, T, h, w] fp32 on the CPU, before decoding; on every rank
   at::Tensor noise;                  // [C, T, h, w] fp32 on the CPU; on every rank
   at::Tensor frames;                 // [F, H, W, 3] uint8 on the CPU; on rank 0
+  std::string video;                 // the bytes of the file; for who encodes the frames to fill in
   std::vector<at::Tensor> contexts;  // [Lt, D] on the CPU, conditional first; on every rank
   std::vector<StageRecord> stages;   // of this rank
 };
 
-// Called on every rank once the latents are there; may throw.
-using BeforeDecode = std::function<void(const at::Tensor& latents)>;
+// What else is done with what is made; each may be empty.
+struct Hooks {
+  // On every rank once the latents are there; may throw.
+  std::function<void(const at::Tensor& latents)> before_decode;
+  // On rank 0 for each run of frames [f, H, W, 3] as it is there, in order: slices of Generation's frames.
+  std::function<void(const at::Tensor& frames)> frames_made;
+};
 
 // Runs the stages and fills `made` as they end; `options` are prepared.options or suit the networks as they
 // are.  A job with latents is only decoded: there is no noise and no context.
@@ -56,6 +62,6 @@ using BeforeDecode = std::function<void(const at::Tensor& latents)>;
 // stop being finite; then `made` has what there was before: in `latents` the last that were finite, if any
 // were, and no frames.
 void generate(const Options& options, Prepared& prepared, Progress& progress, Generation& made,
-              const BeforeDecode& before_decode = {});
+              const Hooks& hooks = {});
 
 }  // namespace ferry::worker

@@ -125,13 +125,10 @@ void write_tensors(const Job& job, const Generation& made) {
 
 void write_results(const Options& options, const Job& job, const Generation& made, RunFacts& facts,
                    const std::function<void()>& at_work) {
-  const Clip clip = clip_of(made.frames);
-  const VideoFormat format{
-      .width = clip.width, .height = clip.height, .fps = job.fps, .scale = job.out_scale};
   std::deque<PendingFile> files;
-  write_pending(files, job.video, encode_video(clip, format, job.codec, at_work));
+  write_pending(files, job.video, made.video);
   at_work();
-  write_pending(files, job.sheet, png_bytes(contact_sheet(clip).view()));
+  write_pending(files, job.sheet, png_bytes(contact_sheet(clip_of(made.frames)).view()));
   at_work();
   facts.total_s = seconds_since(facts.begin);
   write_pending(files, job.sidecar, sidecar_json(options, job, facts));

@@ -30,9 +30,9 @@ struct RunFacts {
   parallel::CfgChoice cfg{};                                                // as in Prepared
 };
 
-// The video, the sheet, the tensors and the sidecar.  All are on disk before the first gets its name, so that
-// a full disk leaves none of them.  Throws FileError: no room, no folder, or a name that another run has
-// taken meanwhile.  `at_work` is called for each frame and file.
+// The video, the sheet, the tensors and the sidecar of what was made, encoded.  All are on disk before the
+// first gets its name, so that a full disk leaves none of them.  Throws FileError: no room, no folder, or a
+// name that another run has taken meanwhile.  `at_work` is called for each file.
 void write_results(const Options& options, const Job& job, const Generation& made, RunFacts& facts,
                    const std::function<void()>& at_work);
 

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <functional>
+
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
@@ -12,6 +14,7 @@
 #include "worker/generate.h"
 #include "worker/latents.h"
 #include "worker/not_finite.h"
+#include "worker/output/encoding.h"
 #include "worker/output/files.h"
 #include "worker/plan.h"
 #include "worker/results.h"
@@ -65,12 +68,12 @@ std::string gather_trace(const std::string& path, const Rank& rank) {
 }
 
 void write_all(const Options& options, const Job& job, const Generation& made, RunFacts& facts,
-               parallel::Session& session) {
+               const std::function<void()>& at_work) {
   if (job.latents.empty()) spdlog::info("denoise: {}", waits_text(facts.ranks));
   for (const StageRecord& stage : facts.ranks[0].stages) {
     spdlog::info("{}: device memory at most {}", stage.name, memory_text(stage));
   }
-  write_results(options, job, made, facts, [&session] { session.send_sign_of_life(); });
+  write_results(options, job, made, facts, at_work);
   spdlog::info("{} ({} frames of {}x{}, {}), {}, {}: {:.1f} s", in_log(job.video), job.frames, job.width,
                job.height, job.codec.encoder, in_log(job.sheet), in_log(job.sidecar), facts.total_s);
 }
@@ -94,15 +97,18 @@ std::string what_stays(const Job& job, const Generation& made, const NotFinite& 
   return text.empty() ? "; nothing was written" : text;
 }
 
-Generation generated(const Options& options, Prepared& prepared, KeptLatents& kept) {
+Generation generated(const Options& options, Prepared& prepared, KeptLatents& kept, Encoding& encoding) {
   const Rank& rank = *prepared.rank;
   const bool keeps = rank.is_first() && prepared.job.latents.empty();
   Progress progress = rank.is_first() ? Progress::on_stderr() : Progress();
   Generation made;
   try {
-    generate(options, prepared, progress, made, [&](const at::Tensor& latents) {
+    const auto keep = [&](const at::Tensor& latents) {
       if (keeps) kept.keep(latents);
-    });
+    };
+    generate(
+        options, prepared, progress, made,
+        {.before_decode = keep, .frames_made = [&](const at::Tensor& frames) { encoding.take(frames); }});
   } catch (const NotFinite& error) {
     const std::string text =
         rank.is_first() ? error.what() + what_stays(prepared.job, made, error, kept) : "";
@@ -124,7 +130,13 @@ void log_plan(const Options& options, const Prepared& prepared) {
 void make_video(const Options& options, Prepared& prepared, KeptLatents& kept, Clock::time_point begin) {
   const Rank& rank = *prepared.rank;
   const Networks& networks = prepared.networks;
-  const Generation made = generated(options, prepared, kept);
+  const Job& job = prepared.job;
+  Encoding encoding({.width = static_cast<int>(job.width),
+                     .height = static_cast<int>(job.height),
+                     .fps = job.fps,
+                     .scale = job.out_scale},
+                    job.codec);
+  Generation made = generated(options, prepared, kept, encoding);
   RunFacts facts{.ranks = gather_records(rank, made),
                  .mesh = rank.mesh,
                  .backend = rank.backend(),
@@ -136,9 +148,11 @@ void make_video(const Options& options, Prepared& prepared, KeptLatents& kept, C
                  .lora = networks.dit && networks.dit->lora ? &*networks.dit->lora : nullptr,
                  .cfg = prepared.cfg};
   const std::string trace = rank.trace != nullptr ? gather_trace(options.trace_file, rank) : "";
-  rank.session->send_sign_of_life();
+  const auto at_work = [&rank] { rank.session->send_sign_of_life(); };
+  at_work();
   if (rank.is_first()) {
-    write_all(options, prepared.job, made, facts, *rank.session);
+    made.video = encoding.finish(at_work);
+    write_all(options, job, made, facts, at_work);
     kept.remove();
     if (!trace.empty()) publish(options.trace_file, trace, true);
   }

@@ -29,6 +29,7 @@ struct StageInput {
   const Networks* networks = nullptr;
   Rank* rank = nullptr;
   Progress* progress = nullptr;
+  std::function<void(const at::Tensor& frames)> frames_made{};  // as in Hooks (worker/generate.h)
 };
 
 // The contexts of the guidance branches, conditional first: [Lt, text_dim] on the device, in the text

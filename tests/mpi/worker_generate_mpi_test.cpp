@@ -2,6 +2,7 @@
 // strategy may not change a bit, and every rank ends with the same latent.  tests/e2e compares numbers of
 // ranks.
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/linalg_vector_norm.h>
 #include <gmock/gmock.h>
@@ -216,6 +217,26 @@ TEST_F(Generate, TimesEveryStepAndStage) {
   const RankRecord back = rank_record_from_json(to_json(record));
   EXPECT_EQ(to_json(back), to_json(record));
   EXPECT_EQ(back.stages[1].step_s, made.stages[1].step_s);
+}
+
+TEST_F(Generate, FramesAreHandedOverWhileTheNextAreDecoded) {
+  Prepared prepared = prepare(options, session());
+  Progress silent;
+  Generation made;
+  std::vector<at::Tensor> parts;
+  generate(options, prepared, silent, made,
+           {.before_decode = {}, .frames_made = [&](const at::Tensor& frames) {
+              EXPECT_FALSE(made.frames.defined()) << "the decoding is not over";
+              parts.push_back(frames);
+            }});
+  if (rank() != 0) {
+    EXPECT_TRUE(parts.empty());
+    return;
+  }
+  ASSERT_EQ(parts.size(), 2U) << "one for each latent frame";
+  EXPECT_EQ(parts[0].size(0), 1);
+  EXPECT_TRUE(at::equal(at::cat(parts), made.frames));
+  EXPECT_EQ(parts[0].const_data_ptr(), made.frames.const_data_ptr()) << "a slice of it";
 }
 
 // Of two pictures in 8 bits, which round-off may put on both sides of a step.

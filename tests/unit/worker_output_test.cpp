@@ -65,6 +65,15 @@ std::string output_of(const std::string& command) {
   return text;
 }
 
+// The file of these frames.
+std::string encoded(
+    const Clip& clip, const VideoFormat& format, const VideoCodec& codec,
+    const FrameDone& frame_done = [] {}) {
+  const std::unique_ptr<VideoEncoder> encoder = open_encoder(format, codec, frame_done);
+  for (int i = 0; i < clip.frames; ++i) encoder->take(clip.frame(i));
+  return encoder->finish();
+}
+
 bool have(const char* program) {
   return std::system(fmt::format("command -v {} >/dev/null", program).c_str()) == 0;
 }
@@ -151,7 +160,7 @@ TEST(Y4m, HeaderAndFramesAreWhole) {
   const VideoFormat format{.width = 5, .height = 3, .fps = 12.5};
   const VideoCodec codec = choose_codec(format, ".y4m");
   EXPECT_EQ(codec.extension, ".y4m");
-  const std::string file = encode_video({rgb.data(), 2, 5, 3}, format, codec);
+  const std::string file = encoded({rgb.data(), 2, 5, 3}, format, codec);
   const std::string header = "YUV4MPEG2 W6 H4 F25:2 Ip A1:1 C420jpeg\n";
   EXPECT_EQ(file.substr(0, header.size()), header);
   EXPECT_EQ(file.size(), header.size() + 2 * (6 + 6 * 4 * 3 / 2));
@@ -170,7 +179,7 @@ TEST_P(Mp4, ReadsBackWithTrueSizeRateAndFrames) {
   if (!have("ffprobe")) GTEST_SKIP() << "no ffprobe";
   const TemporaryFolder folder;
   const std::vector<std::uint8_t> rgb = grey_frames(5, 63, 48);
-  publish(folder.file("v.mp4"), encode_video({rgb.data(), 5, 63, 48}, format, {GetParam(), ".mp4"}), false);
+  publish(folder.file("v.mp4"), encoded({rgb.data(), 5, 63, 48}, format, {GetParam(), ".mp4"}), false);
   const std::string probe = output_of(
       "ffprobe -v error -count_frames -of json -show_entries "
       "stream=width,height,pix_fmt,color_space,avg_frame_rate,"
@@ -192,7 +201,7 @@ TEST_P(Mp4, KeepsTheColoursOfEachFrame) {
   std::vector<std::uint8_t> rgb = grey_frames(3, 64, 64);
   for (std::size_t i = 0; i < rgb.size(); i += 3) rgb[i] = 200;  // reddish
   const VideoFormat format{.width = 64, .height = 64};
-  publish(folder.file("v.mp4"), encode_video({rgb.data(), 3, 64, 64}, format, {GetParam(), ".mp4"}), false);
+  publish(folder.file("v.mp4"), encoded({rgb.data(), 3, 64, 64}, format, {GetParam(), ".mp4"}), false);
   const std::string raw =
       output_of("ffmpeg -v error -i " + folder.file("v.mp4") + " -f rawvideo -pix_fmt rgb24 -");
   ASSERT_EQ(raw.size(), rgb.size());
@@ -213,14 +222,13 @@ TEST(Video, EachFrameIsASignOfLife) {
   const VideoFormat format{.width = 64, .height = 48};
   for (const VideoCodec& codec : {choose_codec(format, ".mp4"), choose_codec(format, ".y4m")}) {
     int signs = 0;
-    encode_video({rgb.data(), 5, 64, 48}, format, codec, [&signs] { ++signs; });
+    encoded({rgb.data(), 5, 64, 48}, format, codec, [&signs] { ++signs; });
     EXPECT_GE(signs, 5) << codec.encoder;
   }
 }
 
-TEST(Video, RefusesAClipOfAnotherSize) {
-  const std::vector<std::uint8_t> rgb = grey_frames(1, 4, 4);
-  EXPECT_THROW(encode_video({rgb.data(), 1, 4, 4}, {.width = 8, .height = 4}, {"y4m", ".y4m"}),
+TEST(Video, RefusesFramesThatTakeNoTime) {
+  EXPECT_THROW(open_encoder({.width = 4, .height = 4, .fps = 0}, {"y4m", ".y4m"}, [] {}),
                std::invalid_argument);
 }
 

@@ -10,6 +10,7 @@ extern "C" {
 #include <cmath>
 #include <cstring>
 #include <memory>
+#include <utility>
 
 #include "base/error.h"
 #include "worker/output/mp4.h"
@@ -53,6 +54,7 @@ struct FreeMuxer {
 };
 using Codec = std::unique_ptr<AVCodecContext, FreeCodec>;
 using Muxer = std::unique_ptr<AVFormatContext, FreeMuxer>;
+using Frame = std::unique_ptr<AVFrame, FreeFrame>;
 
 int even(int extent) { return extent + extent % 2; }
 
@@ -102,6 +104,15 @@ Muxer open_muxer(const AVCodecContext& codec) {
   return muxer;
 }
 
+Frame frame_for(const AVCodecContext& codec) {
+  Frame frame(checked(av_frame_alloc(), "av_frame_alloc"));
+  frame->format = codec.pix_fmt;
+  frame->width = codec.width;
+  frame->height = codec.height;
+  checked(av_frame_get_buffer(frame.get(), 0), "av_frame_get_buffer");
+  return frame;
+}
+
 void copy_plane(AVFrame& frame, int plane, const std::vector<std::uint8_t>& from, int width) {
   const int rows = static_cast<int>(from.size()) / width;
   for (int row = 0; row < rows; ++row) {
@@ -142,6 +153,38 @@ std::string take_bytes(AVFormatContext& muxer) {
   return file;
 }
 
+class Mp4 final : public VideoEncoder {
+ public:
+  Mp4(const VideoFormat& format, const std::string& encoder, FrameDone frame_done)
+      : scale_(format.scale),
+        frame_done_(std::move(frame_done)),
+        codec_(open_codec(encoder, format)),
+        muxer_(open_muxer(*codec_)),
+        frame_(frame_for(*codec_)) {}
+
+  void take(const ImageView& image) override {
+    frame_->pts = taken_++;
+    encode_frame(*codec_, *frame_, pad_to_even(enlarge(image, scale_).view()));
+    frame_done_();
+    drain(*codec_, *muxer_, frame_done_);
+  }
+  std::string finish() override {
+    checked(avcodec_send_frame(codec_.get(), nullptr), "avcodec_send_frame");
+    // What the encoder has held back may be many frames.
+    drain(*codec_, *muxer_, frame_done_);
+    checked(av_write_trailer(muxer_.get()), "av_write_trailer");
+    return take_bytes(*muxer_);
+  }
+
+ private:
+  int scale_;
+  FrameDone frame_done_;
+  Codec codec_;
+  Muxer muxer_;
+  Frame frame_;
+  std::int64_t taken_ = 0;
+};
+
 }  // namespace
 
 std::vector<std::string> mp4_encoders() {
@@ -161,26 +204,9 @@ bool mp4_encoder_opens(const std::string& encoder, const VideoFormat& format) {
   }
 }
 
-std::string mp4_bytes(const Clip& clip, const VideoFormat& format, const std::string& encoder,
-                      const FrameDone& frame_done) {
-  const Codec codec = open_codec(encoder, format);
-  const Muxer muxer = open_muxer(*codec);
-  const std::unique_ptr<AVFrame, FreeFrame> frame(checked(av_frame_alloc(), "av_frame_alloc"));
-  frame->format = codec->pix_fmt;
-  frame->width = codec->width;
-  frame->height = codec->height;
-  checked(av_frame_get_buffer(frame.get(), 0), "av_frame_get_buffer");
-  for (int i = 0; i < clip.frames; ++i) {
-    frame->pts = i;
-    encode_frame(*codec, *frame, pad_to_even(enlarge(clip.frame(i), format.scale).view()));
-    frame_done();
-    drain(*codec, *muxer, frame_done);
-  }
-  checked(avcodec_send_frame(codec.get(), nullptr), "avcodec_send_frame");
-  // What the encoder has held back may be many frames.
-  drain(*codec, *muxer, frame_done);
-  checked(av_write_trailer(muxer.get()), "av_write_trailer");
-  return take_bytes(*muxer);
+std::unique_ptr<VideoEncoder> open_mp4(const VideoFormat& format, const std::string& encoder,
+                                       FrameDone frame_done) {
+  return std::make_unique<Mp4>(format, encoder, std::move(frame_done));
 }
 
 }  // namespace ferry::worker

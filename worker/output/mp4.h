@@ -1,6 +1,7 @@
 // MP4 through libav (libav.cpp), or not at all (no_libav.cpp); CMake picks the file.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -15,7 +16,7 @@ std::vector<std::string> mp4_encoders();
 bool mp4_encoder_opens(const std::string& encoder, const VideoFormat& format);
 
 // BT.709, limited range, and the file says so.  Throws Error when libav refuses or is not there.
-std::string mp4_bytes(const Clip& clip, const VideoFormat& format, const std::string& encoder,
-                      const FrameDone& frame_done);
+std::unique_ptr<VideoEncoder> open_mp4(const VideoFormat& format, const std::string& encoder,
+                                       FrameDone frame_done);
 
 }  // namespace ferry::worker

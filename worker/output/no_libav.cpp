@@ -8,7 +8,7 @@ std::vector<std::string> mp4_encoders() { return {}; }
 
 bool mp4_encoder_opens(const std::string&, const VideoFormat&) { return false; }
 
-std::string mp4_bytes(const Clip&, const VideoFormat&, const std::string& encoder, const FrameDone&) {
+std::unique_ptr<VideoEncoder> open_mp4(const VideoFormat&, const std::string& encoder, FrameDone) {
   throw Error("no MP4 encoder " + encoder + ": built without libav");
 }
 

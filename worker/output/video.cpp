@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <stdexcept>
+#include <utility>
 
 #include "worker/output/mp4.h"
 #include "worker/output/y4m.h"
@@ -18,15 +19,11 @@ VideoCodec choose_codec(const VideoFormat& format, const std::string& wanted) {
   return {"y4m", ".y4m"};
 }
 
-std::string encode_video(const Clip& clip, const VideoFormat& format, const VideoCodec& codec,
-                         const FrameDone& frame_done) {
-  if (clip.width != format.width || clip.height != format.height || clip.frames < 1 || format.fps <= 0) {
-    throw std::invalid_argument(fmt::format("encode_video: {} frames of {}x{} for {}x{} at {} fps",
-                                            clip.frames, clip.width, clip.height, format.width, format.height,
-                                            format.fps));
-  }
-  return codec.encoder == "y4m" ? y4m_bytes(clip, format, frame_done)
-                                : mp4_bytes(clip, format, codec.encoder, frame_done);
+std::unique_ptr<VideoEncoder> open_encoder(const VideoFormat& format, const VideoCodec& codec,
+                                           FrameDone frame_done) {
+  if (format.fps <= 0) throw std::invalid_argument(fmt::format("open_encoder: {} fps", format.fps));
+  return codec.encoder == "y4m" ? open_y4m(format, std::move(frame_done))
+                                : open_mp4(format, codec.encoder, std::move(frame_done));
 }
 
 }  // namespace ferry::worker

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 
 #include "worker/output/image.h"
@@ -30,11 +31,19 @@ VideoCodec choose_codec(const VideoFormat& format, const std::string& wanted);
 // Called at least once for each frame: encoding may take longer than others wait for a sign of life.
 using FrameDone = std::function<void()>;
 
-// The bytes of the file.  Odd extents are padded by one repeated row or column.
-// Throws std::invalid_argument when clip and format disagree or fps is not positive; Error when the encoder
-// fails.
-std::string encode_video(
-    const Clip& clip, const VideoFormat& format, const VideoCodec& codec,
-    const FrameDone& frame_done = [] {});
+// Odd extents are padded by one repeated row or column.  Both calls throw Error when the encoder fails.
+class VideoEncoder {
+ public:
+  virtual ~VideoEncoder() = default;
+  // The next frame.
+  virtual void take(const ImageView& frame) = 0;
+  // After the last: the bytes of the file.
+  virtual std::string finish() = 0;
+};
+
+// `frame_done` is called on the thread that calls the encoder.
+// Throws std::invalid_argument when fps is not positive, Error when the encoder does not open.
+std::unique_ptr<VideoEncoder> open_encoder(const VideoFormat& format, const VideoCodec& codec,
+                                           FrameDone frame_done);
 
 }  // namespace ferry::worker

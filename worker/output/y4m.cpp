@@ -5,6 +5,7 @@
 #include <cmath>
 #include <numeric>
 #include <string_view>
+#include <utility>
 
 #include "worker/output/yuv.h"
 
@@ -21,24 +22,36 @@ std::string ratio(double fps) {
   return fmt::format("{}:{}", thousandths / common, 1000 / common);
 }
 
-}  // namespace
+class Y4m final : public VideoEncoder {
+ public:
+  Y4m(const VideoFormat& format, FrameDone frame_done)
+      : format_(format), frame_done_(std::move(frame_done)) {}
 
-std::string y4m_bytes(const Clip& clip, const VideoFormat& format, const FrameDone& frame_done) {
-  std::string file;
-  for (int i = 0; i < clip.frames; ++i) {
-    const Image image = pad_to_even(enlarge(clip.frame(i), format.scale).view());
-    if (i == 0) {
-      file = fmt::format("YUV4MPEG2 W{} H{} F{} Ip A1:1 C420jpeg\n", image.width, image.height,
-                         ratio(format.fps));
+  void take(const ImageView& frame) override {
+    const Image image = pad_to_even(enlarge(frame, format_.scale).view());
+    if (file_.empty()) {
+      file_ = fmt::format("YUV4MPEG2 W{} H{} F{} Ip A1:1 C420jpeg\n", image.width, image.height,
+                          ratio(format_.fps));
     }
     const Yuv420 planes = to_yuv420(image.view(), Matrix::Bt601);
-    file += "FRAME\n";
-    append(file, planes.y);
-    append(file, planes.u);
-    append(file, planes.v);
-    frame_done();
+    file_ += "FRAME\n";
+    append(file_, planes.y);
+    append(file_, planes.u);
+    append(file_, planes.v);
+    frame_done_();
   }
-  return file;
+  std::string finish() override { return std::move(file_); }
+
+ private:
+  VideoFormat format_;
+  FrameDone frame_done_;
+  std::string file_;
+};
+
+}  // namespace
+
+std::unique_ptr<VideoEncoder> open_y4m(const VideoFormat& format, FrameDone frame_done) {
+  return std::make_unique<Y4m>(format, std::move(frame_done));
 }
 
 }  // namespace ferry::worker

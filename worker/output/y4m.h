@@ -1,7 +1,7 @@
 // YUV4MPEG2, the uncompressed stream that every video tool reads (mjpegtools, yuv4mpeg(5)).
 #pragma once
 
-#include <string>
+#include <memory>
 
 #include "worker/output/video.h"
 
@@ -9,6 +9,6 @@ namespace ferry::worker {
 
 // "YUV4MPEG2 W.. H.. F<n>:<d> Ip A1:1 C420jpeg\n", then "FRAME\n" and the planes Y, U, V of each frame;
 // BT.601, which is what readers assume of a file that cannot say.
-std::string y4m_bytes(const Clip& clip, const VideoFormat& format, const FrameDone& frame_done);
+std::unique_ptr<VideoEncoder> open_y4m(const VideoFormat& format, FrameDone frame_done);
 
 }  // namespace ferry::worker
