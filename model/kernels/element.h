@@ -23,7 +23,14 @@ constexpr float from_float<float>(float value) {
 }
 template <>
 constexpr Bf16 from_float<Bf16>(float value) {
+#ifdef __CUDA_ARCH__
+  // One instruction; in integers it costs the row kernels half of their speed.
+  std::uint16_t bits = 0;
+  asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(bits) : "f"(value));
+  return Bf16{bits};
+#else
   return Bf16{bf16_from_float(value)};
+#endif
 }
 
 // The value that remains of `value` once stored as T.

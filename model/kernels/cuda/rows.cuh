@@ -13,6 +13,7 @@ namespace ferry::model::kernels::cuda {
 
 constexpr int kThreads = 256;
 constexpr int kWarp = 32;
+constexpr int kMostWarps = 32;  // of a block
 
 // kWidth values that are read or written at once.
 template <typename T, int kWidth>
@@ -42,15 +43,15 @@ __device__ void add_gated(Lane<float, kWidth>& x, const Lane<Y, kWidth>& y, cons
   for (int i = 0; i < kWidth; ++i) x.values[i] += to_float(y.values[i]) * factor.values[i];
 }
 
-// The sum over the block, on every thread.  All threads of the block call it.
+// The sum over the block, a number of whole warps, on every thread.  All threads of the block call it.
 inline __device__ float block_sum(float value) {
-  __shared__ float parts[kThreads / kWarp];
+  __shared__ float parts[kMostWarps];
   for (int offset = kWarp / 2; offset > 0; offset /= 2) value += __shfl_xor_sync(0xffffffffU, value, offset);
   __syncthreads();  // the previous sum has been read
   if (threadIdx.x % kWarp == 0) parts[threadIdx.x / kWarp] = value;
   __syncthreads();
   float sum = 0;
-  for (int i = 0; i < kThreads / kWarp; ++i) sum += parts[i];
+  for (int i = 0; i < static_cast<int>(blockDim.x) / kWarp; ++i) sum += parts[i];
   return sum;
 }
 
