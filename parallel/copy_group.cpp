@@ -152,7 +152,7 @@ void CopyGroup::all_to_all(void* recv, const void* send, const Pieces& pieces, S
   Region* region = region_of(recv);
   if (region == nullptr) return base_->all_to_all(recv, send, pieces, stream);
   exchange(
-      *region, recv, pieces, false, [&](int peer) { return at(send, pieces.place_sent(rank(), peer)); },
+      *region, recv, pieces, !pieces.moves_own(), [&](int peer) { return at(send, pieces.place_sent(rank(), peer)); },
       stream);
 }
 
@@ -166,9 +166,11 @@ void CopyGroup::all_gather(void* recv, const void* send, std::size_t bytes, Stre
 
 // What any rank receives, so that all refuse or none.
 void check_room(std::size_t room, const Pieces& pieces, int ranks) {
-  const int last = ranks - 1;
   for (int rank = 0; rank < ranks; ++rank) {
-    const std::size_t bytes = pieces.place_received(last, rank) + pieces.bytes(last, rank);
+    std::size_t bytes = 0;
+    for (int from = 0; from < ranks; ++from) {
+      bytes = std::max(bytes, pieces.place_received(from, rank) + pieces.bytes(from, rank));
+    }
     if (bytes <= room) continue;
     throw std::invalid_argument(
         fmt::format("rank {} of {} would receive {} bytes where it has {}", rank, ranks, bytes, room));

@@ -37,7 +37,8 @@ class Group {
   virtual const std::string& backend() const = 0;  // "mpi", "nccl 2.28.9", "single"
 
   // The piece of `recv` that comes from rank r becomes, on rank q, the piece of r's `send` that goes to q.  A
-  // number of bytes stands for even pieces.  The buffers do not overlap.
+  // number of bytes stands for even pieces.  Pieces without_own leave r's own place as it is.  The buffers do
+  // not overlap.
   // Throws std::invalid_argument for pieces of another number of ranks.
   virtual void all_to_all(void* recv, const void* send, const Pieces& pieces, Stream& stream) = 0;
 

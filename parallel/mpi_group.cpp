@@ -97,8 +97,10 @@ void MpiGroup::all_to_all(void* recv, const void* send, const Pieces& pieces, St
       const int peer = (rank_ + i) % size_;
       post_send(at(send, pieces.place_sent(rank_, peer)), pieces.bytes(rank_, peer), peer);
     }
-    copy_own(at(recv, pieces.place_received(rank_, rank_)), at(send, pieces.place_sent(rank_, rank_)),
-             pieces.bytes(rank_, rank_));
+    if (pieces.moves_own()) {
+      copy_own(at(recv, pieces.place_received(rank_, rank_)), at(send, pieces.place_sent(rank_, rank_)),
+               pieces.bytes(rank_, rank_));
+    }
     finish(moved, "all_to_all");
   });
 }

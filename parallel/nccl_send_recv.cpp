@@ -9,6 +9,7 @@ ncclResult_t nccl_send_recv(void* recv, const void* send, const Pieces& pieces, 
     if (added != ncclSuccess && added != ncclInProgress) result = added;
   };
   for (int peer = 0; peer < ranks; ++peer) {
+    if (peer == rank && !pieces.moves_own()) continue;
     const std::size_t out = pieces.bytes(rank, peer);
     const std::size_t in = pieces.bytes(peer, rank);
     const auto* from = static_cast<const char*>(send) + pieces.place_sent(rank, peer);

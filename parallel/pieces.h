@@ -1,6 +1,7 @@
 // How large the pieces of an all-to-all are.
 //
-// A rank's pieces lie one behind the other, in the order of the ranks that they go to or come from.
+// A rank's pieces lie one behind the other, in the order of the ranks that they go to or come from, or, with
+// own_last, on the side where a rank's pieces are equal, in the order r + 1, r + 2, ..., r of rank r.
 #pragma once
 
 #include <cstddef>
@@ -18,7 +19,16 @@ class Pieces {
   // What comes from rank r has bytes[r], whoever gets it.
   static Pieces by_sender(std::vector<std::size_t> bytes) { return {std::move(bytes), false}; }
 
+  // The same of `ranks` ranks in the other order, so that all that comes from or goes to others is contiguous.
+  // Of even pieces it is the receiver's side, of those made by_sender the sender's.
+  Pieces own_last(int ranks) const;
+  // The same without each rank's piece to itself, whose places stay as they are.
+  Pieces without_own() const;
+
   bool even() const { return bytes_.empty(); }
+  // Even, complete, and in the order of the ranks.
+  bool plain() const { return even() && ring_ == 0 && moves_own_; }
+  bool moves_own() const { return moves_own_; }
   std::size_t largest() const;
   std::size_t bytes(int from, int to) const;
   // Where the piece begins among those that `from` sends, and among those that `to` gets.
@@ -29,10 +39,14 @@ class Pieces {
 
  private:
   Pieces(std::vector<std::size_t> bytes, bool by_receiver);
+  // Where on `self`'s side the piece shared with `other` is among equal ones.
+  std::size_t slot(int other, int self) const;
 
   std::size_t each_ = 0;
   std::vector<std::size_t> bytes_;  // empty: all have each_
   bool by_receiver_ = true;
+  int ring_ = 0;  // own_last: of so many ranks
+  bool moves_own_ = true;
 };
 
 }  // namespace ferry::parallel

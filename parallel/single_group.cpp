@@ -15,7 +15,7 @@ class SingleGroup final : public Group {
   const std::string& backend() const override { return backend_; }
   void all_to_all(void* recv, const void* send, const Pieces& pieces, Stream& stream) override {
     pieces.check(1);
-    stream.copy(recv, send, pieces.bytes(0, 0));
+    if (pieces.moves_own()) stream.copy(recv, send, pieces.bytes(0, 0));
   }
   void all_gather(void* recv, const void* send, std::size_t bytes_per_rank, Stream& stream) override {
     if (recv != send) stream.copy(recv, send, bytes_per_rank);

@@ -1,5 +1,7 @@
 #include "model/dit/attention.h"
 
+#include <ATen/ops/empty_like.h>
+
 #include "model/dit/linear.h"
 #include "model/kernels/heads.h"
 #include "model/kernels/rms_norm_rope.h"
@@ -81,44 +83,60 @@ void fill(const Pass& pass, int block, const at::Tensor& text, CrossKeyValue& ca
 
 }  // namespace
 
-// The keys leave through the outbox that the values left through, so those must have gone.
+// The queries leave last, through the outbox that the values left through, so those must have gone.
 void send_heads(const Pass& pass, int block, std::size_t branch) {
   const Workspace& work = pass.work;
   const at::Tensor projected = work.part(0);
   const at::Tensor outbox = work.outbox(branch, 0);
-  const at::Tensor query_outbox = work.outbox(branch, 1);
+  const at::Tensor key_outbox = work.outbox(branch, 1);
   project(pass, block, DitBlock::SelfV, work.u, projected);
   kernels::pack_heads(heads_of(pass, projected, outbox), pass.stream());
   pass.exchange->start(Trip::Value, branch, work.inbox(branch, 0), outbox);
 
-  project(pass, block, DitBlock::SelfQ, work.u, projected);
-  norm_heads(pass, id_of(block, DitBlock::SelfNormQ), projected, query_outbox, rotation_of(pass),
-             places_of(pass));
-  pass.exchange->start(Trip::Query, branch, work.inbox(branch, 1), query_outbox);
-
   project(pass, block, DitBlock::SelfK, work.u, projected);
+  norm_heads(pass, id_of(block, DitBlock::SelfNormK), projected, key_outbox, rotation_of(pass),
+             places_of(pass));
+  pass.exchange->start(Trip::Key, branch, work.inbox(branch, 2), key_outbox);
+
+  project(pass, block, DitBlock::SelfQ, work.u, projected);
   pass.exchange->finish(Trip::Value, branch);
-  norm_heads(pass, id_of(block, DitBlock::SelfNormK), projected, outbox, rotation_of(pass), places_of(pass));
-  pass.exchange->start(Trip::Key, branch, work.inbox(branch, 2), outbox);
+  norm_heads(pass, id_of(block, DitBlock::SelfNormQ), projected, outbox, rotation_of(pass), places_of(pass));
+  pass.exchange->start(Trip::Query, branch, work.inbox(branch, 1), outbox);
 }
 
-// The result comes back into the outbox of the queries, which have gone by then.
+// In the parts of row_plan.h.  What comes back goes into the outbox of the keys, which have gone by then.
 at::Tensor attend_to_heads(const Pass& pass, std::size_t branch) {
   const Workspace& work = pass.work;
-  pass.exchange->finish(Trip::Query, branch);
+  const RowPlan& rows = work.rows;
+  const at::Tensor queries = work.inbox(branch, 1);
+  const at::Tensor keys = work.inbox(branch, 2).narrow(0, 0, work.shard.tokens);
+  const at::Tensor values = work.inbox(branch, 0).narrow(0, 0, work.shard.tokens);
+  const at::Tensor out = at::empty_like(queries);
+  const auto attend_part = [&](const at::Tensor& of, std::int64_t begin, std::int64_t out_begin,
+                               std::int64_t count) {
+    if (count == 0) return;
+    pass.runtime.attention.into(out.narrow(0, out_begin, count), of.narrow(0, begin, count), keys, values,
+                                pass.config.head_dim());
+  };
   pass.exchange->finish(Trip::Key, branch);
-  const std::int64_t keys = work.shard.tokens;
-  at::Tensor out = attend(pass, work.inbox(branch, 1), work.inbox(branch, 2).narrow(0, 0, keys),
-                          work.inbox(branch, 0).narrow(0, 0, keys));
+  attend_part(work.own_piece(branch, 0), work.shard.per_rank - rows.first, rows.middle + rows.last,
+              rows.first);
+  pass.exchange->finish(Trip::Query, branch);
+  attend_part(queries, 0, 0, rows.middle);
   pass.exchange->start(Trip::Back, branch, work.outbox(branch, 1), out);
+  attend_part(queries, rows.middle, rows.middle, rows.last);
   return out;
 }
 
-void receive_heads(const Pass& pass, int block, std::size_t branch) {
+void receive_heads(const Pass& pass, int block, std::size_t branch, const at::Tensor& attended) {
   const Workspace& work = pass.work;
   const at::Tensor heads = work.part(0);
+  const std::int64_t others = work.shard.padded - work.shard.per_rank;
   pass.exchange->finish(Trip::Back, branch);
-  kernels::unpack_heads(heads_of(pass, work.outbox(branch, 1), heads), pass.stream());
+  kernels::Heads unpacked = heads_of(pass, work.outbox(branch, 1), heads);
+  unpacked.own = attended.narrow(0, others, work.shard.per_rank).data_ptr();
+  unpacked.own_before = work.own_head;
+  kernels::unpack_heads(unpacked, pass.stream());
   project(pass, block, DitBlock::SelfO, heads, work.u);
   pass.tap("self_attn", block, work.u);
 }
@@ -131,7 +149,7 @@ void self_attention(const Pass& pass, int block) {
   }
   send_heads(pass, block, 0);
   const at::Tensor out = attend_to_heads(pass, 0);
-  receive_heads(pass, block, 0);
+  receive_heads(pass, block, 0, out);
 }
 
 void cross_attention(const Pass& pass, int block, const at::Tensor& text, CrossKeyValue& cached) {

@@ -123,7 +123,7 @@ void run_interleaved(const Pass& pass, int block, std::span<DitContext* const> b
   for (std::size_t i = 0; i < branches.size(); ++i) {
     {
       const TraceScope span = pass.span("attention", block);
-      receive_heads(pass, block, i);
+      receive_heads(pass, block, i, on_the_way[i]);
     }
     finish_branch(pass, block, pass.work.x[i], m, *branches[i]);
   }

@@ -57,7 +57,9 @@ void HeadExchange::finish(const Ties& ties) {
 void HeadExchange::start(Trip trip, std::size_t branch, const at::Tensor& recv, const at::Tensor& send) {
   const bool back = trip == Trip::Back;
   const std::size_t head_bytes = (back ? recv : send).nbytes() / static_cast<std::size_t>(split_.heads());
-  const parallel::Pieces pieces = back ? split_.to_tokens(head_bytes) : split_.to_heads(head_bytes);
+  parallel::Pieces pieces = back ? split_.to_tokens(head_bytes) : split_.to_heads(head_bytes);
+  if (back || trip == Trip::Query) pieces = pieces.own_last(split_.ranks());
+  if (back) pieces = pieces.without_own();
   queue(ties(trip, branch), [&] { group_.all_to_all(recv.data_ptr(), send.data_ptr(), pieces, exchange_); });
 }
 

@@ -6,6 +6,7 @@
 #include <array>
 
 #include "model/dit/rope.h"
+#include "model/kernels/attention.h"
 #include "model/tensor.h"
 
 namespace ferry::model {
@@ -58,6 +59,12 @@ at::Tensor Workspace::inbox(std::size_t branch, std::int64_t index) const {
   return boxes(branch).narrow(0, begin, shard.padded * width).view({shard.padded, width});
 }
 
+at::Tensor Workspace::own_piece(std::size_t branch, std::int64_t index) const {
+  const std::int64_t head_dim = u.size(1) / places.size(0);
+  const std::int64_t begin = own_head * head_dim * shard.per_rank;
+  return outbox(branch, index).view(-1).narrow(0, begin, shard.per_rank * width).view({shard.per_rank, width});
+}
+
 at::Tensor Workspace::hidden(std::int64_t ffn_dim) const {
   return scratch.narrow(0, 0, shard.per_rank * ffn_dim).view({shard.per_rank, ffn_dim});
 }
@@ -81,6 +88,11 @@ Workspace make_workspace(const DitConfig& config, const DitRuntime& runtime, con
   }
   const parallel::HeadSplit split(config.heads, ranks);
   work.places = places_of(split, device);
+  work.own_head = split.of(rank).begin;
+  work.rows = plan_rows({.rows = work.shard.padded,
+                         .own = rows,
+                         .heads = split.of(rank).count,
+                         .tiles = kernels::tiles_at_once(device)});
   work.width = split.of(rank).count * config.head_dim();
   work.widest = split.most() * config.head_dim();
   const std::int64_t boxes = kOutboxes * rows * config.dim + kInboxes * work.shard.padded * work.widest;

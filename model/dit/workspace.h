@@ -11,7 +11,7 @@
 // is at the same place on every rank: an inbox has room for the rank with the most heads, h_0.
 //
 //   outboxes  2 of [s, C]           packed tokens (parallel/ulysses.h), before and after attention
-//   inboxes   3 of [S, h_0 * D]     v, q, k of this rank's heads
+//   inboxes   3 of [S, h_0 * D]     v, q, k of this rank's heads; q with this rank's own tokens last
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "model/dit/dit.h"
+#include "model/dit/row_plan.h"
 #include "model/kernels/element.h"
 #include "parallel/ulysses.h"
 
@@ -40,10 +41,13 @@ struct Workspace {
   at::Tensor part(std::int64_t index) const;                        // [s, C]
   at::Tensor outbox(std::size_t branch, std::int64_t index) const;  // 0, 1: [s, C]
   at::Tensor inbox(std::size_t branch, std::int64_t index) const;   // 0, 1, 2: [S, this rank's heads * D]
+  at::Tensor own_piece(std::size_t branch, std::int64_t index) const;  // of an outbox: [s, width]
   at::Tensor hidden(std::int64_t ffn_dim) const;                    // [s, F]
 
-  std::int64_t width = 0;   // of this rank's heads, elements
-  std::int64_t widest = 0;  // of the heads of the rank with the most
+  RowPlan rows;               // of attention
+  std::int64_t own_head = 0;  // the first of this rank's heads
+  std::int64_t width = 0;     // of this rank's heads, elements
+  std::int64_t widest = 0;    // of the heads of the rank with the most
 
  private:
   at::Tensor boxes(std::size_t branch) const;

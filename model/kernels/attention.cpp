@@ -15,6 +15,8 @@
 #include <stdexcept>
 #include <tuple>
 
+#include "model/kernels/cuda/launch.h"
+
 namespace ferry::model::kernels {
 
 namespace {
@@ -115,10 +117,23 @@ at::Tensor Attention::operator()(const at::Tensor& q, const at::Tensor& k, const
   return out.transpose(1, 2).reshape(q.sizes());
 }
 
+void Attention::into(const at::Tensor& out, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                     std::int64_t head_dim) const {
+  if (kernel_) {
+    kernel_(as_heads(out, head_dim), as_heads(q, head_dim), as_heads(k, head_dim), as_heads(v, head_dim));
+  } else {
+    out.copy_((*this)(q, k, v, head_dim));
+  }
+}
+
 std::string Attention::used_for(const at::Tensor& q, std::int64_t head_dim) const {
   if (impl_ != AttentionImpl::Auto) return std::string(name_of(impl_));
   const at::Tensor heads = as_heads(q, head_dim).transpose(1, 2);
   return name_of_backend(at::_fused_sdp_choice(heads, heads, heads));
+}
+
+std::int64_t tiles_at_once(const Device& device) {
+  return device.type() == DeviceType::Cuda ? cuda::multiprocessors() : 0;
 }
 
 }  // namespace ferry::model::kernels

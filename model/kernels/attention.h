@@ -45,6 +45,10 @@ class Attention {
   at::Tensor operator()(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                         std::int64_t head_dim) const;
 
+  // The same into `out`, of q's shape, contiguous.  LibTorch's kernels allocate a result, which is copied.
+  void into(const at::Tensor& out, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+            std::int64_t head_dim) const;
+
   // What computes tensors like these: `auto` says which of LibTorch's kernels it is ("cudnn", "flash",
   // "efficient", "math").
   std::string used_for(const at::Tensor& q, std::int64_t head_dim) const;
@@ -53,5 +57,10 @@ class Attention {
   AttentionImpl impl_;
   Kernel kernel_;  // empty: LibTorch's
 };
+
+// A GPU's kernels give each multiprocessor tiles of 128 queries of one head, all about as long: so many tiles
+// take as long as one.  0 on the CPU.
+constexpr std::int64_t kTileQueries = 128;
+std::int64_t tiles_at_once(const Device& device);
 
 }  // namespace ferry::model::kernels

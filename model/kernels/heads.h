@@ -12,6 +12,8 @@ namespace ferry::model::kernels {
 struct Heads {
   const void* in = nullptr;
   void* out = nullptr;
+  const void* own = nullptr;    // unpack_heads: where the piece lies that begins with head own_before, [s, its
+  std::int64_t own_before = 0;  // heads], in place of its part of `in`; nullptr: in `in`
   const HeadPlace* places = nullptr;  // [heads], where the memory is; nullptr: both orders are the same
   std::int64_t tokens = 0;            // s, of this rank
   std::int64_t heads = 0;             // all
@@ -22,7 +24,8 @@ struct Heads {
 // Throws std::invalid_argument when 4 does not divide head_bytes.
 void pack_heads(const Heads& args, Stream& stream);
 
-// The inverse: in destination-major, out [s, heads].
+// The inverse: in destination-major, out [s, heads].  Throws std::invalid_argument also for `own` without
+// places.
 void unpack_heads(const Heads& args, Stream& stream);
 
 }  // namespace ferry::model::kernels

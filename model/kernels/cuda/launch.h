@@ -12,6 +12,9 @@
 
 namespace ferry::model::kernels::cuda {
 
+// Of the calling thread's device.  Throws CudaError.
+int multiprocessors();
+
 void layer_norm(const LayerNorm& args, Scaling scaling, void* stream);
 void gate_residual(const GateResidual& args, void* stream);
 void rms_norm_rope(const RmsNormRope& args, void* stream);

@@ -104,16 +104,6 @@ __global__ void __launch_bounds__(kMostThreads, 2) rms_norm_rope_rows(const RmsN
   }
 }
 
-int multiprocessors() {
-  int device = 0;
-  int count = 0;
-  if (cudaGetDevice(&device) != cudaSuccess ||
-      cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device) != cudaSuccess) {
-    throw CudaError("rms_norm_rope: no device");
-  }
-  return count;
-}
-
 template <typename T, int kWidth, int kLanes>
 void launch_rows(const RmsNormRope& a, int lanes, cudaStream_t stream) {
   const int threads = ((lanes + kLanes - 1) / kLanes + kWarp - 1) / kWarp * kWarp;
