@@ -130,6 +130,15 @@ ForwardResult measure_forward(const ForwardCase& what, model::Weights& weights,
   return result;
 }
 
+void take_slower_floor(ForwardResult& result, const ForwardResult& other) {
+  for (std::size_t i = 0; i < result.linear_seconds.size(); ++i) {
+    const double mine = result.linear_seconds[i] + result.attention_seconds[i];
+    if (other.linear_seconds.at(i) + other.attention_seconds.at(i) <= mine) continue;
+    result.linear_seconds[i] = other.linear_seconds[i];
+    result.attention_seconds[i] = other.attention_seconds[i];
+  }
+}
+
 std::string to_json(const ForwardResult& result) {
   const double forward = median(result.forward_seconds);
   const double floor = median(floors(result));
@@ -153,6 +162,7 @@ std::string to_json(const ForwardResult& result) {
                                        {"linear_s", median(result.linear_seconds)},
                                        {"attention_s", median(result.attention_seconds)},
                                        {"floor_s", floor},
+                                       {"floor_of", "slowest rank"},
                                        {"floor_spread", spread(floors(result))},
                                        {"forward_over_floor", forward / floor},
                                        {"tflop", result.tflop},

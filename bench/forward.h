@@ -38,6 +38,10 @@ struct ForwardResult {
   std::vector<double> attention_seconds;
 };
 
+// Ranks wait for the slowest, so its floor counts: each sample's larger floor of `result` and `other`, which
+// another rank measured beside it.
+void take_slower_floor(ForwardResult& result, const ForwardResult& other);
+
 // Forwards a random latent with `weights` (of dit_spec(config, runtime.compute)): `warmups` times, then
 // `samples` times, in turn with the floor.  With a Ulysses group, collective over it; each rank measures
 // itself.  Runs on the device's compute stream and waits for it.

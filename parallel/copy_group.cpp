@@ -152,8 +152,8 @@ void CopyGroup::all_to_all(void* recv, const void* send, const Pieces& pieces, S
   Region* region = region_of(recv);
   if (region == nullptr) return base_->all_to_all(recv, send, pieces, stream);
   exchange(
-      *region, recv, pieces, !pieces.moves_own(), [&](int peer) { return at(send, pieces.place_sent(rank(), peer)); },
-      stream);
+      *region, recv, pieces, !pieces.moves_own(),
+      [&](int peer) { return at(send, pieces.place_sent(rank(), peer)); }, stream);
 }
 
 void CopyGroup::all_gather(void* recv, const void* send, std::size_t bytes, Stream& stream) {

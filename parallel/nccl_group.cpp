@@ -118,7 +118,7 @@ void NcclGroup::all_to_all(void* recv, const void* send, const Pieces& pieces, S
   ncclComm_t const comm = working();
   auto* const queue = native(stream);
   settle(pieces.plain() ? nccl_all_to_all(recv, send, pieces.bytes(0, 0), size_, comm, queue)
-                       : nccl_send_recv(recv, send, pieces, rank_, size_, comm, queue),
+                        : nccl_send_recv(recv, send, pieces, rank_, size_, comm, queue),
          "all_to_all");
 }
 

@@ -57,7 +57,8 @@ std::size_t Pieces::place_received(int from, int to) const {
 void Pieces::check(int ranks) const {
   const bool fits = even() || bytes_.size() == static_cast<std::size_t>(ranks);
   if (fits && (ring_ == 0 || ring_ == ranks)) return;
-  throw std::invalid_argument(fmt::format("Pieces of {} ranks in a group of {}", fits ? static_cast<std::size_t>(ring_) : bytes_.size(), ranks));
+  throw std::invalid_argument(fmt::format("Pieces of {} ranks in a group of {}",
+                                          fits ? static_cast<std::size_t>(ring_) : bytes_.size(), ranks));
 }
 
 }  // namespace ferry::parallel

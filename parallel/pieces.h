@@ -19,8 +19,8 @@ class Pieces {
   // What comes from rank r has bytes[r], whoever gets it.
   static Pieces by_sender(std::vector<std::size_t> bytes) { return {std::move(bytes), false}; }
 
-  // The same of `ranks` ranks in the other order, so that all that comes from or goes to others is contiguous.
-  // Of even pieces it is the receiver's side, of those made by_sender the sender's.
+  // The same of `ranks` ranks in the other order, so that all that comes from or goes to others is
+  // contiguous. Of even pieces it is the receiver's side, of those made by_sender the sender's.
   Pieces own_last(int ranks) const;
   // The same without each rank's piece to itself, whose places stay as they are.
   Pieces without_own() const;

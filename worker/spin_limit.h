@@ -1,9 +1,10 @@
 // Keeps OpenMP threads from spinning where other processes want the cores.
 //
-// libgomp's threads spin for milliseconds at every barrier before they sleep.  Alone that is the fastest.  Two
-// runs on the same cores then wait for threads that have no core, and each takes many times its share.  libgomp
-// spins 100 rounds instead of 300,000 as long as its threads are more than the cores, which it looks at before
-// each wait.  So where this process's threads often wait for a core, a second team is kept, which sleeps.
+// libgomp's threads spin for milliseconds at every barrier before they sleep.  Alone that is the fastest. Two
+// runs on the same cores then wait for threads that have no core, and each takes many times its share.
+// libgomp spins 100 rounds instead of 300,000 as long as its threads are more than the cores, which it looks
+// at before each wait.  So where this process's threads often wait for a core, a second team is kept, which
+// sleeps.
 #pragma once
 
 #include <condition_variable>
@@ -27,8 +28,8 @@ std::optional<CoreTimes> core_times();
 // When spinning is limited, from looks 100 ms apart.
 class SpinRule {
  public:
-  // Returns whether it is limited from now on.  `share`: of the time since the last look that the threads could
-  // have run, that they had no core.
+  // Returns whether it is limited from now on.  `share`: of the time since the last look that the threads
+  // could have run, that they had no core.
   bool limits(double share);
 
  private:

@@ -1,7 +1,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "bench/decode.h"
 #include "bench/forward.h"
@@ -56,6 +59,19 @@ void print(const Result& result, const worker::Rank& rank, const worker::StageRe
   say(json ? with_stage(to_json(result), rank, stage) : text_of(result));
 }
 
+// The floor's samples, for other ranks.
+std::string floor_text(const bench::ForwardResult& result) {
+  return nlohmann::json({result.linear_seconds, result.attention_seconds}).dump();
+}
+
+bench::ForwardResult floor_from(const std::string& text) {
+  const auto samples = nlohmann::json::parse(text).get<std::vector<std::vector<double>>>();
+  bench::ForwardResult result;
+  result.linear_seconds = samples.at(0);
+  result.attention_seconds = samples.at(1);
+  return result;
+}
+
 // The ranks of a measurement, with the weights of one stage.
 struct Stage {
   Stage(const worker::StageSource& source, const worker::Options& options, int heads,
@@ -89,7 +105,10 @@ int bench_forward(const BenchOptions& options, parallel::Session& session) {
                                 .warmups = options.warmups,
                                 .samples = options.samples,
                                 .after_first = [&] { stage.loaded.note_torch_peak(); }};
-  const bench::ForwardResult result = bench::measure_forward(what, stage.loaded.weights(), runtime);
+  bench::ForwardResult result = bench::measure_forward(what, stage.loaded.weights(), runtime);
+  for (const std::string& text : session.all_gather(floor_text(result))) {
+    bench::take_slower_floor(result, floor_from(text));
+  }
   stage.loaded.finish(stage.record);
   if (session.rank() == 0) print(result, *stage.rank, stage.record, options.json);
   return 0;

@@ -12,8 +12,8 @@ void self_attention(const Pass& pass, int block);
 // way then hides behind them.
 //
 //   send_heads      u -> values, keys and queries are on their way, each behind its own projection
-//   attend_to_heads waits for them, for others' queries while it attends to its own; then others' results are on
-//                   their way back while it attends to the rest of its own (row_plan.h)
+//   attend_to_heads waits for them, for others' queries while it attends to its own; then others' results
+//                   are on their way back while it attends to the rest of its own (row_plan.h)
 //   receive_heads   waits for the results of others; work.u becomes Wo attention(u) + bo
 //
 // u is free after the first.  `attended` is what the second returned.

@@ -30,8 +30,9 @@ class HeadExchange {
 
   // Queues an exchange behind what is queued on the compute stream so far; returns at once.  Tokens go to the
   // ranks of their heads, `send` [s, C] packed and `recv` [S, this rank's heads * D] (parallel/ulysses.h);
-  // Trip::Back takes them the other way, but for this rank's own.  Queries, and what goes back, have this rank's
-  // own tokens last (parallel/pieces.h, own_last); keys and values lie in the order of tokens.  Neither tensor may be written until finish(trip, branch).
+  // Trip::Back takes them the other way, but for this rank's own.  Queries, and what goes back, have this
+  // rank's own tokens last (parallel/pieces.h, own_last); keys and values lie in the order of tokens. Neither
+  // tensor may be written until finish(trip, branch).
   void start(Trip trip, std::size_t branch, const at::Tensor& recv, const at::Tensor& send);
 
   // What is queued on the compute stream from now on comes after the exchange.

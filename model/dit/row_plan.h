@@ -1,7 +1,7 @@
 // In which parts a rank of several attends to its heads, so that what travels hides behind what is computed.
 //
-// The queries of all tokens are at hand in the order of parallel/pieces.h's own_last: those of other ranks, which
-// travelled, and last the rank's own, which need not.  And the results of the others must travel back.  So
+// The queries of all tokens are at hand in the order of parallel/pieces.h's own_last: those of other ranks,
+// which travelled, and last the rank's own, which need not.  The results of the others must travel back.  So
 //
 //   first    the last rows of its own, while the others' are on their way
 //   middle   the others' and the first rows of its own
@@ -10,8 +10,8 @@
 //   [ others' rows ......................................| own rows ............................ ]
 //   [ middle ......................................................)[ last .......)[ first .......]
 //
-// A GPU computes so many tiles of queries at once, and each part ends with a round that may be nearly empty: the
-// parts are cut so that there are no more rounds than it takes.
+// A GPU computes so many tiles of queries at once, and each part ends with a round that may be nearly empty:
+// the parts are cut so that there are no more rounds than it takes.
 #pragma once
 
 #include <cstdint>
@@ -33,7 +33,8 @@ struct RowCase {
   std::int64_t tiles = 0;  // kernels::tiles_at_once
 };
 
-// first + middle + last = rows, first + last <= own.  Without tiles a quarter of its own is first and one last.
+// first + middle + last = rows, first + last <= own.  Without tiles a quarter of its own each is first and
+// last.
 RowPlan plan_rows(const RowCase& of);
 
 }  // namespace ferry::model

@@ -62,7 +62,10 @@ at::Tensor Workspace::inbox(std::size_t branch, std::int64_t index) const {
 at::Tensor Workspace::own_piece(std::size_t branch, std::int64_t index) const {
   const std::int64_t head_dim = u.size(1) / places.size(0);
   const std::int64_t begin = own_head * head_dim * shard.per_rank;
-  return outbox(branch, index).view(-1).narrow(0, begin, shard.per_rank * width).view({shard.per_rank, width});
+  return outbox(branch, index)
+      .view(-1)
+      .narrow(0, begin, shard.per_rank * width)
+      .view({shard.per_rank, width});
 }
 
 at::Tensor Workspace::hidden(std::int64_t ffn_dim) const {

@@ -38,11 +38,11 @@ struct Workspace {
   at::Tensor mail;
 
   bool fits(const kernels::Grid& wanted, std::size_t branches) const;
-  at::Tensor part(std::int64_t index) const;                        // [s, C]
-  at::Tensor outbox(std::size_t branch, std::int64_t index) const;  // 0, 1: [s, C]
-  at::Tensor inbox(std::size_t branch, std::int64_t index) const;   // 0, 1, 2: [S, this rank's heads * D]
+  at::Tensor part(std::int64_t index) const;                           // [s, C]
+  at::Tensor outbox(std::size_t branch, std::int64_t index) const;     // 0, 1: [s, C]
+  at::Tensor inbox(std::size_t branch, std::int64_t index) const;      // 0, 1, 2: [S, this rank's heads * D]
   at::Tensor own_piece(std::size_t branch, std::int64_t index) const;  // of an outbox: [s, width]
-  at::Tensor hidden(std::int64_t ffn_dim) const;                    // [s, F]
+  at::Tensor hidden(std::int64_t ffn_dim) const;                       // [s, F]
 
   RowPlan rows;               // of attention
   std::int64_t own_head = 0;  // the first of this rank's heads

@@ -20,7 +20,7 @@ void check(const Heads& a) {
   throw std::invalid_argument("heads of " + std::to_string(a.head_bytes) + " bytes: 4 must divide them");
 }
 
-// Calls move(offset in token order, head, offset in packed order, bytes) for each run of heads that go together.
+// Calls move(offset in token order, first head, offset in packed order, bytes) for each run of heads.
 template <typename Move>
 void each_run(const Heads& a, const Move& move) {
   for_rows(a.tokens, a.heads * a.head_bytes / 4, [&](std::int64_t begin, std::int64_t end) {

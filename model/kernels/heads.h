@@ -12,8 +12,10 @@ namespace ferry::model::kernels {
 struct Heads {
   const void* in = nullptr;
   void* out = nullptr;
-  const void* own = nullptr;    // unpack_heads: where the piece lies that begins with head own_before, [s, its
-  std::int64_t own_before = 0;  // heads], in place of its part of `in`; nullptr: in `in`
+  // unpack_heads: where the piece [s, its heads] lies that begins with head own_before, in place of its part
+  // of `in`; nullptr: in `in`.
+  const void* own = nullptr;
+  std::int64_t own_before = 0;
   const HeadPlace* places = nullptr;  // [heads], where the memory is; nullptr: both orders are the same
   std::int64_t tokens = 0;            // s, of this rank
   std::int64_t heads = 0;             // all

@@ -232,6 +232,19 @@ TEST_F(KernelsGpu, RmsNormRopeAndHeadOrder) {
       unpack_heads(heads(gout, back), gpu());
       gpu().synchronize();
       EXPECT_TRUE(back.cpu().equal(z)) << "unpack " << name(s.tokens, dim, type);
+      if (places_of(gz) == nullptr) continue;
+      const std::int64_t before = s.widths[0];
+      const Tensor gap =
+          gout.view(-1).narrow(0, s.tokens * before * s.head_dim, s.tokens * s.widths[1] * s.head_dim);
+      const Tensor own = gap.clone();
+      gap.fill_(-1);
+      back.zero_();
+      Heads apart = heads(gout, back);
+      apart.own = own.data_ptr();
+      apart.own_before = before;
+      unpack_heads(apart, gpu());
+      gpu().synchronize();
+      EXPECT_TRUE(back.cpu().equal(z)) << "unpack with an own piece " << name(s.tokens, dim, type);
     }
   }
 }

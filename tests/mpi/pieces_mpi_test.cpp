@@ -1,4 +1,4 @@
-// All-to-alls of uneven pieces, on the devices of the program: by messages and by copies.
+// All-to-alls of pieces of all kinds, on the devices of the program: by messages and by copies.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -35,22 +35,31 @@ class PiecesTest : public ferry::testing::DeviceRanksTest {
     for (int r = 0; r < size(); ++r) all.push_back(some[static_cast<std::size_t>(r + round) % 5]);
     return all;
   }
+  // Of either side, even or not, in both orders, with and without the own piece.
   Pieces pieces_of(int round) const {
-    return round % 2 == 0 ? Pieces::by_receiver(sizes(round)) : Pieces::by_sender(sizes(round));
+    Pieces pieces = round % 8 == 6   ? Pieces(70001)
+                    : round % 2 == 0 ? Pieces::by_receiver(sizes(round))
+                                     : Pieces::by_sender(sizes(round));
+    if (round / 2 % 2 == 1) pieces = pieces.own_last(size());
+    return round / 4 % 2 == 1 ? pieces.without_own() : pieces;
   }
   Bytes sent(const Pieces& pieces, int round) const {
-    Bytes all;
-    for (int to = 0; to < size(); ++to) append(all, pieces.bytes(rank(), to), round, rank(), to);
+    Bytes all(400001 * static_cast<std::size_t>(size()), kUntouched);
+    for (int to = 0; to < size(); ++to) {
+      put(all, pieces.place_sent(rank(), to), pieces.bytes(rank(), to), round, rank(), to);
+    }
     return all;
   }
   Bytes expected(const Pieces& pieces, int round, std::size_t room) const {
-    Bytes all;
-    for (int from = 0; from < size(); ++from) append(all, pieces.bytes(from, rank()), round, from, rank());
-    all.resize(room, kUntouched);
+    Bytes all(room, kUntouched);
+    for (int from = 0; from < size(); ++from) {
+      if (from == rank() && !pieces.moves_own()) continue;
+      put(all, pieces.place_received(from, rank()), pieces.bytes(from, rank()), round, from, rank());
+    }
     return all;
   }
-  static void append(Bytes& all, std::size_t count, int round, int from, int to) {
-    for (std::size_t i = 0; i < count; ++i) all.push_back(byte_of(round, from, to, i));
+  static void put(Bytes& all, std::size_t place, std::size_t count, int round, int from, int to) {
+    for (std::size_t i = 0; i < count; ++i) all[place + i] = byte_of(round, from, to, i);
   }
   DeviceMemory up(const Bytes& bytes) {
     DeviceMemory memory = device().allocate(bytes.size() + 1);
@@ -68,7 +77,7 @@ class PiecesTest : public ferry::testing::DeviceRanksTest {
 
 // No rank waits between rounds, and nothing is written beside what is expected.
 TEST_F(PiecesTest, EveryByteComesFromTheRankThatSentIt) {
-  constexpr int kRounds = 8;
+  constexpr int kRounds = 16;
   const std::size_t room = 400001 * static_cast<std::size_t>(size()) + 99;
   for (const ExchangeBy by : {ExchangeBy::Nccl, ExchangeBy::Copy}) {
     use(by);

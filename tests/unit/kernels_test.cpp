@@ -325,8 +325,26 @@ TEST_F(Kernels, PackHeadsWritesDestinationMajorAndUnpackHeadsInverts) {
       args.out = back.data_ptr();
       unpack_heads(args, stream());
       EXPECT_TRUE(at::equal(back, x));
+      if (s.widths.size() == 1) continue;
+
+      // The piece of the second rank lies elsewhere, and what is in its place is not read.
+      const std::int64_t piece = s.tokens * s.widths[1] * s.head_dim;
+      const Tensor gap = out.view(-1).narrow(0, s.tokens * s.widths[0] * s.head_dim, piece);
+      const Tensor own = gap.clone();
+      gap.fill_(-1);
+      args.own = own.data_ptr();
+      args.own_before = s.widths[0];
+      back.zero_();
+      unpack_heads(args, stream());
+      EXPECT_TRUE(at::equal(back, x));
     }
   }
+}
+
+TEST_F(Kernels, APieceOfItsOwnNeedsPlaces) {
+  const float own = 0;
+  EXPECT_THROW(unpack_heads({.own = &own, .tokens = 1, .heads = 1, .head_bytes = 4}, stream()),
+               std::invalid_argument);
 }
 
 TEST_F(Kernels, HeadsOfOddBytesAreRefused) {

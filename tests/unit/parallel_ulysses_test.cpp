@@ -93,6 +93,29 @@ TEST(Pieces, EqualOnesAreEven) {
   EXPECT_THROW(Pieces::by_sender({}), std::invalid_argument);
 }
 
+TEST(Pieces, OwnLastTurnsTheSideOfEqualPieces) {
+  const Pieces there = Pieces::by_receiver({3, 4, 5}).own_last(3);
+  // Rank 1 gets those of 2, 0 and 1, and sends in the order of the ranks.
+  EXPECT_EQ(there.place_received(2, 1), 0U);
+  EXPECT_EQ(there.place_received(0, 1), 4U);
+  EXPECT_EQ(there.place_received(1, 1), 8U);
+  EXPECT_EQ(there.place_sent(1, 2), 7U);
+  const Pieces back = Pieces::by_sender({3, 4, 5}).own_last(3);
+  EXPECT_EQ(back.place_sent(1, 2), 0U);
+  EXPECT_EQ(back.place_sent(1, 0), 4U);
+  EXPECT_EQ(back.place_sent(1, 1), 8U);
+  EXPECT_EQ(back.place_received(2, 1), 7U);
+  const Pieces even = Pieces(6).own_last(4);
+  EXPECT_EQ(even.place_received(3, 3), 18U);
+  EXPECT_EQ(even.place_received(0, 3), 0U);
+  EXPECT_TRUE(even.even());
+  EXPECT_FALSE(even.plain());
+  EXPECT_NO_THROW(even.check(4));
+  EXPECT_THROW(even.check(3), std::invalid_argument);
+  EXPECT_FALSE(Pieces(6).without_own().plain());
+  EXPECT_TRUE(Pieces(6).plain());
+}
+
 TEST(HeadSplit, AnExchangeThereAndBackMovesEachRanksHeads) {
   const HeadSplit split(12, 5);  // 3 3 2 2 2
   EXPECT_EQ(split.to_heads(10).bytes(4, 0), 30U);

@@ -37,9 +37,8 @@ template <bool kPack>
 void launch(const Heads& a, cudaStream_t stream) {
   if (a.tokens == 0) return;
   const auto rows = static_cast<unsigned>(a.tokens);
-  const bool wide =
-      aligned(16, a.head_bytes, static_cast<const char*>(a.in), static_cast<const char*>(a.own),
-              static_cast<const char*>(a.out));
+  const bool wide = aligned(16, a.head_bytes, static_cast<const char*>(a.in), static_cast<const char*>(a.own),
+                            static_cast<const char*>(a.out));
   if (wide) {
     move_heads<Wide, kPack><<<rows, kThreads, 0, stream>>>(a);
   } else {

@@ -1,7 +1,7 @@
 // Blocks of threads that each keep the same columns of many rows: the weights and the place of a head are
-// worked out once, a row is read once, and the next one is on its way while this one is summed.  Rows too long
-// for that take a block each and are read twice.  A thread reads and writes the same elements, and writes begin
-// after the whole row has been read, so that without places `out` may be `in`.
+// worked out once, a row is read once, and the next one is on its way while this one is summed.  Rows too
+// long for that take a block each and are read twice.  A thread reads and writes the same elements, and
+// writes begin after the whole row has been read, so that without places `out` may be `in`.
 #include <algorithm>
 
 #include "model/kernels/cuda/launch.h"
