@@ -115,8 +115,10 @@ std::vector<at::Tensor> Dit::forward(const at::Tensor& latent, double timestep,
   pass.tap("patch_embedding", ModuleId::kHead, state.work->x[0]);
   pass.tap("time_embedding", ModuleId::kHead, pass.e);
   pass.tap("time_projection", ModuleId::kHead, pass.e0);
-  for (int block = 0; block < static_cast<int>(state.config.layers); ++block)
-    run_block(pass, block, branches);
+  Left left;
+  for (int block = 0; block < static_cast<int>(state.config.layers); ++block) {
+    left = run_block(pass, block, branches, left);
+  }
   return run_head(pass);
 }
 
