@@ -27,7 +27,7 @@ struct Rank {
   std::unique_ptr<Trace> trace;         // nullptr: nobody asked for one
   model::kernels::Attention attention;  // of the DiT; LibTorch's choice until somebody sets it
   SpinLimit spin_limit;
-  Janitor janitor;                      // last: what it lets go of is used with the device
+  Janitor janitor;  // last: what it lets go of is used with the device
 
   bool is_first() const { return session->rank() == 0; }
   // What carries activations, or, where ranks exchange none, the branches.

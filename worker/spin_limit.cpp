@@ -31,8 +31,8 @@ double share(const CoreTimes& from, const CoreTimes& to) {
   return all < kEnough_ns ? 0 : static_cast<double>(waiting) / static_cast<double>(all);
 }
 
-// A team that sleeps, of as many threads as make libgomp count more than there are cores, until the thread that
-// made it ends.
+// A team that sleeps, of as many threads as make libgomp count more than there are cores, until the thread
+// that made it ends.
 class SleepingTeam {
  public:
   SleepingTeam()
@@ -42,7 +42,8 @@ class SleepingTeam {
           ++started;
           std::unique_lock lock(mutex_);
           wake_.wait(lock, stop, [] { return false; });
-        }) {}
+        }) {
+  }
 
  private:
   std::mutex mutex_;
