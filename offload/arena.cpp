@@ -80,7 +80,7 @@ NodeArena::NodeArena(ArenaPlan plan, const NodeRanks& node)
   };
   check(1);
   // Behind the weights the locks by which the ranks share the page-locking.
-  memory_ = make_node_memory(layout_.bytes + PartLocks::bytes(node_.peers.size), node_, plan_.first,
+  memory_ = make_node_memory(layout_.bytes + PinLocks::bytes(pin_locks(layout_)), node_, plan_.first,
                              [&] { check(static_cast<std::size_t>(node_.peers.size)); });
 }
 
@@ -113,7 +113,7 @@ void NodeArena::begin_load(TensorSource source, const LoadSetup& setup) {
           loading->error = described(failed);
         }
       });
-  if (setup.pin_for != nullptr) begin_pin(*setup.pin_for);
+  if (setup.pin_for != nullptr) begin_pin(*setup.pin_for, setup.divided);
 }
 
 void NodeArena::finish_load() {
@@ -131,20 +131,19 @@ void NodeArena::load(TensorSource source, int threads,
   finish_load();
 }
 
-void NodeArena::begin_pin(Device& device) {
+void NodeArena::begin_pin(Device& device, const std::vector<int>& divided) {
   if (device.type() == DeviceType::Cpu || pinning_ != nullptr || pinned_) return;
-  pinning_ = std::make_unique<Pinning>(PinPlan{.device = &device,
-                                               .arena = data(),
-                                               .parts = pin_parts(layout_, node_.peers.size),
-                                               .locks = data() + layout_.bytes,
-                                               .rank = node_.peers.rank});
+  PinOrder order = pin_order(layout_, divided, node_.peers.rank, node_.peers.size);
+  borders_ = PinBorders(data(), order);
+  pinning_ = std::make_unique<Pinning>(PinPlan{
+      .device = &device, .arena = data(), .order = std::move(order), .locks = data() + layout_.bytes});
 }
 
 bool NodeArena::pin(Device& device, bool copies) {
   if (pinned_) return *pinned_;
   if (device.type() == DeviceType::Cpu) return false;
   if (copies) begin_pin(device);
-  const std::string mine = pinning_ == nullptr ? "" : pinning_->wait();
+  const std::string mine = pinning_ == nullptr ? "" : pinning_->wait_first();
   const std::string error = first_error(node_.peers, mine);
   if (!error.empty()) {
     pinning_.reset();
@@ -154,6 +153,13 @@ bool NodeArena::pin(Device& device, bool copies) {
   }
   pinned_ = error.empty();
   return *pinned_;
+}
+
+void NodeArena::wait_pinned() {
+  const std::string error = pinning_ == nullptr ? "" : pinning_->wait_all();
+  if (error.empty() || std::exchange(pin_warned_, true)) return;
+  spdlog::warn("{}: not all weights can be page-locked, copies of some will be slow ({})", plan_.spec.name,
+               error);
 }
 
 std::size_t NodeArena::huge_bytes() const {
@@ -170,6 +176,7 @@ std::unique_ptr<NodeArena> begin_arena(const ArenaSource& source, const Options&
   }
   const bool tight = arena->bytes() + source_bytes > host_memory().available_bytes;
   setup.threads = load_threads(node.peers.size);
+  setup.divided = divided_blocks(source.spec, arena->layout(), options, node.peers.size);
   arena->begin_load(checkpoint_source(source.checkpoint, tight, source.merge), setup);
   return arena;
 }

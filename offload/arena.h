@@ -24,7 +24,8 @@ namespace ferry::offload {
 struct LoadSetup {
   int threads = 1;                                    // of this rank
   std::function<void(const LoadProgress&)> progress;  // called on one of them; may be empty
-  Device* pin_for = nullptr;  // the device that this rank copies to, as begin_pin() takes it
+  Device* pin_for = nullptr;   // the device that this rank copies to, as begin_pin() takes it
+  std::vector<int> divided{};  // with pin_for: blocks of which each rank at first copies a share
 };
 
 class NodeArena {
@@ -55,15 +56,23 @@ class NodeArena {
   void load(TensorSource source, int threads, const std::function<void(const LoadProgress&)>& progress);
 
   // Page-locks the copy for `device` while the caller goes on (pinning.h), also while the copy is filled: by
-  // the ranks that copy from it and no others.  On the CPU nothing happens.
-  void begin_pin(Device& device);
-  // Waits until it is page-locked, having begun now on a rank that `copies` and has not begun yet.  All of
-  // these ranks have it or none: when one is refused, all go without and rank 0 warns.  Returns whether it is
-  // page-locked for those that copy.  Collective over the node; a second call returns what the first found.
+  // the ranks that copy from it and no others.  Of the blocks of `divided` this rank's share comes first.  On
+  // the CPU nothing happens.
+  void begin_pin(Device& device, const std::vector<int>& divided = {});
+  // Waits until what comes first is page-locked, having begun now on a rank that `copies` and has not begun
+  // yet.  All of these ranks have it or none: when one is refused, all go without and rank 0 warns.  Returns
+  // whether it is page-locked for those that copy.  Collective over the node; a second call returns what the
+  // first found.
   bool pin(Device& device, bool copies = true);
   bool pinned() const { return pinned_.value_or(false); }
-  // The time that this rank's page-locking took on its thread; 0 without.  After pin().
-  double pin_thread_s() const { return pinning_ == nullptr ? 0 : pinning_->seconds(); }
+  // After pin(): waits for the rest as well; a rank that is refused there warns and copies it slowly.
+  void wait_pinned();
+  // Where copies have to end; the same object for the arena's life.
+  const PinBorders& pin_borders() const { return borders_; }
+  // How long this rank's page-locking took on its thread, up to what comes first and in all; 0: not yet, or
+  // there was none.
+  double pin_first_s() const { return pinning_ == nullptr ? 0 : pinning_->first_s(); }
+  double pin_all_s() const { return pinning_ == nullptr ? 0 : pinning_->all_s(); }
   // What lies on pages of 2 MiB, as far as this rank has touched it; 0 where the kernel gives shared memory
   // none.  Else walks page tables: milliseconds.
   std::size_t huge_bytes() const;
@@ -75,7 +84,9 @@ class NodeArena {
   ArenaLayout layout_;
   std::unique_ptr<NodeMemory> memory_;
   std::unique_ptr<Loading> loading_;
+  PinBorders borders_;
   std::unique_ptr<Pinning> pinning_;
+  bool pin_warned_ = false;
   std::optional<bool> pinned_;
 };
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <thread>
 
+#include "offload/pin_order.h"
+
 namespace ferry::offload {
 
 namespace {
@@ -19,13 +21,16 @@ std::size_t chunk_bytes(DeviceType device) {
 void Link::copy(Stream& stream, void* dst, const void* src, std::size_t bytes, int block) {
   copied_bytes_ += bytes;
   const TraceScope whole(guard_ == nullptr ? trace_ : nullptr, Lane::Copy, "copy", stream, block);
-  for (std::size_t done = 0; done < bytes; done += chunk_bytes_) {
-    const std::size_t part = std::min(chunk_bytes_, bytes - done);
+  const auto* from = static_cast<const std::byte*>(src);
+  std::size_t part = 0;
+  for (std::size_t done = 0; done < bytes; done += part) {
+    part = std::min(chunk_bytes_, bytes - done);
+    if (borders_ != nullptr) part = borders_->within(from + done, part);
     if (guard_ != nullptr) guard_->enter(stream);
     {
       const TraceScope chunk(guard_ == nullptr ? nullptr : trace_, Lane::Copy, "copy", stream, block);
       if (gbps_ > 0) start_clock(stream);
-      stream.copy(static_cast<std::byte*>(dst) + done, static_cast<const std::byte*>(src) + done, part);
+      stream.copy(static_cast<std::byte*>(dst) + done, from + done, part);
       if (gbps_ > 0) sleep_off(stream, part);
     }
     if (guard_ != nullptr) guard_->leave(stream);

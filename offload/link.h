@@ -10,6 +10,8 @@
 
 namespace ferry::offload {
 
+class PinBorders;
+
 // Bytes of one copy command: 16 MiB on a GPU (98 % of the link's speed), 4 MiB on the CPU.
 std::size_t chunk_bytes(DeviceType device);
 
@@ -26,9 +28,11 @@ class ChunkGuard {
 // it never spins, and an idle link saves nothing up.  On CUDA the sleep is a host call in the stream.
 class Link {
  public:
-  // `gbps` is 1e9 bytes/s; 0: no cap.  `guard` and `trace` may be nullptr, else outlive this.
-  Link(double gbps, std::size_t chunk_bytes, ChunkGuard* guard = nullptr, Trace* trace = nullptr)
-      : gbps_(gbps), chunk_bytes_(chunk_bytes), guard_(guard), trace_(trace) {}
+  // `gbps` is 1e9 bytes/s; 0: no cap.  `guard`, `trace` and `borders`, at which chunks end, may be nullptr,
+  // else outlive this.
+  Link(double gbps, std::size_t chunk_bytes, ChunkGuard* guard = nullptr, Trace* trace = nullptr,
+       const PinBorders* borders = nullptr)
+      : gbps_(gbps), chunk_bytes_(chunk_bytes), guard_(guard), trace_(trace), borders_(borders) {}
   Link(const Link&) = delete;
   Link& operator=(const Link&) = delete;
 
@@ -45,6 +49,7 @@ class Link {
   std::size_t chunk_bytes_;
   ChunkGuard* guard_;
   Trace* trace_;
+  const PinBorders* borders_;
   std::uint64_t copied_bytes_ = 0;
   Clock::time_point free_at_;  // when the emulated link is free again; touched in stream order only
 };

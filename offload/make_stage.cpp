@@ -56,8 +56,13 @@ std::unique_ptr<Strategy> make_strategy(NodeArena& arena, const Options& options
 
 std::unique_ptr<StageWeights> make_stage(NodeArena& arena, const Options& options, const StageSetup& setup) {
   if (options.pin_cpu_memory) arena.pin(*setup.device);
-  return std::make_unique<StageWeights>(arena, setup,
-                                        make_strategy(arena, decided(arena, options, setup), setup));
+  auto stage = std::make_unique<StageWeights>(arena, setup,
+                                              make_strategy(arena, decided(arena, options, setup), setup));
+  // Whoever copies all of each block waits for all; with shares the rest may come later.
+  Report decided_on;
+  stage->strategy().describe(decided_on);
+  if (decided_on.transport != Transport::Sharded) arena.wait_pinned();
+  return stage;
 }
 
 }  // namespace ferry::offload

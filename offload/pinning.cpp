@@ -4,7 +4,6 @@
 
 #include <utility>
 
-#include "base/clock.h"
 #include "base/error.h"
 
 namespace ferry::offload {
@@ -13,46 +12,73 @@ Pinning::Pinning(PinPlan plan) : plan_(std::move(plan)), locks_(plan_.locks), th
 
 Pinning::~Pinning() {
   stop_ = true;
-  wait();
-  release();
+  thread_.join();
+  for (void* piece : registered_) plan_.device->unpin(piece);
 }
 
-std::string Pinning::wait() {
-  if (thread_.joinable()) thread_.join();
+std::string Pinning::wait_first() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] { return first_s_ > 0 || over_; });
+  return first_s_ > 0 ? "" : error_;
+}
+
+std::string Pinning::wait_all() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] { return over_; });
   return error_;
 }
 
-void Pinning::release() noexcept {
-  for (void* piece : registered_) plan_.device->unpin(piece);
-  registered_.clear();
+double Pinning::first_s() const {
+  const std::lock_guard lock(mutex_);
+  return first_s_;
+}
+
+double Pinning::all_s() const {
+  const std::lock_guard lock(mutex_);
+  return all_s_;
+}
+
+void Pinning::tell(double& seconds, bool over, const std::string& error) {
+  const std::lock_guard lock(mutex_);
+  if (error.empty()) seconds = seconds_since(begin_);
+  error_ = error;
+  over_ = over;
+  changed_.notify_all();
 }
 
 void Pinning::run() noexcept {
-  const Clock::time_point begin = Clock::now();
   try {
-    for (const int part : pin_order(plan_.rank, static_cast<int>(plan_.parts.size()))) pin_part(part);
+    pin(plan_.order.first);
+    tell(first_s_, false);
+    pin(plan_.order.rest);
+    tell(all_s_, true);
   } catch (const std::exception& failed) {
-    error_ = failed.what();
+    tell(all_s_, true, failed.what());
   }
-  seconds_ = seconds_since(begin);
 }
 
-void Pinning::pin_part(int part) {
+void Pinning::pin(const std::vector<PinPiece>& pieces) {
+  for (const PinPiece& piece : pieces) {
+    if (stop_) throw Error("page-locking was broken off");
+    pin_piece(piece);
+  }
+}
+
+void Pinning::pin_piece(const PinPiece& piece) {
   const Clock::time_point begin = Clock::now();
   const auto given_up = [&] { return stop_ || seconds_since(begin) > plan_.patience_s; };
-  if (!locks_.take(part, given_up)) throw Error(fmt::format("another rank has not finished part {}", part));
+  if (!locks_.take(piece.lock, given_up)) {
+    throw Error(fmt::format("another rank has not finished blob {}", piece.lock));
+  }
+  std::byte* data = plan_.arena + piece.offset;
   try {
-    for (const Blob& blob : plan_.parts[static_cast<std::size_t>(part)]) {
-      if (stop_) break;
-      std::byte* data = plan_.arena + blob.offset;
-      plan_.device->pin(data, round_up(blob.bytes, kBlobAlign));
-      registered_.push_back(data);
-    }
+    plan_.device->pin(data, piece.bytes);
   } catch (...) {
-    locks_.give(part);
+    locks_.give(piece.lock);
     throw;
   }
-  locks_.give(part);
+  locks_.give(piece.lock);
+  registered_.push_back(data);
 }
 
 }  // namespace ferry::offload

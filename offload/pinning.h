@@ -1,13 +1,17 @@
-// Page-locks the node's copy for one rank, on a thread of its own, while others fill it.
+// Page-locks the node's copy for one rank, on a thread of its own, while others fill it and, behind what
+// comes first, while passes run.
 #pragma once
 
 #include <atomic>
+#include <condition_variable>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/device.h"
-#include "offload/pin_parts.h"
+#include "offload/pin_order.h"
 
 namespace ferry::offload {
 
@@ -15,10 +19,9 @@ namespace ferry::offload {
 struct PinPlan {
   Device* device = nullptr;
   std::byte* arena = nullptr;
-  std::vector<PinPart> parts;
-  std::byte* locks = nullptr;  // PartLocks::bytes() of the node's memory
-  int rank = 0;                // of as many as there are parts
-  double patience_s = 60;      // how long another rank may stay at one part
+  PinOrder order;
+  std::byte* locks = nullptr;  // PinLocks::bytes() of the node's memory
+  double patience_s = 60;      // how long another rank may stay at one blob
 };
 
 // Begins when it is made.  Unlocks when it dies; registrations that are still to come are then left out.
@@ -29,22 +32,31 @@ class Pinning {
   Pinning(const Pinning&) = delete;
   Pinning& operator=(const Pinning&) = delete;
 
-  // Waits until all is page-locked or the device has refused.  Returns why, or nothing.
-  std::string wait();
-  // Unlocks everything.  After wait().
-  void release() noexcept;
-  // The time that registering took, waiting for other ranks included.  After wait().
-  double seconds() const { return seconds_; }
+  // Each waits until that is page-locked or the device has refused, and returns why, or nothing.  After a
+  // refusal nothing more is page-locked; copies of the rest are right, and slow.
+  std::string wait_first();
+  std::string wait_all();
+  // The time until then, waiting for other ranks included; 0: not yet, or refused.
+  double first_s() const;
+  double all_s() const;
 
  private:
   void run() noexcept;
-  void pin_part(int part);
+  void pin(const std::vector<PinPiece>& pieces);
+  void pin_piece(const PinPiece& piece);
+  void tell(double& seconds, bool over, const std::string& error = "");
+
   PinPlan plan_;
-  PartLocks locks_;
+  PinLocks locks_;
   std::atomic<bool> stop_ = false;
-  std::vector<void*> registered_;
+  std::vector<void*> registered_;  // the thread's, until it is over
+  Clock::time_point begin_ = Clock::now();
+  mutable std::mutex mutex_;  // of what follows
+  std::condition_variable changed_;
+  double first_s_ = 0;
+  double all_s_ = 0;
   std::string error_;
-  double seconds_ = 0;
+  bool over_ = false;
   std::thread thread_;
 };
 

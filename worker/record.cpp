@@ -34,7 +34,8 @@ void to_json(nlohmann::json& json, const StageRecord& stage) {
           {"warm_up_s", stage.warm_up_s},
           {"load_s", stage.load_s},
           {"pin_s", stage.pin_s},
-          {"pin_thread_s", stage.pin_thread_s},
+          {"pin_first_s", stage.pin_first_s},
+          {"pin_all_s", stage.pin_all_s},
           {"prepare_s", stage.prepare_s},
           {"run_s", stage.run_s},
           {"step_s", stage.step_s},
@@ -54,7 +55,8 @@ void from_json(const nlohmann::json& json, StageRecord& stage) {
   json.at("warm_up_s").get_to(stage.warm_up_s);
   json.at("load_s").get_to(stage.load_s);
   json.at("pin_s").get_to(stage.pin_s);
-  json.at("pin_thread_s").get_to(stage.pin_thread_s);
+  json.at("pin_first_s").get_to(stage.pin_first_s);
+  json.at("pin_all_s").get_to(stage.pin_all_s);
   json.at("prepare_s").get_to(stage.prepare_s);
   json.at("run_s").get_to(stage.run_s);
   json.at("step_s").get_to(stage.step_s);

@@ -61,7 +61,7 @@ void LoadedStage::apply_strategy(const StageSource& source, StageRecord& record)
   // Collective over the node, whoever computes.
   if (arena_ != nullptr && source.options->pin_cpu_memory) arena_->pin(*rank_->device, computes());
   record.pin_s = seconds_since(begin);
-  record.pin_thread_s = arena_ == nullptr ? 0 : arena_->pin_thread_s();
+  record.pin_first_s = arena_ == nullptr ? 0 : arena_->pin_first_s();
   if (!computes()) return;
   begin = Clock::now();
   weights_ = offload::make_stage(*arena_, *source.options, setup_of(*rank_, source));
@@ -84,6 +84,7 @@ void LoadedStage::finish(StageRecord& record) {
   if (weights_ != nullptr) {
     weights_->finish();
     record.offload = weights_->report();
+    record.pin_all_s = arena_->pin_all_s();
   }
   record.weights_peak_bytes = rank_->account.peak();
   for (std::size_t i = 0; i < offload::kCategories; ++i) {

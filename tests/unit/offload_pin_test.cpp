@@ -9,11 +9,14 @@
 #include <latch>
 #include <map>
 #include <mutex>
-#include <numeric>
 #include <set>
 #include <thread>
+#include <vector>
 
 #include "base/error.h"
+#include "offload/link.h"
+#include "offload/pin_order.h"
+#include "offload/pinning.h"
 #include "offload/stage.h"
 #include "tests/unit/offload_toy.h"
 
@@ -106,97 +109,243 @@ TEST(PinCpuMemory, WhenOneRankIsRefusedAllGoWithout) {
   });
 }
 
-TEST(PinParts, HoldEveryBlobThatIsCopiedOnceAndAreAboutEqual) {
-  const ArenaLayout layout = arena_layout(testing::toy_spec({.layers = 40}), 4);
+// By offset in the arena.
+std::map<std::size_t, std::size_t> bytes_at(const std::vector<PinPiece>& pieces) {
+  std::map<std::size_t, std::size_t> found;
+  for (const PinPiece& piece : pieces) found[piece.offset] += piece.bytes;
+  return found;
+}
+
+std::size_t total_of(const std::vector<PinPiece>& pieces) {
+  std::size_t total = 0;
+  for (const PinPiece& piece : pieces) total += piece.bytes;
+  return total;
+}
+
+ArenaLayout forty_layers(int ranks) {
+  return arena_layout(testing::toy_spec({.layers = 40, .dim = 512, .q_once = true}), ranks);
+}
+
+const Options kSharded{.type = Type::Async, .transport = Transport::Sharded};
+
+TEST(PinOrder, EveryBlobThatIsCopiedIsInOneOrderOrTheOtherOnce) {
   for (const int ranks : {1, 2, 3, 4, 8}) {
-    std::vector<std::size_t> offsets;
-    std::size_t most = 0;
-    std::size_t total = 0;
-    for (const PinPart& part : pin_parts(layout, ranks)) {
-      std::size_t bytes = 0;
-      for (const Blob& blob : part) {
-        offsets.push_back(blob.offset);
-        bytes += blob.bytes;
+    const ArenaLayout layout = forty_layers(ranks);
+    const std::vector<int> divided =
+        divided_blocks(testing::toy_spec({.layers = 40}), layout, kSharded, ranks);
+    for (int rank = 0; rank < ranks; ++rank) {
+      PinOrder order = pin_order(layout, divided, rank, ranks);
+      EXPECT_EQ(order.rest.empty(), ranks == 1);
+      order.first.insert(order.first.end(), order.rest.begin(), order.rest.end());
+      std::size_t end = 0;
+      for (const auto& [offset, bytes] : bytes_at(order.first)) {
+        EXPECT_EQ(offset, end);
+        EXPECT_EQ(offset % kBlobAlign, 0U);
+        EXPECT_EQ(bytes % kBlobAlign, 0U);
+        end = offset + bytes;
       }
-      most = std::max(most, bytes);
-      total += bytes;
+      EXPECT_EQ(end, layout.host.offset) << "only the host's blob is left out";
     }
-    EXPECT_TRUE(std::is_sorted(offsets.begin(), offsets.end()));
-    EXPECT_EQ(std::set(offsets.begin(), offsets.end()).size(), 42U) << ranks;
-    EXPECT_EQ(offsets.size(), 42U) << ranks;
-    EXPECT_LE(most, total / static_cast<std::size_t>(ranks) + layout.largest_block()) << ranks;
   }
 }
 
-TEST(PinParts, MayBeEmptyWhereThereAreFewBlobs) {
-  const ArenaLayout layout = arena_layout(testing::toy_spec({.layers = 1}), 1);
-  const std::vector<PinPart> parts = pin_parts(layout, 8);
-  EXPECT_EQ(parts.size(), 8U);
-  EXPECT_EQ(std::accumulate(parts.begin(), parts.end(), std::size_t{0},
-                            [](std::size_t sum, const PinPart& part) { return sum + part.size(); }),
-            3U);
+// Both in the first pass, which wants whole blocks, and in the others, which want their front.
+TEST(PinOrder, TheRanksShareOfABlockComesFirst) {
+  constexpr int kRanks = 4;
+  const ArenaLayout layout = forty_layers(kRanks);
+  for (int rank = 0; rank < kRanks; ++rank) {
+    const PinOrder order = pin_order(layout, {7}, rank, kRanks);
+    const BlockPlace& block = layout.blocks[7];
+    ASSERT_LT(block.front, block.blob.bytes);
+    const auto piece = std::find_if(order.first.begin(), order.first.end(),
+                                    [](const PinPiece& each) { return each.lock == 8; });
+    for (const std::size_t bytes : {block.front, block.blob.bytes}) {
+      const std::size_t share = bytes / kRanks;
+      const std::size_t begin = block.blob.offset + share * static_cast<std::size_t>(rank);
+      EXPECT_LE(piece->offset, begin) << rank;
+      EXPECT_GE(piece->offset + piece->bytes, begin + share) << rank;
+    }
+    EXPECT_LT(piece->bytes, block.blob.bytes);
+    EXPECT_EQ(order.rest.size(), rank == 0 || rank == kRanks - 1 ? 1U : 2U);
+  }
 }
 
-// Of all ranks: what each has page-locked, by offset in the arena, in order, and what is being locked now.
+// Of every divided block 1/P, and what lies between where the shares of its front and of all begin.
+TEST(PinOrder, WhatComesFirstIsLittleMoreThanAShare) {
+  constexpr int kRanks = 4;
+  const ArenaLayout layout = forty_layers(kRanks);
+  const std::vector<int> divided =
+      divided_blocks(testing::toy_spec({.layers = 40}), layout, kSharded, kRanks);
+  EXPECT_EQ(divided.size(), 39U) << "the links are measured with the largest";
+  for (std::size_t rank = 0; rank < kRanks; ++rank) {
+    std::size_t most = layout.head.blob.bytes + layout.tail.blob.bytes + layout.largest_block();
+    for (const int b : divided) {
+      const BlockPlace& block = block_of(layout, b);
+      most += (block.blob.bytes + rank * (block.blob.bytes - block.front)) / kRanks + 2 * kBlobAlign;
+    }
+    const PinOrder order = pin_order(layout, divided, static_cast<int>(rank), kRanks);
+    EXPECT_LE(total_of(order.first), most) << rank;
+    EXPECT_GT(total_of(order.rest), total_of(order.first)) << rank;
+  }
+}
+
+TEST(PinOrder, BlocksAreDividedWhereTheyAreFerriedInShares) {
+  const model::NetworkSpec spec = testing::toy_spec();
+  const ArenaLayout layout = arena_layout(spec, 2);
+  EXPECT_EQ(divided_blocks(spec, layout, kSharded, 2).size(), 6U);
+  EXPECT_EQ(divided_blocks(spec, layout, {.type = Type::Async}, 2).size(), 6U) << "auto may share";
+  EXPECT_TRUE(divided_blocks(spec, layout, kSharded, 1).empty());
+  EXPECT_TRUE(divided_blocks(spec, layout, {.type = Type::Async, .transport = Transport::Full}, 2).empty());
+  EXPECT_TRUE(divided_blocks(spec, layout, {.type = Type::None}, 2).empty());
+  Options half = kSharded;
+  half.offload_ratio = 0.5;
+  EXPECT_LE(divided_blocks(spec, layout, half, 2).size(), 4U);
+}
+
+TEST(PinBorders, CutACopyWhereARegistrationEnds) {
+  const std::vector<std::byte> memory(64);
+  const PinBorders borders(memory.data(), {.first = {{1, 16, 16}}, .rest = {{1, 32, 32}, {1, 0, 16}}});
+  EXPECT_EQ(borders.within(memory.data(), 64), 16U);
+  EXPECT_EQ(borders.within(memory.data() + 10, 64 - 10), 6U);
+  EXPECT_EQ(borders.within(memory.data() + 16, 16), 16U);
+  EXPECT_EQ(borders.within(memory.data() + 16, 7), 7U);
+  EXPECT_EQ(borders.within(memory.data() + 40, 24), 24U);
+  EXPECT_EQ(PinBorders().within(memory.data(), 64), 64U);
+}
+
+TEST(PinBorders, ALinkEndsItsChunksThere) {
+  std::vector<std::byte> from(64);
+  for (std::size_t i = 0; i < from.size(); ++i) from[i] = static_cast<std::byte>(i);
+  std::vector<std::byte> to(64);
+  const PinBorders borders(from.data(), {.first = {{1, 16, 20}}, .rest = {{1, 36, 28}, {1, 0, 16}}});
+  struct Chunks : ChunkGuard {
+    void enter(Stream&) override { ++count; }
+    void leave(Stream&) override {}
+    int count = 0;
+  } chunks;
+  Link link(0, 16, &chunks, nullptr, &borders);
+  const auto device = make_cpu_device();
+  link.copy(device->compute(), to.data(), from.data(), from.size());
+  EXPECT_EQ(to, from);
+  EXPECT_EQ(chunks.count, 5) << "16, 16 and 4, 16 and 12";
+  EXPECT_EQ(link.copied_bytes(), 64U);
+}
+
+// Of all ranks: what each has page-locked, by offset in the arena, in order, and which blobs are being
+// locked.
 struct Board {
   std::mutex mutex;
   std::array<std::vector<std::size_t>, 4> done;
-  std::set<std::size_t> now;
+  std::set<int> now;
   int twice = 0;  // a rank began what another was at
 };
 
-// Rank 0 is slow, so that the others come to its part while it is still there.
-TEST(PinInRotation, EachRankBeginsWithItsOwnPartAndNoTwoAreAtTheSamePages) {
+int lock_of(const PinOrder& order, std::size_t offset) {
+  for (const auto* pieces : {&order.first, &order.rest}) {
+    for (const PinPiece& piece : *pieces) {
+      if (piece.offset == offset) return piece.lock;
+    }
+  }
+  return -1;
+}
+
+// Rank 0 is slow, so that the others come to its blobs while it is still there.
+TEST(PinInRotation, EachRankBeginsElsewhereAndNoTwoAreAtTheSameBlob) {
   constexpr int kRanks = 4;
+  const std::vector<int> divided = {0, 1, 2, 3, 5, 6, 7, 8};
   Board board;
   std::latch all_at_work(kRanks);
   testing::run_ranks(kRanks, [&](const Peers& peers) {
     PinningDevice device;
     NodeArena arena(arena_plan(testing::toy_spec({.layers = 9}), {}, kRanks),
                     {.peers = peers, .make_window = {}});
+    const PinOrder order = pin_order(arena.layout(), divided, peers.rank, kRanks);
     std::vector<std::size_t>& mine = board.done[static_cast<std::size_t>(peers.rank)];
     device.on_pin = [&](const std::byte* data, std::size_t) {
       const auto offset = static_cast<std::size_t>(data - arena.data());
+      const int lock = lock_of(order, offset);
       {
-        const std::lock_guard lock(board.mutex);
-        if (!board.now.insert(offset).second) ++board.twice;
+        const std::lock_guard guard(board.mutex);
+        if (!board.now.insert(lock).second) ++board.twice;
       }
       // Nobody goes on before all have begun: ranks that took turns would never meet.
       if (mine.empty()) all_at_work.arrive_and_wait();
       std::this_thread::sleep_for(std::chrono::milliseconds(peers.rank == 0 ? 5 : 1));
-      const std::lock_guard lock(board.mutex);
-      board.now.erase(offset);
+      const std::lock_guard guard(board.mutex);
+      board.now.erase(lock);
       mine.push_back(offset);
     };
+    arena.begin_pin(device, divided);
     EXPECT_TRUE(arena.pin(device));
-    EXPECT_EQ(device.locked.size(), 11U);
+    arena.wait_pinned();
     std::vector<std::size_t> expected;
-    const std::vector<PinPart> parts = pin_parts(arena.layout(), kRanks);
-    for (int turn = 0; turn < kRanks; ++turn) {
-      for (const Blob& blob : parts[static_cast<std::size_t>((turn + peers.rank) % kRanks)]) {
-        expected.push_back(blob.offset);
-      }
+    for (const auto* pieces : {&order.first, &order.rest}) {
+      for (const PinPiece& piece : *pieces) expected.push_back(piece.offset);
     }
     EXPECT_EQ(mine, expected) << "rank " << peers.rank;
-    EXPECT_GT(arena.pin_thread_s(), 0);
+    EXPECT_EQ(device.locked.size(), expected.size());
+    EXPECT_GT(arena.pin_first_s(), 0);
+    EXPECT_GT(arena.pin_all_s(), arena.pin_first_s());
   });
   EXPECT_EQ(board.twice, 0);
 }
 
-TEST(PinInRotation, ARankThatStaysAtItsPartIsNotWaitedForForEver) {
+// The device is held up at what comes later.
+TEST(PinInRotation, ARankWaitsForNoMoreThanWhatComesFirst) {
   PinningDevice device;
   const auto arena = testing::toy_arena({});
-  std::array<std::byte, PartLocks::bytes(2)> locks{};
-  EXPECT_TRUE(PartLocks(locks.data()).take(1, [] { return false; }));
-  Pinning pinning({.device = &device,
-                   .arena = arena->data(),
-                   .parts = pin_parts(arena->layout(), 2),
-                   .locks = locks.data(),
-                   .rank = 0,
-                   .patience_s = 0.05});
-  EXPECT_EQ(pinning.wait(), "another rank has not finished part 1");
-  EXPECT_FALSE(device.locked.empty());
-  pinning.release();
+  std::vector<std::byte> locks(PinLocks::bytes(pin_locks(arena->layout())));
+  const PinOrder order = pin_order(arena->layout(), {0, 1, 2, 3, 4, 5}, 0, 2);
+  std::latch go_on(1);
+  std::size_t asked = 0;
+  device.on_pin = [&](const std::byte*, std::size_t) {
+    if (++asked == order.first.size() + 1) go_on.wait();
+  };
+  Pinning pinning({.device = &device, .arena = arena->data(), .order = order, .locks = locks.data()});
+  EXPECT_EQ(pinning.wait_first(), "");
+  EXPECT_GT(pinning.first_s(), 0);
+  EXPECT_EQ(pinning.all_s(), 0);
+  EXPECT_EQ(device.locked.size(), order.first.size());
+  go_on.count_down();
+  EXPECT_EQ(pinning.wait_all(), "");
+  EXPECT_GT(pinning.all_s(), pinning.first_s());
+  EXPECT_EQ(device.locked.size(), order.first.size() + order.rest.size());
+}
+
+// A refusal after the stage has begun leaves it what it has.
+TEST(PinInRotation, ARefusalOfTheRestLeavesTheShares) {
+  constexpr int kRanks = 2;
+  testing::run_ranks(kRanks, [&](const Peers& peers) {
+    PinningDevice device;
+    NodeArena arena(arena_plan(testing::toy_spec(), {}, kRanks), {.peers = peers, .make_window = {}});
+    const std::size_t first = pin_order(arena.layout(), {3}, peers.rank, kRanks).first.size();
+    std::size_t asked = 0;
+    device.on_pin = [&](const std::byte*, std::size_t) {
+      if (++asked > first) throw Error("no more pages");
+    };
+    arena.begin_pin(device, {3});
+    EXPECT_TRUE(arena.pin(device));
+    arena.wait_pinned();
+    EXPECT_TRUE(arena.pinned());
+    EXPECT_EQ(device.locked.size(), first);
+    EXPECT_EQ(arena.pin_all_s(), 0);
+  });
+}
+
+TEST(PinInRotation, ARankThatStaysAtItsBlobIsNotWaitedForForEver) {
+  PinningDevice device;
+  const auto arena = testing::toy_arena({});
+  std::vector<std::byte> locks(PinLocks::bytes(pin_locks(arena->layout())));
+  EXPECT_TRUE(PinLocks(locks.data()).take(4, [] { return false; }));
+  {
+    Pinning pinning({.device = &device,
+                     .arena = arena->data(),
+                     .order = pin_order(arena->layout(), {}, 0, 2),
+                     .locks = locks.data(),
+                     .patience_s = 0.05});
+    EXPECT_EQ(pinning.wait_first(), "another rank has not finished blob 4");
+    EXPECT_EQ(device.locked.size(), 4U);
+  }
   EXPECT_TRUE(device.locked.empty());
 }
 

@@ -20,8 +20,8 @@ def worst(index, value):
 
 
 for i, stage in enumerate(ranks[0]["stages"]):
-    times = {name: worst(i, lambda s: s[name]) for name in ("load_s", "pin_s", "pin_thread_s", "warm_up_s", "prepare_s",
-                                                            "run_s", "torch_allocated_peak_bytes")}
+    times = {name: worst(i, lambda s: s[name]) for name in ("load_s", "pin_s", "pin_first_s", "pin_all_s", "warm_up_s",
+                                                            "prepare_s", "run_s", "torch_allocated_peak_bytes")}
     if stage["step_s"]:
         steps = stage["step_s"]
         times |= {"first_step_s": steps[0], "later_step_s": statistics.median(steps[1:] or steps), "steps": len(steps)}
