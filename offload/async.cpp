@@ -2,6 +2,7 @@
 
 #include <sys/prctl.h>
 
+#include <algorithm>
 #include <stdexcept>
 #include <utility>
 
@@ -27,11 +28,24 @@ bool takes_turns(const AsyncPlan& plan) {
   return plan.interleave == Interleave::Gated && !plan.gate_by_events;
 }
 
-bool shards(const AsyncPlan& plan) { return plan.transport == Transport::Sharded; }
+bool shards(const AsyncPlan& plan) { return plan.sharing.share > 0; }
 
 std::unique_ptr<Stream> make_gather_stream(const AsyncPlan& plan, const StageSetup& setup) {
   if (!shards(plan) || setup.gather != nullptr) return nullptr;
   return setup.device->make_stream("ferry-gather", Priority::High);
+}
+
+// Of any ferried block's bytes that this rank copies for all.
+std::size_t most_slices(const ArenaLayout& layout, const AsyncPlan& plan, const parallel::Group* group) {
+  std::size_t most = 0;
+  for (const int block : plan.residency.offloaded) {
+    if (group == nullptr) break;
+    const std::vector<Range> all = {{.bytes = block_of(layout, block).blob.bytes}};
+    const Range mine =
+        divide(all, plan.sharing, group->size()).shared[static_cast<std::size_t>(group->rank())];
+    most = std::max(most, slices_of(mine, plan.slice_bytes, mine.bytes).size());
+  }
+  return most;
 }
 
 }  // namespace
@@ -78,6 +92,8 @@ Async::~Async() {
 
 FerryingPlan Async::ferrying_plan(const StageSetup& setup) const {
   return {.residency = plan_.residency,
+          .sharing = plan_.sharing,
+          .slice_bytes = plan_.slice_bytes,
           .poison = setup.poison,
           .in_portions = gates_by_events(plan_),
           .late_gathers = shards(plan_) && setup.gather != nullptr};
@@ -90,7 +106,7 @@ void Async::require_between_forwards(const char* what) const {
 void Async::allocate_gpu_cache() {
   require_between_forwards("allocate_gpu_cache()");
   if (!enabled_ || cache_allocated()) return;
-  ferrying_.reset(make_slots(arena_, plan_.residency, *setup_.device, *setup_.account, slot_group()));
+  ferrying_.reset(new_slots());
 }
 
 void Async::cleanup_gpu_cache() {
@@ -99,6 +115,11 @@ void Async::cleanup_gpu_cache() {
 }
 
 parallel::Group* Async::slot_group() const { return shards(plan_) ? setup_.weights : nullptr; }
+
+std::vector<Slot> Async::new_slots() {
+  return make_slots(arena_, plan_.residency, *setup_.device, *setup_.account, slot_group(),
+                    most_slices(arena_.layout(), plan_, slot_group()));
+}
 
 // Whoever might still read or write a slot is waited for.
 void Async::drop_slots() {
@@ -163,9 +184,7 @@ void Async::acquire_block(int block) {
   exchanges_ = 0;
   if (gaps_) gaps_->begin_block();
   if (!ferries(block)) return;
-  if (!cache_allocated()) {
-    ferrying_.reset(make_slots(arena_, plan_.residency, *setup_.device, *setup_.account, slot_group()));
-  }
+  if (!cache_allocated()) ferrying_.reset(new_slots());
   ferrying_.acquire();
 }
 
@@ -201,7 +220,7 @@ void Async::after(Stream& exchange) {
 void Async::describe(Report& report) const {
   const StreamTimes exposed = meter_.exposed();
   report.type = Type::Async;
-  report.transport = plan_.transport;
+  report.transport = shards(plan_) ? Transport::Sharded : Transport::Full;
   report.interleave = plan_.interleave;
   report.offloaded = enabled_ ? static_cast<int>(plan_.residency.offloaded.size()) : 0;
   report.slots = plan_.residency.slots;

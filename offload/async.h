@@ -24,9 +24,10 @@ namespace ferry::offload {
 // What was decided before the stage, the same on every rank.
 struct AsyncPlan {
   Residency residency{};
-  Transport transport = Transport::Full;     // not Auto
+  Sharing sharing{};                         // share 0: transport full
   Interleave interleave = Interleave::Free;  // not Auto
   bool gate_by_events = false;               // how Gated is done: OrderGate as on a GPU, else TurnGate
+  std::size_t slice_bytes = kSliceBytes;
 };
 
 class Async final : public Strategy, private parallel::ExchangeGate {
@@ -69,6 +70,7 @@ class Async final : public Strategy, private parallel::ExchangeGate {
   void require_between_forwards(const char* what) const;
   void drop_slots();
   parallel::Group* slot_group() const;
+  std::vector<Slot> new_slots();
   FerryingPlan ferrying_plan(const StageSetup& setup) const;
 
   NodeArena& arena_;

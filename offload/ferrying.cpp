@@ -1,6 +1,7 @@
 #include "offload/ferrying.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "offload/annotate.h"
@@ -81,14 +82,11 @@ void Ferrying::issue(std::int64_t position) {
   if (slot.block == block && includes(slot.modules, wanted)) return;
   const std::vector<Range> ranges = ranges_of(place, wanted);
   const std::vector<Range> all = ranges_of(place, std::vector<bool>(wanted.size(), true));
-  const auto ranks = static_cast<std::size_t>(carrier_.shards());
-  Job job{.position = position,
-          .block = block,
-          .slot = &slot,
-          .blob = place.blob,
-          .shard = shard_bytes(ranges, carrier_.shards()),
-          .todo = share_of(ranges, carrier_.shard(), carrier_.shards())};
-  skipped_bytes_ += (total_bytes(all) - total_bytes(ranges)) / ranks;
+  Job job{.position = position, .block = block, .slot = &slot, .blob = place.blob};
+  plan_copies(carrier_, plan_.sharing, plan_.slice_bytes, ranges, job);
+  skipped_bytes_ += static_cast<std::uint64_t>(
+      std::llround(copied_share(plan_.sharing, carrier_.shard(), carrier_.shards()) *
+                   static_cast<double>(total_bytes(all) - total_bytes(ranges))));
   slot.block = block;
   slot.modules = wanted;
   jobs_.push_back(std::move(job));
@@ -101,7 +99,7 @@ void Ferrying::issue(std::int64_t position) {
 void Ferrying::complete_job(Job& job) {
   if (job.complete) return;
   complete(carrier_, job);
-  gathered_bytes_ += job.shard * static_cast<std::size_t>(carrier_.shards() - 1);
+  gathered_bytes_ += total_bytes(job.shared) - job.shared[static_cast<std::size_t>(carrier_.shard())].bytes;
 }
 
 void Ferrying::finish_up_to(std::int64_t position) {

@@ -19,6 +19,8 @@ namespace ferry::offload {
 
 struct FerryingPlan {
   Residency residency;
+  Sharing sharing;
+  std::size_t slice_bytes = kSliceBytes;
   bool poison = false;
   // Chunks are handed out a few at a time, by some(), instead of a block at once.
   bool in_portions = false;

@@ -37,23 +37,23 @@ int least_sharing(const NodeArena& arena, const StageSetup& setup) {
 // What is Auto is measured, the rest taken; without peers on the node there is nothing to choose.
 void choose_links(AsyncPlan& plan, NodeArena& arena, const Options& options, const StageSetup& setup) {
   const int ranks = least_sharing(arena, setup);
-  plan.transport = options.transport;
+  Transport transport = options.transport;
   plan.interleave = options.interleave;
-  const bool open = plan.transport == Transport::Auto || plan.interleave == Interleave::Auto;
+  const bool open = transport == Transport::Auto || plan.interleave == Interleave::Auto;
   if (open && ranks > 1) {
     const LinkFigures figures = measure_links(arena, options, setup);
-    if (plan.transport == Transport::Auto) plan.transport = choose_transport(figures, ranks);
+    if (transport == Transport::Auto) transport = choose_transport(figures, ranks);
     if (plan.interleave == Interleave::Auto) plan.interleave = choose_interleave(figures);
     if (setup.peers.rank == 0) {
       spdlog::info("{}: {}; transport {}, interleave {}", arena.spec().name, to_text(figures),
-                   name_of(plan.transport), name_of(plan.interleave));
+                   name_of(transport), name_of(plan.interleave));
     }
   }
-  if (plan.transport == Transport::Sharded && ranks == 1 && setup.peers.size > 1 && setup.peers.rank == 0) {
+  if (transport == Transport::Sharded && ranks == 1 && setup.peers.size > 1 && setup.peers.rank == 0) {
     spdlog::warn("{}: a rank has no other on its machine to share copies with: transport full, not sharded",
                  arena.spec().name);
   }
-  if (plan.transport == Transport::Auto || ranks == 1) plan.transport = Transport::Full;
+  if (transport == Transport::Sharded && ranks > 1) plan.sharing.share = 1;
   if (plan.interleave == Interleave::Auto) plan.interleave = Interleave::Free;
 }
 
@@ -68,7 +68,7 @@ std::unique_ptr<Strategy> make_async(NodeArena& arena, const Options& options, c
   choose_links(plan, arena, options, setup);
   require_same(
       setup.peers, "the offload plan of " + arena.spec().name,
-      fmt::format("{}, {}, {}", to_text(plan.residency), name_of(plan.transport), name_of(plan.interleave)));
+      fmt::format("{}, share {}, {}", to_text(plan.residency), plan.sharing.share, name_of(plan.interleave)));
   return std::make_unique<Async>(arena, options, setup, std::move(plan));
 }
 

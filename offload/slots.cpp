@@ -38,7 +38,7 @@ std::vector<int> layout_classes(const ArenaLayout& layout, const std::vector<int
 }
 
 std::vector<Slot> make_slots(const NodeArena& arena, const Residency& residency, Device& device,
-                             DeviceAccount& account, parallel::Group* group) {
+                             DeviceAccount& account, parallel::Group* group, std::size_t slices) {
   const ArenaLayout& layout = arena.layout();
   const std::vector<int> classes = layout_classes(layout, residency.offloaded);
   std::vector<Slot> slots;
@@ -51,8 +51,10 @@ std::vector<Slot> make_slots(const NodeArena& arena, const Residency& residency,
                                       model::torch_device(device)));
     }
     slot.free = device.make_event(EventKind::Order);
+    slot.open = device.make_event(EventKind::Order);
     slot.staged = device.make_event(EventKind::Order);
     slot.ready = device.make_event(EventKind::Order);
+    while (slot.slices.size() < slices) slot.slices.push_back(device.make_event(EventKind::Order));
     slots.push_back(std::move(slot));
   }
   return slots;

@@ -15,12 +15,14 @@ namespace ferry::offload {
 
 struct Slot {
   AccountedMemory memory;
-  std::vector<BlockViews> views;  // by layout class
-  std::unique_ptr<Event> free;    // on the compute stream: its block has been used
-  std::unique_ptr<Event> staged;  // on the copy stream: this rank's bytes are there
-  std::unique_ptr<Event> ready;   // all bytes are there
-  int block = -1;                 // whose bytes it holds or is about to; -1: nobody's
-  std::vector<bool> modules;      // which modules of it
+  std::vector<BlockViews> views;               // by layout class
+  std::unique_ptr<Event> free;                 // on the compute stream: its block has been used
+  std::unique_ptr<Event> open;                 // on the copy stream: the next block may be written
+  std::unique_ptr<Event> staged;               // on the copy stream: what this rank copies is there
+  std::unique_ptr<Event> ready;                // all bytes are there
+  std::vector<std::unique_ptr<Event>> slices;  // on the copy stream: a slice of what it copies for all is
+  int block = -1;                              // whose bytes it holds or is about to; -1: nobody's
+  std::vector<bool> modules;                   // which modules of it
 };
 
 // Blocks whose tensors lie at the same offsets share a class, and so the views of a slot.  One entry per
@@ -28,16 +30,11 @@ struct Slot {
 std::vector<int> layout_classes(const ArenaLayout& layout, const std::vector<int>& offloaded);
 
 // Takes the memory (category Slots), from `group` where ranks share the copying, and makes every view and
-// event. Throws OutOfMemory.  Collective over the group.
+// event, of `slices` in each slot.  Throws OutOfMemory.  Collective over the group.
 std::vector<Slot> make_slots(const NodeArena& arena, const Residency& residency, Device& device,
-                             DeviceAccount& account, parallel::Group* group);
+                             DeviceAccount& account, parallel::Group* group, std::size_t slices);
 
-// Contiguous bytes of a blob.
-struct Range {
-  std::size_t offset = 0;
-  std::size_t bytes = 0;
-  friend bool operator==(const Range&, const Range&) = default;
-};
+using parallel::Range;  // of a blob
 
 // The bytes of the chosen modules of a block, ascending, neighbours merged.
 std::vector<Range> ranges_of(const BlockPlace& block, const std::vector<bool>& modules);

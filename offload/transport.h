@@ -1,12 +1,9 @@
 // How the bytes of a block get into a slot.
 //
-//   full     every rank copies all of it over its own link
-//   sharded  each of P ranks copies 1/P of it; an all-gather over the node brings the rest
+//   link     | slice 0 | slice 1 | slice 2 |  rests  |       what this rank copies (shares.h)
+//   gather             | slice 0 | slice 1 | slice 2 |       on to the peers, as theirs come here
 //
-//   blob     | shard 0 | shard 1 | ... | shard P-1 | what this pass leaves out |
-//
-// Shards are of what a pass wants and not of the whole blob, so that the links stay even when modules at its
-// end are left out.
+// Where ranks copy into each other's memory a block is there after the longer of the two, else after both.
 #pragma once
 
 #include <cstdint>
@@ -16,10 +13,17 @@
 #include "base/trace.h"
 #include "offload/link.h"
 #include "offload/meter.h"
+#include "offload/shares.h"
 #include "offload/slots.h"
 #include "parallel/group.h"
 
 namespace ferry::offload {
+
+// A piece of what a rank copies.
+struct CopyStep {
+  Range range;             // of the blob; may be empty
+  Event* there = nullptr;  // recorded behind it; nullptr: nobody waits for it
+};
 
 // A block on its way into a slot.
 struct Job {
@@ -27,10 +31,11 @@ struct Job {
   int block = 0;
   Slot* slot = nullptr;
   Blob blob;
-  std::size_t shard = 0;    // bytes of each rank's share; the gather brings P of them
-  std::vector<Range> todo;  // what this rank still has to copy, in order
-  std::size_t next = 0;     // index in todo
-  std::size_t done = 0;     // bytes of todo[next]
+  std::vector<Range> shared{};            // by rank, what each copies for all; empty: nothing is gathered
+  std::vector<parallel::Slice> slices{};  // of this rank's
+  std::vector<CopyStep> todo{};           // what this rank copies, in order
+  std::size_t next = 0;                   // index in todo
+  std::size_t done = 0;                   // bytes of todo[next]
   bool started = false;
   bool copied = false;    // all chunks are queued
   bool complete = false;  // `ready` is recorded
@@ -41,7 +46,7 @@ struct Carrier {
   Stream* copy = nullptr;
   Stream* gather = nullptr;
   Link* link = nullptr;
-  parallel::Group* group = nullptr;  // nullptr: full
+  parallel::Group* group = nullptr;  // nullptr: every rank copies all
   Meter* meter = nullptr;
   Trace* trace = nullptr;
 
@@ -49,18 +54,16 @@ struct Carrier {
   int shard() const { return group == nullptr ? 0 : group->rank(); }
 };
 
-// Bytes of one of `ranks` equal shares that together reach the end of `ranges` (ascending), a multiple of
-// 256: no further than the blob's end, where its bytes are a multiple of ranks * 256.
-std::size_t shard_bytes(const std::vector<Range>& ranges, int ranks);
-
-// What one of `ranks` copies of `ranges` of a blob.
-std::vector<Range> share_of(const std::vector<Range>& ranges, int rank, int ranks);
+// Lists what this rank copies of `wanted` (ascending), and what is gathered.  Slices are of `slice_bytes` at
+// the most, or larger where the slot has no more events.
+void plan_copies(const Carrier& carrier, const Sharing& sharing, std::size_t slice_bytes,
+                 const std::vector<Range>& wanted, Job& job);
 
 // Queues up to `most_bytes` (rounded up to chunks) of the job's copy, the first time behind the slot's last
 // use; sets `copied`.
 void copy_some(const Carrier& carrier, Job& job, const std::byte* arena, std::size_t most_bytes);
 
-// Behind the copy: queues the gather if there is one, and records `ready`.  Collective over the group.
+// Once all is copied: queues the gather if there is one, and records `ready`.  Collective over the group.
 void complete(const Carrier& carrier, Job& job);
 
 }  // namespace ferry::offload

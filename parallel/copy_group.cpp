@@ -100,6 +100,8 @@ class CopyGroup final : public Group {
   const std::string& backend() const override { return backend_; }
   void all_to_all(void* recv, const void* send, const Pieces& pieces, Stream& stream) override;
   void all_gather(void* recv, const void* send, std::size_t bytes_per_rank, Stream& stream) override;
+  void all_gather_parts(void* data, std::span<const Range> parts, std::span<const Slice> mine,
+                        Stream& stream) override;
   void broadcast(void* buffer, std::size_t bytes, int root, Stream& stream) override {
     base_->broadcast(buffer, bytes, root, stream);
   }
@@ -210,6 +212,34 @@ void CopyGroup::exchange(Region& region, void* recv, const Pieces& pieces, bool 
   }
   if (!own_in_place) stream.wait(*end_);
   stream.record(*region.used);
+}
+
+// The others hear once that this rank's memory is free, and once that all its slices have landed: between the
+// two each rank sends what its link brings, whatever the links of the others do.
+void CopyGroup::all_gather_parts(void* data, std::span<const Range> parts, std::span<const Slice> mine,
+                                 Stream& stream) {
+  Region* region = region_of(data);
+  if (region == nullptr) return base_->all_gather_parts(data, parts, mine, stream);
+  const int ranks = size();
+  const int me = rank();
+  ++turn_;
+  for (int i = 1; i < ranks; ++i) port_->raise(stream, flags_->free(me, (me + i) % ranks), turn_);
+  const auto place = static_cast<std::size_t>(static_cast<std::byte*>(data) - region->mine.data());
+  for (bool first = true; const auto& [range, there] : mine) {
+    stream.wait(*there);
+    for (int i = 1; i < ranks; ++i) {
+      const int peer = (me + i) % ranks;
+      if (first) port_->await(stream, flags_->free(peer, me), turn_);
+      stream.copy(region->peers[static_cast<std::size_t>(peer)].data() + place + range.offset,
+                  at(data, range.offset), range.bytes);
+    }
+    first = false;
+  }
+  for (int i = 1; i < ranks; ++i) port_->raise(stream, flags_->landed(me, (me + i) % ranks), turn_);
+  for (int i = 1; i < ranks; ++i) {
+    port_->await(stream, flags_->landed((me + ranks - i) % ranks, me), turn_);
+  }
+  stream.record(*region->used);
 }
 
 // Memory and handles, alike on every rank or not at all.  Throws OutOfMemory and Error on every rank.

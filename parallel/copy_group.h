@@ -10,6 +10,9 @@
 //
 // Where a piece goes in another rank's memory follows from where this rank receives, which is the same place
 // of the same allocation on every rank.
+//
+// Of all_gather_parts every slice is a piece, copied to each peer when it is there, with one flag "landed"
+// behind the last.
 #pragma once
 
 #include <memory>

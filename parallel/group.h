@@ -29,6 +29,18 @@ struct Incoming {
   std::size_t bytes = 0;
 };
 
+// Contiguous bytes of a buffer.
+struct Range {
+  std::size_t offset = 0;
+  std::size_t bytes = 0;
+  friend bool operator==(const Range&, const Range&) = default;
+};
+// A piece of what all_gather_parts takes from this rank, which is there once `there` has happened.
+struct Slice {
+  Range range;
+  const Event* there = nullptr;
+};
+
 class Group {
  public:
   virtual ~Group() = default;
@@ -45,6 +57,13 @@ class Group {
   // recv[r * bytes_per_rank ...] on every rank becomes `send` of rank r.  `send` may be this rank's own
   // place in `recv`; otherwise the two do not overlap.
   virtual void all_gather(void* recv, const void* send, std::size_t bytes_per_rank, Stream& stream) = 0;
+
+  // Part r of `data` on every rank becomes that of rank r, which has it in place.  `parts`, by rank, do not
+  // overlap; some may be empty.  `mine` are this rank's pieces of its own part, in the order in which they
+  // get there; their events have been recorded.  Where ranks copy into each other's memory a piece is on its
+  // way to the others as soon as it is there; otherwise the parts go together when all are.
+  virtual void all_gather_parts(void* data, std::span<const Range> parts, std::span<const Slice> mine,
+                                Stream& stream);
 
   // `buffer` of every rank becomes that of `root`.
   virtual void broadcast(void* buffer, std::size_t bytes, int root, Stream& stream) = 0;

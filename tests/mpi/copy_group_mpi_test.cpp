@@ -1,8 +1,11 @@
 // parallel/copy_group.h, on the devices of the program.
 #include <gmock/gmock.h>
 
+#include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <cstring>
 #include <thread>
 #include <vector>
 
@@ -109,6 +112,97 @@ TEST_F(CopyGroupTest, AllGathersInPlaceAndFromElsewhere) {
     for (int from = 0; from < size(); ++from) append(all, piece_of(round, from, 0));
     EXPECT_EQ(down(recv.data()), all) << round;
   }
+}
+
+// Ranges of a buffer for each rank, of no two alike sizes and with gaps; rank 1's, if there is one, is empty.
+std::vector<Range> uneven_parts(int ranks) {
+  std::vector<Range> parts;
+  for (std::size_t r = 0; r < static_cast<std::size_t>(ranks); ++r) {
+    parts.push_back({.offset = r * kBytes + 256, .bytes = r == 1 ? 0 : 256 * (40 + 7 * r)});
+  }
+  return parts;
+}
+
+// In slices and whole, in memory of the group and elsewhere.
+TEST_F(CopyGroupTest, PartsOfAnySizeGetToAll) {
+  const DeviceMemory recv = group().allocate(device(), all_bytes());
+  const DeviceMemory other = device().allocate(all_bytes());
+  const std::vector<Range> parts = uneven_parts(size());
+  const Range& mine = parts[static_cast<std::size_t>(rank())];
+  const auto link = device().make_stream("link", Priority::High);
+  const auto there = device().make_event(EventKind::Order);
+  const auto first = device().make_event(EventKind::Order);
+  const std::size_t cut = mine.bytes / 3;
+  const std::vector<Slice> slices = {{{mine.offset, cut}, first.get()},
+                                     {{mine.offset + cut, mine.bytes - cut}, there.get()}};
+  const Slice whole{mine, there.get()};
+  for (int round = 0; round < 8; ++round) {
+    const bool sliced = round % 2 == 0;
+    std::byte* data = round % 4 < 2 ? recv.data() : other.data();
+    stream().fill(data, 0xEE, all_bytes());
+    stream().synchronize();
+    const auto value = static_cast<std::uint8_t>(16 * round + rank());
+    link->fill(data + mine.offset, value, cut);
+    link->record(*first);
+    link->fill(data + mine.offset + cut, value, mine.bytes - cut);
+    link->record(*there);
+    group().all_gather_parts(data, parts, sliced ? slices : std::vector<Slice>{whole}, stream());
+    const Values got = down(data);
+    std::vector<std::uint8_t> wanted(all_bytes(), 0xEE);
+    for (std::size_t r = 0; r < parts.size(); ++r) {
+      std::fill_n(wanted.begin() + static_cast<std::ptrdiff_t>(parts[r].offset), parts[r].bytes,
+                  static_cast<std::uint8_t>(16 * round + static_cast<int>(r)));
+    }
+    EXPECT_EQ(std::memcmp(got.data(), wanted.data(), wanted.size()), 0) << round;
+  }
+}
+
+// A rank's first slice gets to the others while its second is still on its way.
+TEST_F(CopyGroupTest, ASliceIsForwardedAsSoonAsItIsThere) {
+  const DeviceMemory recv = group().allocate(device(), all_bytes());
+  stream().fill(recv.data(), 0, all_bytes());
+  stream().synchronize();
+  static_cast<void>(session().all_agree(true));
+  std::vector<Range> parts;
+  for (std::size_t r = 0; r < static_cast<std::size_t>(size()); ++r) parts.push_back({r * kBytes, kBytes});
+  const std::size_t begin = parts[static_cast<std::size_t>(rank())].offset;
+  const auto link = device().make_stream("link", Priority::High);
+  const auto first = device().make_event(EventKind::Order);
+  const auto second = device().make_event(EventKind::Order);
+  std::atomic<bool> go = false;
+  link->fill(recv.data() + begin, 1, kBytes / 2);
+  link->record(*first);
+  link->call([&go] {
+    while (!go) std::this_thread::sleep_for(std::chrono::microseconds(100));
+  });
+  link->fill(recv.data() + begin + kBytes / 2, 1, kBytes / 2);
+  link->record(*second);
+  const std::vector<Slice> slices = {{{begin, kBytes / 2}, first.get()},
+                                     {{begin + kBytes / 2, kBytes / 2}, second.get()}};
+  group().all_gather_parts(recv.data(), parts, slices, stream());
+  const auto landed = [&] {
+    const auto reader = device().make_stream("reader", Priority::High);
+    std::vector<std::uint8_t> seen(all_bytes());
+    reader->copy(seen.data(), recv.data(), seen.size());
+    reader->synchronize();
+    for (const Range& part : parts) {
+      const auto* bytes = seen.data() + part.offset;
+      if (!std::all_of(bytes, bytes + kBytes / 2, [](std::uint8_t byte) { return byte == 1; })) return false;
+    }
+    return true;
+  };
+  bool early = false;
+  for (int i = 0; i < 1000 && !early; ++i) {
+    early = landed();
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  EXPECT_TRUE(early);
+  // Whoever let its second slice go before the others had looked would say nothing about theirs.
+  static_cast<void>(session().all_agree(early));
+  go = true;
+  stream().synchronize();
+  const Values got = down(recv.data());
+  EXPECT_TRUE(std::all_of(got.begin(), got.end(), [](std::uint32_t value) { return value == 0x01010101; }));
 }
 
 // What a rank still reads is not written, however early the others come.

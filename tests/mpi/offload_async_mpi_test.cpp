@@ -1,81 +1,20 @@
 #include <gtest/gtest.h>
 
 #include <tuple>
+#include <utility>
 
-#include "offload/async.h"
-#include "parallel/groups.h"
-#include "tests/support/mpi_fixture.h"
-#include "tests/unit/offload_counting.h"
-#include "tests/unit/offload_toy.h"
+#include "tests/mpi/offload_rig.h"
 
 namespace ferry::offload {
 namespace {
 
-using testing::CountingDevice;
 using testing::MpiTest;
 using testing::ranks;
 using testing::same_bits;
-using testing::toy_forward;
 using testing::toy_reference;
-using testing::toy_source;
 using testing::toy_spec;
 using testing::ToyShape;
-
-// All ranks of this test on one node, as one Ulysses group that exchanges in every block.
-struct Rig {
-  ToyShape shape;
-  testing::ToyKept kept;    // with shape.q_once
-  bool last_alone = false;  // the last rank has no others to share copies with
-  std::unique_ptr<Device> cpu = make_cpu_device();
-  CountingDevice device{*cpu};
-  Stream& comm = device.counted(ranks().comm());
-  parallel::Groups groups = parallel::make_groups(
-      ranks(), {.data = 1, .cfg = 1, .ulysses = ranks().size(), .ulysses_index = ranks().rank()}, *cpu);
-  DeviceAccount account;
-  NodeArena arena{arena_plan(toy_spec(shape), {}, ranks().node_size()), node_ranks(ranks())};
-  std::unique_ptr<StageWeights> stage;
-  std::vector<std::byte> send = std::vector<std::byte>(1 << 16);
-  std::vector<std::byte> recv = std::vector<std::byte>(1 << 16);
-  std::unique_ptr<Event> done = device.make_event(EventKind::Order);
-  Trace trace{device};
-
-  explicit Rig(const Options& options, const ToyShape& shape = {}, bool last_alone = false)
-      : shape(shape), last_alone(last_alone) {
-    arena.load(toy_source(), 1, {});
-    stage = make_stage(arena, options, setup());
-  }
-  // The way of a GPU: order by events.
-  Rig(const Options& options, AsyncPlan plan) {
-    arena.load(toy_source(), 1, {});
-    plan.residency = plan_residency("toy", 7, options);
-    stage = std::make_unique<StageWeights>(arena, setup(),
-                                           std::make_unique<Async>(arena, options, setup(), std::move(plan)));
-  }
-  StageSetup setup() {
-    const bool alone = last_alone && ranks().rank() == ranks().size() - 1;
-    return {.device = &device,
-            .account = &account,
-            .peers = world_peers(ranks()),
-            .weights = alone ? nullptr : groups.weights.get(),
-            .gather = &comm,
-            .poison = true,
-            .trace = &trace};
-  }
-  std::vector<at::Tensor> forward(int branches) {
-    return toy_forward(
-        *stage, branches, [this](int) { exchange(); }, shape.q_once ? &kept : nullptr);
-  }
-  void exchange() {
-    {
-      const parallel::GatedExchange gated(stage->exchange_gate(), comm);
-      const TraceScope span(&trace, Lane::Exchange, "exchange", comm);
-      const std::size_t bytes = send.size() / static_cast<std::size_t>(groups.ulysses->size());
-      groups.ulysses->all_to_all(recv.data(), send.data(), bytes, comm);
-    }
-    comm.record(*done);
-    device.compute().wait(*done);
-  }
-};
+using Rig = testing::OffloadRig;
 
 using Case = std::tuple<double, int, Transport, Interleave, double>;
 
@@ -192,7 +131,7 @@ TEST_F(AsyncTransport, GatingByEventsGivesTheSameBits) {
     for (const int prefetch : {1, 3}) {
       for (const Transport transport : {Transport::Full, Transport::Sharded}) {
         Rig rig({.type = Type::Async, .offload_ratio = ratio, .prefetch_size = prefetch},
-                {.transport = ranks().size() == 1 ? Transport::Full : transport,
+                {.sharing = {.share = ranks().size() == 1 || transport == Transport::Full ? 0.0 : 1.0},
                  .interleave = Interleave::Gated,
                  .gate_by_events = true});
         for (const int branches : {2, 1, 1, 2}) {
@@ -205,16 +144,22 @@ TEST_F(AsyncTransport, GatingByEventsGivesTheSameBits) {
 
 // Traced, poisoned, with exchanges: whatever offload/ and base/ do between two steps goes through the device.
 TEST_F(AsyncTransport, ALaterForwardAllocatesNothingMakesNoEventAndDoesNotWait) {
-  for (const Transport transport : {Transport::Full, Transport::Sharded}) {
-    if (transport == Transport::Sharded && ranks().size() == 1) continue;
+  using parallel::ExchangeBy;
+  for (const auto& [share, by] : {std::pair(0.0, ExchangeBy::Auto), std::pair(1.0, ExchangeBy::Auto),
+                                  std::pair(1.0, ExchangeBy::Copy), std::pair(0.5, ExchangeBy::Copy)}) {
+    if (share > 0 && ranks().size() == 1) continue;
     for (const Interleave interleave : {Interleave::Free, Interleave::Gated}) {
       for (const bool gate_by_events : {true, false}) {
         Rig rig({.type = Type::Async},
-                {.transport = transport, .interleave = interleave, .gate_by_events = gate_by_events});
+                {.sharing = {.share = share},
+                 .interleave = interleave,
+                 .gate_by_events = gate_by_events,
+                 .slice_bytes = 4096},
+                by);
         rig.forward(2);
         rig.device.counts = {};
         for (int i = 0; i < 3; ++i) rig.forward(2);
-        EXPECT_EQ(rig.device.counts.total(), 0) << name_of(transport) << " " << name_of(interleave);
+        EXPECT_EQ(rig.device.counts.total(), 0) << share << " " << name_of(interleave);
       }
     }
   }

@@ -2,15 +2,26 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <stdexcept>
 
 #include "model/dit/spec.h"
-#include "offload/transport.h"
+#include "offload/shares.h"
 
 namespace ferry::offload {
 namespace {
 
 model::NetworkSpec dit_14b() {
   return model::dit_spec({.dim = 5120, .ffn_dim = 13824, .heads = 40, .layers = 40}, DType::BF16);
+}
+
+// All that one rank copies, in order.
+std::vector<Range> copied_of(const std::vector<Range>& wanted, const Division& division, int rank) {
+  const auto& [offset, bytes] = division.shared[static_cast<std::size_t>(rank)];
+  std::vector<Range> copied = clip(wanted, offset, offset + bytes);
+  for (const Range& rest : rests_of(wanted, division, rank)) copied.push_back(rest);
+  return copied;
 }
 
 struct Shares {
@@ -27,15 +38,15 @@ Shares shares_of_forward(int ranks, bool first) {
     std::vector<bool> wanted;
     for (const model::ModuleSpec& module : spec.blocks[b].modules) wanted.push_back(first || !module.once);
     const std::vector<Range> ranges = ranges_of(layout.blocks[b], wanted);
-    const std::size_t shard = shard_bytes(ranges, ranks);
-    EXPECT_LE(shard * static_cast<std::size_t>(ranks), layout.blocks[b].blob.bytes);
+    const Division division = divide(ranges, {.share = 1}, ranks);
+    EXPECT_LE(total_bytes(division.shared), layout.blocks[b].blob.bytes);
     if (!first) {
-      EXPECT_EQ(shard * static_cast<std::size_t>(ranks), layout.blocks[b].front);
+      EXPECT_EQ(total_bytes(division.shared), layout.blocks[b].front);
     }
-    shares.gathered += shard * static_cast<std::size_t>(ranks - 1);
+    shares.gathered += total_bytes(division.shared) - division.shared[0].bytes;
     std::size_t all = 0;
     for (int rank = 0; rank < ranks; ++rank) {
-      const std::size_t mine = total_bytes(share_of(ranges, rank, ranks));
+      const std::size_t mine = total_bytes(copied_of(ranges, division, rank));
       shares.copied[static_cast<std::size_t>(rank)] += mine;
       all += mine;
     }
@@ -69,9 +80,89 @@ TEST(Shares, OfTheFirstForwardAreEvenToo) {
   }
 }
 
+// Modules with a hole between them, as of a forward that leaves one out.
+const std::vector<Range> kWanted = {{.offset = 0, .bytes = 256 * 37},
+                                    {.offset = 256 * 41, .bytes = 256 * 60}};
+
+// Each wanted byte is copied by one rank and received by the others, or copied by all.
+TEST(Shares, OfAnySizeBringEveryByteOnceToEveryRank) {
+  for (const double share : {0.0, 0.25, 0.5, 0.77, 1.0}) {
+    for (const std::vector<double>& weights :
+         {std::vector<double>{}, {1, 1, 1, 1}, {3, 1, 2, 1}, {1, 0, 0, 5}, {0, 0, 1, 0}}) {
+      const Division division = divide(kWanted, {.share = share, .weights = weights}, 4);
+      for (int rank = 0; rank < 4; ++rank) {
+        std::vector<int> times(101 * 256);
+        const auto count = [&times](const std::vector<Range>& ranges) {
+          for (const Range& range : ranges) {
+            EXPECT_EQ(range.offset % 256, 0U);
+            for (std::size_t i = 0; i < range.bytes; ++i) ++times.at(range.offset + i);
+          }
+        };
+        count(copied_of(kWanted, division, rank));
+        for (std::size_t other = 0; other < 4; ++other) {
+          const auto& [offset, bytes] = division.shared[other];
+          if (other != static_cast<std::size_t>(rank)) count(clip(kWanted, offset, offset + bytes));
+        }
+        for (const Range& range : kWanted) {
+          for (std::size_t i = 0; i < range.bytes; ++i) ASSERT_EQ(times[range.offset + i], 1) << share;
+        }
+        EXPECT_EQ(std::accumulate(times.begin(), times.end(), std::size_t{0}), total_bytes(kWanted));
+      }
+    }
+  }
+}
+
+TEST(Shares, FollowTheWeights) {
+  const std::vector<Range> all = {{.offset = 0, .bytes = 256 * 1000}};
+  const Division division = divide(all, {.share = 0.5, .weights = {2, 1, 1}}, 3);
+  EXPECT_EQ(division.shared,
+            (std::vector<Range>{{0, 256 * 250}, {256 * 500, 256 * 125}, {256 * 750, 256 * 125}}));
+  EXPECT_EQ(division.rests,
+            (std::vector<Range>{{256 * 250, 256 * 250}, {256 * 625, 256 * 125}, {256 * 875, 256 * 125}}));
+  EXPECT_DOUBLE_EQ(copied_share({.share = 0.5, .weights = {2, 1, 1}}, 0, 3), 0.75);
+  EXPECT_DOUBLE_EQ(copied_share({.share = 1}, 1, 4), 0.25);
+  EXPECT_DOUBLE_EQ(copied_share({.share = 0}, 1, 4), 1);
+}
+
+// Its own part for all first, then the rests, each rank from another place on.
+TEST(Shares, WhatIsSharedIsCopiedFirst) {
+  const std::vector<Range> all = {{.offset = 0, .bytes = 256 * 40}};
+  const Division division = divide(all, {.share = 0.5}, 2);
+  EXPECT_EQ(copied_of(all, division, 0),
+            (std::vector<Range>{{0, 256 * 10}, {256 * 10, 256 * 10}, {256 * 30, 256 * 10}}));
+  EXPECT_EQ(copied_of(all, division, 1),
+            (std::vector<Range>{{256 * 20, 256 * 10}, {256 * 30, 256 * 10}, {256 * 10, 256 * 10}}));
+}
+
 TEST(Shares, OfNothingAreEmpty) {
-  EXPECT_EQ(shard_bytes({}, 4), 0U);
-  EXPECT_TRUE(share_of(std::vector<Range>(), 3, 4).empty());
+  const Division division = divide({}, {.share = 1}, 4);
+  EXPECT_EQ(total_bytes(division.shared), 0U);
+  EXPECT_TRUE(copied_of({}, division, 3).empty());
+}
+
+TEST(Shares, ThatMakeNoSenseAreRefused) {
+  for (const Sharing& wrong : std::vector<Sharing>{{.share = -0.1},
+                                                   {.share = 1.1},
+                                                   {.share = std::nan("")},
+                                                   {.share = 1, .weights = {1}},
+                                                   {.share = 1, .weights = {1, -1}},
+                                                   {.share = 1, .weights = {0, 0}}}) {
+    EXPECT_THROW(divide(kWanted, wrong, 2), std::invalid_argument) << wrong.share;
+  }
+}
+
+TEST(Slices, AreOfOneSizeAndNoMoreThanThereAreEvents) {
+  const Range range{.offset = 512, .bytes = 256 * 10};
+  EXPECT_EQ(slices_of(range, 256 * 4, 99),
+            (std::vector<Range>{{512, 256 * 4}, {512 + 256 * 4, 256 * 4}, {512 + 256 * 8, 256 * 2}}));
+  EXPECT_EQ(slices_of(range, 256 * 5, 99).size(), 2U);
+  EXPECT_EQ(slices_of(range, 256 * 4, 2).size(), 2U);
+  EXPECT_EQ(slices_of(range, 256, 1), std::vector<Range>{range});
+  EXPECT_TRUE(slices_of({}, 256, 9).empty());
+  // A quarter of what later forwards want of a 14B block: between 8 and 16 MiB each.
+  const std::vector<Range> slices = slices_of({.bytes = 149'503'232}, kSliceBytes, 99);
+  EXPECT_EQ(slices.size(), 9U);
+  EXPECT_GT(slices.back().bytes, kSliceBytes / 2);
 }
 
 }  // namespace

@@ -1,0 +1,177 @@
+// Shares of copies, even and uneven, whole and in slices, bring every byte to every rank: the bit-identical
+// latent of `none`, on the devices of the program.  Slots are poisoned when they are released, so that a read
+// too late, or a slice that lands in a slot still used, is a NaN and not luck.
+#include <gtest/gtest.h>
+
+#include "offload/async.h"
+#include "tests/support/ranks_fixture.h"
+#include "tests/unit/offload_dit.h"
+#include "tests/unit/offload_toy.h"
+
+namespace ferry::offload {
+namespace {
+
+using parallel::ExchangeBy;
+using testing::ranks;
+using testing::same_bits;
+
+constexpr std::size_t kSmallSlice = 2048;  // of blocks of some 200 KB
+
+class SharesOfCopies : public testing::DeviceRanksTest {
+ protected:
+  void SetUp() override {
+    DeviceRanksTest::SetUp();
+    if (!has_device()) return;
+    arena_ = testing::dit_arena(node_ranks(ranks()), {}, DType::BF16);
+    DeviceAccount account;
+    const auto stage = make_stage(*arena_, {.type = Type::None}, setup(account));
+    expected_ = testing::denoise(rig(), *stage).cpu();
+    ASSERT_FALSE(expected_.isnan().any().item<bool>());
+  }
+  NodeArena& arena() { return *arena_; }
+  const at::Tensor& expected() const { return expected_; }
+  testing::DitRig rig() {
+    return {.device = &device(), .groups = size() == 1 ? nullptr : &groups(), .exchange = &exchange()};
+  }
+  StageSetup setup(DeviceAccount& account) {
+    return {.device = &device(),
+            .account = &account,
+            .peers = world_peers(session()),
+            .weights = groups().weights.get(),
+            .gather = on_gpu() || own_gather_ ? nullptr : &session().comm(),
+            .poison = true};
+  }
+  std::unique_ptr<StageWeights> make(DeviceAccount& account, const AsyncPlan& plan, int prefetch = 1,
+                                     double link_gbps = 0) {
+    const Options options{.type = Type::Async, .prefetch_size = prefetch, .link_gbps = link_gbps};
+    AsyncPlan planned = plan;
+    planned.residency = plan_residency("dit", 7, options);
+    const StageSetup where = setup(account);
+    return std::make_unique<StageWeights>(
+        *arena_, where, std::make_unique<Async>(*arena_, options, where, std::move(planned)));
+  }
+  at::Tensor latent(const AsyncPlan& plan, int prefetch = 1, double link_gbps = 0) {
+    DeviceAccount account;
+    const auto stage = make(account, plan, prefetch, link_gbps);
+    const at::Tensor x = testing::denoise(rig(), *stage).cpu();
+    stage->finish();
+    EXPECT_EQ(account.now(), 0U);
+    return x;
+  }
+  // Sizes of the ranks' parts beside each other; one of them has none.
+  std::vector<double> uneven() const {
+    std::vector<double> weights = {3, 1, 0, 2};
+    weights.resize(static_cast<std::size_t>(size()));
+    return weights;
+  }
+  void gather_in_own_stream(bool own) { own_gather_ = own; }
+
+ private:
+  std::unique_ptr<NodeArena> arena_;
+  at::Tensor expected_;
+  bool own_gather_ = false;
+};
+
+TEST_F(SharesOfCopies, EveryShareGivesTheSameBits) {
+  for (const ExchangeBy by : {ExchangeBy::Nccl, ExchangeBy::Copy}) {
+    use(by);
+    for (const double share : {0.0, 0.25, 0.5, 1.0}) {
+      for (const int prefetch : {1, 2, 3}) {
+        if (by == ExchangeBy::Nccl && prefetch > 1) continue;  // nothing is in slices there
+        gather_in_own_stream(prefetch == 2);
+        const AsyncPlan plan{.sharing = {.share = share},
+                             .slice_bytes = prefetch == 3 ? kSliceBytes : kSmallSlice};
+        EXPECT_TRUE(same_bits(latent(plan, prefetch), expected()))
+            << share << " " << prefetch << " " << groups().weights->backend();
+      }
+    }
+  }
+}
+
+TEST_F(SharesOfCopies, UnevenPartsGiveTheSameBits) {
+  for (const ExchangeBy by : {ExchangeBy::Nccl, ExchangeBy::Copy}) {
+    use(by);
+    for (const double share : {0.25, 1.0}) {
+      const AsyncPlan plan{.sharing = {.share = share, .weights = uneven()}, .slice_bytes = kSmallSlice};
+      EXPECT_TRUE(same_bits(latent(plan, 2), expected())) << share << " " << groups().weights->backend();
+    }
+  }
+}
+
+// The others' parts are there long before the rests that a rank copies for itself.
+TEST_F(SharesOfCopies, TheRestsAreWaitedForToo) {
+  use(ExchangeBy::Copy);
+  gather_in_own_stream(true);
+  const AsyncPlan plan{.sharing = {.share = 0.25}, .slice_bytes = kSmallSlice};
+  EXPECT_TRUE(same_bits(latent(plan, 1, 0.05), expected()));
+}
+
+TEST_F(SharesOfCopies, GatedByEventsTheyGiveTheSameBits) {
+  use(ExchangeBy::Copy);
+  for (const double share : {0.5, 1.0}) {
+    const AsyncPlan plan{.sharing = {.share = share},
+                         .interleave = Interleave::Gated,
+                         .gate_by_events = true,
+                         .slice_bytes = kSmallSlice};
+    EXPECT_TRUE(same_bits(latent(plan), expected())) << share;
+  }
+}
+
+// The slots go and come back, everything is resident for a while; and every run makes new contexts, so that
+// its first forward wants modules that the last ones left out.
+TEST_F(SharesOfCopies, SlotsThatComeAndGoGiveTheSameBits) {
+  for (const ExchangeBy by : {ExchangeBy::Nccl, ExchangeBy::Copy}) {
+    use(by);
+    DeviceAccount account;
+    const auto stage =
+        make(account, {.sharing = {.share = 0.5, .weights = uneven()}, .slice_bytes = kSmallSlice});
+    auto& async = dynamic_cast<Async&>(stage->strategy());
+    const auto run = [&](const char* after) {
+      EXPECT_TRUE(same_bits(testing::denoise(rig(), *stage).cpu(), expected())) << after;
+    };
+    run("a start");
+    async.cleanup_gpu_cache();
+    run("no cache");
+    async.disable_offload();
+    run("nothing ferried");
+    async.enable_offload();
+    run("ferried again");
+    stage->finish();
+    run("another stage");
+  }
+}
+
+// Of a later forward: this rank's part of what is shared and all of what is not go over its own link, the
+// parts of the others come from them.
+TEST_F(SharesOfCopies, EachRankCopiesItsPartAndTheRests) {
+  std::uint64_t wanted = 0;
+  for (std::size_t b = 0; b < arena().layout().blocks.size(); ++b) {
+    const BlockPlace& block = arena().layout().blocks[b];
+    for (std::size_t m = 0; m < block.modules.size(); ++m) {
+      if (!arena().spec().blocks[b].modules[m].once) wanted += block.modules[m].bytes;
+    }
+  }
+  for (const Sharing& sharing :
+       {Sharing{.share = 0.25}, Sharing{.share = 1}, Sharing{.share = 0.5, .weights = uneven()}}) {
+    DeviceAccount account;
+    const auto stage = make(account, {.sharing = sharing});
+    const auto after = [&](int steps) {
+      testing::denoise(rig(), *stage, steps);
+      return stage->report();
+    };
+    const Report first = after(2);
+    const Report second = after(2);
+    const Report third = after(4);
+    // Two more later forwards than the run before.
+    const auto of_two = [&](std::uint64_t Report::*bytes) {
+      return static_cast<double>(third.*bytes + first.*bytes) - 2 * static_cast<double>(second.*bytes);
+    };
+    const double mine = copied_share(sharing, rank(), size());
+    const double rounding = 2.0 * 7 * 256 * size();
+    EXPECT_NEAR(of_two(&Report::ferried_bytes), 2 * mine * static_cast<double>(wanted), rounding);
+    EXPECT_NEAR(of_two(&Report::gathered_bytes), 2 * (1 - mine) * static_cast<double>(wanted), rounding);
+  }
+}
+
+}  // namespace
+}  // namespace ferry::offload
