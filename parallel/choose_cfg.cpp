@@ -50,7 +50,7 @@ CfgChoice choose_cfg(const CfgCase& on) {
   const int halves = ulysses_of(on, 2);
   const int all = ulysses_of(on, 1);
   if (halves == 0) {
-    return {CfgMode::Paired, fmt::format("{} ranks cannot be halves ({})", on.ranks, heads_of(on))};
+    return {CfgMode::Paired, fmt::format("{} ranks cannot be halved ({})", on.ranks, heads_of(on))};
   }
   if (all == 0) {
     return {CfgMode::Parallel, fmt::format("{} ranks cannot share a sequence ({})", on.ranks, heads_of(on))};
