@@ -1,12 +1,12 @@
 #include "offload/shares.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
 #include <numeric>
 #include <stdexcept>
+#include <string>
 
 namespace ferry::offload {
 
@@ -23,8 +23,9 @@ void check(const Sharing& sharing, int ranks) {
            std::accumulate(weights.begin(), weights.end(), 0.0) > 0;
   }
   if (good) return;
-  throw std::invalid_argument(
-      fmt::format("copies of {} ranks: share {}, weights [{}]", ranks, share, fmt::join(weights, " ")));
+  std::string text = fmt::format("copies of {} ranks: share {}, weights", ranks, share);
+  for (const double weight : weights) text += fmt::format(" {}", weight);
+  throw std::invalid_argument(text);
 }
 
 // Part `rank` of `ranks`, of 1.
