@@ -213,6 +213,7 @@ std::string to_json(const OffloadCase& what, const OffloadResult& result) {
                                        {"offload_ratio", result.options.offload_ratio},
                                        {"prefetch_size", result.options.prefetch_size},
                                        {"transport", name_of(result.report.transport)},
+                                       {"share", result.report.share},
                                        {"interleave", name_of(result.report.interleave)},
                                        {"link_cap_gbps", result.options.link_gbps},
                                        {"link_gbps", result.link_gbps},

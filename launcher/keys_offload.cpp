@@ -73,6 +73,12 @@ std::vector<Flag> layer_keys(const std::string& prefix, const Stages& stages) {
                 [](auto& o, auto& flag, auto& value) {
                   o.transport = static_cast<offload::Transport>(to_choice(flag, value, kTransports));
                 }),
+      make_flag(
+          prefix, stages,
+          {"share", "", "R", "of a block, divided between ranks: 0 (full) to 1 (sharded), auto", "auto"},
+          [](auto& o, auto& flag, auto& value) {
+            o.share = value == "auto" ? std::nullopt : std::optional(to_number(flag, value, 0, 1));
+          }),
       make_flag(prefix, stages,
                 {"interleave", "", "NAME", "copies against exchanges: free, gated, auto", "auto"},
                 [](auto& o, auto& flag, auto& value) {

@@ -221,6 +221,7 @@ void Async::describe(Report& report) const {
   const StreamTimes exposed = meter_.exposed();
   report.type = Type::Async;
   report.transport = shards(plan_) ? Transport::Sharded : Transport::Full;
+  report.share = plan_.sharing.share;
   report.interleave = plan_.interleave;
   report.offloaded = enabled_ ? static_cast<int>(plan_.residency.offloaded.size()) : 0;
   report.slots = plan_.residency.slots;

@@ -15,6 +15,7 @@
 #include "offload/module_config.h"
 #include "offload/need.h"
 #include "offload/sequential_plan.h"
+#include "offload/stated_share.h"
 
 namespace ferry::offload {
 
@@ -42,8 +43,28 @@ class Fitter {
     options().prefetch_size = blocks;
   }
 
+  // A key of the stage's own wins over one for all stages.
+  void share() {
+    if (share_contradicts(options()) && is_shared("share") != is_shared("transport")) {
+      if (is_shared("share")) {
+        change("share", *options().share,
+               fmt::format("auto, the stage's transport is {}", name_of(options().transport)));
+        options().share.reset();
+      } else {
+        change("transport", name_of(options().transport),
+               fmt::format("auto, the stage's share is {}", *options().share));
+        options().transport = Transport::Auto;
+      }
+    }
+    stated_share(spec_.name, options());  // for what it refuses
+  }
+
   void alone() {
     constexpr std::string_view kWhy = "stage runs on one rank alone";
+    if (options().share && *options().share > 0) {
+      cannot_follow("share", fmt::format("{}", *options().share), "0", kWhy);
+      options().share = 0;
+    }
     if (options().transport == Transport::Sharded) {
       cannot_follow("transport", name_of(options().transport), name_of(Transport::Full), kWhy);
       options().transport = Transport::Full;
@@ -138,6 +159,7 @@ Fitted fit(const model::NetworkSpec& spec, const Options& options, const StageRa
   Fitter fitter(spec, fitted);
   if (may_be_async(options)) {
     fitter.prefetch();
+    fitter.share();
     if (ranks.alone) {
       fitter.alone();
     } else if (!ranks.gated) {

@@ -23,12 +23,14 @@ struct StageRanks {
 
 // A value that is in options.shared and does not suit the network is changed: a prefetch_size above the
 // number of blocks to that, a computation_dtype to the network's, kinds of module_map that it has not are
-// left out, on a rank alone transport is full, there and where no exchange is gated interleave is free, a
-// vram_limit below the least of the stage's type becomes that.  Only what the stage's type looks at is
-// changed.
+// left out, on a rank alone transport is full and share 0, there and where no exchange is gated interleave is
+// free, a vram_limit below the least of the stage's type becomes that.  Of a transport and a share that
+// contradict each other the one that was given for all stages becomes auto.  Only what the stage's type looks
+// at is changed.
 //
 // Throws UserError for the same in a value of the stage's own, of those that nothing else refuses: kinds of
-// module that the network has not, a transport or an interleave that it cannot follow; and for options that
+// module that the network has not, a transport, a share or an interleave that it cannot follow, a share that
+// contradicts the transport where both were given alike; and for options that
 // are wrong for every network.
 Fitted fit(const model::NetworkSpec& spec, const Options& options, const StageRanks& ranks);
 

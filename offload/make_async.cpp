@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 #include <string>
 
 #include "base/error.h"
@@ -8,6 +9,7 @@
 #include "offload/async.h"
 #include "offload/link_test.h"
 #include "offload/none.h"
+#include "offload/stated_share.h"
 
 namespace ferry::offload {
 
@@ -34,27 +36,37 @@ int least_sharing(const NodeArena& arena, const StageSetup& setup) {
   return least;
 }
 
-// What is Auto is measured, the rest taken; without peers on the node there is nothing to choose.
+// What is not said is measured; without peers on the node there is nothing to choose.
 void choose_links(AsyncPlan& plan, NodeArena& arena, const Options& options, const StageSetup& setup) {
   const int ranks = least_sharing(arena, setup);
-  Transport transport = options.transport;
+  std::optional<double> share = stated_share(arena.spec().name, options);
   plan.interleave = options.interleave;
-  const bool open = transport == Transport::Auto || plan.interleave == Interleave::Auto;
-  if (open && ranks > 1) {
+  if (ranks > 1 && (!share || plan.interleave == Interleave::Auto)) {
     const LinkFigures figures = measure_links(arena, options, setup);
-    if (transport == Transport::Auto) transport = choose_transport(figures, ranks);
+    if (!share) share = choose_transport(figures, ranks) == Transport::Sharded ? 1 : 0;
     if (plan.interleave == Interleave::Auto) plan.interleave = choose_interleave(figures);
-    if (setup.peers.rank == 0) {
-      spdlog::info("{}: {}; transport {}, interleave {}", arena.spec().name, to_text(figures),
-                   name_of(transport), name_of(plan.interleave));
-    }
+    if (setup.peers.rank == 0) spdlog::info("{}: {}", arena.spec().name, to_text(figures));
   }
-  if (transport == Transport::Sharded && ranks == 1 && setup.peers.size > 1 && setup.peers.rank == 0) {
+  if (share.value_or(0) > 0 && ranks == 1 && setup.peers.size > 1 && setup.peers.rank == 0) {
     spdlog::warn("{}: a rank has no other on its machine to share copies with: transport full, not sharded",
                  arena.spec().name);
   }
-  if (transport == Transport::Sharded && ranks > 1) plan.sharing.share = 1;
+  plan.sharing.share = ranks > 1 ? share.value_or(0) : 0;
   if (plan.interleave == Interleave::Auto) plan.interleave = Interleave::Free;
+}
+
+// What later forwards bring to a rank, and how.
+std::string to_text(const ArenaLayout& layout, const AsyncPlan& plan, int ranks) {
+  double bytes = 0;
+  for (const int block : plan.residency.offloaded) {
+    bytes += static_cast<double>(block_of(layout, block).front);
+  }
+  const double copied = copied_share(plan.sharing, 0, ranks);
+  return fmt::format(
+      "transport {}, share {:.3g}, interleave {}; of {:.3f} GB a forward each rank copies {:.3f} "
+      "and gathers {:.3f}",
+      name_of(plan.sharing.share > 0 ? Transport::Sharded : Transport::Full), plan.sharing.share,
+      name_of(plan.interleave), bytes * 1e-9, copied * bytes * 1e-9, (1 - copied) * bytes * 1e-9);
 }
 
 }  // namespace
@@ -69,6 +81,9 @@ std::unique_ptr<Strategy> make_async(NodeArena& arena, const Options& options, c
   require_same(
       setup.peers, "the offload plan of " + arena.spec().name,
       fmt::format("{}, share {}, {}", to_text(plan.residency), plan.sharing.share, name_of(plan.interleave)));
+  if (weight_ranks(setup) > 1 && setup.peers.rank == 0) {
+    spdlog::info("{}: {}", arena.spec().name, to_text(arena.layout(), plan, weight_ranks(setup)));
+  }
   return std::make_unique<Async>(arena, options, setup, std::move(plan));
 }
 

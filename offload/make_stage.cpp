@@ -58,10 +58,10 @@ std::unique_ptr<StageWeights> make_stage(NodeArena& arena, const Options& option
   if (options.pin_cpu_memory) arena.pin(*setup.device);
   auto stage = std::make_unique<StageWeights>(arena, setup,
                                               make_strategy(arena, decided(arena, options, setup), setup));
-  // Whoever copies all of each block waits for all; with shares the rest may come later.
+  // Whoever copies something of every part waits for all; with shares alone the rest may come later.
   Report decided_on;
   stage->strategy().describe(decided_on);
-  if (decided_on.transport != Transport::Sharded) arena.wait_pinned();
+  if (decided_on.share < 1) arena.wait_pinned();
   return stage;
 }
 

@@ -29,6 +29,8 @@ struct Options {
   std::optional<double> vram_limit{};           // GiB of accounted device bytes; unset: never promote
   std::optional<std::int64_t> max_num_param{};  // larger modules use the overflow configuration
   Transport transport = Transport::Auto;
+  // Of what a block needs: the part that ranks divide between them (stated_share.h); unset: by transport.
+  std::optional<double> share{};
   Interleave interleave = Interleave::Auto;
   double link_gbps = 0;      // 1e9 bytes/s cap of arena -> slot copies; 0: none
   std::string module_map{};  // sequential: "linear,layernorm,..." ; empty: every module

@@ -38,8 +38,8 @@ struct PinOrder {
 // block indices, are copied in shares of their front and, in the first pass, of the whole.
 PinOrder pin_order(const ArenaLayout& layout, const std::vector<int>& divided, int rank, int ranks);
 
-// The blocks of which each rank at first copies a share: those that are ferried, unless transport is full.
-// Never the largest, which is what the links are measured with (link_test.h).
+// The blocks of which each rank at first copies a share: those that are ferried, unless less than all is
+// shared. Never the largest, which is what the links are measured with (link_test.h).
 std::vector<int> divided_blocks(const model::NetworkSpec& spec, const ArenaLayout& layout,
                                 const Options& options, int ranks);
 

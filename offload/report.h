@@ -14,6 +14,7 @@ struct Report {
   std::string stage;       // "dit"
   Type type = Type::None;  // what was decided, never Auto
   Transport transport = Transport::Full;
+  double share = 0;  // of a block, divided between the ranks of a node
   Interleave interleave = Interleave::Free;
   int blocks = 0;
   int offloaded = 0;  // blocks that are ferried each pass

@@ -27,7 +27,7 @@ std::vector<Stage> stages_of(Options& options, const Networks& networks) {
 
 // A decode is too short for a measurement of the links to pay.
 void decide_for_vae(offload::Options& vae) {
-  if (vae.transport == offload::Transport::Auto) vae.transport = offload::Transport::Full;
+  if (vae.transport == offload::Transport::Auto && !vae.share) vae.transport = offload::Transport::Full;
   if (vae.interleave == offload::Interleave::Auto) vae.interleave = offload::Interleave::Free;
 }
 

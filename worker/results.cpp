@@ -62,6 +62,7 @@ Json offload_record(const offload::Options& o) {
           {"pin_cpu_memory", o.pin_cpu_memory},
           {"lazy_gpu_cache", o.lazy_gpu_cache},
           {"transport", name_of(o.transport)},
+          {"share", o.share ? Json(*o.share) : Json("auto")},
           {"interleave", name_of(o.interleave)},
           {"link_gbps", o.link_gbps},
           {"vram_limit", o.vram_limit ? Json(*o.vram_limit) : Json()},

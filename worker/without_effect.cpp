@@ -33,7 +33,7 @@ bool is_passed_over(std::string_view key, const Job& job) {
 // Whether a stage of this type looks at the setting ([offload] prefetch_size).
 bool is_used_by(std::string_view setting, Type type) {
   if (type == Type::Auto) return true;
-  if (has({"offload_ratio", "prefetch_size", "lazy_gpu_cache", "transport", "interleave"}, setting))
+  if (has({"offload_ratio", "prefetch_size", "lazy_gpu_cache", "transport", "share", "interleave"}, setting))
     return type == Type::Async;
   if (has({"vram_limit", "max_num_param", "module_map", "module_config", "overflow_module_config"}, setting))
     return type == Type::Sequential;

@@ -151,7 +151,13 @@ class BadInput(FerryTest):
                               (("--offload.offload_ratio", "nan"), ["offload_ratio", "nan"]),
                               (("--offload.prefetch_size", "0"), ["prefetch_size", "0"]),
                               (("--offload.type", "asink"), ["offload.type", "asink", "async"]),
-                              (("--dit.offload.transport", "fast"), ["transport", "fast"])]:
+                              (("--dit.offload.transport", "fast"), ["transport", "fast"]),
+                              (("--offload.share", "1.5"), ["offload.share", "1.5"]),
+                              (("--offload.share", "half"), ["offload.share", "half"]),
+                              (("--dit.offload.type", "async", "--dit.offload.transport", "full",
+                                "--dit.offload.share", "0.5"), ["dit.offload.share", "0.5", "transport full", "auto"]),
+                              (("--offload.type", "async", "--offload.transport", "sharded", "--offload.share", "0"),
+                               ["offload.share: 0;", "transport sharded", "auto"])]:
             self.assert_refused(self.generate(*option), *words)
         for kind in ("async", "auto"):
             done = self.generate("--dit.offload.type", kind, "--dit.offload.prefetch_size", DIT_LAYERS + 1)

@@ -234,6 +234,7 @@ class Offload(Job):
             self.assertIn(f"{stage}.offload.interleave: gated becomes free", done.stderr)
         for stage in ["dit", "vae"]:
             self.assertEqual(self.record()["offload"][stage]["transport"], "sharded")
+            self.assertEqual(self.record()["offload"][stage]["share"], "auto")
         self.assert_refused(self.generate("-n", 2, "--vae.offload.type", "async", "--vae.offload.transport", "sharded",
                                           "--split_vae", "false", "--overwrite"),
                             "vae.offload.transport: sharded", "one rank alone")

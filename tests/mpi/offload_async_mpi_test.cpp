@@ -3,6 +3,7 @@
 #include <tuple>
 #include <utility>
 
+#include "base/error.h"
 #include "tests/mpi/offload_rig.h"
 
 namespace ferry::offload {
@@ -86,6 +87,45 @@ TEST_F(AsyncTransport, ShardedIsFullForAllWhereOneRankIsAloneOnItsMachine) {
     EXPECT_EQ(rig.stage->report().transport, Transport::Full);
     EXPECT_TRUE(same_bits(rig.forward(1), toy_reference({})));
   }
+}
+
+// What is asked for is what is done and told, and each rank copies its part of it and all of the rest.
+TEST_F(AsyncTransport, AShareIsReportedAndDividesTheBytes) {
+  const auto run = [](const Options& options) {
+    Rig rig(options);
+    const auto after = [&rig](int forwards) {
+      for (int i = 0; i < forwards; ++i) EXPECT_TRUE(same_bits(rig.forward(1), toy_reference({})));
+      return rig.stage->report();
+    };
+    const Report before = after(2);
+    Report report = after(3);
+    report.ferried_bytes -= before.ferried_bytes;
+    report.gathered_bytes -= before.gathered_bytes;
+    return report;
+  };
+  const Report full = run({.type = Type::Async, .share = 0, .interleave = Interleave::Free});
+  EXPECT_EQ(full.transport, Transport::Full);
+  EXPECT_EQ(full.share, 0);
+  EXPECT_EQ(full.gathered_bytes, 0U);
+  const double several = ranks().size() > 1 ? 1 : 0;
+  const auto whole = static_cast<double>(full.ferried_bytes);
+  for (const double share : {0.25, 0.5, 1.0}) {
+    for (const Transport transport : {Transport::Auto, Transport::Sharded}) {
+      const Report report =
+          run({.type = Type::Async, .transport = transport, .share = share, .interleave = Interleave::Free});
+      EXPECT_EQ(report.share, several * share);
+      EXPECT_EQ(report.transport, several > 0 ? Transport::Sharded : Transport::Full);
+      const double gathered = several * share * (1 - 1.0 / ranks().size());
+      EXPECT_NEAR(static_cast<double>(report.ferried_bytes), (1 - gathered) * whole, 0.01 * whole);
+      EXPECT_NEAR(static_cast<double>(report.gathered_bytes), gathered * whole, 0.01 * whole);
+    }
+  }
+}
+
+TEST_F(AsyncTransport, AShareThatMakesNoSenseIsRefused) {
+  EXPECT_THROW(Rig({.type = Type::Async, .share = 1.5}), UserError);
+  EXPECT_THROW(Rig({.type = Type::Async, .transport = Transport::Full, .share = 0.5}), UserError);
+  EXPECT_THROW(Rig({.type = Type::Async, .transport = Transport::Sharded, .share = 0}), UserError);
 }
 
 TEST_F(AsyncTransport, AutoShardsWhenTheLinkIsTheBound) {

@@ -136,6 +136,19 @@ TEST_F(SameBits, AsyncByCopies) {
   }
 }
 
+// The part that is divided may be any.
+TEST_F(SameBits, AsyncOfEveryShare) {
+  const at::Tensor expected = latent({.options = {.type = Type::None}});
+  const auto arena = testing::dit_arena(node_ranks(ranks()), {}, DType::BF16);
+  for (const double share : {0.0, 0.25, 0.5, 1.0}) {
+    for (const Interleave interleave : {Interleave::Free, Interleave::Gated}) {
+      const Options options{.type = Type::Async, .share = share, .interleave = interleave};
+      EXPECT_TRUE(same_bits(latent(*arena, {options, true}), expected))
+          << share << " " << name_of(interleave);
+    }
+  }
+}
+
 TEST_F(SameBits, TheOtherStrategies) {
   const at::Tensor expected = latent({.options = {.type = Type::None}});
   Options sequential{.type = Type::Sequential};

@@ -4,7 +4,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <tuple>
+
 #include "base/error.h"
+#include "offload/stated_share.h"
 #include "offload_toy.h"
 
 namespace ferry::offload {
@@ -93,6 +97,71 @@ TEST(Fit, OnOneRankOfSeveralTheWeightsTakeThePlainWay) {
   options.shared = {"interleave"};
   EXPECT_THAT(refusal(options, {.node_size = 2, .alone = true}), HasSubstr("transport: sharded"));
   EXPECT_EQ(refusal(options, {.node_size = 2, .alone = false}), "");
+}
+
+TEST(Fit, OnOneRankOfSeveralNothingIsShared) {
+  Options options = given(Type::Async, {"share"});
+  options.share = 0.5;
+  const Fitted fitted = fit(network(), options, {.node_size = 2, .alone = true});
+  EXPECT_EQ(fitted.options.share, 0.0);
+  EXPECT_THAT(fitted.changes,
+              ElementsAre(HasSubstr("toy.offload.share: 0.5 becomes 0, the stage runs on one")));
+  options.shared.clear();
+  EXPECT_THAT(refusal(options, {.node_size = 2, .alone = true}),
+              HasSubstr("share: 0.5; this stage runs on one"));
+  EXPECT_EQ(refusal(options, {.node_size = 2, .alone = false}), "");
+  options.share = 0;
+  EXPECT_EQ(refusal(options, {.node_size = 2, .alone = true}), "");
+}
+
+TEST(Fit, AShareThatContradictsTheTransportIsRefused) {
+  for (const auto& [transport, share, refused] : {std::tuple(Transport::Full, 0.0, false),
+                                                  {Transport::Full, 0.25, true},
+                                                  {Transport::Full, 1.0, true},
+                                                  {Transport::Sharded, 0.0, true},
+                                                  {Transport::Sharded, 0.25, false},
+                                                  {Transport::Sharded, 1.0, false},
+                                                  {Transport::Auto, 0.0, false},
+                                                  {Transport::Auto, 0.25, false},
+                                                  {Transport::Auto, 1.5, true},
+                                                  {Transport::Auto, -0.1, true},
+                                                  {Transport::Auto, std::nan(""), true}}) {
+    for (const std::set<std::string>& shared : {std::set<std::string>{}, {"share", "transport"}}) {
+      Options options = given(Type::Async, shared);
+      options.transport = transport;
+      options.share = share;
+      const std::string why = refusal(options);
+      EXPECT_EQ(!why.empty(), refused) << name_of(transport) << " " << share << " " << why;
+      if (refused) {
+        EXPECT_THAT(why, HasSubstr("toy.offload.share: "));
+      }
+    }
+  }
+}
+
+TEST(Fit, OfShareAndTransportTheStagesOwnWins) {
+  Options options = given(Type::Async, {"share"});
+  options.transport = Transport::Full;
+  options.share = 0.5;
+  const Fitted by_transport = fit(network(), options, {});
+  EXPECT_EQ(by_transport.options.share, std::nullopt);
+  EXPECT_EQ(by_transport.options.transport, Transport::Full);
+  EXPECT_THAT(by_transport.changes,
+              ElementsAre(HasSubstr("share: 0.5 becomes auto, the stage's transport is full")));
+  options.shared = {"transport"};
+  const Fitted by_share = fit(network(), options, {});
+  EXPECT_EQ(by_share.options.share, 0.5);
+  EXPECT_EQ(by_share.options.transport, Transport::Auto);
+  EXPECT_THAT(by_share.changes,
+              ElementsAre(HasSubstr("transport: full becomes auto, the stage's share is 0.5")));
+}
+
+TEST(StatedShare, IsWhatTheWordsMean) {
+  EXPECT_EQ(stated_share("dit", {.transport = Transport::Full}), 0.0);
+  EXPECT_EQ(stated_share("dit", {.transport = Transport::Sharded}), 1.0);
+  EXPECT_EQ(stated_share("dit", {.transport = Transport::Auto}), std::nullopt);
+  EXPECT_EQ(stated_share("dit", {.transport = Transport::Sharded, .share = 0.25}), 0.25);
+  EXPECT_EQ(stated_share("dit", {.transport = Transport::Auto, .share = 0.0}), 0.0);
 }
 
 TEST(Fit, WhereNoExchangeIsGatedCopiesAreFreeAndMayBeSharded) {

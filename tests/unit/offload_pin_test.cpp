@@ -197,6 +197,8 @@ TEST(PinOrder, BlocksAreDividedWhereTheyAreFerriedInShares) {
   EXPECT_TRUE(divided_blocks(spec, layout, kSharded, 1).empty());
   EXPECT_TRUE(divided_blocks(spec, layout, {.type = Type::Async, .transport = Transport::Full}, 2).empty());
   EXPECT_TRUE(divided_blocks(spec, layout, {.type = Type::None}, 2).empty());
+  EXPECT_EQ(divided_blocks(spec, layout, {.type = Type::Async, .share = 1}, 2).size(), 6U);
+  EXPECT_TRUE(divided_blocks(spec, layout, {.type = Type::Async, .share = 0.5}, 2).empty());
   Options half = kSharded;
   half.offload_ratio = 0.5;
   EXPECT_LE(divided_blocks(spec, layout, half, 2).size(), 4U);
