@@ -45,7 +45,7 @@ class Bench {
         ranks_(static_cast<std::size_t>(setup.weights->size())),
         bytes_(test_bytes(arena, options) / (2 * kTensorAlign * ranks_) * (2 * kTensorAlign * ranks_)),
         to_(setup.device->allocate(bytes_)),
-        from_(setup.device->allocate(bytes_)),
+        from_(setup.weights->allocate(*setup.device, bytes_)),
         copy_(setup.device->make_stream("ferry-test", Priority::High)),
         own_(setup.gather == nullptr ? setup.device->make_stream("ferry-test-2", Priority::High) : nullptr),
         link_(options.link_gbps, chunk_bytes(setup.device->type())) {}
