@@ -40,13 +40,15 @@ FlagGroup sweep_keys(BenchOptions& options) {
     return static_cast<offload::Type>(
         to_choice(flag, word, {"none", "model", "sequential", "async", "auto"}));
   };
-  return {"[sweep]: of async every combination of ratios, prefetches and transports",
+  return {"[sweep]: of async every combination of ratios, prefetches, transports and shares",
           {{"types", "", "LIST", "of none, model, sequential, async, auto", "async", false,
             list<offload::Type>(options.types, type)},
            {"ratios", "", "LIST", "of offload_ratio", "1,0.5", false, list<double>(options.ratios, ratio)},
            {"prefetches", "", "LIST", "of prefetch_size", "1", false, list<int>(options.prefetches, depth)},
            {"transports", "", "LIST", "of full, sharded, auto", "full", false,
-            list<offload::Transport>(options.transports, transport)}}};
+            list<offload::Transport>(options.transports, transport)},
+           {"shares", "", "LIST", "of share, after the transports", "none", false,
+            list<double>(options.shares, ratio)}}};
 }
 
 std::vector<FlagGroup> bench_keys(BenchOptions& options, bool sweeps) {

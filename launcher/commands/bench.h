@@ -19,7 +19,8 @@ struct BenchOptions {
   std::vector<double> ratios = {1.0, 0.5};
   std::vector<int> prefetches = {1};
   std::vector<offload::Transport> transports = {offload::Transport::Full};
-  bool json = false;  // one line of JSON, versions included, instead of a table
+  std::vector<double> shares{};  // transport auto with each of these, behind the transports
+  bool json = false;             // one line of JSON, versions included, instead of a table
 };
 
 // DiT forwards by all ranks, printed by rank 0.  Collective over the world.

@@ -11,14 +11,28 @@
 namespace ferry::launcher {
 namespace {
 
+// What brings blocks to ranks.
+std::vector<offload::Options> ways_of(const BenchOptions& options) {
+  std::vector<offload::Options> ways;
+  for (const offload::Transport transport : options.transports) {
+    ways.push_back(options.run.dit);
+    ways.back().transport = transport;
+  }
+  for (const double share : options.shares) {
+    ways.push_back(options.run.dit);
+    ways.back().transport = offload::Transport::Auto;
+    ways.back().share = share;
+  }
+  return ways;
+}
+
 // Every combination of what async can be told.
 void add_async(const BenchOptions& options, std::vector<offload::Options>& variants) {
-  for (const offload::Transport transport : options.transports) {
+  for (const offload::Options& way : ways_of(options)) {
     for (const int prefetch : options.prefetches) {
       for (const double ratio : options.ratios) {
-        offload::Options variant = options.run.dit;
+        offload::Options variant = way;
         variant.type = offload::Type::Async;
-        variant.transport = transport;
         variant.prefetch_size = prefetch;
         variant.offload_ratio = ratio;
         variants.push_back(variant);
@@ -65,20 +79,20 @@ offload::StageSetup setup_of(worker::Rank& rank) {
 
 std::string row_of(const bench::OffloadResult& r) {
   return fmt::format(
-      "{:>10} {:>6.2f} {:>8} {:>9} {:>9.4f} {:>10.4f} {:>7.3f} {:>9.4f} {:>9.4f} {:>7.3f} {:>9.4f} {:>8.3f} "
-      "{:>6.1f} {:>8.3f}\n",
+      "{:>10} {:>6.2f} {:>8} {:>9} {:>6.2f} {:>9.4f} {:>10.4f} {:>7.3f} {:>9.4f} {:>9.4f} {:>7.3f} {:>9.4f} "
+      "{:>8.3f} {:>6.1f} {:>8.3f}\n",
       name_of(r.report.type), r.options.offload_ratio, r.options.prefetch_size, name_of(r.report.transport),
-      bench::median(r.step_seconds), bench::median(r.alone_seconds), r.step_over_resident(),
+      r.report.share, bench::median(r.step_seconds), bench::median(r.alone_seconds), r.step_over_resident(),
       r.bound_seconds(), r.link_seconds, r.step_over_bound(), bench::median(r.exposed_seconds),
       1e-9 * r.bytes_per_step, r.copy_gbps, 1e-9 * static_cast<double>(r.peak_bytes));
 }
 
 void print(const bench::OffloadCase& what, const std::vector<bench::OffloadResult>& results,
            const worker::Rank& rank, bool json) {
-  std::string text =
-      fmt::format("{:>10} {:>6} {:>8} {:>9} {:>9} {:>10} {:>7} {:>9} {:>9} {:>7} {:>9} {:>8} {:>6} {:>8}\n",
-                  "type", "ratio", "prefetch", "transport", "step s", "resident s", "/ res.", "bound s",
-                  "link s", "/ bound", "exposed s", "GB/step", "GB/s", "peak GB");
+  std::string text = fmt::format(
+      "{:>10} {:>6} {:>8} {:>9} {:>6} {:>9} {:>10} {:>7} {:>9} {:>9} {:>7} {:>9} {:>8} {:>6} {:>8}\n", "type",
+      "ratio", "prefetch", "transport", "share", "step s", "resident s", "/ res.", "bound s", "link s",
+      "/ bound", "exposed s", "GB/step", "GB/s", "peak GB");
   if (json) text.clear();
   for (const bench::OffloadResult& result : results)
     text += json ? with_versions(to_json(what, result), rank) : row_of(result);

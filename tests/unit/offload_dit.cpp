@@ -86,6 +86,7 @@ std::vector<offload::Options> ways_of_weights() {
       ways.push_back({.type = offload::Type::Async, .transport = transport, .interleave = interleave});
     }
   }
+  ways.push_back({.type = offload::Type::Async, .share = 0.5, .interleave = offload::Interleave::Free});
   return ways;
 }
 

@@ -19,7 +19,7 @@ model::DitConfig offload_dit_config();
 std::unique_ptr<offload::NodeArena> dit_arena(const offload::NodeRanks& node, const offload::Options& options,
                                               DType compute);
 
-// Resident, and async by each transport and interleave.
+// Resident, and async by each transport and interleave and with half of each block shared.
 std::vector<offload::Options> ways_of_weights();
 
 struct DitRig {
