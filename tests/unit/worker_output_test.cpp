@@ -227,24 +227,6 @@ TEST(Video, EachFrameIsASignOfLife) {
   }
 }
 
-TEST(Video, TheSameFramesGiveTheSameFile) {
-  constexpr int kFrames = 41;
-  const VideoFormat format{.width = 416, .height = 240};
-  std::vector<std::uint8_t> rgb(std::size_t{kFrames} * format.width * format.height * 3);
-  std::uint32_t noise = 1;
-  for (std::size_t i = 0; i < rgb.size(); ++i) {
-    noise = noise * 1664525 + 1013904223;
-    const std::size_t pixel = i / 3;
-    rgb[i] = static_cast<std::uint8_t>(((pixel % 416) ^ (pixel / 416)) / 6 % 200 + (noise >> 29));
-  }
-  const VideoCodec codec = choose_codec(format, ".mp4");
-  const std::string first = encoded({rgb.data(), kFrames, 416, 240}, format, codec);
-  for (int i = 0; i < 5; ++i) {
-    EXPECT_TRUE(encoded({rgb.data(), kFrames, 416, 240}, format, codec) == first)
-        << codec.encoder << ", " << i;
-  }
-}
-
 TEST(Video, RefusesFramesThatTakeNoTime) {
   EXPECT_THROW(open_encoder({.width = 4, .height = 4, .fps = 0}, {"y4m", ".y4m"}, [] {}),
                std::invalid_argument);

@@ -63,8 +63,6 @@ void set_quality(AVCodecContext& codec, const VideoFormat& format) {
   const std::string name = codec.codec->name;
   if (name == "libx264") {
     av_opt_set_int(codec.priv_data, "crf", format.crf, 0);
-    // With more, the same frames do not always give the same file (libx264 0.164).
-    av_opt_set(codec.priv_data, "x264-params", "lookahead-threads=1", 0);
   } else if (name == "mpeg4") {
     codec.flags |= AV_CODEC_FLAG_QSCALE;
     codec.global_quality = FF_QP2LAMBDA * 2;
