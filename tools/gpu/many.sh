@@ -7,7 +7,7 @@
 #   test       ctest -L gpu, with FERRY_REQUIRE_GPU=1 where there are GPUs
 #   error      one forward of 1.3B on P ranks against 1; messages, copies and each transport against one another
 #   forward    14B beside its floor, short and long, on 1, 2, ... ranks
-#   offload    14B, resident against async by each transport, short and long, on 1, 2, ... ranks
+#   offload    14B, resident against async by each transport and share, short and long, on 1, 2, ... ranks
 #   guided     14B with guidance: halves of the ranks against both branches on all; branches paired and serial
 #   exchange   14B, resident and sharded, exchanges by NCCL against copies
 #   start      whole runs of 14B with its text encoder and VAE on 1, 2, ... ranks: reading, page-locking, first step
@@ -117,7 +117,7 @@ error_of() {
   velocity "$resident" "$ranks" --noise "$one" || return 1
   compared "$ranks ranks against 1" 5e-3 "$resident" "$one" || return 1
   for way in "parallel.exchange nccl" "parallel.exchange copy" "offload.transport full" "offload.transport sharded" \
-    "offload.interleave gated"; do
+    "offload.share 0.5" "offload.interleave gated"; do
     # shellcheck disable=SC2086
     velocity "$other" "$ranks" --noise "$one" --dit.offload.type async --${way/offload/dit.offload} || return 1
     compared "$ranks ranks, async, ${way#*.} against resident" 0 "$other" "$resident" || return 1
@@ -145,10 +145,13 @@ part_forward() {
 }
 
 part_offload() {
-  local failed=0 f
+  local failed=0 f shares
   need_model $large --parts dit,vae || return 1
   for f in $short $frames; do
-    for n in "${counts[@]}"; do once "offload_${n}_$f" sweep "$n" "$f" || failed=1; done
+    for n in "${counts[@]}"; do
+      if [ "$n" = 1 ]; then shares=(); else shares=(--shares 0.25,0.5); fi
+      once "offload_${n}_$f" sweep "$n" "$f" "${shares[@]}" || failed=1
+    done
   done
   return $failed
 }
