@@ -138,6 +138,7 @@ LinkFigures measure_links(NodeArena& arena, const Options& options, const StageS
       },
       [&] { bench.wait_copy(); });
   figures.exchange_beside_ms = 1e3 * slowest(setup.peers, beside.least());
+  figures.by_copies = setup.weights->copies();
   return figures;
 }
 
@@ -150,7 +151,7 @@ Transport choose_transport(const LinkFigures& figures, int ranks) {
 Interleave choose_interleave(const LinkFigures& figures) {
   const bool slower = figures.exchange_beside_ms > kClearlySlower * figures.exchange_ms &&
                       figures.exchange_beside_ms > kNoticed_ms + figures.exchange_ms;
-  return slower ? Interleave::Gated : Interleave::Free;
+  return slower && !figures.by_copies ? Interleave::Gated : Interleave::Free;
 }
 
 std::string to_text(const LinkFigures& figures) {

@@ -98,6 +98,7 @@ class CopyGroup final : public Group {
   int rank() const override { return members_.rank(); }
   int size() const override { return members_.size(); }
   const std::string& backend() const override { return backend_; }
+  bool copies() const override { return true; }
   void all_to_all(void* recv, const void* send, const Pieces& pieces, Stream& stream) override;
   void all_gather(void* recv, const void* send, std::size_t bytes_per_rank, Stream& stream) override;
   void all_gather_parts(void* data, std::span<const Range> parts, std::span<const Slice> mine,

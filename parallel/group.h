@@ -47,6 +47,8 @@ class Group {
   virtual int rank() const = 0;
   virtual int size() const = 0;
   virtual const std::string& backend() const = 0;  // "mpi", "nccl 2.28.9", "single"
+  // Ranks copy into each other's memory of allocate().
+  virtual bool copies() const { return false; }
 
   // The piece of `recv` that comes from rank r becomes, on rank q, the piece of r's `send` that goes to q.  A
   // number of bytes stands for even pieces.  Pieces without_own leave r's own place as it is.  The buffers do

@@ -22,6 +22,8 @@ TEST(ChooseInterleave, GatedOnlyWhenCopiesClearlySlowAnExchange) {
   EXPECT_EQ(choose_interleave({.exchange_ms = 1, .exchange_beside_ms = 0.5}), Interleave::Free);
   EXPECT_EQ(choose_interleave({.exchange_ms = 0.07, .exchange_beside_ms = 0.15}), Interleave::Free);
   EXPECT_EQ(choose_interleave({.exchange_ms = 1, .exchange_beside_ms = 1.5}), Interleave::Gated);
+  EXPECT_EQ(choose_interleave({.exchange_ms = 1, .exchange_beside_ms = 1.5, .by_copies = true}),
+            Interleave::Free);
 }
 
 TEST(LinkFigures, ArePrinted) {
