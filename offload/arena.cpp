@@ -135,8 +135,11 @@ void NodeArena::begin_pin(Device& device, const std::vector<int>& divided) {
   if (device.type() == DeviceType::Cpu || pinning_ != nullptr || pinned_) return;
   PinOrder order = pin_order(layout_, divided, node_.peers.rank, node_.peers.size);
   borders_ = PinBorders(data(), order);
-  pinning_ = std::make_unique<Pinning>(PinPlan{
-      .device = &device, .arena = data(), .order = std::move(order), .locks = data() + layout_.bytes});
+  pinning_ = std::make_unique<Pinning>(PinPlan{.device = &device,
+                                               .name = plan_.spec.name,
+                                               .arena = data(),
+                                               .order = std::move(order),
+                                               .locks = data() + layout_.bytes});
 }
 
 bool NodeArena::pin(Device& device, bool copies) {
@@ -156,10 +159,7 @@ bool NodeArena::pin(Device& device, bool copies) {
 }
 
 void NodeArena::wait_pinned() {
-  const std::string error = pinning_ == nullptr ? "" : pinning_->wait_all();
-  if (error.empty() || std::exchange(pin_warned_, true)) return;
-  spdlog::warn("{}: not all weights can be page-locked, copies of some will be slow ({})", plan_.spec.name,
-               error);
+  if (pinning_ != nullptr) pinning_->wait_all();
 }
 
 std::size_t NodeArena::huge_bytes() const {

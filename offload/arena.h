@@ -65,7 +65,7 @@ class NodeArena {
   // first found.
   bool pin(Device& device, bool copies = true);
   bool pinned() const { return pinned_.value_or(false); }
-  // After pin(): waits for the rest as well; a rank that is refused there warns and copies it slowly.
+  // After pin(): waits for the rest as well; a rank that is refused there has warned and copies it slowly.
   void wait_pinned();
   // Where copies have to end; the same object for the arena's life.
   const PinBorders& pin_borders() const { return borders_; }
@@ -86,7 +86,6 @@ class NodeArena {
   std::unique_ptr<Loading> loading_;
   PinBorders borders_;
   std::unique_ptr<Pinning> pinning_;
-  bool pin_warned_ = false;
   std::optional<bool> pinned_;
 };
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/log.h"
 
 namespace ferry::offload {
 
@@ -53,6 +54,10 @@ void Pinning::run() noexcept {
     pin(plan_.order.rest);
     tell(all_s_, true);
   } catch (const std::exception& failed) {
+    if (first_s() > 0 && !stop_) {
+      spdlog::warn("{}: not all weights can be page-locked, copies of some will be slow ({})", plan_.name,
+                   failed.what());
+    }
     tell(all_s_, true, failed.what());
   }
 }

@@ -18,6 +18,7 @@ namespace ferry::offload {
 // What to page-lock, for whom.  What it points to outlives the Pinning.
 struct PinPlan {
   Device* device = nullptr;
+  std::string name{};  // in the warning
   std::byte* arena = nullptr;
   PinOrder order;
   std::byte* locks = nullptr;  // PinLocks::bytes() of the node's memory
@@ -33,7 +34,7 @@ class Pinning {
   Pinning& operator=(const Pinning&) = delete;
 
   // Each waits until that is page-locked or the device has refused, and returns why, or nothing.  After a
-  // refusal nothing more is page-locked; copies of the rest are right, and slow.
+  // refusal nothing more is page-locked; copies of the rest are right, and slow, of which the log warns.
   std::string wait_first();
   std::string wait_all();
   // The time until then, waiting for other ranks included; 0: not yet, or refused.

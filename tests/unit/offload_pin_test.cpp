@@ -1,4 +1,6 @@
 #include <gtest/gtest.h>
+#include <spdlog/sinks/ostream_sink.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <array>
@@ -8,8 +10,11 @@
 #include <functional>
 #include <latch>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <set>
+#include <sstream>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -314,9 +319,26 @@ TEST(PinInRotation, ARankWaitsForNoMoreThanWhatComesFirst) {
   EXPECT_EQ(device.locked.size(), order.first.size() + order.rest.size());
 }
 
-// A refusal after the stage has begun leaves it what it has.
+// What the log says while it lives.
+class Log {
+ public:
+  Log() {
+    const auto sink = std::make_shared<spdlog::sinks::ostream_sink_mt>(text_);
+    before_ = spdlog::default_logger();
+    spdlog::set_default_logger(std::make_shared<spdlog::logger>("test", sink));
+  }
+  ~Log() { spdlog::set_default_logger(before_); }
+  std::string text() const { return text_.str(); }
+
+ private:
+  std::ostringstream text_;
+  std::shared_ptr<spdlog::logger> before_;
+};
+
+// A refusal after the stage has begun leaves it what it has, and is said though nobody waits.
 TEST(PinInRotation, ARefusalOfTheRestLeavesTheShares) {
   constexpr int kRanks = 2;
+  const Log log;
   testing::run_ranks(kRanks, [&](const Peers& peers) {
     PinningDevice device;
     NodeArena arena(arena_plan(testing::toy_spec(), {}, kRanks), {.peers = peers, .make_window = {}});
@@ -332,6 +354,8 @@ TEST(PinInRotation, ARefusalOfTheRestLeavesTheShares) {
     EXPECT_EQ(device.locked.size(), first);
     EXPECT_EQ(arena.pin_all_s(), 0);
   });
+  EXPECT_NE(log.text().find("not all weights can be page-locked"), std::string::npos) << log.text();
+  EXPECT_NE(log.text().find("no more pages"), std::string::npos) << log.text();
 }
 
 TEST(PinInRotation, ARankThatStaysAtItsBlobIsNotWaitedForForEver) {
