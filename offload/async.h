@@ -6,7 +6,8 @@
 //
 // Head, tail and the resident blocks stay on the device for the stage; the others pass through
 // min(prefetch_size + 1, offloaded) slots.  A forward allocates no device memory, makes no event, and the
-// host waits for no work of the device (with transport `sharded` for NCCL to launch each gather).
+// host waits for no work of the device (with transport `sharded` for NCCL to launch each gather; while parts
+// are not page-locked yet, or the device has refused to, for their copies).
 #pragma once
 
 #include <memory>

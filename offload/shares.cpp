@@ -87,6 +87,7 @@ std::vector<Range> rests_of(const std::vector<Range>& wanted, const Division& di
 }
 
 std::vector<Range> slices_of(const Range& range, std::size_t slice_bytes, std::size_t most) {
+  if (most == 0 && range.bytes > 0) throw std::invalid_argument("slices_of: no slice for a range");
   const std::size_t count = std::min(most, (range.bytes + slice_bytes - 1) / slice_bytes);
   if (count == 0) return {};
   const std::size_t each = round_up(range.bytes, count * kTensorAlign) / count;

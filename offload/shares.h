@@ -47,6 +47,7 @@ double copied_share(const Sharing& sharing, int rank, int ranks);
 std::vector<Range> rests_of(const std::vector<Range>& wanted, const Division& division, int rank);
 
 // `range` in as many slices as keep each at `slice_bytes`, but at most `most`; of one size but for rounding.
+// Throws std::invalid_argument for a range of bytes in no slice.
 std::vector<Range> slices_of(const Range& range, std::size_t slice_bytes, std::size_t most);
 
 }  // namespace ferry::offload

@@ -1,8 +1,8 @@
 // What transport and share mean together.
 //
-//   transport full       share 0                       every rank copies all
-//   transport sharded    share 1, or what is given     each copies its part of that share, and all of the
-//   rest transport auto       what is given, or measured
+//   full      0                          every rank copies all
+//   sharded   1, or what is given        each copies its part of that share, and all of the rest
+//   auto      what is given, else 0 or 1 as the links measure
 #pragma once
 
 #include <optional>

@@ -223,9 +223,15 @@ void CopyGroup::all_gather_parts(void* data, std::span<const Range> parts, std::
   if (region == nullptr) return base_->all_gather_parts(data, parts, mine, stream);
   const int ranks = size();
   const int me = rank();
+  const auto place = static_cast<std::size_t>(static_cast<std::byte*>(data) - region->mine.data());
+  const std::size_t room = region->mine.bytes() - place;
+  for (const Range& part : parts) {
+    if (part.offset <= room && part.bytes <= room - part.offset) continue;
+    throw std::invalid_argument(
+        fmt::format("all_gather_parts: a part ends at {} in {} bytes", part.offset + part.bytes, room));
+  }
   ++turn_;
   for (int i = 1; i < ranks; ++i) port_->raise(stream, flags_->free(me, (me + i) % ranks), turn_);
-  const auto place = static_cast<std::size_t>(static_cast<std::byte*>(data) - region->mine.data());
   for (bool first = true; const auto& [range, there] : mine) {
     stream.wait(*there);
     for (int i = 1; i < ranks; ++i) {

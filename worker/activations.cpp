@@ -43,10 +43,14 @@ std::size_t activation_bytes(const model::DitConfig& config, const Job& job, con
   // Of a branch of several ranks: where its exchanges leave and arrive.
   const std::int64_t boxes = 2 * part + 3 * attended;
   const std::int64_t parts = how.ulysses == 1 ? 3 * part : part + boxes;
+  // A kernel of LibTorch gives several ranks a result that is copied into the output
+  // (kernels::Attention::into).
+  const std::int64_t copied = how.ulysses == 1 ? 0 : attended;
   // Each further branch of several ranks also has its attention's output.
   const std::int64_t mail = how.ulysses == 1 ? 0 : (boxes + attended) * (how.branches - 1);
   // u, the parts or the hidden rows, the attention's output.
-  const std::int64_t scratch = part + attended + std::max(parts, shard.per_rank * config.ffn_dim) + mail;
+  const std::int64_t scratch =
+      part + attended + copied + std::max(parts, shard.per_rank * config.ffn_dim) + mail;
   // The log-sum-exp that attention kernels keep of each query and head.
   const std::int64_t sums = shard.padded * most;
   const std::int64_t caches = how.contexts * config.layers * 2 * config.text_len * config.dim;

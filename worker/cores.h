@@ -1,6 +1,10 @@
 // CPU cores while one rank works and the others sleep.
 #pragma once
 
+#include <optional>
+
+#include "worker/spin_limit.h"
+
 namespace ferry::worker {
 
 // While it lives, LibTorch uses the threads of all ranks of this node: `ranks` times its own, as far as the
@@ -14,6 +18,7 @@ class AllCores {
 
  private:
   int before_;
+  std::optional<SpinLimit> spin_limit_;  // where the rank's own has nothing to limit
 };
 
 }  // namespace ferry::worker

@@ -11,6 +11,8 @@
 #include <string>
 #include <system_error>
 
+#include "base/log.h"
+
 namespace ferry::worker {
 
 namespace {
@@ -35,10 +37,11 @@ double share(const CoreTimes& from, const CoreTimes& to) {
 // that made it ends.
 class SleepingTeam {
  public:
-  SleepingTeam()
-      : maker_([this](const std::stop_token& stop) {
+  // Throws std::system_error when there is no thread to be had.
+  explicit SleepingTeam(int threads)
+      : maker_([this, threads](const std::stop_token& stop) {
           std::atomic<int> started = 0;
-#pragma omp parallel num_threads(omp_get_num_procs() + 2 - at::get_num_threads())
+#pragma omp parallel num_threads(threads)
           ++started;
           std::unique_lock lock(mutex_);
           wake_.wait(lock, stop, [] { return false; });
@@ -78,27 +81,35 @@ bool SpinRule::limits(double share) {
 }
 
 SpinLimit::SpinLimit() {
-  if (at::get_num_threads() < 2) return;
+  const int threads = at::get_num_threads();
+  const int cores = omp_get_num_procs();
+  // One thread waits for no other, and of more threads than cores libgomp takes care itself.
+  if (threads < 2 || threads > cores) return;
+  team_threads_ = cores + 2 - threads;
   if (std::getenv("GOMP_SPINCOUNT") != nullptr || std::getenv("OMP_WAIT_POLICY") != nullptr) return;
   thread_ = std::jthread([this](const std::stop_token& stop) { watch(stop); });
 }
 
 void SpinLimit::watch(const std::stop_token& stop) {
-  std::optional<SleepingTeam> team;
-  std::optional<CoreTimes> last = core_times();
-  if (!last) team.emplace();
-  SpinRule rule;
-  while (!stop.stop_requested()) {
-    {
-      std::unique_lock lock(mutex_);
-      wake_.wait_for(lock, stop, kBetweenLooks, [] { return false; });
+  try {
+    std::optional<SleepingTeam> team;
+    std::optional<CoreTimes> last = core_times();
+    if (!last) team.emplace(team_threads_);
+    SpinRule rule;
+    while (!stop.stop_requested()) {
+      {
+        std::unique_lock lock(mutex_);
+        wake_.wait_for(lock, stop, kBetweenLooks, [] { return false; });
+      }
+      const std::optional<CoreTimes> now = core_times();
+      if (!now || !last) continue;
+      const bool limits = rule.limits(share(*last, *now));
+      last = now;
+      if (limits && !team) team.emplace(team_threads_);
+      if (!limits && team) team.reset();
     }
-    const std::optional<CoreTimes> now = core_times();
-    if (!now || !last) continue;
-    const bool limits = rule.limits(share(*last, *now));
-    last = now;
-    if (limits && !team) team.emplace();
-    if (!limits && team) team.reset();
+  } catch (const std::system_error& failed) {
+    spdlog::debug("OpenMP threads go on spinning: {}", failed.what());
   }
 }
 

@@ -50,6 +50,7 @@ class SpinLimit {
  private:
   void watch(const std::stop_token& stop);
 
+  int team_threads_ = 0;
   std::mutex mutex_;
   std::condition_variable_any wake_;
   std::jthread thread_;

@@ -251,9 +251,9 @@ class Threads(JobTest):
         self.addCleanup(preload.stop)
 
     def make(self, ranks, **environment):
-        """A job's exit code: 0 for 2 ranks; 2 for 3, which the ranks refuse."""
-        words = ["generate", "-n", ranks, "--model", DEMO, "--prompt", "a red circle", "--steps", 1, "--out",
-                 self.folder / "x.mp4", "--overwrite"]
+        """A job's exit code: 0 for 2 ranks; 2 for 3, who cannot share a sequence in twos and refuse."""
+        words = ["generate", "-n", ranks, "--model", DEMO, "--prompt", "a red circle", "--steps", 1, "--ulysses", 2,
+                 "--out", self.folder / "x.mp4", "--overwrite"]
         return ferry(*words, env=environment, timeout=PATIENCE_S).returncode
 
     def test_the_thread_is_there(self):

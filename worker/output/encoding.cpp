@@ -49,6 +49,7 @@ std::string Encoding::finish(const std::function<void()>& at_work) {
   changed_.notify_all();
   if (!thread_.joinable()) {
     lock.unlock();
+    at_work_ = at_work;
     run();
     lock.lock();
   }
@@ -92,6 +93,7 @@ void Encoding::frame_done() {
   if (broken_off_) throw Error("encoding was broken off");
   ++done_;
   changed_.notify_all();
+  if (at_work_) at_work_();  // nobody else is there to call it
 }
 
 // Waits; false after the last.

@@ -49,6 +49,7 @@ class Encoding {
   int done_ = 0;  // calls of frame_done()
   std::string file_;
   std::exception_ptr error_;
+  std::function<void()> at_work_;  // where finish() encodes
   std::thread thread_;
 };
 
