@@ -10,14 +10,10 @@
 
 #include <chrono>
 #include <map>
-#include <optional>
 #include <thread>
 
-#include "model/tensor.h"
-#include "model/torch_stream.h"
 #include "parallel/exchange_gate.h"
-#include "tests/support/ranks_fixture.h"
-#include "tests/unit/dit_support.h"
+#include "tests/support/dit_ranks_fixture.h"
 
 namespace ferry::testing {
 namespace {
@@ -27,30 +23,8 @@ using model::DitConfig;
 using model::DitContext;
 using model::DitRuntime;
 
-class DitRanks : public DeviceRanksTest {
+class DitRanks : public DitRanksTest {
  protected:
-  void SetUp() override {
-    DeviceRanksTest::SetUp();
-    if (has_device()) on_.emplace(device());
-  }
-  void TearDown() override {
-    if (has_device()) {
-      EXPECT_NO_THROW(device().compute().synchronize());
-    }
-    on_.reset();
-    DeviceRanksTest::TearDown();
-  }
-  DitRuntime alone(DType compute) { return {.device = &device(), .compute = compute}; }
-  DitRuntime together(DType compute) {
-    return {
-        .device = &device(), .ulysses = groups().ulysses.get(), .exchange = &exchange(), .compute = compute};
-  }
-  std::unique_ptr<PlainWeights> weights_of(const DitConfig& config, DType compute) {
-    return random_weights(config, compute, model::torch_device(device()));
-  }
-  at::Tensor latent_of(std::int64_t frames, std::int64_t height, std::int64_t width) {
-    return golden_input({16, frames, height, width}, 0.3, 0.11).to(model::torch_device(device()));
-  }
   // Two branches, forwarded twice (the second time with cached keys and values); the second results.
   std::vector<at::Tensor> run(const DitConfig& config, PlainWeights& weights, const DitRuntime& runtime,
                               const at::Tensor& latent) {
@@ -64,9 +38,6 @@ class DitRanks : public DeviceRanksTest {
     EXPECT_TRUE(at::equal(first[1], second[1]));
     return second;
   }
-
- private:
-  std::optional<model::TorchStream> on_;
 };
 
 struct Case {

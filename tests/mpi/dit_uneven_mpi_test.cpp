@@ -2,14 +2,10 @@
 #include <ATen/ops/equal.h>
 #include <gtest/gtest.h>
 
-#include <optional>
 #include <vector>
 
-#include "model/tensor.h"
-#include "model/torch_stream.h"
 #include "parallel/ulysses.h"
-#include "tests/support/ranks_fixture.h"
-#include "tests/unit/dit_support.h"
+#include "tests/support/dit_ranks_fixture.h"
 
 namespace ferry::testing {
 namespace {
@@ -29,28 +25,12 @@ DitConfig config_of(std::int64_t heads) {
           .text_len = 19};
 }
 
-class UnevenHeads : public DeviceRanksTest {
+class UnevenHeads : public DitRanksTest {
  protected:
-  void SetUp() override {
-    DeviceRanksTest::SetUp();
-    if (has_device()) on_.emplace(device());
-  }
-  void TearDown() override {
-    if (has_device()) {
-      EXPECT_NO_THROW(device().compute().synchronize());
-    }
-    on_.reset();
-    DeviceRanksTest::TearDown();
-  }
-  DitRuntime alone(DType compute) { return {.device = &device(), .compute = compute}; }
-  DitRuntime together(DType compute) {
-    return {
-        .device = &device(), .ulysses = groups().ulysses.get(), .exchange = &exchange(), .compute = compute};
-  }
   // A forward of one branch and one of two, which take turns; 45 tokens.
   std::vector<at::Tensor> run(const DitConfig& config, const DitRuntime& runtime) {
-    const auto weights = random_weights(config, runtime.compute, model::torch_device(device()));
-    const at::Tensor latent = golden_input({16, 3, 6, 10}, 0.3, 0.11).to(model::torch_device(device()));
+    const auto weights = weights_of(config, runtime.compute);
+    const at::Tensor latent = latent_of(3, 6, 10);
     Dit dit(config, *weights, runtime);
     DitContext positive = dit.encode_context(golden_input({5, config.text_dim}, 0.2, 0.05));
     DitContext negative = dit.encode_context(golden_input({config.text_len, config.text_dim}, 0.7, 0.03));
@@ -62,9 +42,6 @@ class UnevenHeads : public DeviceRanksTest {
     }
     return results;
   }
-
- private:
-  std::optional<model::TorchStream> on_;
 };
 
 TEST_F(UnevenHeads, GiveWhatOneRankGives) {
@@ -105,7 +82,7 @@ TEST_F(UnevenHeads, CopiesAndMessagesGiveTheSameBitsOnEveryRank) {
 TEST_F(UnevenHeads, MoreRanksThanHeadsAreRefused) {
   for (const std::int64_t heads : {1, 2, 4}) {
     const DitConfig config = config_of(heads);
-    const auto weights = random_weights(config, DType::F32, model::torch_device(device()));
+    const auto weights = weights_of(config, DType::F32);
     if (heads >= size()) {
       EXPECT_NO_THROW(Dit(config, *weights, together(DType::F32)));
     } else {

@@ -14,14 +14,10 @@
 #include <ATen/ops/linalg_vector_norm.h>
 #include <gtest/gtest.h>
 
-#include <optional>
-
-#include "model/tensor.h"
-#include "model/torch_stream.h"
 #include "model/vae/band.h"
 #include "model/vae/vae.h"
 #include "tests/support/plain_weights.h"
-#include "tests/support/ranks_fixture.h"
+#include "tests/support/torch_ranks_fixture.h"
 #include "tests/unit/vae_golden.h"
 #include "tests/unit/vae_reference.h"
 
@@ -31,22 +27,11 @@ namespace {
 using model::VaeConfig;
 using model::vae::Band;
 
-class VaeRanks : public DeviceRanksTest {
+class VaeRanks : public TorchRanksTest {
  protected:
-  void SetUp() override {
-    at::globalContext().setAllowTF32CuDNN(false);
-    DeviceRanksTest::SetUp();
-    if (has_device()) on_.emplace(device());
-  }
-  void TearDown() override {
-    if (has_device()) {
-      EXPECT_NO_THROW(device().compute().synchronize());
-    }
-    on_.reset();
-    at::globalContext().setAllowTF32CuDNN(tf32_);
-    DeviceRanksTest::TearDown();
-  }
-  at::Device place() { return model::torch_device(device()); }
+  VaeRanks() { at::globalContext().setAllowTF32CuDNN(false); }
+  ~VaeRanks() override { at::globalContext().setAllowTF32CuDNN(tf32_); }
+
   Band band_of(std::int64_t height) { return model::vae::band_of(groups().data_root.get(), height); }
 
   // The frames [3, F, rows, W] that this rank makes, alone or with the others.
@@ -84,7 +69,6 @@ class VaeRanks : public DeviceRanksTest {
 
  private:
   bool tf32_ = at::globalContext().allowTF32CuDNN();
-  std::optional<model::TorchStream> on_;
 };
 
 VaeConfig wan() { return vae_config_of(16, {1, 2, 4, 4}, {false, true, true}, 2); }
