@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <functional>
 #include <thread>
 
 #include "base/error.h"
@@ -29,6 +30,16 @@ std::string at_once(const at::Tensor& rgb, const VideoCodec& codec) {
   const Clip clip = clip_of(rgb);
   for (int i = 0; i < clip.frames; ++i) encoder->take(clip.frame(i));
   return encoder->finish();
+}
+
+// Waits, but not for ever.
+bool comes_true(const std::function<bool()>& holds) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  while (!holds()) {
+    if (std::chrono::steady_clock::now() > end) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return true;
 }
 
 // libx264 0.164 does not always make the same file of the same frames; there the sizes are compared.
@@ -82,7 +93,23 @@ TEST(Encoding, KeepsTheFramesOfATensorThatIsGone) {
 TEST(Encoding, WhatTheEncoderThrowsComesOutAtTheEnd) {
   Encoding encoding(kFormat, {"no such encoder", ".mp4"});
   encoding.take(frames());
-  encoding.take(frames());
+  EXPECT_THROW(encoding.finish([] {}), Error);
+}
+
+// Nobody makes the other frames in vain.
+TEST(Encoding, WhatTheEncoderThrowsComesOutWhenMoreFramesCome) {
+  const at::Tensor rgb = frames();
+  Encoding encoding(kFormat, {"no such encoder", ".mp4"});
+  const auto refused = [&] {
+    try {
+      encoding.take(rgb);
+    } catch (const Error&) {
+      return true;
+    }
+    return false;
+  };
+  EXPECT_FALSE(refused()) << "nothing of the encoder is taken before";
+  EXPECT_TRUE(comes_true(refused));
   EXPECT_THROW(encoding.finish([] {}), Error);
 }
 

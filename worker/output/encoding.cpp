@@ -32,6 +32,7 @@ void Encoding::take(const at::Tensor& frames) {
   }
   {
     const std::lock_guard lock(mutex_);
+    if (error_ != nullptr) std::rethrow_exception(error_);
     waiting_.push_back(frames);
   }
   changed_.notify_all();

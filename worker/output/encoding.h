@@ -25,10 +25,11 @@ class Encoding {
   ~Encoding();
 
   // The next frames, [f, H, W, 3] uint8 on the CPU, of the format's extents; nobody writes to them from now
-  // on.  Returns at once.  Throws std::invalid_argument for any other tensor.
+  // on.  Returns at once.  Throws std::invalid_argument for any other tensor, and what the encoder threw, if
+  // it has ended so: nobody need make more frames.
   void take(const at::Tensor& frames);
   // Waits for the encoder.  Returns the bytes of the file, once.  `at_work` is called meanwhile, whenever
-  // more frames are done. Throws what the encoder threw, std::invalid_argument when there was no frame.
+  // more frames are done.  Throws what the encoder threw, std::invalid_argument when there was no frame.
   std::string finish(const std::function<void()>& at_work);
 
  private:
