@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/lower.h"
 #include "base/nearest.h"
 #include "base/shown.h"
 #include "launcher/words.h"
@@ -31,11 +32,6 @@ Read parse_all(std::string_view text, T* value) {
 [[noreturn]] void refuse_range(const std::string& flag, const std::string& text,
                                const std::string& accepted) {
   throw UserError(fmt::format("{}: {} is out of range; accepted: {}", flag, shown(text), accepted));
-}
-
-std::string lower(std::string text) {
-  for (char& c : text) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  return text;
 }
 
 // The word that `text` was meant to be, as it is written or as other programs call it.

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 
+#include "base/lower.h"
+
 namespace ferry::launcher {
 namespace {
 
@@ -147,7 +149,7 @@ std::string letters_of(std::string_view word) {
   std::string letters;
   for (const char c : word) {
     if (c == '-' || c == '_' || c == '.' || c == ' ') continue;
-    letters += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    letters += lower(c);
   }
   return letters;
 }

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/lower.h"
 #include "base/shown.h"
 #include "worker/inputs.h"
 #include "worker/latents.h"
@@ -17,11 +18,6 @@ namespace ferry::worker {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string lower(std::string text) {
-  for (char& c : text) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  return text;
-}
 
 // The video's path without its extension, and the extension that was asked for, as it was written.
 std::pair<std::string, std::string> wanted_name(const Job& job, const JobOptions& options) {

@@ -2,12 +2,12 @@
 #include <fmt/format.h>
 
 #include <array>
-#include <cctype>
 
 #include "base/cuda/check.h"
 #include "base/cuda/event.h"
 #include "base/cuda/stream.h"
 #include "base/device.h"
+#include "base/lower.h"
 #include "base/numa.h"
 
 namespace ferry {
@@ -113,9 +113,7 @@ std::string cuda_pci_address(int index) {
     static_cast<void>(cudaGetLastError());
     return {};
   }
-  std::string address = text.data();
-  for (char& each : address) each = static_cast<char>(std::tolower(static_cast<unsigned char>(each)));
-  return address;
+  return lower(text.data());
 }
 
 std::unique_ptr<Device> make_cuda_device(int index) { return std::make_unique<CudaDevice>(index); }

@@ -8,6 +8,7 @@
 #include <fstream>
 
 #include "base/error.h"
+#include "base/lower.h"
 
 namespace ferry::launcher {
 namespace {
@@ -20,7 +21,7 @@ std::vector<std::string> split_words(std::string_view text) {
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
     if (byte >= 0x80 || std::isalpha(byte) != 0) {
-      words.back() += static_cast<char>(byte < 0x80 ? std::tolower(byte) : byte);
+      words.back() += lower(c);
     } else if (!words.back().empty()) {
       words.emplace_back();
     }

@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/lower.h"
 #include "model/checkpoint/describe.h"
 #include "model/checkpoint/json_text.h"
 #include "model/checkpoint/lora_words.h"
@@ -103,12 +104,6 @@ struct Said {
     throw UserError(fmt::format("{}: {} is {}{}", place, printable(name), printable(value.dump()), why));
   }
 };
-
-std::string lower(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 'a' - 'A') : c; });
-  return text;
-}
 
 std::string word_of(const Json& value) {
   return value.is_string() ? lower(value.get<std::string>()) : std::string();

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "base/lower.h"
 #include "model/checkpoint/json_text.h"
 
 namespace ferry::model {
@@ -21,13 +22,6 @@ using Words = std::vector<std::string>;
 bool is_lower(char c) { return c >= 'a' && c <= 'z'; }
 bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
-char lower(char c) { return is_upper(c) ? static_cast<char>(c + 'a' - 'A') : c; }
-
-std::string lower(std::string_view text) {
-  std::string result(text);
-  std::transform(text.begin(), text.end(), result.begin(), [](char c) { return lower(c); });
-  return result;
-}
 
 // "useRsLoRA-scale" -> use, rs, lora, scale.
 Words words_of(std::string_view name) {

@@ -4,12 +4,12 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <cstdint>
 #include <cstring>
 #include <string_view>
 
 #include "base/error.h"
+#include "base/lower.h"
 #include "model/checkpoint/describe.h"
 
 namespace ferry::model {
@@ -93,13 +93,6 @@ std::string zip_kind(std::string_view head) {
   if (head.find("data.pkl") != std::string_view::npos)
     return "a PyTorch archive (zip): its name should end in .pth";
   return "a zip archive: unpack it";
-}
-
-std::string lower(std::string_view text) {
-  std::string result(text);
-  std::transform(result.begin(), result.end(), result.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return result;
 }
 
 // Without a byte order mark and white space before it.

@@ -2,7 +2,8 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
+
+#include "base/lower.h"
 
 namespace ferry::model {
 
@@ -65,13 +66,6 @@ constexpr std::array<Ending, 38> kUnknown = {
 bool ends_with_part(std::string_view text, std::string_view end) {
   if (!text.ends_with(end)) return false;
   return text.size() == end.size() || text[text.size() - end.size() - 1] == '_';
-}
-
-std::string lower(std::string_view text) {
-  std::string result(text);
-  std::transform(result.begin(), result.end(), result.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return result;
 }
 
 std::string_view unknown_part(const std::string& leaf, std::string_view parent) {

@@ -1,4 +1,4 @@
-// base/handle.h, base/nearest.h, base/clock.h, base/log.h and base/shown.h
+// base/handle.h, base/nearest.h, base/clock.h, base/log.h, base/lower.h and base/shown.h
 #include <gtest/gtest.h>
 
 #include <array>
@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/handle.h"
 #include "base/log.h"
+#include "base/lower.h"
 #include "base/nearest.h"
 #include "base/shown.h"
 
@@ -34,6 +35,11 @@ TEST(Shown, AWordOfAShellHasQuotesWhereItNeedsThem) {
   EXPECT_EQ(shell_word("a b;$(c)"), "'a b;$(c)'");
   EXPECT_EQ(shell_word("it's"), "'it'\\''s'");
   EXPECT_EQ(shell_word("it's\n"), "$'it\\x27s\\x0a'");
+}
+
+TEST(Lower, LettersOutsideAsciiStay) {
+  EXPECT_EQ(lower("AZ [@`{ az.MP4 ÄÉ"), "az [@`{ az.mp4 ÄÉ");
+  EXPECT_EQ(lower('\xc4'), '\xc4');
 }
 
 TEST(Handle, DestroysOnceAndNeverTheNullValue) {

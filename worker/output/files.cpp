@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/lower.h"
 #include "base/pending_file.h"
 
 namespace ferry::worker {
@@ -34,9 +35,8 @@ std::string folder_of(const std::string& path) {
 std::string slug_of(std::string_view prompt) {
   std::string slug;
   for (const char c : prompt) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (kept(byte)) {
-      slug += byte < 0x80 ? static_cast<char>(std::tolower(byte)) : c;
+    if (kept(static_cast<unsigned char>(c))) {
+      slug += lower(c);
     } else if (!slug.empty() && slug.back() != '-') {
       slug += '-';
     }

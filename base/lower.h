@@ -1,0 +1,17 @@
+// ASCII in lower case.  Other bytes stay as they are, those of UTF-8 with them.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace ferry {
+
+constexpr char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+
+inline std::string lower(std::string_view text) {
+  std::string result(text);
+  for (char& c : result) c = lower(c);
+  return result;
+}
+
+}  // namespace ferry
