@@ -8,9 +8,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <charconv>
 #include <csignal>
+#include <cstddef>
 #include <cstdlib>
+#include <limits>
 #include <optional>
+#include <string_view>
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -34,8 +38,36 @@ sigset_t watched_signals() {
   return set;
 }
 
+// mpirun's words and environment, made before fork: where another thread was in setenv, a child that calls it
+// waits for ever.
+class Exec {
+ public:
+  explicit Exec(std::vector<std::string>& words) {
+    for (std::string& word : words) words_.push_back(word.data());
+    words_.push_back(nullptr);
+    for (char** entry = ::environ; *entry != nullptr; ++entry) {
+      if (!std::string_view(*entry).starts_with(name_)) environment_.push_back(*entry);
+    }
+    environment_.push_back(mpirun_.data());
+    environment_.push_back(nullptr);
+  }
+  // In the child.  Comes back if it fails.
+  void run() {
+    char* digits = mpirun_.data() + name_.size();
+    std::to_chars(digits, digits + kDigits, ::getpid());
+    ::execvpe(words_[0], words_.data(), environment_.data());
+  }
+
+ private:
+  static constexpr std::size_t kDigits = std::numeric_limits<pid_t>::digits10 + 1;
+  const std::string name_ = std::string(kMpirun) + "=";
+  std::string mpirun_ = name_ + std::string(kDigits, '\0');
+  std::vector<char*> words_;
+  std::vector<char*> environment_;
+};
+
 // In the child, between fork and exec.
-[[noreturn]] void become_mpirun(char** words, pid_t parent, int out, int err, const CaughtSignals& caught) {
+[[noreturn]] void become_mpirun(Exec& exec, pid_t parent, int out, int err, const CaughtSignals& caught) {
   ::setpgid(0, 0);
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(1);  // it died before the line above
@@ -44,8 +76,7 @@ sigset_t watched_signals() {
   ::dup2(err, STDERR_FILENO);
   ::signal(SIGPIPE, SIG_DFL);
   caught.forget_in_child();
-  ::setenv(kMpirun, std::to_string(::getpid()).c_str(), 1);
-  ::execvp(words[0], words);
+  exec.run();
   say_last("mpirun cannot be executed");
   ::_exit(1);
 }
@@ -86,16 +117,14 @@ Job::Job(std::vector<std::string>& words) {
 }
 
 void Job::start(std::vector<std::string>& words) {
-  std::vector<char*> pointers;
-  for (std::string& word : words) pointers.push_back(word.data());
-  pointers.push_back(nullptr);
+  Exec exec(words);
   const pid_t parent = ::getpid();
   sigset_t all;
   sigset_t mask;
   sigfillset(&all);
   ::pthread_sigmask(SIG_SETMASK, &all, &mask);  // the child must not note what is meant for it
   mpirun_ = ::fork();
-  if (mpirun_ == 0) become_mpirun(pointers.data(), parent, out_.input(), err_.input(), caught_);
+  if (mpirun_ == 0) become_mpirun(exec, parent, out_.input(), err_.input(), caught_);
   ::pthread_sigmask(SIG_SETMASK, &mask, nullptr);
   if (mpirun_ < 0) throw_errno("fork");
   mpirun_end_ = Handle<int, ::close, -1>(static_cast<int>(::syscall(SYS_pidfd_open, mpirun_, 0)));

@@ -269,6 +269,9 @@ class Threads(JobTest):
         self.assertEqual(self.make(STRAY_NO_PIDFD="1"), 0)
         self.assertEqual([self.make(self.folder, STRAY_NO_PIDFD="1") for _ in range(2)], [2] * 2)
 
+    def test_mpirun_starts_while_the_thread_sets_the_environment(self):
+        self.assertEqual([self.make(self.folder, STRAY_SETS="1") for _ in range(2)], [2] * 2)
+
     def test_signals_end_a_job_of_ranks_and_one_process(self):
         for number in (signal.SIGTERM, signal.SIGINT):
             self.assert_ends(number, ranks=2)

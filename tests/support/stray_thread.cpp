@@ -1,5 +1,6 @@
 // To be preloaded: in each process named ferry a thread that was there before main and blocks no signal, as
-// CUDA's driver starts one.  With STRAY_NO_PIDFD set the kernel also seems too old for pidfd_open.
+// CUDA's driver starts one.  With STRAY_SETS set it sets that variable without end in the process that
+// becomes no rank.  With STRAY_NO_PIDFD set the kernel also seems too old for pidfd_open.
 #include <dlfcn.h>
 #include <poll.h>
 #include <pthread.h>
@@ -13,6 +14,9 @@
 namespace {
 
 void* stay(void*) {
+  const char* value = std::getenv("FERRY_MPIRUN") == nullptr ? std::getenv("STRAY_SETS") : nullptr;
+  // To what it is already: what others get meanwhile stays where it is.
+  while (value != nullptr) ::setenv("STRAY_SETS", value, 1);
   while (true) ::poll(nullptr, 0, -1);
 }
 
