@@ -113,6 +113,9 @@ Generation generated(const Options& options, Prepared& prepared, KeptLatents& ke
     const std::string text =
         rank.is_first() ? error.what() + what_stays(prepared.job, made, error, kept) : "";
     throw RunFailure(rank.session->broadcast(text, 0));
+  } catch (...) {
+    progress.give_up();
+    throw;
   }
   return made;
 }
