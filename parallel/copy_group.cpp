@@ -1,7 +1,6 @@
 #include "parallel/copy_group.h"
 
 #include <fmt/format.h>
-#include <sys/mman.h>
 
 #include <algorithm>
 #include <array>
@@ -26,44 +25,6 @@ namespace {
 constexpr double kCheckDeadline_s = 10;
 constexpr std::size_t kCheckBytes = 256;  // of each rank's piece
 
-// The flags of all pairs of ranks, shared by the node and page-locked for the device.
-class Flags {
- public:
-  Flags(OwnedDescriptor descriptor, int ranks, Device& device)
-      : descriptor_(std::move(descriptor)), ranks_(ranks), device_(device) {
-    void* data = ::mmap(nullptr, bytes_for(ranks), PROT_READ | PROT_WRITE, MAP_SHARED, descriptor_.get(), 0);
-    if (data == MAP_FAILED) throw_errno("cannot map the flags of an exchange");
-    flags_ = static_cast<Flag*>(data);
-    try {
-      device_.pin(data, bytes_for(ranks));
-    } catch (...) {
-      ::munmap(data, bytes_for(ranks));
-      throw;
-    }
-  }
-  Flags(const Flags&) = delete;
-  Flags& operator=(const Flags&) = delete;
-  ~Flags() {
-    device_.unpin(flags_);
-    ::munmap(flags_, bytes_for(ranks_));
-  }
-  static std::size_t bytes_for(int ranks) {
-    return static_cast<std::size_t>(2 * ranks * ranks) * sizeof(Flag);
-  }
-  Flag* first() const { return flags_; }
-  // Raised by `owner`, whose memory `writer` may then write.
-  Flag& free(int owner, int writer) const { return at(0, owner, writer); }
-  // Raised by `writer`, whose piece is then in `owner`'s memory.
-  Flag& landed(int writer, int owner) const { return at(1, writer, owner); }
-
- private:
-  Flag& at(int kind, int from, int to) const { return flags_[(kind * ranks_ + from) * ranks_ + to]; }
-  OwnedDescriptor descriptor_;
-  int ranks_;
-  Device& device_;
-  Flag* flags_ = nullptr;
-};
-
 // Memory of the same size on every rank.
 struct Region {
   DeviceMemory mine;
@@ -79,11 +40,10 @@ struct Region {
 
 class CopyGroup final : public Group {
  public:
-  CopyGroup(Control members, std::unique_ptr<PeerPort> port, std::unique_ptr<Flags> flags, Device& device)
+  CopyGroup(Control members, std::unique_ptr<PeerPort> port, Device& device)
       : members_(std::move(members)),
         device_(device),
         port_(std::move(port)),
-        flags_(std::move(flags)),
         own_(device.make_stream("own piece", Priority::High)),
         begin_(device.make_event(EventKind::Order)),
         end_(device.make_event(EventKind::Order)) {}
@@ -123,13 +83,11 @@ class CopyGroup final : public Group {
   void exchange(Region& region, void* recv, const Pieces& pieces, bool own_in_place,
                 const std::function<const void*(int peer)>& piece, Stream& stream);
   void copy_own(void* to, const void* from, std::size_t bytes, Stream& stream);
-  void release_waits();
   void retire(void* memory) noexcept;
 
   Control members_;
   Device& device_;
   std::unique_ptr<PeerPort> port_;
-  std::unique_ptr<Flags> flags_;
   std::unique_ptr<Group> base_;
   std::unique_ptr<Stream> own_;  // this rank's own pieces
   std::unique_ptr<Event> begin_;
@@ -196,20 +154,20 @@ void CopyGroup::exchange(Region& region, void* recv, const Pieces& pieces, bool 
   const auto begin = static_cast<std::size_t>(static_cast<std::byte*>(recv) - region.mine.data());
   check_room(region.mine.bytes() - begin, pieces, ranks);
   ++turn_;
-  for (int i = 1; i < ranks; ++i) port_->raise(stream, flags_->free(me, (me + i) % ranks), turn_);
+  for (int i = 1; i < ranks; ++i) port_->raise(stream, Signal::Free, (me + i) % ranks, turn_);
   if (!own_in_place) {
     copy_own(at(recv, pieces.place_received(me, me)), piece(me), pieces.bytes(me, me), stream);
   }
   // Rank r starts with its neighbour r + 1, so that no rank is everybody's first.
   for (int i = 1; i < ranks; ++i) {
     const int peer = (me + i) % ranks;
-    port_->await(stream, flags_->free(peer, me), turn_);
+    port_->await(stream, Signal::Free, peer, turn_);
     stream.copy(region.peers[static_cast<std::size_t>(peer)].data() + begin + pieces.place_received(me, peer),
                 piece(peer), pieces.bytes(me, peer));
-    port_->raise(stream, flags_->landed(me, peer), turn_);
+    port_->raise(stream, Signal::Landed, peer, turn_);
   }
   for (int i = 1; i < ranks; ++i) {
-    port_->await(stream, flags_->landed((me + ranks - i) % ranks, me), turn_);
+    port_->await(stream, Signal::Landed, (me + ranks - i) % ranks, turn_);
   }
   if (!own_in_place) stream.wait(*end_);
   stream.record(*region.used);
@@ -231,20 +189,20 @@ void CopyGroup::all_gather_parts(void* data, std::span<const Range> parts, std::
         fmt::format("all_gather_parts: a part ends at {} in {} bytes", part.offset + part.bytes, room));
   }
   ++turn_;
-  for (int i = 1; i < ranks; ++i) port_->raise(stream, flags_->free(me, (me + i) % ranks), turn_);
+  for (int i = 1; i < ranks; ++i) port_->raise(stream, Signal::Free, (me + i) % ranks, turn_);
   for (bool first = true; const auto& [range, there] : mine) {
     stream.wait(*there);
     for (int i = 1; i < ranks; ++i) {
       const int peer = (me + i) % ranks;
-      if (first) port_->await(stream, flags_->free(peer, me), turn_);
+      if (first) port_->await(stream, Signal::Free, peer, turn_);
       stream.copy(region->peers[static_cast<std::size_t>(peer)].data() + place + range.offset,
                   at(data, range.offset), range.bytes);
     }
     first = false;
   }
-  for (int i = 1; i < ranks; ++i) port_->raise(stream, flags_->landed(me, (me + i) % ranks), turn_);
+  for (int i = 1; i < ranks; ++i) port_->raise(stream, Signal::Landed, (me + i) % ranks, turn_);
   for (int i = 1; i < ranks; ++i) {
-    port_->await(stream, flags_->landed((me + ranks - i) % ranks, me), turn_);
+    port_->await(stream, Signal::Landed, (me + ranks - i) % ranks, turn_);
   }
   stream.record(*region->used);
 }
@@ -287,14 +245,6 @@ Region CopyGroup::make_region(std::size_t bytes) {
   throw Error(error);
 }
 
-// What the device waits for is in host memory: so a wait that would never end can be ended.
-void CopyGroup::release_waits() {
-  for (int peer = 0; peer < size(); ++peer) {
-    flags_->free(peer, rank()).value.store(turn_);
-    flags_->landed(peer, rank()).value.store(turn_);
-  }
-}
-
 // One exchange of known bytes.
 std::string CopyGroup::check(Region& region) {
   const auto ranks = static_cast<std::size_t>(size());
@@ -319,7 +269,7 @@ std::string CopyGroup::check(Region& region) {
       std::this_thread::sleep_for(std::chrono::microseconds(100));
     }
     const bool late = !region.used->done();
-    if (late) release_waits();
+    if (late) port_->release(turn_);
     std::vector<std::uint8_t> got(bytes * ranks);
     stream->copy(got.data(), region.mine.data(), got.size());
     stream->synchronize();
@@ -375,9 +325,9 @@ std::string CopyGroup::check_copies() {
   }
 }
 
-std::unique_ptr<PeerPort> make_port(Device& device, const Flags& flags, double deadline_s) {
-  return device.type() == DeviceType::Cuda ? make_cuda_peer_port(device, flags.first())
-                                           : make_host_peer_port(deadline_s);
+std::unique_ptr<PeerPort> make_port(Device& device, Control& members, double deadline_s) {
+  return device.type() == DeviceType::Cuda ? make_cuda_peer_port(device, members)
+                                           : make_host_peer_port(members, deadline_s);
 }
 
 }  // namespace
@@ -386,21 +336,13 @@ std::unique_ptr<Group> make_copy_group(std::unique_ptr<Group> base, Control memb
                                        double deadline_s, std::string& why) {
   const AllGather gather = [&](const std::string& words) { return members.all_gather(words); };
   std::unique_ptr<CopyGroup> made;
+  std::string error;
   try {
-    OwnedDescriptor memory =
-        share_memfd("ferry-flags", Flags::bytes_for(members.size()), members.rank(), members.size(), gather);
-    std::string error;
-    try {
-      auto flags = std::make_unique<Flags>(std::move(memory), members.size(), device);
-      auto port = make_port(device, *flags, deadline_s);
-      made = std::make_unique<CopyGroup>(members, std::move(port), std::move(flags), device);
-    } catch (const Error& failed) {
-      error = failed.what();
-    }
-    why = first_error_of(error, gather);
-  } catch (const SystemError& failed) {
-    why = failed.what();
+    made = std::make_unique<CopyGroup>(members, make_port(device, members, deadline_s), device);
+  } catch (const Error& failed) {
+    error = failed.what();
   }
+  why = first_error_of(error, gather);
   if (why.empty()) why = made->check_copies();
   if (!why.empty()) return base;
   made->set_base(std::move(base));

@@ -1,47 +1,27 @@
-#include <cuda.h>
 #include <cuda_runtime_api.h>
 
 #include <cstring>
+#include <utility>
+#include <vector>
 
 #include "base/cuda/check.h"
+#include "base/cuda/stream_memory.h"
 #include "parallel/peer_port.h"
+#include "parallel/shared_memfd.h"
 
 namespace ferry::parallel {
 
 namespace {
 
-// A function of the driver, which the program is not linked with.
-template <class Function>
-Function* driver_function(const char* name) {
-  void* found = nullptr;
-  cudaDriverEntryPointQueryResult result = cudaDriverEntryPointSymbolNotFound;
-  FERRY_CHECK(cudaGetDriverEntryPointByVersion(name, &found, 12000, cudaEnableDefault, &result));
-  if (found == nullptr) throw CudaError(std::string("the driver has no ") + name);
-  return reinterpret_cast<Function*>(found);
-}
-
-void check_driver(CUresult result, const char* call) {
-  if (result == CUDA_SUCCESS) return;
-  throw CudaError(std::string(call) + ": error " + std::to_string(static_cast<int>(result)) +
-                  " of the CUDA driver");
-}
-
-CUstream native(Stream& stream) { return static_cast<CUstream>(stream.native()); }
-
-CUdeviceptr on_device(Flag* flags) {
-  void* address = nullptr;
-  FERRY_CHECK(cudaHostGetDevicePointer(&address, flags, 0));
-  return reinterpret_cast<CUdeviceptr>(address);
-}
+// A flag has 128 bytes to itself.
+constexpr std::size_t kFlagWords = 32;
+// IPC maps whole pages of the device, of 2 MiB: what is smaller would take others' memory with it.
+constexpr std::size_t kFlagsBytes = std::size_t{2} << 20;
 
 class CudaPeerPort final : public PeerPort {
  public:
-  CudaPeerPort(Device& device, Flag* flags)
-      : device_(device),
-        flags_(flags),
-        on_device_(on_device(flags)),
-        write_(driver_function<decltype(cuStreamWriteValue32)>("cuStreamWriteValue32")),
-        wait_(driver_function<decltype(cuStreamWaitValue32)>("cuStreamWaitValue32")) {}
+  CudaPeerPort(Device& device, Control& members)
+      : device_(device), rank_(members.rank()), ranks_(members.size()) {}
 
   Shared share(std::size_t bytes) override {
     Shared shared;
@@ -59,31 +39,77 @@ class CudaPeerPort final : public PeerPort {
     FERRY_CHECK(cudaIpcOpenMemHandle(&data, theirs, cudaIpcMemLazyEnablePeerAccess));
     return {data, bytes, [](void* memory) { static_cast<void>(cudaIpcCloseMemHandle(memory)); }};
   }
-  // By default the write comes after a fence for the whole system.
-  void raise(Stream& stream, Flag& flag, std::uint32_t value) override {
-    check_driver(write_(native(stream), address(flag), value, CU_STREAM_WRITE_VALUE_DEFAULT),
-                 "cuStreamWriteValue32");
+  void raise(Stream& stream, Signal signal, int peer, std::uint32_t value) override {
+    operations_.write(stream, flag(peer, signal, rank_), value);
   }
-  void await(Stream& stream, const Flag& flag, std::uint32_t value) override {
-    check_driver(wait_(native(stream), address(flag), value, CU_STREAM_WAIT_VALUE_GEQ),
-                 "cuStreamWaitValue32");
+  void await(Stream& stream, Signal signal, int peer, std::uint32_t value) override {
+    operations_.wait_reached(stream, flag(rank_, signal, peer), value);
+  }
+  void release(std::uint32_t value) override {
+    const std::vector<std::uint32_t> all(flag_words(), value);
+    const auto stream = device_.make_stream("release", Priority::High);
+    stream->copy(own_flags_.data(), all.data(), all.size() * sizeof all[0]);
+    stream->synchronize();
+  }
+
+  // Collective, one after the other; both throw Error.
+  std::string share_flags() {
+    if (flag_words() * sizeof(std::uint32_t) > kFlagsBytes) throw CudaError("too many ranks share one node");
+    Shared shared = share(kFlagsBytes);
+    own_flags_ = std::move(shared.memory);
+    FERRY_CHECK(cudaMemset(own_flags_.data(), 0, kFlagsBytes));
+    FERRY_CHECK(cudaDeviceSynchronize());
+    return std::move(shared.handle);
+  }
+  void open_flags(const std::vector<std::string>& handles) {
+    for (int peer = 0; peer < ranks_; ++peer) {
+      flags_.push_back(peer == rank_ ? DeviceMemory()
+                                     : open(handles[static_cast<std::size_t>(peer)], kFlagsBytes));
+    }
   }
 
  private:
-  CUdeviceptr address(const Flag& flag) const {
-    return on_device_ + static_cast<CUdeviceptr>(&flag - flags_) * sizeof(Flag);
+  std::size_t flag_words() const { return 2 * static_cast<std::size_t>(ranks_) * kFlagWords; }
+  // Of `owner`, who waits for it.
+  CUdeviceptr flag(int owner, Signal signal, int from) const {
+    const DeviceMemory& memory = owner == rank_ ? own_flags_ : flags_[static_cast<std::size_t>(owner)];
+    const auto index = static_cast<std::size_t>(static_cast<int>(signal) * ranks_ + from);
+    return reinterpret_cast<CUdeviceptr>(memory.data()) + index * kFlagWords * sizeof(std::uint32_t);
   }
   Device& device_;
-  const Flag* flags_;
-  CUdeviceptr on_device_;
-  decltype(cuStreamWriteValue32)* write_;
-  decltype(cuStreamWaitValue32)* wait_;
+  int rank_;
+  int ranks_;
+  StreamMemory operations_;
+  DeviceMemory own_flags_;
+  std::vector<DeviceMemory> flags_;  // by rank; this rank's is empty
 };
 
 }  // namespace
 
-std::unique_ptr<PeerPort> make_cuda_peer_port(Device& device, Flag* flags) {
-  return std::make_unique<CudaPeerPort>(device, flags);
+std::unique_ptr<PeerPort> make_cuda_peer_port(Device& device, Control& members) {
+  const AllGather gather = [&](const std::string& words) { return members.all_gather(words); };
+  const auto agree = [&](std::string error) {
+    error = first_error_of(error, gather);
+    if (!error.empty()) throw Error(error);
+  };
+  std::unique_ptr<CudaPeerPort> port;
+  std::string error;
+  std::string handle;
+  try {
+    port = std::make_unique<CudaPeerPort>(device, members);
+    handle = port->share_flags();
+  } catch (const Error& failed) {
+    error = failed.what();
+  }
+  agree(error);
+  const std::vector<std::string> handles = members.all_gather(handle);
+  try {
+    port->open_flags(handles);
+  } catch (const Error& failed) {
+    error = failed.what();
+  }
+  agree(error);
+  return port;
 }
 
 }  // namespace ferry::parallel

@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 #include <sys/mman.h>
 
+#include <atomic>
+#include <memory>
 #include <thread>
 #include <utility>
 
@@ -11,6 +13,7 @@
 #include "parallel/descriptor.h"
 #include "parallel/patience.h"
 #include "parallel/peer_port.h"
+#include "parallel/shared_memfd.h"
 
 namespace ferry::parallel {
 
@@ -23,6 +26,20 @@ DeviceMemory map(OwnedDescriptor descriptor, std::size_t bytes) {
   auto kept = std::make_shared<OwnedDescriptor>(std::move(descriptor));
   return {data, bytes, [kept, bytes](void* memory) { ::munmap(memory, bytes); }};
 }
+
+// A number that all ranks have mapped.
+struct alignas(128) Flag {
+  std::atomic<std::uint32_t> value;
+};
+static_assert(std::atomic<std::uint32_t>::is_always_lock_free && sizeof(Flag) == 128);
+
+// True when a flag that holds `value` was raised to `wanted`.
+bool reached(std::uint32_t value, std::uint32_t wanted) {
+  return static_cast<std::int32_t>(value - wanted) >= 0;
+}
+
+// Those of all pairs of ranks.
+std::size_t flag_bytes(int ranks) { return static_cast<std::size_t>(2 * ranks * ranks) * sizeof(Flag); }
 
 void wait_for_flag(const Flag& flag, std::uint32_t value, double deadline_s) {
   Patience patience(deadline_s);
@@ -40,7 +57,8 @@ void wait_for_flag(const Flag& flag, std::uint32_t value, double deadline_s) {
 
 class HostPeerPort final : public PeerPort {
  public:
-  explicit HostPeerPort(double deadline_s) : deadline_s_(deadline_s) {}
+  HostPeerPort(DeviceMemory flags, int rank, int ranks, double deadline_s)
+      : flags_(std::move(flags)), rank_(rank), ranks_(ranks), deadline_s_(deadline_s) {}
 
   Shared share(std::size_t bytes) override {
     // The system promises more than it has.
@@ -60,21 +78,39 @@ class HostPeerPort final : public PeerPort {
     if (!opened) throw_errno("cannot open " + handle);
     return map(std::move(opened), bytes);
   }
-  void raise(Stream& stream, Flag& flag, std::uint32_t value) override {
+  void raise(Stream& stream, Signal signal, int peer, std::uint32_t value) override {
+    Flag& flag = at(signal, rank_, peer);
     stream.call([&flag, value] { flag.value.store(value, std::memory_order_release); });
   }
-  void await(Stream& stream, const Flag& flag, std::uint32_t value) override {
+  void await(Stream& stream, Signal signal, int peer, std::uint32_t value) override {
+    const Flag& flag = at(signal, peer, rank_);
     stream.call([&flag, value, limit = deadline_s_] { wait_for_flag(flag, value, limit); });
+  }
+  void release(std::uint32_t value) override {
+    for (int peer = 0; peer < ranks_; ++peer) {
+      for (const Signal signal : {Signal::Free, Signal::Landed}) at(signal, peer, rank_).value.store(value);
+    }
   }
 
  private:
+  Flag& at(Signal signal, int from, int to) const {
+    const int index = (static_cast<int>(signal) * ranks_ + from) * ranks_ + to;
+    return reinterpret_cast<Flag*>(flags_.data())[index];
+  }
+  DeviceMemory flags_;
+  int rank_;
+  int ranks_;
   double deadline_s_;
 };
 
 }  // namespace
 
-std::unique_ptr<PeerPort> make_host_peer_port(double deadline_s) {
-  return std::make_unique<HostPeerPort>(deadline_s);
+std::unique_ptr<PeerPort> make_host_peer_port(Control& members, double deadline_s) {
+  const std::size_t bytes = flag_bytes(members.size());
+  const AllGather gather = [&](const std::string& words) { return members.all_gather(words); };
+  OwnedDescriptor memory = share_memfd("ferry-flags", bytes, members.rank(), members.size(), gather);
+  return std::make_unique<HostPeerPort>(map(std::move(memory), bytes), members.rank(), members.size(),
+                                        deadline_s);
 }
 
 }  // namespace ferry::parallel

@@ -9,7 +9,7 @@ std::unique_ptr<Group> make_nccl_group(Control&, double) {
   throw UserError("this program was built without NCCL: use --device cpu");
 }
 
-std::unique_ptr<PeerPort> make_cuda_peer_port(Device&, Flag*) {
+std::unique_ptr<PeerPort> make_cuda_peer_port(Device&, Control&) {
   throw UserError("this program was built without CUDA: use --device cpu");
 }
 

@@ -2,28 +2,23 @@
 // be written and when it has been.
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
 
 #include "base/device.h"
+#include "parallel/control.h"
 
 namespace ferry::parallel {
 
-// A number in host memory that all ranks of a node have mapped.  One rank raises it, one waits for it; the
-// next value is one more than the last, and after the largest comes 0.
-struct alignas(128) Flag {
-  std::atomic<std::uint32_t> value;
+enum class Signal : std::uint8_t {
+  Free,    // this rank's memory may be written
+  Landed,  // what this rank writes is in the other's memory
 };
-static_assert(std::atomic<std::uint32_t>::is_always_lock_free && sizeof(Flag) == 128);
 
-// True when a flag that holds `value` was raised to `wanted`.
-inline bool reached(std::uint32_t value, std::uint32_t wanted) {
-  return static_cast<std::int32_t>(value - wanted) >= 0;
-}
-
+// Between each pair of ranks there is a flag for each signal and direction.  It holds a number, at first 0;
+// the next value is one more than the last, and after the largest comes 0.
 class PeerPort {
  public:
   virtual ~PeerPort() = default;
@@ -38,16 +33,20 @@ class PeerPort {
   // SystemError.
   virtual DeviceMemory open(const std::string& handle, std::size_t bytes) = 0;
 
-  // In stream order, after all that was queued on `stream` before can be seen by whoever waits.
-  virtual void raise(Stream& stream, Flag& flag, std::uint32_t value) = 0;
-  // What is queued on `stream` from now on comes after the flag was raised to `value`.
-  virtual void await(Stream& stream, const Flag& flag, std::uint32_t value) = 0;
+  // In stream order, after all that was queued on `stream` before can be seen by `peer`.
+  virtual void raise(Stream& stream, Signal signal, int peer, std::uint32_t value) = 0;
+  // What is queued on `stream` from now on comes after `peer` raised its flag for this rank to `value`.
+  virtual void await(Stream& stream, Signal signal, int peer, std::uint32_t value) = 0;
+  // Ends this rank's waits for values up to `value`, although nobody came.  Blocks.
+  virtual void release(std::uint32_t value) = 0;
 };
 
 // Shared mappings.  A wait that takes longer than `deadline_s` fails, which the stream's next wait throws.
-std::unique_ptr<PeerPort> make_host_peer_port(double deadline_s);
-// CUDA IPC.  All flags lie from `flags` on, in memory that was page-locked at once.  Throws UserError in a
-// program without CUDA, and CudaError when the driver lacks memory operations of streams.
-std::unique_ptr<PeerPort> make_cuda_peer_port(Device& device, Flag* flags);
+// Collective.  Throws SystemError, on every rank or on some.
+std::unique_ptr<PeerPort> make_host_peer_port(Control& members, double deadline_s);
+// CUDA IPC.  A flag lies in the memory of the rank that waits for it: a device that polls the host's does so
+// over the link that weights come by.  Collective.  Throws Error on every rank when one has no such memory or
+// cannot open another's, UserError in a program without CUDA.
+std::unique_ptr<PeerPort> make_cuda_peer_port(Device& device, Control& members);
 
 }  // namespace ferry::parallel
