@@ -1,7 +1,8 @@
-// The CUDA half of base/device.h and base/numa.h in a program that was built without it.
+// The CUDA half of base/device.h, numa.h and stream_gate.h in a program that was built without it.
 #include "base/device.h"
 #include "base/error.h"
 #include "base/numa.h"
+#include "base/stream_gate.h"
 
 namespace ferry {
 
@@ -14,6 +15,10 @@ std::string cuda_device_uuid(int) {
 std::string cuda_pci_address(int) { return {}; }
 
 std::unique_ptr<Device> make_cuda_device(int) {
+  throw UserError("this program was built without CUDA: use --device cpu");
+}
+
+std::unique_ptr<StreamGate> make_cuda_stream_gate(Device&) {
   throw UserError("this program was built without CUDA: use --device cpu");
 }
 

@@ -35,6 +35,13 @@ std::unique_ptr<Stream> make_gather_stream(const AsyncPlan& plan, const StageSet
   return setup.device->make_stream("ferry-gather", Priority::High);
 }
 
+// Exchanges and gathers both go by the engine that copies between GPUs, one copy after the other.
+std::unique_ptr<StreamGate> make_room_gate(const AsyncPlan& plan, const StageSetup& setup) {
+  const bool free = plan.interleave == Interleave::Free;
+  if (!shards(plan) || setup.gather != nullptr || !free || !setup.weights->copies()) return nullptr;
+  return make_stream_gate(*setup.device);
+}
+
 // Of any ferried block's bytes that this rank copies for all.
 std::size_t most_slices(const ArenaLayout& layout, const AsyncPlan& plan, const parallel::Group* group) {
   std::size_t most = 0;
@@ -59,6 +66,7 @@ Async::Async(NodeArena& arena, const Options& options, const StageSetup& setup, 
       copy_(make_copy_stream(*setup.device)),
       own_gather_(make_gather_stream(plan_, setup)),
       turns_(takes_turns(plan_) ? std::make_unique<TurnGate>() : nullptr),
+      room_(make_room_gate(plan_, setup)),
       setup_link_(options.link_gbps, chunk_bytes(setup.device->type()), nullptr, nullptr,
                   &arena.pin_borders()),
       link_(options.link_gbps, chunk_bytes(setup.device->type()), turns_.get(), setup.trace,
@@ -71,7 +79,8 @@ Async::Async(NodeArena& arena, const Options& options, const StageSetup& setup, 
                  .link = &link_,
                  .group = shards(plan_) ? setup.weights : nullptr,
                  .meter = &meter_,
-                 .trace = setup.trace},
+                 .trace = setup.trace,
+                 .gate = room_.get()},
                 setup.device->compute()) {
   for (const int block : plan_.residency.offloaded) offloaded_[static_cast<std::size_t>(block)] = true;
   if (gates_by_events(plan_)) {
@@ -126,6 +135,7 @@ void Async::drop_slots() {
   if (!cache_allocated()) return;
   setup_.device->compute().synchronize();
   copy_->synchronize();
+  if (room_) room_->open(setup_.device->compute());  // a forward may have been broken off
   if (own_gather_) own_gather_->synchronize();
   if (shards(plan_) && setup_.gather != nullptr) setup_.gather->synchronize();
   ferrying_.reset({});
@@ -171,6 +181,7 @@ void Async::finish() {
 
 void Async::begin(const std::string& kind) {
   running_ = true;
+  expected_ = 0;
   ferrying_.begin(kind);
 }
 
@@ -201,7 +212,14 @@ void Async::release(model::ModuleId id) {
   if (ferries(id.block)) ferrying_.used(id);
 }
 
+void Async::soon(Stream& compute, int exchanges) {
+  if (!room_) return;
+  room_->close(compute);
+  expected_ = exchanges;
+}
+
 void Async::before(Stream& exchange) {
+  if (room_ && expected_ == 0) room_->close(exchange);
   if (turns_) turns_->before(exchange);
   if (gaps_) gaps_->before(exchange);
   if (orders_) orders_->before(exchange);
@@ -211,6 +229,8 @@ void Async::after(Stream& exchange) {
   if (turns_) turns_->after(exchange);
   if (gaps_) gaps_->after(exchange);
   if (orders_) orders_->after(exchange);
+  expected_ = std::max(expected_ - 1, 0);
+  if (room_ && expected_ == 0) room_->open(exchange);
   ++exchanges_;
   if (!cache_allocated()) return;
   if (gaps_) ferrying_.some(gaps_->share());

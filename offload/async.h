@@ -63,6 +63,7 @@ class Async final : public Strategy, private parallel::ExchangeGate {
   void describe(Report& report) const override;
 
  private:
+  void soon(Stream& compute, int exchanges) override;
   void before(Stream& exchange) override;
   void after(Stream& exchange) override;
   bool ferries(int block) const {
@@ -83,15 +84,17 @@ class Async final : public Strategy, private parallel::ExchangeGate {
   std::unique_ptr<Stream> own_gather_;
   std::unique_ptr<TurnGate> turns_;
   std::unique_ptr<OrderGate> orders_;
-  std::unique_ptr<Gaps> gaps_;  // with orders_
-  Link setup_link_;             // residents, on the compute stream
-  Link link_;                   // slots, on the copy stream
+  std::unique_ptr<StreamGate> room_;  // closed to gathers while exchanges want the engine that copies
+  std::unique_ptr<Gaps> gaps_;        // with orders_
+  Link setup_link_;                   // residents, on the compute stream
+  Link link_;                         // slots, on the copy stream
   mutable Meter meter_;
   Resident resident_;
   Ferrying ferrying_;
   bool enabled_ = true;
   bool prepared_ = false;
   bool running_ = false;
+  int expected_ = 0;             // exchanges that soon() spoke of and that are to come
   int exchanges_ = 0;            // of the block that runs
   int exchanges_per_block_ = 0;  // of the last block
 };

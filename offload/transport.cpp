@@ -63,7 +63,8 @@ void complete(const Carrier& carrier, Job& job) {
   carrier.gather->wait(*job.slot->open);
   {
     const TraceScope span(carrier.trace, Lane::Gather, "gather", *carrier.gather, job.block);
-    carrier.group->all_gather_parts(job.slot->memory.data(), job.shared, job.slices, *carrier.gather);
+    carrier.group->all_gather_parts(job.slot->memory.data(), job.shared, job.slices, carrier.gate,
+                                    *carrier.gather);
   }
   carrier.gather->wait(*job.slot->staged);
   carrier.gather->record(*job.slot->ready);

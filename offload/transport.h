@@ -49,6 +49,7 @@ struct Carrier {
   parallel::Group* group = nullptr;  // nullptr: every rank copies all
   Meter* meter = nullptr;
   Trace* trace = nullptr;
+  StreamGate* gate = nullptr;  // that what goes from rank to rank passes; nullptr: none
 
   int shards() const { return group == nullptr ? 1 : group->size(); }
   int shard() const { return group == nullptr ? 0 : group->rank(); }

@@ -62,7 +62,7 @@ class CopyGroup final : public Group {
   void all_to_all(void* recv, const void* send, const Pieces& pieces, Stream& stream) override;
   void all_gather(void* recv, const void* send, std::size_t bytes_per_rank, Stream& stream) override;
   void all_gather_parts(void* data, std::span<const Range> parts, std::span<const Slice> mine,
-                        Stream& stream) override;
+                        StreamGate* gate, Stream& stream) override;
   void broadcast(void* buffer, std::size_t bytes, int root, Stream& stream) override {
     base_->broadcast(buffer, bytes, root, stream);
   }
@@ -176,9 +176,9 @@ void CopyGroup::exchange(Region& region, void* recv, const Pieces& pieces, bool 
 // The others hear once that this rank's memory is free, and once that all its slices have landed: between the
 // two each rank sends what its link brings, whatever the links of the others do.
 void CopyGroup::all_gather_parts(void* data, std::span<const Range> parts, std::span<const Slice> mine,
-                                 Stream& stream) {
+                                 StreamGate* gate, Stream& stream) {
   Region* region = region_of(data);
-  if (region == nullptr) return base_->all_gather_parts(data, parts, mine, stream);
+  if (region == nullptr) return base_->all_gather_parts(data, parts, mine, gate, stream);
   const int ranks = size();
   const int me = rank();
   const auto place = static_cast<std::size_t>(static_cast<std::byte*>(data) - region->mine.data());
@@ -195,6 +195,7 @@ void CopyGroup::all_gather_parts(void* data, std::span<const Range> parts, std::
     for (int i = 1; i < ranks; ++i) {
       const int peer = (me + i) % ranks;
       if (first) port_->await(stream, Signal::Free, peer, turn_);
+      if (gate != nullptr) gate->pass(stream);
       stream.copy(region->peers[static_cast<std::size_t>(peer)].data() + place + range.offset,
                   at(data, range.offset), range.bytes);
     }

@@ -12,7 +12,8 @@
 // of the same allocation on every rank.
 //
 // Of all_gather_parts every slice is a piece, copied to each peer when it is there, with one flag "landed"
-// behind the last.
+// behind the last.  A GPU copies to its peers with one engine, whatever the stream: where another group's
+// exchanges are to go first, a gate between the copies holds them up.
 #pragma once
 
 #include <memory>

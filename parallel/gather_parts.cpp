@@ -20,7 +20,7 @@ bool even_and_adjacent(std::span<const Range> parts) {
 // One operation, however many slices there are: each would be a kernel of NCCL that takes multiprocessors
 // from those that compute, and waits until they leave it some.
 void Group::all_gather_parts(void* data, std::span<const Range> parts, std::span<const Slice> mine,
-                             Stream& stream) {
+                             StreamGate*, Stream& stream) {
   for (const Slice& slice : mine) stream.wait(*slice.there);
   auto* const bytes = static_cast<std::byte*>(data);
   const auto me = static_cast<std::size_t>(rank());

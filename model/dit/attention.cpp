@@ -147,6 +147,7 @@ void self_attention(const Pass& pass, int block) {
     pass.tap("self_attn", block, pass.work.u);
     return;
   }
+  pass.exchange->soon(kSends);
   send_heads(pass, block, 0);
   const at::Tensor out = attend_to_heads(pass, 0);
   receive_heads(pass, block, 0, out);

@@ -18,6 +18,7 @@ void self_attention(const Pass& pass, int block);
 //
 // u is free after the first.  `attended` is what the second returned.
 void send_heads(const Pass& pass, int block, std::size_t branch);
+constexpr int kSends = 3;  // exchanges that it starts
 at::Tensor attend_to_heads(const Pass& pass, std::size_t branch);
 void receive_heads(const Pass& pass, int block, std::size_t branch, const at::Tensor& attended);
 

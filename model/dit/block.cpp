@@ -124,6 +124,7 @@ void run_interleaved(const Pass& pass, int block, std::span<DitContext* const> b
   std::vector<at::Tensor> on_the_way(branches.size());
   {
     const TraceScope span = pass.span("attention", block);
+    pass.exchange->soon(kSends * static_cast<int>(branches.size()));
     for (std::size_t i = 0; i < branches.size(); ++i) {
       norm_for_attention(pass, block, pass.work.x[i], m, {});
       send_heads(pass, block, i);

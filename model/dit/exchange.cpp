@@ -1,7 +1,5 @@
 #include "model/dit/exchange.h"
 
-#include "parallel/exchange_gate.h"
-
 namespace ferry::model {
 
 namespace {

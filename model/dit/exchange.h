@@ -10,6 +10,7 @@
 
 #include "base/device.h"
 #include "model/dit/dit.h"
+#include "parallel/exchange_gate.h"
 #include "parallel/ulysses.h"
 
 namespace ferry::model {
@@ -27,6 +28,11 @@ class HeadExchange {
   void begin_pass(std::size_t branches);
   // The exchanges up to the next call are this block's.
   void enter(int block) { block_ = block; }
+
+  // So many exchanges follow close to each other: whoever moves weights had better make room.
+  void soon(int exchanges) {
+    if (gate_ != nullptr) gate_->soon(compute_, exchanges);
+  }
 
   // Queues an exchange behind what is queued on the compute stream so far; returns at once.  Tokens go to the
   // ranks of their heads, `send` [s, C] packed and `recv` [S, this rank's heads * D] (parallel/ulysses.h);

@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/stream_gate.h"
 #include "parallel/groups.h"
 #include "tests/support/ranks_fixture.h"
 
@@ -146,7 +147,7 @@ TEST_F(CopyGroupTest, PartsOfAnySizeGetToAll) {
     link->record(*first);
     link->fill(data + mine.offset + cut, value, mine.bytes - cut);
     link->record(*there);
-    group().all_gather_parts(data, parts, sliced ? slices : std::vector<Slice>{whole}, stream());
+    group().all_gather_parts(data, parts, sliced ? slices : std::vector<Slice>{whole}, nullptr, stream());
     const Values got = down(data);
     std::vector<std::uint8_t> wanted(all_bytes(), 0xEE);
     for (std::size_t r = 0; r < parts.size(); ++r) {
@@ -179,7 +180,7 @@ TEST_F(CopyGroupTest, ASliceIsForwardedAsSoonAsItIsThere) {
   link->record(*second);
   const std::vector<Slice> slices = {{{begin, kBytes / 2}, first.get()},
                                      {{begin + kBytes / 2, kBytes / 2}, second.get()}};
-  group().all_gather_parts(recv.data(), parts, slices, stream());
+  group().all_gather_parts(recv.data(), parts, slices, nullptr, stream());
   const auto landed = [&] {
     const auto reader = device().make_stream("reader", Priority::High);
     std::vector<std::uint8_t> seen(all_bytes());
@@ -200,6 +201,36 @@ TEST_F(CopyGroupTest, ASliceIsForwardedAsSoonAsItIsThere) {
   // Whoever let its second slice go before the others had looked would say nothing about theirs.
   static_cast<void>(session().all_agree(early));
   go = true;
+  stream().synchronize();
+  const Values got = down(recv.data());
+  EXPECT_TRUE(std::all_of(got.begin(), got.end(), [](std::uint32_t value) { return value == 0x01010101; }));
+}
+
+// While a rank's gate is closed nothing of it goes to the others.
+TEST_F(CopyGroupTest, PartsWaitAtAClosedGate) {
+  const DeviceMemory recv = group().allocate(device(), all_bytes());
+  stream().fill(recv.data(), 0, all_bytes());
+  std::vector<Range> parts;
+  for (std::size_t r = 0; r < static_cast<std::size_t>(size()); ++r) parts.push_back({r * kBytes, kBytes});
+  const Range& mine = parts[static_cast<std::size_t>(rank())];
+  const auto there = device().make_event(EventKind::Order);
+  stream().fill(recv.data() + mine.offset, 1, kBytes);
+  stream().record(*there);
+  stream().synchronize();
+  static_cast<void>(session().all_agree(true));
+  const auto gate = make_stream_gate(device());
+  const auto keeper = device().make_stream("keeper", Priority::High);
+  gate->close(*keeper);
+  keeper->synchronize();
+  group().all_gather_parts(recv.data(), parts, std::vector<Slice>{{mine, there.get()}}, gate.get(), stream());
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  std::vector<std::uint8_t> seen(all_bytes());
+  keeper->copy(seen.data(), recv.data(), seen.size());
+  keeper->synchronize();
+  EXPECT_EQ(std::count(seen.begin(), seen.end(), 1), static_cast<std::ptrdiff_t>(kBytes));
+  // Whoever opens before the others have looked would write into theirs.
+  static_cast<void>(session().all_agree(true));
+  gate->open(*keeper);
   stream().synchronize();
   const Values got = down(recv.data());
   EXPECT_TRUE(std::all_of(got.begin(), got.end(), [](std::uint32_t value) { return value == 0x01010101; }));

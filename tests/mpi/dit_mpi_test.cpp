@@ -117,8 +117,13 @@ TEST_F(DitRanks, ExchangesOnTheComputeStreamWhenThereIsNoOther) {
 
 class CountingGate : public parallel::ExchangeGate {
  public:
+  void soon(Stream&, int exchanges) override {
+    EXPECT_EQ(opened % 4, 0);
+    announced += exchanges;
+  }
   void before(Stream&) override { ++opened; }
   void after(Stream&) override { ++closed; }
+  int announced = 0;
   int opened = 0;
   int closed = 0;
 };
@@ -137,6 +142,7 @@ TEST_F(DitRanks, EachExchangeIsToldToTheGate) {
       size() == 1 ? 0 : 3 * 4 + 1;  // v, q, k and back per block, and the gather of the result
   EXPECT_EQ(gate.opened, exchanges);
   EXPECT_EQ(gate.closed, exchanges);
+  EXPECT_EQ(gate.announced, size() == 1 ? 0 : 3 * 3);  // v, q and k, before the first
 }
 
 // Its waits take time: each exchange comes `ms` late.

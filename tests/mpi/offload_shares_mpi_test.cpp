@@ -3,6 +3,12 @@
 // too late, or a slice that lands in a slot still used, is a NaN and not luck.
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <chrono>
+#include <map>
+#include <string>
+#include <thread>
+
 #include "offload/async.h"
 #include "tests/support/ranks_fixture.h"
 #include "tests/unit/offload_dit.h"
@@ -39,7 +45,8 @@ class SharesOfCopies : public testing::DeviceRanksTest {
             .peers = world_peers(session()),
             .weights = groups().weights.get(),
             .gather = on_gpu() || own_gather_ ? nullptr : &session().comm(),
-            .poison = true};
+            .poison = true,
+            .trace = trace_};
   }
   std::unique_ptr<StageWeights> make(DeviceAccount& account, const AsyncPlan& plan, int prefetch = 1,
                                      double link_gbps = 0) {
@@ -65,11 +72,13 @@ class SharesOfCopies : public testing::DeviceRanksTest {
     return weights;
   }
   void gather_in_own_stream(bool own) { own_gather_ = own; }
+  void trace_into(Trace* trace) { trace_ = trace; }
 
  private:
   std::unique_ptr<NodeArena> arena_;
   at::Tensor expected_;
   bool own_gather_ = false;
+  Trace* trace_ = nullptr;
 };
 
 TEST_F(SharesOfCopies, EveryShareGivesTheSameBits) {
@@ -104,6 +113,51 @@ TEST_F(SharesOfCopies, TheRestsAreWaitedForToo) {
   gather_in_own_stream(true);
   const AsyncPlan plan{.sharing = {.share = 0.25}, .slice_bytes = kSmallSlice};
   EXPECT_TRUE(same_bits(latent(plan, 1, 0.05), expected()));
+}
+
+// Of two exchanges that were announced the second lets gathers go on, and so does one that was not.
+TEST_F(SharesOfCopies, GathersLeaveTheWayToExchanges) {
+  if (size() == 1) GTEST_SKIP() << "nothing is gathered";
+  use(ExchangeBy::Copy);
+  gather_in_own_stream(true);
+  Trace trace(device());
+  trace_into(&trace);
+  DeviceAccount account;
+  const auto stage = make(account, {.sharing = {.share = 1}, .slice_bytes = kSmallSlice});
+  auto& async = dynamic_cast<Async&>(stage->strategy());
+  parallel::ExchangeGate& gate = *stage->exchange_gate();
+  const auto other = device().make_stream("exchange", Priority::High);
+  std::atomic<int> begun = 0;
+  const auto exchange = [&](int index) {
+    const parallel::GatedExchange gated(&gate, *other);
+    const TraceScope span(&trace, Lane::Exchange, "exchange", *other, index);
+    other->call([&begun] {
+      ++begun;
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    });
+  };
+  stage->prepare();
+  async.begin("");
+  for (int block = 0; block < 2; ++block) {
+    async.acquire_block(block);
+    gate.soon(device().compute(), 2);
+    device().compute().synchronize();
+    async.release_block(block);  // the gather of block + 2 is queued
+    exchange(2 * block);
+    exchange(2 * block + 1);
+  }
+  async.acquire_block(2);
+  exchange(4);
+  while (begun < 5) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  async.release_block(2);
+  async.acquire_block(3);
+  async.acquire_block(4);
+  stage->finish();
+  std::map<std::string, double> ends;
+  for (const TraceSpan& span : trace.spans()) ends[span.name] = span.end_us;
+  EXPECT_GE(ends.at("gather 2"), ends.at("exchange 1"));
+  EXPECT_GE(ends.at("gather 3"), ends.at("exchange 3"));
+  EXPECT_GE(ends.at("gather 4"), ends.at("exchange 4"));
 }
 
 TEST_F(SharesOfCopies, GatedByEventsTheyGiveTheSameBits) {
