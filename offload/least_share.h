@@ -19,19 +19,16 @@ struct ShareFigures {
   std::size_t block_bytes = 0;  // that a forward brings of a block
   double together_gbps = 0;     // of each rank's link while all copy, 1e9 bytes/s
   double gather_gbps = 0;       // bytes of a whole block per second of its gather, 1e9 bytes/s
-  double compute_ms = 0;        // of a block
   int ranks = 1;                // that share copies
   bool in_slices = true;        // gathers go by copies (parallel/copy_group.h)
 };
 
-struct LeastShare {
-  double share = 0;
-  double block_ms = 0;  // until a block is there
-  bool hides = false;   // behind compute_ms, with some room
-};
+// Milliseconds until a block is there with that share.
+// Throws std::invalid_argument unless the speeds are above 0 and there is a rank.
+double block_ms(const ShareFigures& figures, double share);
 
-// Where no share hides: the one with which a block is there soonest.  Share 0 for one rank.
-// Throws std::invalid_argument unless the speeds are above 0, the time is not negative and there is a rank.
-LeastShare least_share(const ShareFigures& figures);
+// Where no share hides behind `compute_ms` of computing, with some room: the one with which a block is there
+// soonest.  Share 0 for one rank.  Throws as block_ms() does, and for a time that is negative.
+double least_share(const ShareFigures& figures, double compute_ms);
 
 }  // namespace ferry::offload
