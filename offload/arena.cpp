@@ -162,6 +162,15 @@ void NodeArena::wait_pinned() {
   if (pinning_ != nullptr) pinning_->wait_all();
 }
 
+void NodeArena::pause_pinning(bool paused) {
+  if (pinning_ == nullptr) return;
+  if (paused) {
+    pinning_->pause();
+  } else {
+    pinning_->resume();
+  }
+}
+
 std::size_t NodeArena::huge_bytes() const {
   const bool any = kind() == MemoryKind::Memfd && shared_huge_pages();
   return any ? mapped_huge(data(), bytes()) : 0;

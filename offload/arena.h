@@ -67,6 +67,10 @@ class NodeArena {
   bool pinned() const { return pinned_.value_or(false); }
   // After pin(): waits for the rest as well; a rank that is refused there has warned and copies it slowly.
   void wait_pinned();
+  // Nothing more will be page-locked, whether all is or the device has refused.
+  bool pinning_over() const { return pinning_ == nullptr || pinning_->over(); }
+  // Keeps this rank's page-locking at rest, or lets it go on (pinning.h).
+  void pause_pinning(bool paused);
   // Where copies have to end; the same object for the arena's life.
   const PinBorders& pin_borders() const { return borders_; }
   // How long this rank's page-locking took on its thread, up to what comes first and in all; 0: not yet, or

@@ -28,28 +28,30 @@ bool takes_turns(const AsyncPlan& plan) {
   return plan.interleave == Interleave::Gated && !plan.gate_by_events;
 }
 
-bool shards(const AsyncPlan& plan) { return plan.sharing.share > 0; }
+// Now or later.
+bool may_share(const AsyncPlan& plan) { return plan.sharing.share > 0 || plan.figures; }
 
 std::unique_ptr<Stream> make_gather_stream(const AsyncPlan& plan, const StageSetup& setup) {
-  if (!shards(plan) || setup.gather != nullptr) return nullptr;
+  if (!may_share(plan) || setup.gather != nullptr) return nullptr;
   return setup.device->make_stream("ferry-gather", Priority::High);
 }
 
 // Exchanges and gathers both go by the engine that copies between GPUs, one copy after the other.
 std::unique_ptr<StreamGate> make_room_gate(const AsyncPlan& plan, const StageSetup& setup) {
   const bool free = plan.interleave == Interleave::Free;
-  if (!shards(plan) || setup.gather != nullptr || !free || !setup.weights->copies()) return nullptr;
+  if (!may_share(plan) || setup.gather != nullptr || !free || !setup.weights->copies()) return nullptr;
   return make_stream_gate(*setup.device);
 }
 
 // Of any ferried block's bytes that this rank copies for all.
 std::size_t most_slices(const ArenaLayout& layout, const AsyncPlan& plan, const parallel::Group* group) {
+  Sharing sharing = plan.sharing;
+  if (plan.figures) sharing.share = 1;
   std::size_t most = 0;
   for (const int block : plan.residency.offloaded) {
     if (group == nullptr) break;
     const std::vector<Range> all = {{.bytes = block_of(layout, block).blob.bytes}};
-    const Range mine =
-        divide(all, plan.sharing, group->size()).shared[static_cast<std::size_t>(group->rank())];
+    const Range mine = divide(all, sharing, group->size()).shared[static_cast<std::size_t>(group->rank())];
     most = std::max(most, slices_of(mine, plan.slice_bytes, mine.bytes).size());
   }
   return most;
@@ -77,7 +79,7 @@ Async::Async(NodeArena& arena, const Options& options, const StageSetup& setup, 
                 {.copy = copy_.get(),
                  .gather = own_gather_ ? own_gather_.get() : setup.gather,
                  .link = &link_,
-                 .group = shards(plan_) ? setup.weights : nullptr,
+                 .group = slot_group(),
                  .meter = &meter_,
                  .trace = setup.trace,
                  .gate = room_.get()},
@@ -88,6 +90,10 @@ Async::Async(NodeArena& arena, const Options& options, const StageSetup& setup, 
     if (own_gather_) streams.push_back(own_gather_.get());
     orders_ = std::make_unique<OrderGate>(*setup.device, std::move(streams));
     gaps_ = std::make_unique<Gaps>(*setup.device);
+  }
+  if (plan_.figures) {
+    auto_ = std::make_unique<AutoShare>(*plan_.figures, static_cast<int>(plan_.residency.offloaded.size()),
+                                        plan_.sharing.share, arena, setup.peers, *setup.device);
   }
   if (!lazy_) allocate_gpu_cache();
 }
@@ -105,7 +111,7 @@ FerryingPlan Async::ferrying_plan(const StageSetup& setup) const {
           .slice_bytes = plan_.slice_bytes,
           .poison = setup.poison,
           .in_portions = gates_by_events(plan_),
-          .late_gathers = shards(plan_) && setup.gather != nullptr};
+          .late_gathers = may_share(plan_) && setup.gather != nullptr};
 }
 
 void Async::require_between_forwards(const char* what) const {
@@ -123,7 +129,7 @@ void Async::cleanup_gpu_cache() {
   drop_slots();
 }
 
-parallel::Group* Async::slot_group() const { return shards(plan_) ? setup_.weights : nullptr; }
+parallel::Group* Async::slot_group() const { return may_share(plan_) ? setup_.weights : nullptr; }
 
 std::vector<Slot> Async::new_slots() {
   return make_slots(arena_, plan_.residency, *setup_.device, *setup_.account, slot_group(),
@@ -137,7 +143,7 @@ void Async::drop_slots() {
   copy_->synchronize();
   if (room_) room_->open(setup_.device->compute());  // a forward may have been broken off
   if (own_gather_) own_gather_->synchronize();
-  if (shards(plan_) && setup_.gather != nullptr) setup_.gather->synchronize();
+  if (may_share(plan_) && setup_.gather != nullptr) setup_.gather->synchronize();
   ferrying_.reset({});
 }
 
@@ -179,15 +185,20 @@ void Async::finish() {
   prepared_ = false;
 }
 
-void Async::begin(const std::string& kind) {
+// All ranks are at the same position here and get the same share: positions that have been issued keep what
+// they were issued with, and each rank issues the next ones at the same points of the same program.
+void Async::begin(const model::PassKey& key) {
   running_ = true;
   expected_ = 0;
-  ferrying_.begin(kind);
+  if (compares()) ferrying_.set_share(auto_->next(meter_));
+  if (compares()) auto_->begins(key, setup_.device->compute());
+  ferrying_.begin(key.kind);
 }
 
 // A pass that was broken off leaves the sequence in the middle; it starts over.
 void Async::end() {
   running_ = false;
+  if (compares()) auto_->ends(ferrying_.fit(), setup_.device->compute());
   if (cache_allocated() && !ferrying_.at_start()) drop_slots();
 }
 
@@ -240,8 +251,10 @@ void Async::after(Stream& exchange) {
 void Async::describe(Report& report) const {
   const StreamTimes exposed = meter_.exposed();
   report.type = Type::Async;
-  report.transport = shards(plan_) ? Transport::Sharded : Transport::Full;
-  report.share = plan_.sharing.share;
+  report.transport = ferrying_.share() > 0 ? Transport::Sharded : Transport::Full;
+  report.share = ferrying_.share();
+  report.share_settled = auto_ == nullptr || auto_->settled();
+  if (auto_) report.share_why = auto_->why();
   report.interleave = plan_.interleave;
   report.offloaded = enabled_ ? static_cast<int>(plan_.residency.offloaded.size()) : 0;
   report.slots = plan_.residency.slots;

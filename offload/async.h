@@ -7,12 +7,14 @@
 // Head, tail and the resident blocks stay on the device for the stage; the others pass through
 // min(prefetch_size + 1, offloaded) slots.  A forward allocates no device memory, makes no event, and the
 // host waits for no work of the device (with transport `sharded` for NCCL to launch each gather; while parts
-// are not page-locked yet, or the device has refused to, for their copies).
+// are not page-locked yet, or the device has refused to, for their copies).  Between the first forwards it
+// waits for the one before, while the share is not settled.
 #pragma once
 
 #include <memory>
 #include <optional>
 
+#include "offload/auto_share.h"
 #include "offload/ferrying.h"
 #include "offload/gaps.h"
 #include "offload/gate.h"
@@ -25,7 +27,8 @@ namespace ferry::offload {
 // What was decided before the stage, the same on every rank.
 struct AsyncPlan {
   Residency residency{};
-  Sharing sharing{};                         // share 0: transport full
+  Sharing sharing{};                      // share 0: transport full
+  std::optional<ShareFigures> figures{};  // the share is only the first: passes are compared (auto_share.h)
   Interleave interleave = Interleave::Free;  // not Auto
   bool gate_by_events = false;               // how Gated is done: OrderGate as on a GPU, else TurnGate
   std::size_t slice_bytes = kSliceBytes;
@@ -53,7 +56,7 @@ class Async final : public Strategy, private parallel::ExchangeGate {
 
   void prepare() override;
   void finish() override;
-  void begin(const std::string& kind) override;
+  void begin(const model::PassKey& key) override;
   void end() override;
   void acquire_block(int block) override;
   void release_block(int block) override;
@@ -66,6 +69,8 @@ class Async final : public Strategy, private parallel::ExchangeGate {
   void soon(Stream& compute, int exchanges) override;
   void before(Stream& exchange) override;
   void after(Stream& exchange) override;
+  // Passes are to be compared.
+  bool compares() const { return auto_ && enabled_ && !auto_->settled(); }
   bool ferries(int block) const {
     return enabled_ && block >= 0 && offloaded_[static_cast<std::size_t>(block)];
   }
@@ -91,6 +96,7 @@ class Async final : public Strategy, private parallel::ExchangeGate {
   mutable Meter meter_;
   Resident resident_;
   Ferrying ferrying_;
+  std::unique_ptr<AutoShare> auto_;  // where the share is open
   bool enabled_ = true;
   bool prepared_ = false;
   bool running_ = false;

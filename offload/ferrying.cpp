@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "offload/annotate.h"
 
@@ -45,9 +46,20 @@ void Ferrying::reset(std::vector<Slot> slots) {
   slots_ = std::move(slots);
   busy_.assign(slots_.size(), false);
   jobs_.clear();
-  issued_ = acquired_ = 0;
+  issued_ = acquired_ = other_end_ = share_from_ = 0;
   pass_end_ = period();
   expected_.reset();
+}
+
+void Ferrying::set_share(double share) {
+  if (std::exchange(plan_.sharing.share, share) != share) share_from_ = issued_;
+}
+
+PassFit Ferrying::fit() const {
+  if (acquired_ != pass_end_) return PassFit::None;
+  const std::int64_t begin = pass_end_ - period();
+  if (other_end_ > begin) return PassFit::Other;
+  return share_from_ > begin ? PassFit::Between : PassFit::Measures;
 }
 
 void Ferrying::begin(const std::string& kind) {
@@ -87,6 +99,10 @@ void Ferrying::issue(std::int64_t position) {
   skipped_bytes_ += static_cast<std::uint64_t>(
       std::llround(copied_share(plan_.sharing, carrier_.shard(), carrier_.shards()) *
                    static_cast<double>(total_bytes(all) - total_bytes(ranges))));
+  const auto& modules = arena_.spec().blocks[static_cast<std::size_t>(block)].modules;
+  for (std::size_t m = 0; m < modules.size(); ++m) {
+    if (wanted[m] && modules[m].once) other_end_ = position + 1;
+  }
   slot.block = block;
   slot.modules = wanted;
   jobs_.push_back(std::move(job));
@@ -123,10 +139,15 @@ void Ferrying::some(double share_of_block) {
   }
 }
 
-// What is completed here may depend on nothing that ranks measure for themselves.
+// What is completed here may depend on nothing that ranks measure for themselves.  Copies that end in no
+// gather are left to some().
 void Ferrying::flush_gathers() {
-  if (carrier_.group == nullptr) return;
-  finish_up_to(plan_.in_portions ? acquired_ : issued_);
+  const std::int64_t most = plan_.in_portions ? acquired_ : issued_;
+  std::int64_t last = -1;
+  for (const Job& job : jobs_) {
+    if (job.position <= most && !job.shared.empty()) last = job.position;
+  }
+  finish_up_to(last);
 }
 
 void Ferrying::acquire() {
@@ -181,6 +202,7 @@ void Ferrying::used(model::ModuleId id) const {
 void Ferrying::fetch_module(Slot& slot, model::ModuleId id) {
   const ModulePlace& place = place_of(arena_.layout(), id);
   const std::byte* source = arena_.at(blob_of(arena_.layout(), id)) + place.offset;
+  other_end_ = acquired_;
   carrier_.copy->wait(*slot.ready);
   carrier_.link->copy(*carrier_.copy, slot.memory.data() + place.offset, source, place.bytes, id.block);
   carrier_.copy->record(*slot.staged);

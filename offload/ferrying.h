@@ -17,6 +17,13 @@
 
 namespace ferry::offload {
 
+enum class PassFit : std::uint8_t {
+  None,      // it used no block, or not all
+  Measures,  // it is as later ones will be
+  Between,   // but for the share of its first blocks, which was another
+  Other      // it brought or used what later ones do not
+};
+
 struct FerryingPlan {
   Residency residency;
   Sharing sharing;
@@ -36,6 +43,11 @@ class Ferrying {
   // Starts over with these slots (none: there is no cache).  No work of the old ones is left.
   void reset(std::vector<Slot> slots);
   bool has_slots() const { return !slots_.empty(); }
+
+  // Of what is queued from now on; what is on its way keeps its own.  Every rank of the carrier's group calls
+  // it at the same position.
+  void set_share(double share);
+  double share() const { return plan_.sharing.share; }
 
   // A pass of this kind begins; the position is the start of one.
   void begin(const std::string& kind);
@@ -59,7 +71,8 @@ class Ferrying {
 
   std::uint64_t skipped_bytes() const { return skipped_bytes_; }
   std::uint64_t gathered_bytes() const { return gathered_bytes_; }
-  std::int64_t acquired() const { return acquired_; }
+  // How the pass that ends compares with those to come.
+  PassFit fit() const;
 
  private:
   std::int64_t period() const { return static_cast<std::int64_t>(plan_.residency.offloaded.size()); }
@@ -86,7 +99,9 @@ class Ferrying {
   std::deque<Job> jobs_;     // queued or to be queued, not complete
   std::int64_t issued_ = 0;  // positions that have a job or had one
   std::int64_t acquired_ = 0;
-  std::int64_t pass_end_ = 0;  // the position after the last of the pass that runs
+  std::int64_t pass_end_ = 0;    // the position after the last of the pass that runs
+  std::int64_t other_end_ = 0;   // after the last that brought modules of a first pass, or had to fetch one
+  std::int64_t share_from_ = 0;  // the first position of the share in force
   std::uint64_t skipped_bytes_ = 0;
   std::uint64_t gathered_bytes_ = 0;
 };

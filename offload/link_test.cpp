@@ -17,7 +17,6 @@ namespace {
 constexpr std::size_t kMostBytes = std::size_t{64} << 20;
 constexpr double kMostSeconds = 0.1;  // of one copy
 constexpr int kRepeats = 5;
-constexpr double kClearlySooner = 0.9;
 constexpr double kClearlySlower = 1.2;
 constexpr double kNoticed_ms = 0.1;  // less than the threads of a busy machine differ by themselves
 
@@ -99,9 +98,22 @@ double slowest(const Peers& peers, double seconds) {
   return std::max(most, 1e-9);
 }
 
+// Page-locking beside copies slows both.
+class Quiet {
+ public:
+  explicit Quiet(NodeArena& arena) : arena_(arena) { arena_.pause_pinning(true); }
+  ~Quiet() { arena_.pause_pinning(false); }
+  Quiet(const Quiet&) = delete;
+  Quiet& operator=(const Quiet&) = delete;
+
+ private:
+  NodeArena& arena_;
+};
+
 }  // namespace
 
 LinkFigures measure_links(NodeArena& arena, const Options& options, const StageSetup& setup) {
+  const Quiet quiet(arena);
   Bench bench(arena, options, setup);
   const auto whole_copy = [&] {
     bench.copy();
@@ -138,14 +150,8 @@ LinkFigures measure_links(NodeArena& arena, const Options& options, const StageS
       },
       [&] { bench.wait_copy(); });
   figures.exchange_beside_ms = 1e3 * slowest(setup.peers, beside.least());
-  figures.by_copies = setup.weights->copies();
+  figures.by_copies = slowest(setup.peers, setup.weights->copies() ? 0 : 1) < 1;
   return figures;
-}
-
-Transport choose_transport(const LinkFigures& figures, int ranks) {
-  const double full = 1 / figures.together_gbps;
-  const double sharded = std::max(1 / figures.together_gbps / ranks, 1 / figures.gather_gbps);
-  return sharded < kClearlySooner * full ? Transport::Sharded : Transport::Full;
 }
 
 Interleave choose_interleave(const LinkFigures& figures) {

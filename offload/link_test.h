@@ -1,4 +1,5 @@
-// A short measurement at the start of a stage, from which transport and interleave `auto` are decided.
+// A short measurement at the start of a stage: what share and transport `auto` are predicted from, and
+// interleave `auto` is decided by.
 #pragma once
 
 #include <string>
@@ -17,16 +18,13 @@ struct LinkFigures {
   double exchange_ms = 0;         // an all-to-all alone
   double exchange_beside_ms = 0;  // the same while every rank copies: the best try, so that what else runs
                                   // on the machine does not count as the copies' doing
-  bool by_copies = false;         // gathers and exchanges go by copies (parallel/copy_group.h)
+  bool by_copies = false;         // gathers and exchanges of all go by copies (parallel/copy_group.h)
 };
 
 // Collective over setup.peers; setup.weights is a group of at least two ranks.  Blocks for some tens of
-// milliseconds; takes device memory for the while.
+// milliseconds; takes device memory for the while, in which nobody page-locks.
 LinkFigures measure_links(NodeArena& arena, const Options& options, const StageSetup& setup);
 
-// Sharded when it brings a block clearly sooner: the slower of 1/P of the block over each link and the
-// gather, against the whole block over each link.
-Transport choose_transport(const LinkFigures& figures, int ranks);
 // Gated when copies clearly slow an exchange, every time it was tried and by more than chance would.  Never
 // where exchanges are copies themselves: they share the copy engines with the copies from the host, but to
 // keep those out of them costs more (docs/results: 1.6 times resident against 1.24 on four H200).

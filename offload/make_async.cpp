@@ -36,14 +36,38 @@ int least_sharing(const NodeArena& arena, const StageSetup& setup) {
   return least;
 }
 
+// What later forwards bring of a ferried block.
+std::size_t block_bytes(const ArenaLayout& layout, const std::vector<int>& offloaded) {
+  std::size_t bytes = 0;
+  for (const int block : offloaded) bytes += block_of(layout, block).front;
+  return bytes / offloaded.size();
+}
+
+// The share to begin with: while page-locking goes on somewhere, that which needs no more than is locked;
+// else the one with which a block is there soonest.
+void open_share(AsyncPlan& plan, const NodeArena& arena, const LinkFigures& links, int ranks,
+                const Peers& peers) {
+  plan.figures = ShareFigures{.block_bytes = block_bytes(arena.layout(), plan.residency.offloaded),
+                              .together_gbps = links.together_gbps,
+                              .gather_gbps = links.gather_gbps,
+                              .ranks = ranks,
+                              .in_slices = links.by_copies};
+  bool over = true;
+  for (const std::string& each : gather_words(peers, arena.pinning_over() ? "over" : "")) {
+    over = over && !each.empty();
+  }
+  plan.sharing.share = over ? share_candidates(*plan.figures, 1, 0, 1).front().share : 1;
+}
+
 // What is not said is measured; without peers on the node there is nothing to choose.
 void choose_links(AsyncPlan& plan, NodeArena& arena, const Options& options, const StageSetup& setup) {
   const int ranks = least_sharing(arena, setup);
-  std::optional<double> share = stated_share(arena.spec().name, options);
+  const std::optional<double> share = stated_share(arena.spec().name, options);
+  if (ranks > 1) plan.sharing.share = share.value_or(0);
   plan.interleave = options.interleave;
   if (ranks > 1 && (!share || plan.interleave == Interleave::Auto)) {
     const LinkFigures figures = measure_links(arena, options, setup);
-    if (!share) share = choose_transport(figures, ranks) == Transport::Sharded ? 1 : 0;
+    if (!share) open_share(plan, arena, figures, ranks, setup.peers);
     if (plan.interleave == Interleave::Auto) plan.interleave = choose_interleave(figures);
     if (setup.peers.rank == 0) spdlog::info("{}: {}", arena.spec().name, to_text(figures));
   }
@@ -51,7 +75,6 @@ void choose_links(AsyncPlan& plan, NodeArena& arena, const Options& options, con
     spdlog::warn("{}: a rank has no other on its machine to share copies with: transport full, not sharded",
                  arena.spec().name);
   }
-  plan.sharing.share = ranks > 1 ? share.value_or(0) : 0;
   if (plan.interleave == Interleave::Auto) plan.interleave = Interleave::Free;
 }
 
@@ -63,10 +86,11 @@ std::string to_text(const ArenaLayout& layout, const AsyncPlan& plan, int ranks)
   }
   const double copied = copied_share(plan.sharing, 0, ranks);
   return fmt::format(
-      "transport {}, share {:.3g}, interleave {}; of {:.3f} GB a forward each rank copies {:.3f} "
+      "{}transport {}, share {:.3g}, interleave {}; of {:.3f} GB a forward each rank copies {:.3f} "
       "and gathers {:.3f}",
-      name_of(plan.sharing.share > 0 ? Transport::Sharded : Transport::Full), plan.sharing.share,
-      name_of(plan.interleave), bytes * 1e-9, copied * bytes * 1e-9, (1 - copied) * bytes * 1e-9);
+      plan.figures ? "at first " : "", name_of(plan.sharing.share > 0 ? Transport::Sharded : Transport::Full),
+      plan.sharing.share, name_of(plan.interleave), bytes * 1e-9, copied * bytes * 1e-9,
+      (1 - copied) * bytes * 1e-9);
 }
 
 }  // namespace

@@ -19,4 +19,9 @@ void Meter::wait_begins(std::int64_t position, Stream& compute) {
   waits_.begins(place, compute);
 }
 
+double Meter::last_exposed_ms() {
+  const StreamTimes times = exposed();
+  return times.ms_by_pass.empty() ? 0 : times.ms_by_pass.back();
+}
+
 }  // namespace ferry::offload

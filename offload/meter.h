@@ -22,6 +22,8 @@ class Meter {
   double copy_ms() { return copies_.times().ms; }
   // Of the compute stream; the places are the ferried blocks.
   StreamTimes exposed() { return waits_.times(); }
+  // Of the last pass over the blocks, which is over; 0: there was none.
+  double last_exposed_ms();
 
  private:
   int period_;

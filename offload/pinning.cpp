@@ -13,6 +13,7 @@ Pinning::Pinning(PinPlan plan) : plan_(std::move(plan)), locks_(plan_.locks), th
 
 Pinning::~Pinning() {
   stop_ = true;
+  resume();
   thread_.join();
   for (void* piece : registered_) plan_.device->unpin(piece);
 }
@@ -27,6 +28,31 @@ std::string Pinning::wait_all() {
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [&] { return over_; });
   return error_;
+}
+
+bool Pinning::over() const {
+  const std::lock_guard lock(mutex_);
+  return over_;
+}
+
+void Pinning::pause() {
+  std::unique_lock lock(mutex_);
+  paused_ = true;
+  changed_.wait(lock, [&] { return at_rest_ || over_; });
+}
+
+void Pinning::resume() {
+  const std::lock_guard lock(mutex_);
+  paused_ = false;
+  changed_.notify_all();
+}
+
+void Pinning::wait_while_paused() {
+  std::unique_lock lock(mutex_);
+  at_rest_ = paused_;
+  changed_.notify_all();
+  changed_.wait(lock, [&] { return !paused_; });
+  at_rest_ = false;
 }
 
 double Pinning::first_s() const {
@@ -64,6 +90,7 @@ void Pinning::run() noexcept {
 
 void Pinning::pin(const std::vector<PinPiece>& pieces) {
   for (const PinPiece& piece : pieces) {
+    wait_while_paused();
     if (stop_) throw Error("page-locking was broken off");
     pin_piece(piece);
   }

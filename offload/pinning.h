@@ -37,6 +37,12 @@ class Pinning {
   // refusal nothing more is page-locked; copies of the rest are right, and slow, of which the log warns.
   std::string wait_first();
   std::string wait_all();
+  // Nothing more will be page-locked.
+  bool over() const;
+  // Stops at the next piece, and returns when the device is no longer asked for any; not for long, as others
+  // of the node may wait.  Then goes on.
+  void pause();
+  void resume();
   // The time until then, waiting for other ranks included; 0: not yet, or refused.
   double first_s() const;
   double all_s() const;
@@ -45,6 +51,7 @@ class Pinning {
   void run() noexcept;
   void pin(const std::vector<PinPiece>& pieces);
   void pin_piece(const PinPiece& piece);
+  void wait_while_paused();
   void tell(double& seconds, bool over, const std::string& error = "");
 
   PinPlan plan_;
@@ -58,6 +65,8 @@ class Pinning {
   double all_s_ = 0;
   std::string error_;
   bool over_ = false;
+  bool paused_ = false;
+  bool at_rest_ = false;  // because it is paused
   std::thread thread_;
 };
 

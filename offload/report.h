@@ -14,7 +14,9 @@ struct Report {
   std::string stage;       // "dit"
   Type type = Type::None;  // what was decided, never Auto
   Transport transport = Transport::Full;
-  double share = 0;  // of a block, divided between the ranks of a node
+  double share = 0;           // of a block, divided between the ranks of a node: what is in force
+  bool share_settled = true;  // false: passes are still compared (share_trials.h)
+  std::string share_why;      // what they showed; empty where the share was stated or there was no choice
   Interleave interleave = Interleave::Free;
   int blocks = 0;
   int offloaded = 0;  // blocks that are ferried each pass

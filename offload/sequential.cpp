@@ -264,7 +264,7 @@ void Sequential::use(Entry& entry) {
   if (use != Use::Directly) cast(entry);
 }
 
-void Sequential::begin(const std::string&) {
+void Sequential::begin(const model::PassKey&) {
   copies_.begin_pass();
   over_blocks_.push_back(false);
 }

@@ -42,7 +42,7 @@ class Sequential final : public Strategy {
 
   void prepare() override;
   void finish() override;
-  void begin(const std::string& kind) override;
+  void begin(const model::PassKey& key) override;
   void acquire_block(int block) override;
   std::span<const at::Tensor> acquire(model::ModuleId id) override;
   void release(model::ModuleId id) override;

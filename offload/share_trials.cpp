@@ -21,17 +21,26 @@ constexpr double kRoughly = 0.1;      // differences up to which two passes are 
 constexpr double kNearly = 0.02;      // and three
 constexpr double kPassesOfTrial = 2;  // one between and one measured
 constexpr int kMostOthers = 8;
-constexpr double kGrain = 100;  // shares are whole hundredths
+constexpr double kGrain = 20;  // shares are whole twentieths: less of a difference is not worth a trial
 
 constexpr std::size_t kNone = std::numeric_limits<std::size_t>::max();
+
+// The least share to whole grains: the next that hides, else the sooner of both.
+double grained(const ShareFigures& figures, double least, double compute_ms) {
+  const double more = std::ceil(least * kGrain) / kGrain;
+  const double less = std::floor(least * kGrain) / kGrain;
+  const bool hides = block_ms(figures, more) <= compute_ms;
+  return hides || block_ms(figures, more) <= block_ms(figures, less) ? more : less;
+}
 
 }  // namespace
 
 std::vector<ShareCandidate> share_candidates(const ShareFigures& figures, int blocks, double compute_ms,
                                              double now) {
-  const double least = least_share(figures, compute_ms / blocks);
+  const double each_ms = compute_ms / blocks;
+  const double least = grained(figures, least_share(figures, each_ms), each_ms);
   std::vector<ShareCandidate> candidates;
-  for (const double share : {std::ceil(least * kGrain) / kGrain, 1.0, 0.0, now}) {
+  for (const double share : {least, 1.0, 0.0, now}) {
     const bool known = std::any_of(candidates.begin(), candidates.end(),
                                    [share](const ShareCandidate& each) { return each.share == share; });
     if (!known) candidates.push_back({.share = share, .copies_ms = blocks * block_ms(figures, share)});
@@ -114,8 +123,7 @@ void ShareTrials::measured(const PassTime& pass) {
   const double compute_ms = std::max(0.0, pass.ms - pass.exposed_ms);
   compute_ms_ = compute_ms_ == 0 ? compute_ms : std::min(compute_ms_, compute_ms);
   if (trial.candidate.share == 0) {
-    const bool at_ease =
-        trial.candidate.copies_ms <= kRoom * trial.time() && pass.exposed_ms <= kHidden * pass.ms;
+    const bool at_ease = pass.copies_ms <= kRoom * trial.time() && pass.exposed_ms <= kHidden * pass.ms;
     floor_ms_ = at_ease ? compute_ms_ : 0;
   }
   if (wants_more()) return;
@@ -146,7 +154,8 @@ void ShareTrials::settle() {
                         trial.ms.empty() ? "not tried (" + why_not(trial) + ")"
                                          : fmt::format("took {:.1f} ms", trial.time()));
   }
-  why_ = fmt::format("share {:.3g} after {} passes: {}", share(), passes_ms_.size(), why_);
+  const std::size_t passes = passes_ms_.size();
+  why_ = fmt::format("share {:.3g} after {} pass{}: {}", share(), passes, passes == 1 ? "" : "es", why_);
 }
 
 std::string ShareTrials::why_not(const Trial& trial) const {

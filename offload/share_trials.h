@@ -36,6 +36,7 @@ std::vector<ShareCandidate> share_candidates(const ShareFigures& figures, int bl
 struct PassTime {
   double ms = 0;
   double exposed_ms = 0;  // of that the compute waited for weights
+  double copies_ms = 0;   // the link was busy
 };
 
 class ShareTrials {

@@ -45,7 +45,7 @@ Report StageWeights::report() const {
 void StageWeights::begin(const model::PassKey& key) {
   order_.begin(key);
   prepare();
-  strategy_->begin(key.kind);
+  strategy_->begin(key);
 }
 
 void StageWeights::end() {

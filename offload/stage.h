@@ -53,8 +53,7 @@ class Strategy {
   virtual ~Strategy() = default;
   virtual void prepare() = 0;
   virtual void finish() = 0;
-  // `kind` is that of the pass (PassKey).
-  virtual void begin(const std::string& kind) { static_cast<void>(kind); }
+  virtual void begin(const model::PassKey&) {}
   virtual void end() {}
   virtual void acquire_block(int) {}
   virtual void release_block(int) {}

@@ -2,7 +2,7 @@
 //
 //   full      0                          every rank copies all
 //   sharded   1, or what is given        each copies its part of that share, and all of the rest
-//   auto      what is given, else 0 or 1 as the links measure
+//   auto      what is given, else found while passes run (auto_share.h)
 #pragma once
 
 #include <optional>

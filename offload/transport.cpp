@@ -10,7 +10,7 @@ void plan_copies(const Carrier& carrier, const Sharing& sharing, std::size_t sli
   const auto add = [&job](const std::vector<Range>& ranges) {
     for (const Range& range : ranges) job.todo.push_back({.range = range});
   };
-  if (carrier.group == nullptr) return add(wanted);
+  if (carrier.group == nullptr || sharing.share == 0) return add(wanted);
   Division division = divide(wanted, sharing, carrier.shards());
   const Range& mine = division.shared[static_cast<std::size_t>(carrier.shard())];
   const auto& events = job.slot->slices;
@@ -26,9 +26,10 @@ void plan_copies(const Carrier& carrier, const Sharing& sharing, std::size_t sli
 
 void copy_some(const Carrier& carrier, Job& job, const std::byte* arena, std::size_t most_bytes) {
   if (job.copied) return;
+  const bool gathers = !job.shared.empty();
   if (!job.started) {
     carrier.copy->wait(*job.slot->free);
-    if (carrier.group != nullptr) carrier.copy->record(*job.slot->open);
+    if (gathers) carrier.copy->record(*job.slot->open);
     carrier.meter->copy_begins(*carrier.copy);
     job.started = true;
   }
@@ -52,10 +53,10 @@ void copy_some(const Carrier& carrier, Job& job, const std::byte* arena, std::si
     ++job.next;
   }
   if (job.next < job.todo.size()) return;
-  carrier.copy->record(carrier.group == nullptr ? *job.slot->ready : *job.slot->staged);
+  carrier.copy->record(gathers ? *job.slot->staged : *job.slot->ready);
   carrier.meter->copy_ends(*carrier.copy);
   job.copied = true;
-  job.complete = carrier.group == nullptr;
+  job.complete = !gathers;
 }
 
 void complete(const Carrier& carrier, Job& job) {

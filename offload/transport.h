@@ -46,7 +46,7 @@ struct Carrier {
   Stream* copy = nullptr;
   Stream* gather = nullptr;
   Link* link = nullptr;
-  parallel::Group* group = nullptr;  // nullptr: every rank copies all
+  parallel::Group* group = nullptr;  // nullptr: every rank copies all, whatever the share
   Meter* meter = nullptr;
   Trace* trace = nullptr;
   StreamGate* gate = nullptr;  // that what goes from rank to rank passes; nullptr: none

@@ -128,11 +128,6 @@ TEST_F(AsyncTransport, AShareThatMakesNoSenseIsRefused) {
   EXPECT_THROW(Rig({.type = Type::Async, .transport = Transport::Sharded, .share = 0}), UserError);
 }
 
-TEST_F(AsyncTransport, AutoShardsWhenTheLinkIsTheBound) {
-  Rig rig({.type = Type::Async, .transport = Transport::Auto, .link_gbps = 0.004});
-  EXPECT_EQ(rig.stage->report().transport, ranks().size() > 1 ? Transport::Sharded : Transport::Full);
-}
-
 // Whether a copy was on its way during an exchange.
 bool overlap(const std::vector<TraceSpan>& spans) {
   for (const TraceSpan& copy : spans) {

@@ -1,7 +1,10 @@
 // The toy network under a strategy, on all ranks of a test.
 #pragma once
 
+#include <chrono>
+#include <functional>
 #include <memory>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -32,6 +35,7 @@ struct OffloadRig {
   std::vector<std::byte> recv = std::vector<std::byte>(1 << 16);
   std::unique_ptr<Event> done = device.make_event(EventKind::Order);
   Trace trace{device};
+  std::function<double()> compute_ms{};  // what a block computes for beside the toy's own; may be empty
 
   explicit OffloadRig(const offload::Options& options, const ToyShape& shape = {}, bool last_alone = false)
       : shape(shape), last_alone(last_alone) {
@@ -62,6 +66,7 @@ struct OffloadRig {
         *stage, branches, [this](int) { exchange(); }, shape.q_once ? &kept : nullptr);
   }
   void exchange() {
+    if (compute_ms) std::this_thread::sleep_for(std::chrono::duration<double, std::milli>(compute_ms() / 2));
     {
       const parallel::GatedExchange gated(stage->exchange_gate(), comm);
       const TraceScope span(&trace, Lane::Exchange, "exchange", comm);

@@ -137,7 +137,7 @@ TEST_F(SharesOfCopies, GathersLeaveTheWayToExchanges) {
     });
   };
   stage->prepare();
-  async.begin("");
+  async.begin({});
   for (int block = 0; block < 2; ++block) {
     async.acquire_block(block);
     gate.soon(device().compute(), 2);

@@ -6,17 +6,6 @@
 namespace ferry::offload {
 namespace {
 
-TEST(ChooseTransport, ShardedWhenTheLinkIsTheBoundAndTheGatherIsNot) {
-  EXPECT_EQ(choose_transport({.together_gbps = 10, .gather_gbps = 100}, 2), Transport::Sharded);
-  EXPECT_EQ(choose_transport({.together_gbps = 10, .gather_gbps = 9}, 2), Transport::Full);
-  EXPECT_EQ(choose_transport({.together_gbps = 10, .gather_gbps = 100}, 1), Transport::Full);
-}
-
-TEST(ChooseTransport, FullWhenShardedIsHardlySooner) {
-  EXPECT_EQ(choose_transport({.together_gbps = 10, .gather_gbps = 10.5}, 8), Transport::Full);
-  EXPECT_EQ(choose_transport({.together_gbps = 10, .gather_gbps = 12}, 8), Transport::Sharded);
-}
-
 TEST(ChooseInterleave, GatedOnlyWhenCopiesClearlySlowAnExchange) {
   EXPECT_EQ(choose_interleave({.exchange_ms = 1, .exchange_beside_ms = 1.1}), Interleave::Free);
   EXPECT_EQ(choose_interleave({.exchange_ms = 1, .exchange_beside_ms = 0.5}), Interleave::Free);

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "offload/auto_share.h"
 #include "offload/link.h"
 #include "offload/pin_order.h"
 #include "offload/pinning.h"
@@ -317,6 +318,68 @@ TEST(PinInRotation, ARankWaitsForNoMoreThanWhatComesFirst) {
   EXPECT_EQ(pinning.wait_all(), "");
   EXPECT_GT(pinning.all_s(), pinning.first_s());
   EXPECT_EQ(device.locked.size(), order.first.size() + order.rest.size());
+}
+
+TEST(PinInRotation, RestsWhileItIsPaused) {
+  PinningDevice device;
+  const auto arena = testing::toy_arena({.layers = 40});
+  std::vector<std::byte> locks(PinLocks::bytes(pin_locks(arena->layout())));
+  const PinOrder order = pin_order(arena->layout(), {}, 0, 2);
+  std::atomic<std::size_t> asked = 0;
+  device.on_pin = [&](const std::byte*, std::size_t) {
+    ++asked;
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  };
+  Pinning pinning({.device = &device, .arena = arena->data(), .order = order, .locks = locks.data()});
+  pinning.pause();
+  const std::size_t before = asked;
+  ASSERT_LT(before, order.first.size()) << "the test comes too late";
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  EXPECT_EQ(asked, before);
+  EXPECT_EQ(device.locked.size(), before) << "the device is still at one";
+  EXPECT_FALSE(pinning.over());
+  pinning.resume();
+  EXPECT_EQ(pinning.wait_all(), "");
+  EXPECT_TRUE(pinning.over());
+  pinning.pause();  // does not wait for what is over
+  EXPECT_EQ(asked, order.first.size() + order.rest.size());
+}
+
+// One rank's page-locking rests after what comes first.
+TEST(PinInRotation, PassesOnWeightsThatAreNotAllLockedAreNotCompared) {
+  constexpr int kRanks = 2;
+  const std::vector<int> divided = {0, 1, 2, 3, 4, 5};
+  testing::run_ranks(kRanks, [&](const Peers& peers) {
+    PinningDevice device;
+    NodeArena arena(arena_plan(testing::toy_spec(), {}, kRanks), {.peers = peers, .make_window = {}});
+    device.on_pin = [](const std::byte*, std::size_t) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(3));
+    };
+    arena.begin_pin(device, divided);
+    EXPECT_TRUE(arena.pin(device));
+    if (peers.rank == 1) arena.pause_pinning(true);
+    const ShareFigures figures{.block_bytes = 1, .together_gbps = 1, .gather_gbps = 1, .ranks = kRanks};
+    AutoShare share(figures, 7, 1, arena, peers, device);
+    Meter meter(device, 7);
+    // With all shared a pass takes longer.
+    const auto pass = [&] {
+      const double now = share.next(meter);
+      if (share.settled()) return;
+      share.begins({.kind = "forward"}, device.compute());
+      std::this_thread::sleep_for(std::chrono::milliseconds(now > 0 ? 40 : 20));
+      share.ends(PassFit::Measures, device.compute());
+    };
+    for (int i = 0; i < 6; ++i) {
+      pass();
+      EXPECT_FALSE(share.settled());
+      EXPECT_EQ(share.next(meter), 1) << "after pass " << i;
+    }
+    arena.pause_pinning(false);
+    arena.wait_pinned();
+    for (int i = 0; i < 12; ++i) pass();
+    EXPECT_TRUE(share.settled());
+    EXPECT_EQ(share.next(meter), 0) << share.why();
+  });
 }
 
 // What the log says while it lives.

@@ -29,7 +29,7 @@ for i, stage in enumerate(ranks[0]["stages"]):
         for what in ("copy", "exchange"):
             exposed = worst(i, lambda s: statistics.median(s[f"exposed_{what}"]["ms_by_step"][1:] or [0]))
             times[f"exposed_{what}_ms"] = exposed  # of a later step
-        times |= {name: (stage["offload"] or {}).get(name) for name in ("type", "transport", "share", "interleave")}
+        times |= {name: (stage["offload"] or {}).get(name) for name in ("type", "transport", "share", "share_why", "interleave")}
         line["total_less_steps_s"] = record["total_s"] - len(steps) * times["later_step_s"]
     line[stage["name"]] = times
 print(json.dumps(line))

@@ -1,0 +1,106 @@
+#include "offload/auto_share.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <sstream>
+#include <utility>
+
+#include "base/log.h"
+
+namespace ferry::offload {
+
+namespace {
+
+constexpr int kMostOthers = 8;  // that are waited for before one counts
+
+}  // namespace
+
+AutoShare::AutoShare(const ShareFigures& figures, int blocks, double first, const NodeArena& arena,
+                     const Peers& peers, Device& device)
+    : figures_(figures),
+      blocks_(blocks),
+      share_(first),
+      arena_(arena),
+      peers_(peers),
+      begin_(device.make_event(EventKind::Timed)),
+      end_(device.make_event(EventKind::Timed)) {}
+
+void AutoShare::begins(const model::PassKey& key, Stream& compute) {
+  key_ = key;
+  pinned_ = arena_.pinning_over();
+  compute.record(*begin_);
+}
+
+void AutoShare::ends(PassFit fit, Stream& compute) {
+  fit_ = fit;
+  compute.record(*end_);
+}
+
+// Of the last pass; nothing if it began before all was page-locked everywhere.
+std::optional<PassTime> AutoShare::worst(Meter& meter) {
+  std::string mine;
+  if (pinned_) {
+    end_->synchronize();
+    const double copied_ms = meter.copy_ms();
+    mine = fmt::format("{:.6f} {:.6f} {:.6f}", end_->ms_since(*begin_), meter.last_exposed_ms(),
+                       copied_ms - std::exchange(copied_ms_, copied_ms));
+  }
+  PassTime worst;
+  bool pinned = true;
+  for (const std::string& each : gather_words(peers_, mine)) {
+    PassTime one;
+    std::istringstream words(each);
+    if (!(words >> one.ms >> one.exposed_ms >> one.copies_ms)) pinned = false;
+    worst = {.ms = std::max(worst.ms, one.ms),
+             .exposed_ms = std::max(worst.exposed_ms, one.exposed_ms),
+             .copies_ms = std::max(worst.copies_ms, one.copies_ms)};
+  }
+  return pinned ? std::optional(worst) : std::nullopt;
+}
+
+bool AutoShare::seen_before() {
+  if (std::find(seen_.begin(), seen_.end(), key_) != seen_.end()) return true;
+  seen_.push_back(key_);
+  return false;
+}
+
+void AutoShare::settle(std::string why) {
+  settled_ = true;
+  why_ = std::move(why);
+  if (peers_.rank == 0) spdlog::info("{}: {}", arena_.spec().name, why_);
+}
+
+void AutoShare::compare(PassFit fit, const PassTime& pass) {
+  if (!trials_) {
+    compared_ = key_;
+    const double compute_ms = std::max(0.0, pass.ms - pass.exposed_ms);
+    trials_.emplace(share_candidates(figures_, blocks_, compute_ms, share_), share_);
+  }
+  if (fit == PassFit::Other || key_ != compared_) {
+    trials_->other();
+  } else if (fit == PassFit::Between) {
+    trials_->between(pass.ms);
+  } else {
+    trials_->measured(pass);
+  }
+  share_ = trials_->share();
+  if (trials_->settled()) settle(trials_->why());
+}
+
+double AutoShare::next(Meter& meter) {
+  const PassFit fit = std::exchange(fit_, PassFit::None);
+  if (settled_ || fit == PassFit::None) return share_;
+  const std::optional<PassTime> pass = worst(meter);
+  const bool waited = std::exchange(waited_, pass.has_value());
+  if (!pass) return share_;
+  const bool counts = seen_before() && waited && fit != PassFit::Other;
+  if (trials_ || counts) {
+    compare(fit, *pass);
+  } else if (++others_ >= kMostOthers) {
+    settle(fmt::format("share {:.3g}: no two passes can be compared", share_));
+  }
+  return share_;
+}
+
+}  // namespace ferry::offload
