@@ -82,8 +82,15 @@ at::Tensor sampled_latents(const StageInput& input, Generation& made) {
   const at::Tensor noise = noise_stage(input);
   made.noise = noise.to(at::kCPU);
   StageLoad dit;
-  const std::vector<at::Tensor> contexts =
-      text_stage(input, made.stages[0], [&] { dit = begin_denoise(input); });
+  // To lock a page keeps other threads out of the driver, the one that encodes too.
+  const auto pause_pinning = [&](bool paused) {
+    if (input.rank->is_first() && dit.arena != nullptr) dit.arena->pause_pinning(paused);
+  };
+  const std::vector<at::Tensor> contexts = text_stage(input, made.stages[0], [&] {
+    dit = begin_denoise(input);
+    pause_pinning(true);
+  });
+  pause_pinning(false);
   made.contexts = on_cpu(contexts);
   return denoised(input, contexts, noise, std::move(dit), made);
 }

@@ -16,15 +16,22 @@ Janitor::~Janitor() {
   }
 }
 
+// One object, so that what it holds dies where it runs.
 void Janitor::take(std::function<void()> work) {
+  const auto once = std::make_shared<std::function<void()>>(std::move(work));
   try {
-    works_.push_back(std::async(std::launch::async, work));
+    works_.push_back(std::async(std::launch::async, [once] { (*once)(); }));
   } catch (const std::system_error&) {
-    work();
+    (*once)();
   }
 }
 
+void Janitor::begin() {
+  for (std::function<void()>& work : std::exchange(kept_, {})) take(std::move(work));
+}
+
 void Janitor::finish() {
+  begin();
   std::exception_ptr first;
   for (std::future<void>& work : std::exchange(works_, {})) {
     try {

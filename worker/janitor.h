@@ -23,11 +23,20 @@ class Janitor {
   void take(std::unique_ptr<T> thing) {
     take([kept = std::shared_ptr<T>(std::move(thing))]() mutable { kept.reset(); });
   }
-  // Waits for all that was taken.  Throws the first exception of it.
+  // Destroys `thing` so, but not before begin() or finish(): to unlock a page keeps other threads out of the
+  // driver.
+  template <class T>
+  void keep(std::unique_ptr<T> thing) {
+    kept_.push_back([kept = std::shared_ptr<T>(std::move(thing))]() mutable { kept.reset(); });
+  }
+  // Takes what was kept.
+  void begin();
+  // The same; waits for all that was taken.  Throws the first exception of it.
   void finish();
 
  private:
   std::vector<std::future<void>> works_;
+  std::vector<std::function<void()>> kept_;
 };
 
 }  // namespace ferry::worker

@@ -140,6 +140,7 @@ void make_video(const Options& options, Prepared& prepared, KeptLatents& kept, C
                      .scale = job.out_scale},
                     job.codec);
   Generation made = generated(options, prepared, kept, encoding);
+  prepared.rank->janitor.begin();  // nothing waits for the device any more
   RunFacts facts{.ranks = gather_records(rank, made),
                  .mesh = rank.mesh,
                  .backend = rank.backend(),

@@ -40,7 +40,11 @@ LoadedStage::~LoadedStage() {
   weights_.reset();
   // Freeing a window is an operation of all ranks, in the order of their others.
   if (arena_ == nullptr || arena_->kind() == offload::MemoryKind::Window) return;
-  rank_->janitor.take(std::move(arena_));
+  if (rank_->on_gpu()) {
+    rank_->janitor.keep(std::move(arena_));
+  } else {
+    rank_->janitor.take(std::move(arena_));
+  }
 }
 
 void LoadedStage::finish_load(const StageSource& source, StageLoad begun, Progress& progress) {

@@ -22,7 +22,8 @@ class LoadedStage {
   // Throws UserError on every rank: not enough memory, options that do not suit the network.
   LoadedStage(const StageSource& source, Rank& rank, Progress& progress, StageRecord& record,
               StageLoad begun = {});
-  // The node's copy is given back by the rank's janitor, which takes longer than the stage's end should.
+  // The node's copy is given back by the rank's janitor, which takes longer than the stage's end should; a
+  // page-locked one behind the last stage, or where the next one's weights need the room.
   ~LoadedStage();
   LoadedStage(const LoadedStage&) = delete;
   LoadedStage& operator=(const LoadedStage&) = delete;

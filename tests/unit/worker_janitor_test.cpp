@@ -38,6 +38,25 @@ TEST(Janitor, WhatItDestroysDiesOnAnotherThread) {
   EXPECT_NE(died_on, std::this_thread::get_id());
 }
 
+TEST(Janitor, WhatItKeepsLivesUntilItBegins) {
+  struct Thing {
+    explicit Thing(std::atomic<bool>& alive) : alive_(alive) { alive_ = true; }
+    ~Thing() { alive_ = false; }
+    std::atomic<bool>& alive_;
+  };
+  std::atomic<bool> first = false, second = false;
+  Janitor janitor;
+  janitor.keep(std::make_unique<Thing>(first));
+  janitor.take([] {});
+  EXPECT_TRUE(first);
+  janitor.begin();
+  janitor.finish();
+  EXPECT_FALSE(first);
+  janitor.keep(std::make_unique<Thing>(second));
+  janitor.finish();
+  EXPECT_FALSE(second);
+}
+
 TEST(Janitor, NoExceptionIsLostAndNoWorkLeftOut) {
   std::atomic<bool> done = false;
   Janitor janitor;
