@@ -14,7 +14,8 @@ namespace ferry::parallel {
 class ExchangeGate {
  public:
   virtual ~ExchangeGate() = default;
-  // So many exchanges follow, close to each other, from where `compute` is now.
+  // So many exchanges follow, close to each other, from where `compute` is now, which has waited for those
+  // before.
   virtual void soon(Stream& compute, int exchanges) {
     static_cast<void>(compute);
     static_cast<void>(exchanges);

@@ -145,6 +145,7 @@ TEST_F(SharesOfCopies, GathersLeaveTheWayToExchanges) {
     async.release_block(block);  // the gather of block + 2 is queued
     exchange(2 * block);
     exchange(2 * block + 1);
+    other->synchronize();
   }
   async.acquire_block(2);
   exchange(4);
