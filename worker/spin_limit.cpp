@@ -40,6 +40,7 @@ class SleepingTeam {
   // Throws std::system_error when there is no thread to be had.
   explicit SleepingTeam(int threads)
       : maker_([this, threads](const std::stop_token& stop) {
+          // Nobody reads it: gcc makes no team for a region that does nothing.
           std::atomic<int> started = 0;
 #pragma omp parallel num_threads(threads)
           ++started;

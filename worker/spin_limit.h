@@ -40,7 +40,8 @@ class SpinRule {
 
 // Watches this process for its life, if it has OpenMP threads that wait for each other (call it when their
 // number is settled) and neither GOMP_SPINCOUNT nor OMP_WAIT_POLICY is set.  Where the kernel does not count
-// waiting, spinning is always limited.
+// waiting, spinning is always limited.  Starts no thread for more threads than cores, which libgomp limits
+// by itself.
 class SpinLimit {
  public:
   SpinLimit();

@@ -9,8 +9,13 @@
 #include <atomic>
 #include <chrono>
 #include <cmath>
+#include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <ctime>
+#include <filesystem>
+#include <iterator>
+#include <stop_token>
 #include <thread>
 #include <vector>
 
@@ -67,18 +72,18 @@ double thread_cpu_ms() {
   return static_cast<double>(now.tv_sec) * 1e3 + static_cast<double>(now.tv_nsec) * 1e-6;
 }
 
-// What a thread spends on a core while it waits 30 ms for another, in ms; the median of some.
-double spent_waiting() {
+// What a thread of a team spends on a core while it waits 30 ms for another, in ms; the median of some.
+double spent_waiting(int threads = 2) {
   std::vector<double> spent;
   for (int i = 0; i < 9; ++i) {
     double mine = 0;
-#pragma omp parallel num_threads(2)
+#pragma omp parallel num_threads(threads)
     {
-      const bool late = omp_get_thread_num() == 0;
-      if (late) std::this_thread::sleep_for(std::chrono::milliseconds(30));
+      const int me = omp_get_thread_num();
+      if (me == 0) std::this_thread::sleep_for(std::chrono::milliseconds(30));
       const double before = thread_cpu_ms();
 #pragma omp barrier
-      if (!late) mine = thread_cpu_ms() - before;
+      if (me == 1) mine = thread_cpu_ms() - before;
     }
     spent.push_back(mine);
   }
@@ -123,15 +128,25 @@ TEST(SpinLimit, LeavesAloneWhatTheUserHasSet) {
   }
 }
 
-// libgomp sees to it that they spin shortly.
-TEST(SpinLimit, HasNothingToDoForMoreThreadsThanCores) {
+std::ptrdiff_t threads_of_this_process() {
+  return std::distance(std::filesystem::directory_iterator("/proc/self/task"), {});
+}
+
+TEST(SpinLimit, LeavesMoreThreadsThanCoresToLibgomp) {
+  const int cores = omp_get_num_procs();
+  if (cores < 2) GTEST_SKIP() << "one core: nothing spins";
+  const double free = spent_waiting();
   for (const int more : {1, 2, 3, 5}) {
-    at::set_num_threads(omp_get_num_procs() + more);
-    const SpinLimit limit;
+    at::set_num_threads(cores + more);
+    EXPECT_LT(spent_waiting(cores + more), free / 4) << "libgomp lets them spin shortly";
     const Crowd crowd;
+    const std::ptrdiff_t before = threads_of_this_process();
+    const SpinLimit limit;
+    // Long enough to find the cores contended.
     std::this_thread::sleep_for(std::chrono::milliseconds(400));
+    EXPECT_EQ(threads_of_this_process(), before) << more << " more threads than cores";
   }
-  at::set_num_threads(omp_get_num_procs());
+  at::set_num_threads(cores);
 }
 
 }  // namespace
