@@ -225,12 +225,19 @@ void Async::release(model::ModuleId id) {
 
 void Async::soon(Stream& compute, int exchanges) {
   if (!room_) return;
-  room_->close(compute);
+  close_room(compute);
   expected_ = exchanges;
 }
 
+// There is nothing to hold up where nothing is gathered.
+void Async::close_room(Stream& stream) {
+  if (ferrying_.share() == 0) return;
+  room_->close(stream);
+  room_closed_ = true;
+}
+
 void Async::before(Stream& exchange) {
-  if (room_ && expected_ == 0) room_->close(exchange);
+  if (room_ && expected_ == 0) close_room(exchange);
   if (turns_) turns_->before(exchange);
   if (gaps_) gaps_->before(exchange);
   if (orders_) orders_->before(exchange);
@@ -241,7 +248,7 @@ void Async::after(Stream& exchange) {
   if (gaps_) gaps_->after(exchange);
   if (orders_) orders_->after(exchange);
   expected_ = std::max(expected_ - 1, 0);
-  if (room_ && expected_ == 0) room_->open(exchange);
+  if (expected_ == 0 && std::exchange(room_closed_, false)) room_->open(exchange);
   ++exchanges_;
   if (!cache_allocated()) return;
   if (gaps_) ferrying_.some(gaps_->share());

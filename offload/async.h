@@ -69,6 +69,7 @@ class Async final : public Strategy, private parallel::ExchangeGate {
   void soon(Stream& compute, int exchanges) override;
   void before(Stream& exchange) override;
   void after(Stream& exchange) override;
+  void close_room(Stream& stream);
   // Passes are to be compared.
   bool compares() const { return auto_ && enabled_ && !auto_->settled(); }
   bool ferries(int block) const {
@@ -100,6 +101,7 @@ class Async final : public Strategy, private parallel::ExchangeGate {
   bool enabled_ = true;
   bool prepared_ = false;
   bool running_ = false;
+  bool room_closed_ = false;
   int expected_ = 0;             // exchanges that soon() spoke of and that are to come
   int exchanges_ = 0;            // of the block that runs
   int exchanges_per_block_ = 0;  // of the last block

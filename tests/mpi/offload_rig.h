@@ -25,6 +25,7 @@ struct OffloadRig {
   CountingDevice device{*cpu};
   Stream& comm = device.counted(ranks().comm());
   parallel::ExchangeBy by = parallel::ExchangeBy::Auto;
+  bool own_gather = false;  // gathers have a stream of their own, as on a GPU; with copies
   parallel::Groups groups = parallel::make_groups(
       ranks(), {.data = 1, .cfg = 1, .ulysses = ranks().size(), .ulysses_index = ranks().rank()}, *cpu, by);
   offload::DeviceAccount account;
@@ -44,8 +45,8 @@ struct OffloadRig {
   }
   // The way of a GPU: order by events.
   OffloadRig(const offload::Options& options, offload::AsyncPlan plan,
-             parallel::ExchangeBy by = parallel::ExchangeBy::Auto, const ToyShape& shape = {})
-      : shape(shape), by(by) {
+             parallel::ExchangeBy by = parallel::ExchangeBy::Auto, bool own_gather = false)
+      : by(by), own_gather(own_gather) {
     arena.load(toy_source(), 1, {});
     plan.residency = offload::plan_residency("toy", 7, options);
     stage = std::make_unique<offload::StageWeights>(
@@ -57,7 +58,7 @@ struct OffloadRig {
             .account = &account,
             .peers = offload::world_peers(ranks()),
             .weights = alone ? nullptr : groups.weights.get(),
-            .gather = &comm,
+            .gather = own_gather ? nullptr : &comm,
             .poison = true,
             .trace = &trace};
   }
