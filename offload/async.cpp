@@ -29,7 +29,7 @@ bool takes_turns(const AsyncPlan& plan) {
 }
 
 // Now or later.
-bool may_share(const AsyncPlan& plan) { return plan.sharing.share > 0 || plan.figures; }
+bool may_share(const AsyncPlan& plan) { return plan.sharing.share > 0 || plan.open; }
 
 std::unique_ptr<Stream> make_gather_stream(const AsyncPlan& plan, const StageSetup& setup) {
   if (!may_share(plan) || setup.gather != nullptr) return nullptr;
@@ -46,7 +46,7 @@ std::unique_ptr<StreamGate> make_room_gate(const AsyncPlan& plan, const StageSet
 // Of any ferried block's bytes that this rank copies for all.
 std::size_t most_slices(const ArenaLayout& layout, const AsyncPlan& plan, const parallel::Group* group) {
   Sharing sharing = plan.sharing;
-  if (plan.figures) sharing.share = 1;
+  if (plan.open) sharing.share = 1;
   std::size_t most = 0;
   for (const int block : plan.residency.offloaded) {
     if (group == nullptr) break;
@@ -91,9 +91,10 @@ Async::Async(NodeArena& arena, const Options& options, const StageSetup& setup, 
     orders_ = std::make_unique<OrderGate>(*setup.device, std::move(streams));
     gaps_ = std::make_unique<Gaps>(*setup.device);
   }
-  if (plan_.figures) {
-    auto_ = std::make_unique<AutoShare>(*plan_.figures, static_cast<int>(plan_.residency.offloaded.size()),
-                                        plan_.sharing.share, arena, setup.peers, *setup.device);
+  if (plan_.open) {
+    plan_.open->blocks = static_cast<int>(plan_.residency.offloaded.size());
+    plan_.open->first = plan_.sharing.share;
+    auto_ = std::make_unique<AutoShare>(*plan_.open, arena, setup.peers, *setup.device);
   }
   if (!lazy_) allocate_gpu_cache();
 }

@@ -27,8 +27,8 @@ namespace ferry::offload {
 // What was decided before the stage, the same on every rank.
 struct AsyncPlan {
   Residency residency{};
-  Sharing sharing{};                      // share 0: transport full
-  std::optional<ShareFigures> figures{};  // the share is only the first: passes are compared (auto_share.h)
+  Sharing sharing{};                    // share 0: transport full
+  std::optional<AutoSharePlan> open{};  // the share is only the first: passes are compared (auto_share.h)
   Interleave interleave = Interleave::Free;  // not Auto
   bool gate_by_events = false;               // how Gated is done: OrderGate as on a GPU, else TurnGate
   std::size_t slice_bytes = kSliceBytes;

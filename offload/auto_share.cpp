@@ -16,11 +16,9 @@ constexpr int kMostOthers = 8;  // that are waited for before one counts
 
 }  // namespace
 
-AutoShare::AutoShare(const ShareFigures& figures, int blocks, double first, const NodeArena& arena,
-                     const Peers& peers, Device& device)
-    : figures_(figures),
-      blocks_(blocks),
-      share_(first),
+AutoShare::AutoShare(AutoSharePlan plan, const NodeArena& arena, const Peers& peers, Device& device)
+    : plan_(std::move(plan)),
+      share_(plan_.first),
       arena_(arena),
       peers_(peers),
       begin_(device.make_event(EventKind::Timed)),
@@ -28,7 +26,6 @@ AutoShare::AutoShare(const ShareFigures& figures, int blocks, double first, cons
 
 void AutoShare::begins(const model::PassKey& key, Stream& compute) {
   key_ = key;
-  pinned_ = arena_.pinning_over();
   compute.record(*begin_);
 }
 
@@ -37,26 +34,35 @@ void AutoShare::ends(PassFit fit, Stream& compute) {
   compute.record(*end_);
 }
 
-// Of the last pass; nothing if it began before all was page-locked everywhere.
-std::optional<PassTime> AutoShare::worst(Meter& meter) {
-  std::string mine;
-  if (pinned_) {
-    end_->synchronize();
-    const double copied_ms = meter.copy_ms();
-    mine = fmt::format("{:.6f} {:.6f} {:.6f}", end_->ms_since(*begin_), meter.last_exposed_ms(),
-                       copied_ms - std::exchange(copied_ms_, copied_ms));
+bool AutoShare::pinned_everywhere() const {
+  bool everywhere = true;
+  for (const std::string& each : gather_words(peers_, arena_.pinning_over() ? "over" : "")) {
+    everywhere = everywhere && !each.empty();
   }
+  return everywhere;
+}
+
+PassTime AutoShare::mine(Meter& meter) {
+  if (plan_.took) return plan_.took(share_);
+  end_->synchronize();
+  const double copied_ms = meter.copy_ms();
+  return {.ms = end_->ms_since(*begin_),
+          .exposed_ms = meter.last_exposed_ms(),
+          .copies_ms = copied_ms - std::exchange(copied_ms_, copied_ms)};
+}
+
+PassTime AutoShare::worst(Meter& meter) {
+  const PassTime mine = this->mine(meter);
+  const std::string words = fmt::format("{:.6f} {:.6f} {:.6f}", mine.ms, mine.exposed_ms, mine.copies_ms);
   PassTime worst;
-  bool pinned = true;
-  for (const std::string& each : gather_words(peers_, mine)) {
+  for (const std::string& each : gather_words(peers_, words)) {
     PassTime one;
-    std::istringstream words(each);
-    if (!(words >> one.ms >> one.exposed_ms >> one.copies_ms)) pinned = false;
+    std::istringstream(each) >> one.ms >> one.exposed_ms >> one.copies_ms;
     worst = {.ms = std::max(worst.ms, one.ms),
              .exposed_ms = std::max(worst.exposed_ms, one.exposed_ms),
              .copies_ms = std::max(worst.copies_ms, one.copies_ms)};
   }
-  return pinned ? std::optional(worst) : std::nullopt;
+  return worst;
 }
 
 bool AutoShare::seen_before() {
@@ -75,7 +81,7 @@ void AutoShare::compare(PassFit fit, const PassTime& pass) {
   if (!trials_) {
     compared_ = key_;
     const double compute_ms = std::max(0.0, pass.ms - pass.exposed_ms);
-    trials_.emplace(share_candidates(figures_, blocks_, compute_ms, share_), share_);
+    trials_.emplace(share_candidates(plan_.figures, plan_.blocks, compute_ms, share_), share_);
   }
   if (fit == PassFit::Other || key_ != compared_) {
     trials_->other();
@@ -91,12 +97,15 @@ void AutoShare::compare(PassFit fit, const PassTime& pass) {
 double AutoShare::next(Meter& meter) {
   const PassFit fit = std::exchange(fit_, PassFit::None);
   if (settled_ || fit == PassFit::None) return share_;
-  const std::optional<PassTime> pass = worst(meter);
-  const bool waited = std::exchange(waited_, pass.has_value());
-  if (!pass) return share_;
-  const bool counts = seen_before() && waited && fit != PassFit::Other;
+  const bool seen = seen_before();
+  if (!pinned_) {
+    pinned_ = pinned_everywhere();
+    return share_;
+  }
+  const PassTime pass = worst(meter);
+  const bool counts = std::exchange(waited_, true) && seen && fit != PassFit::Other;
   if (trials_ || counts) {
-    compare(fit, *pass);
+    compare(fit, pass);
   } else if (++others_ >= kMostOthers) {
     settle(fmt::format("share {:.3g}: no two passes can be compared", share_));
   }

@@ -1,16 +1,17 @@
 // The share of a stage that leaves it open: measures its passes, tells share_trials.h the worst rank's and
 // says what the next one runs with.
 //
-//   pass    | 1 brings what | 2 | 3 as all | 4 ...
-//           | no other does |   | later    |
-//   border                  ^   ^          ^
+//   pass    | 1 brings what | 2 ...  | n as all | n+1 ...
+//           | no other does |        | later    |
+//   border                  ^        ^          ^
 //
-// Until it is settled, the host waits at each border for the pass before, and the ranks tell each other how
-// long that took.  What counts are passes between two such borders, of a kind that has been seen before, on
-// weights that are page-locked on every rank: copies of the rest are slow, and with less than all shared
-// there are more of them.  Until page-locking is over nobody waits.
+// At first the ranks only ask each other at borders whether all is page-locked: copies of the rest are slow,
+// and with less than all shared there are more of them.  From then on, until it is settled, the host waits at
+// each border for the pass before, and they tell each other how long it took.  What counts are passes between
+// two such borders, of a kind that has been seen before.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -26,15 +27,21 @@
 
 namespace ferry::offload {
 
+struct AutoSharePlan {
+  ShareFigures figures;
+  int blocks = 0;    // that are ferried
+  double first = 0;  // the share of the passes until one counts
+  // For tests: what a pass of that share took on this rank, instead of what the device says.
+  std::function<PassTime(double share)> took{};
+};
+
 class AutoShare {
  public:
-  // `first` is the share of the passes until then; `blocks` are ferried.  `arena` outlives it, and what
-  // `peers` refer to.  Makes the events.
-  AutoShare(const ShareFigures& figures, int blocks, double first, const NodeArena& arena, const Peers& peers,
-            Device& device);
+  // `arena` outlives it, and what `peers` refer to.  Makes the events.
+  AutoShare(AutoSharePlan plan, const NodeArena& arena, const Peers& peers, Device& device);
 
-  // The share for what is queued from now on.  Between two passes.  Unless it is settled, collective over the
-  // peers, and waits for the last pass where that may count.  Every rank gets the same.
+  // The share for what is queued from now on, the same on every rank.  Between two passes.  Unless it is
+  // settled, collective over the peers, and waits for the last pass.
   double next(Meter& meter);
   bool settled() const { return settled_; }
   const std::string& why() const { return why_; }
@@ -47,10 +54,11 @@ class AutoShare {
   void compare(PassFit fit, const PassTime& pass);
   void settle(std::string why);
   bool seen_before();
-  std::optional<PassTime> worst(Meter& meter);
+  bool pinned_everywhere() const;
+  PassTime mine(Meter& meter);
+  PassTime worst(Meter& meter);
 
-  ShareFigures figures_;
-  int blocks_;
+  AutoSharePlan plan_;
   double share_;
   const NodeArena& arena_;
   Peers peers_;
@@ -59,9 +67,9 @@ class AutoShare {
   // Of the last pass.
   model::PassKey key_;
   PassFit fit_ = PassFit::None;
-  bool pinned_ = false;               // when it began
   double copied_ms_ = 0;              // before it
   bool waited_ = false;               // at the border before it
+  bool pinned_ = false;               // all, everywhere, as of a border
   std::vector<model::PassKey> seen_;  // of passes so far
   int others_ = 0;                    // before one counted
   model::PassKey compared_;           // of the first that counted

@@ -47,16 +47,17 @@ std::size_t block_bytes(const ArenaLayout& layout, const std::vector<int>& offlo
 // else the one with which a block is there soonest.
 void open_share(AsyncPlan& plan, const NodeArena& arena, const LinkFigures& links, int ranks,
                 const Peers& peers) {
-  plan.figures = ShareFigures{.block_bytes = block_bytes(arena.layout(), plan.residency.offloaded),
-                              .together_gbps = links.together_gbps,
-                              .gather_gbps = links.gather_gbps,
-                              .ranks = ranks,
-                              .in_slices = links.by_copies};
+  const ShareFigures figures{.block_bytes = block_bytes(arena.layout(), plan.residency.offloaded),
+                             .together_gbps = links.together_gbps,
+                             .gather_gbps = links.gather_gbps,
+                             .ranks = ranks,
+                             .in_slices = links.by_copies};
+  plan.open = AutoSharePlan{.figures = figures};
   bool over = true;
   for (const std::string& each : gather_words(peers, arena.pinning_over() ? "over" : "")) {
     over = over && !each.empty();
   }
-  plan.sharing.share = over ? share_candidates(*plan.figures, 1, 0, 1).front().share : 1;
+  plan.sharing.share = over ? share_candidates(figures, 1, 0, 1).front().share : 1;
 }
 
 // What is not said is measured; without peers on the node there is nothing to choose.
@@ -88,7 +89,7 @@ std::string to_text(const ArenaLayout& layout, const AsyncPlan& plan, int ranks)
   return fmt::format(
       "{}transport {}, share {:.3g}, interleave {}; of {:.3f} GB a forward each rank copies {:.3f} "
       "and gathers {:.3f}",
-      plan.figures ? "at first " : "", name_of(plan.sharing.share > 0 ? Transport::Sharded : Transport::Full),
+      plan.open ? "at first " : "", name_of(plan.sharing.share > 0 ? Transport::Sharded : Transport::Full),
       plan.sharing.share, name_of(plan.interleave), bytes * 1e-9, copied * bytes * 1e-9,
       (1 - copied) * bytes * 1e-9);
 }

@@ -72,9 +72,14 @@ double ShareTrials::best_ms(std::size_t except) const {
   return best;
 }
 
+// What trials have cost beyond passes of the best.  That one of its passes took longer is nobody's trial.
 double ShareTrials::spent_ms(double best_ms) const {
   double spent = 0;
-  for (const double ms : passes_ms_) spent += std::max(0.0, ms - best_ms);
+  for (const double ms : between_ms_) spent += std::max(0.0, ms - best_ms);
+  for (const Trial& trial : trials_) {
+    const auto passes = static_cast<double>(trial.ms.size());
+    if (passes > 0) spent += passes * std::max(0.0, trial.time() - best_ms);
+  }
   return spent;
 }
 
@@ -117,7 +122,6 @@ bool ShareTrials::wants_more() const {
 void ShareTrials::measured(const PassTime& pass) {
   if (settled_) return;
   others_ = 0;
-  passes_ms_.push_back(pass.ms);
   Trial& trial = trials_[now_];
   trial.ms.push_back(pass.ms);
   const double compute_ms = std::max(0.0, pass.ms - pass.exposed_ms);
@@ -135,7 +139,7 @@ void ShareTrials::measured(const PassTime& pass) {
 }
 
 void ShareTrials::between(double ms) {
-  if (!settled_) passes_ms_.push_back(ms);
+  if (!settled_) between_ms_.push_back(ms);
 }
 
 void ShareTrials::other() {
@@ -154,7 +158,8 @@ void ShareTrials::settle() {
                         trial.ms.empty() ? "not tried (" + why_not(trial) + ")"
                                          : fmt::format("took {:.1f} ms", trial.time()));
   }
-  const std::size_t passes = passes_ms_.size();
+  std::size_t passes = between_ms_.size();
+  for (const Trial& trial : trials_) passes += trial.ms.size();
   why_ = fmt::format("share {:.3g} after {} pass{}: {}", share(), passes, passes == 1 ? "" : "es", why_);
 }
 

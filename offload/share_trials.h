@@ -76,10 +76,10 @@ class ShareTrials {
 
   std::vector<Trial> trials_;
   std::size_t now_ = 0;
-  std::vector<double> passes_ms_;  // all that were measured or between
-  double compute_ms_ = 0;          // the least seen; 0: no pass yet
-  double floor_ms_ = 0;            // no share makes a pass shorter; 0: not known
-  int others_ = 0;                 // in a row
+  std::vector<double> between_ms_;
+  double compute_ms_ = 0;  // the least seen; 0: no pass yet
+  double floor_ms_ = 0;    // no share makes a pass shorter; 0: not known
+  int others_ = 0;         // in a row
   bool settled_ = false;
   std::string why_;
 };

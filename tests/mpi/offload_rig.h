@@ -45,8 +45,9 @@ struct OffloadRig {
   }
   // The way of a GPU: order by events.
   OffloadRig(const offload::Options& options, offload::AsyncPlan plan,
-             parallel::ExchangeBy by = parallel::ExchangeBy::Auto, bool own_gather = false)
-      : by(by), own_gather(own_gather) {
+             parallel::ExchangeBy by = parallel::ExchangeBy::Auto, bool own_gather = false,
+             const ToyShape& shape = {})
+      : shape(shape), by(by), own_gather(own_gather) {
     arena.load(toy_source(), 1, {});
     plan.residency = offload::plan_residency("toy", 7, options);
     stage = std::make_unique<offload::StageWeights>(

@@ -359,14 +359,14 @@ TEST(PinInRotation, PassesOnWeightsThatAreNotAllLockedAreNotCompared) {
     EXPECT_TRUE(arena.pin(device));
     if (peers.rank == 1) arena.pause_pinning(true);
     const ShareFigures figures{.block_bytes = 1, .together_gbps = 1, .gather_gbps = 1, .ranks = kRanks};
-    AutoShare share(figures, 7, 1, arena, peers, device);
+    // With all shared a pass takes longer, on one rank.
+    const auto took = [&](double share) { return PassTime{.ms = share > 0 && peers.rank == 0 ? 40.0 : 20}; };
+    AutoShare share({.figures = figures, .blocks = 7, .first = 1, .took = took}, arena, peers, device);
     Meter meter(device, 7);
-    // With all shared a pass takes longer.
     const auto pass = [&] {
-      const double now = share.next(meter);
+      share.next(meter);
       if (share.settled()) return;
       share.begins({.kind = "forward"}, device.compute());
-      std::this_thread::sleep_for(std::chrono::milliseconds(now > 0 ? 40 : 20));
       share.ends(PassFit::Measures, device.compute());
     };
     for (int i = 0; i < 6; ++i) {
