@@ -13,6 +13,7 @@
 // No device and no peers: ranks that are told the same decide the same.
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <vector>

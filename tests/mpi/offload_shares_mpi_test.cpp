@@ -172,6 +172,35 @@ TEST_F(SharesOfCopies, GatedByEventsTheyGiveTheSameBits) {
   }
 }
 
+// Between two passes of one run, in both directions, as where the share is open.
+TEST_F(SharesOfCopies, OnesThatChangeGiveTheSameBits) {
+  if (size() == 1) GTEST_SKIP() << "one rank has nothing to share";
+  constexpr int kSteps = 10;
+  DeviceAccount account;
+  auto stage = make_stage(arena(), {.type = Type::None}, setup(account));
+  const at::Tensor expected = testing::denoise(rig(), *stage, kSteps).cpu();
+  stage.reset();
+  for (const ExchangeBy by : {ExchangeBy::Nccl, ExchangeBy::Copy}) {
+    use(by);
+    gather_in_own_stream(by == ExchangeBy::Copy);
+    for (const double first : {0.0, 1.0}) {
+      AsyncPlan plan{.sharing = {.share = first}, .slice_bytes = kSmallSlice};
+      plan.open =
+          AutoSharePlan{.figures = {.block_bytes = 1, .together_gbps = 1, .gather_gbps = 1, .ranks = size()},
+                        .took = [first](double share) {
+                          return PassTime{.ms = share == first ? 100.0 : 50, .copies_ms = 90};
+                        }};
+      stage = make(account, plan, 2);
+      EXPECT_TRUE(same_bits(testing::denoise(rig(), *stage, kSteps).cpu(), expected))
+          << first << " " << groups().weights->backend();
+      const Report report = stage->report();
+      EXPECT_TRUE(report.share_settled);
+      EXPECT_EQ(report.share, 1 - first) << report.share_why;
+      stage.reset();
+    }
+  }
+}
+
 // The slots go and come back, everything is resident for a while; and every run makes new contexts, so that
 // its first forward wants modules that the last ones left out.
 TEST_F(SharesOfCopies, SlotsThatComeAndGoGiveTheSameBits) {

@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <random>
 #include <stdexcept>
+#include <string>
+#include <vector>
 
 namespace ferry::offload {
 namespace {
