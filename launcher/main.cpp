@@ -1,8 +1,10 @@
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 
 #include "base/error.h"
+#include "base/hardware_queues.h"
 #include "base/run_failure.h"
 #include "base/shown.h"
 #include "launcher/job.h"
@@ -17,6 +19,16 @@ void say_error(const std::exception& error) {
   std::fprintf(stderr, "ferry: %s%s\n", ferry::launcher::rank_prefix().c_str(), line.c_str());
 }
 
+// Programs beside this one may want streams to take turns.
+void provide_queues() {
+  const std::string before = ferry::provide_hardware_queues();
+  const char* rank = std::getenv("OMPI_COMM_WORLD_RANK");
+  if (before.empty() || (rank != nullptr && std::string(rank) != "0")) return;
+  std::fprintf(stderr,
+               "ferry: CUDA_DEVICE_MAX_CONNECTIONS=%s would make streams wait for each other: %d instead\n",
+               ferry::shown(before, std::string::npos).c_str(), ferry::kHardwareQueues);
+}
+
 }  // namespace
 
 // Wrong input: one line and exit code 2.  Anything else that escapes: exit code 1.
@@ -24,6 +36,7 @@ int main(int argc, char** argv) {
   using namespace ferry;
   launcher::die_with_mpirun();
   launcher::guard_streams();
+  provide_queues();
   // A file that grows past the size limit is a failed write like others.
   std::signal(SIGXFSZ, SIG_IGN);
   try {

@@ -46,7 +46,9 @@ class CopyGroup final : public Group {
         port_(std::move(port)),
         own_(device.make_stream("own piece", Priority::High)),
         begin_(device.make_event(EventKind::Order)),
-        end_(device.make_event(EventKind::Order)) {}
+        end_(device.make_event(EventKind::Order)),
+        last_(device.make_event(EventKind::Order)) {}
+  ~CopyGroup() override;
 
   // The words of the first rank where copies do not work; empty when they do.
   std::string check_copies();
@@ -79,10 +81,13 @@ class CopyGroup final : public Group {
   }
   Region make_region(std::size_t bytes);
   std::string check(Region& region);
+  DeviceMemory allocate_without_copies(Device& device, std::size_t bytes);
   Region* region_of(const void* recv);
   void exchange(Region& region, void* recv, const Pieces& pieces, bool own_in_place,
                 const std::function<const void*(int peer)>& piece, Stream& stream);
   void copy_own(void* to, const void* from, std::size_t bytes, Stream& stream);
+  void take_turn(Stream& stream);
+  void end_turn(Region& region, Stream& stream);
   void retire(void* memory) noexcept;
 
   Control members_;
@@ -92,10 +97,22 @@ class CopyGroup final : public Group {
   std::unique_ptr<Stream> own_;  // this rank's own pieces
   std::unique_ptr<Event> begin_;
   std::unique_ptr<Event> end_;
+  std::unique_ptr<Event> last_;  // after the last exchange, whatever its stream
   std::vector<Region> regions_;
   std::string backend_;
   std::uint32_t turn_ = 0;  // counts exchanges, alike on every rank
 };
+
+// Not while an exception is on its way: the others may not come.
+CopyGroup::~CopyGroup() {
+  if (std::uncaught_exceptions() > 0) return;
+  try {
+    port_->close_flags();
+    members_.barrier();
+  } catch (const std::exception& failed) {
+    spdlog::warn("the end of an exchange: {}", failed.what());
+  }
+}
 
 std::byte* at(void* data, std::size_t offset) { return static_cast<std::byte*>(data) + offset; }
 const std::byte* at(const void* data, std::size_t offset) {
@@ -146,6 +163,17 @@ void CopyGroup::copy_own(void* to, const void* from, std::size_t bytes, Stream& 
   own_->record(*end_);
 }
 
+// Flags only rise: exchanges of one group come one after the other, on whatever streams they are.
+void CopyGroup::take_turn(Stream& stream) {
+  stream.wait(*last_);
+  ++turn_;
+}
+
+void CopyGroup::end_turn(Region& region, Stream& stream) {
+  stream.record(*region.used);
+  stream.record(*last_);
+}
+
 void CopyGroup::exchange(Region& region, void* recv, const Pieces& pieces, bool own_in_place,
                          const std::function<const void*(int peer)>& piece, Stream& stream) {
   if (pieces.largest() == 0) return;
@@ -153,7 +181,7 @@ void CopyGroup::exchange(Region& region, void* recv, const Pieces& pieces, bool 
   const int me = rank();
   const auto begin = static_cast<std::size_t>(static_cast<std::byte*>(recv) - region.mine.data());
   check_room(region.mine.bytes() - begin, pieces, ranks);
-  ++turn_;
+  take_turn(stream);
   for (int i = 1; i < ranks; ++i) port_->raise(stream, Signal::Free, (me + i) % ranks, turn_);
   if (!own_in_place) {
     copy_own(at(recv, pieces.place_received(me, me)), piece(me), pieces.bytes(me, me), stream);
@@ -170,7 +198,7 @@ void CopyGroup::exchange(Region& region, void* recv, const Pieces& pieces, bool 
     port_->await(stream, Signal::Landed, (me + ranks - i) % ranks, turn_);
   }
   if (!own_in_place) stream.wait(*end_);
-  stream.record(*region.used);
+  end_turn(region, stream);
 }
 
 // The others hear once that this rank's memory is free, and once that all its slices have landed: between the
@@ -188,7 +216,7 @@ void CopyGroup::all_gather_parts(void* data, std::span<const Range> parts, std::
     throw std::invalid_argument(
         fmt::format("all_gather_parts: a part ends at {} in {} bytes", part.offset + part.bytes, room));
   }
-  ++turn_;
+  take_turn(stream);
   for (int i = 1; i < ranks; ++i) port_->raise(stream, Signal::Free, (me + i) % ranks, turn_);
   for (bool first = true; const auto& [range, there] : mine) {
     stream.wait(*there);
@@ -205,7 +233,7 @@ void CopyGroup::all_gather_parts(void* data, std::span<const Range> parts, std::
   for (int i = 1; i < ranks; ++i) {
     port_->await(stream, Signal::Landed, (me + ranks - i) % ranks, turn_);
   }
-  stream.record(*region->used);
+  end_turn(*region, stream);
 }
 
 // Memory and handles, alike on every rank or not at all.  Throws OutOfMemory and Error on every rank.
@@ -246,12 +274,13 @@ Region CopyGroup::make_region(std::size_t bytes) {
   throw Error(error);
 }
 
-// One exchange of known bytes.
+// One exchange of known bytes, which takes a turn on every rank, also where it fails before.
 std::string CopyGroup::check(Region& region) {
   const auto ranks = static_cast<std::size_t>(size());
   const std::size_t bytes = std::min(kCheckBytes, region.mine.bytes() / ranks);
   if (bytes == 0) return {};
   std::string error;
+  const std::uint32_t turn = turn_ + 1;
   const auto byte_of = [ranks, round = turn_](std::size_t from, std::size_t to) {
     return static_cast<std::uint8_t>(1 + (from * ranks + to + round) % 251);
   };
@@ -284,7 +313,21 @@ std::string CopyGroup::check(Region& region) {
   } catch (const Error& failed) {
     error = failed.what();
   }
+  turn_ = turn;
   return first_error_of(error, gather());
+}
+
+DeviceMemory CopyGroup::allocate_without_copies(Device& device, std::size_t bytes) {
+  DeviceMemory memory;
+  std::string error;
+  try {
+    memory = device.allocate(bytes);
+  } catch (const OutOfMemory& failed) {
+    error = failed.what();
+  }
+  error = first_error_of(error, gather());
+  if (!error.empty()) throw OutOfMemory(error);
+  return memory;
 }
 
 DeviceMemory CopyGroup::allocate(Device& device, std::size_t bytes) {
@@ -295,7 +338,7 @@ DeviceMemory CopyGroup::allocate(Device& device, std::size_t bytes) {
     throw;
   } catch (const Error& failed) {
     if (rank() == 0) spdlog::warn("exchanges go by {}: {}", base_->backend(), failed.what());
-    return device.allocate(bytes);
+    return allocate_without_copies(device, bytes);
   }
   return {regions_.back().mine.data(), bytes, [this](void* memory) { retire(memory); }};
 }
@@ -344,6 +387,7 @@ std::unique_ptr<Group> make_copy_group(std::unique_ptr<Group> base, Control memb
     error = failed.what();
   }
   why = first_error_of(error, gather);
+  if (made == nullptr && !why.empty()) members.barrier();  // as the end of the others' is
   if (why.empty()) why = made->check_copies();
   if (!why.empty()) return base;
   made->set_base(std::move(base));

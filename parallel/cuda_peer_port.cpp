@@ -15,7 +15,7 @@ namespace {
 
 // A flag has 128 bytes to itself.
 constexpr std::size_t kFlagWords = 32;
-// IPC maps whole pages of the device, of 2 MiB: what is smaller would take others' memory with it.
+// A page of the device, which IPC maps whole.
 constexpr std::size_t kFlagsBytes = std::size_t{2} << 20;
 
 class CudaPeerPort final : public PeerPort {
@@ -45,6 +45,7 @@ class CudaPeerPort final : public PeerPort {
   void await(Stream& stream, Signal signal, int peer, std::uint32_t value) override {
     operations_.wait_reached(stream, flag(rank_, signal, peer), value);
   }
+  void close_flags() override { flags_.clear(); }
   void release(std::uint32_t value) override {
     const std::vector<std::uint32_t> all(flag_words(), value);
     const auto stream = device_.make_stream("release", Priority::High);
@@ -88,10 +89,6 @@ class CudaPeerPort final : public PeerPort {
 
 std::unique_ptr<PeerPort> make_cuda_peer_port(Device& device, Control& members) {
   const AllGather gather = [&](const std::string& words) { return members.all_gather(words); };
-  const auto agree = [&](std::string error) {
-    error = first_error_of(error, gather);
-    if (!error.empty()) throw Error(error);
-  };
   std::unique_ptr<CudaPeerPort> port;
   std::string error;
   std::string handle;
@@ -101,15 +98,19 @@ std::unique_ptr<PeerPort> make_cuda_peer_port(Device& device, Control& members) 
   } catch (const Error& failed) {
     error = failed.what();
   }
-  agree(error);
+  error = first_error_of(error, gather);
+  if (!error.empty()) throw Error(error);
   const std::vector<std::string> handles = members.all_gather(handle);
   try {
     port->open_flags(handles);
   } catch (const Error& failed) {
     error = failed.what();
   }
-  agree(error);
-  return port;
+  error = first_error_of(error, gather);
+  if (error.empty()) return port;
+  port->close_flags();
+  members.barrier();
+  throw Error(error);
 }
 
 }  // namespace ferry::parallel

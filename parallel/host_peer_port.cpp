@@ -86,6 +86,7 @@ class HostPeerPort final : public PeerPort {
     const Flag& flag = at(signal, peer, rank_);
     stream.call([&flag, value, limit = deadline_s_] { wait_for_flag(flag, value, limit); });
   }
+  void close_flags() override {}  // the mapping is everybody's own
   void release(std::uint32_t value) override {
     for (int peer = 0; peer < ranks_; ++peer) {
       for (const Signal signal : {Signal::Free, Signal::Landed}) at(signal, peer, rank_).value.store(value);

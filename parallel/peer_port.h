@@ -37,6 +37,9 @@ class PeerPort {
   virtual void raise(Stream& stream, Signal signal, int peer, std::uint32_t value) = 0;
   // What is queued on `stream` from now on comes after `peer` raised its flag for this rank to `value`.
   virtual void await(Stream& stream, Signal signal, int peer, std::uint32_t value) = 0;
+  // Closes the others' flags: nothing is raised from now on.  Their owners keep them until all have closed
+  // theirs.
+  virtual void close_flags() = 0;
   // Ends this rank's waits for values up to `value`, although nobody came.  Blocks.
   virtual void release(std::uint32_t value) = 0;
 };

@@ -7,6 +7,7 @@
 #include <exception>
 #include <stdexcept>
 
+#include "base/hardware_queues.h"
 #include "parallel/session.h"
 #include "tests/support/mpi_fixture.h"
 #include "tests/support/outcome.h"
@@ -58,6 +59,7 @@ parallel::Session& ranks() {
 }  // namespace ferry::testing
 
 int main(int argc, char** argv) {
+  static_cast<void>(ferry::provide_hardware_queues());
   ferry::parallel::Session ranks(argc, argv);
   ::testing::InitGoogleTest(&argc, argv);
   try {
