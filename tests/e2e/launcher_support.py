@@ -1,6 +1,7 @@
 """Running the program from tests: FERRY_BINARY is the program, FERRY_SOURCE_DIR the repository (set by CTest)."""
 
 import json
+import math
 import os
 import pathlib
 import shutil
@@ -38,6 +39,17 @@ class FerryTest(unittest.TestCase):
     def copy_of_demo(self):
         """The small model, free to be damaged."""
         return pathlib.Path(shutil.copytree(DEMO, self.folder / "model"))
+
+
+def relative_l2(found, wanted):
+    """Of two sequences of numbers: |found - wanted| / |wanted|."""
+    return math.sqrt(sum((x - y) ** 2 for x, y in zip(found, wanted, strict=True)) / sum(y * y for y in wanted))
+
+
+def psnr(found, wanted):
+    """Of two tensors of torch whose values are in 0 .. 255, in dB."""
+    error = (found.double() - wanted.double()).square().mean().item()
+    return math.inf if error == 0 else 10 * math.log10(255**2 / error)
 
 
 def read_safetensors(path):

@@ -5,13 +5,12 @@ where nvidia-smi lists as many as there are ranks.
 """
 
 import array
-import math
 import os
 import subprocess
 import sys
 import unittest
 
-from launcher_support import DEMO, FerryTest, ferry, read_safetensors
+from launcher_support import DEMO, FerryTest, ferry, read_safetensors, relative_l2
 
 DEVICE, RANKS = sys.argv[1], int(sys.argv[2])
 SKIPPED = 77
@@ -22,10 +21,6 @@ ENV = {"NVIDIA_TF32_OVERRIDE": "0"}
 # 80x48, 5 frames: 2 * 3 * 5 = 30 tokens, which 4 ranks do not divide; 6 latent rows, which they do not either.
 JOB = {"prompt": "a red circle moving right on a black background", "negative_prompt": "a blue square", "size": "80x48",
        "frames": 5, "steps": 4, "guidance": 5, "seed": 3, "cfg": "paired", "parallel.exchange": "copy"}
-
-
-def relative_l2(a, b):
-    return math.sqrt(sum((x - y) ** 2 for x, y in zip(a, b, strict=True)) / sum(y * y for y in b))
 
 
 against_one_rank = unittest.skipIf(RANKS == 1, "one rank against itself")

@@ -1,13 +1,12 @@
 """Weights in 8 bits with scales make the video of the weights that torch dequantises, in every spelling."""
 
 import json
-import math
 import unittest
 
 import torch
 from safetensors.torch import load_file, save_file
 
-from launcher_support import FerryTest, ferry
+from launcher_support import FerryTest, ferry, psnr
 
 FP8, INT8 = torch.float8_e4m3fn, torch.int8
 
@@ -34,11 +33,6 @@ def dequantised(narrow, scale, kind):
     block = (rows, columns) if kind == "tensor" else (1, columns) if kind == "row" else (kind, kind)
     wide = scale.float().repeat_interleave(block[0], 0).repeat_interleave(block[1], 1)
     return narrow.float() * wide[:rows, :columns]
-
-
-def psnr(a, b):
-    error = (a.float() - b.float()).square().mean().item()
-    return math.inf if error == 0 else 10 * math.log10(255**2 / error)
 
 
 class Fp8(FerryTest):

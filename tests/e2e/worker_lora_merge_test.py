@@ -9,7 +9,7 @@ import shutil
 import unittest
 
 import torch
-from launcher_support import DEMO, FerryTest, ferry, read_safetensors
+from launcher_support import DEMO, FerryTest, ferry, psnr, read_safetensors
 from safetensors.torch import load_file, save_file
 
 # official name -> diffusers name, inputs, outputs
@@ -125,10 +125,6 @@ class MergedInTorch(FerryTest):
             shutil.rmtree(model)
         return self.references[key]
 
-    def psnr(self, a, b):
-        error = ((a - b) ** 2).mean().item()
-        return math.inf if error == 0 else 10 * math.log10(255**2 / error)
-
     def test_frames_are_those_of_the_merge(self):
         lora = self.folder / "lora"
         for spelling, (made, how, metadata, config, scale_of) in SPELLINGS.items():
@@ -141,7 +137,7 @@ class MergedInTorch(FerryTest):
                 path = lora if config is not None else lora / "adapter_model.safetensors"
                 frames = self.frames(DEMO, "--lora.path", path)
                 record, log = json.loads((self.folder / "x.json").read_text())["lora"], self.log
-                found = self.psnr(frames, self.reference(made, scale_of))
+                found = psnr(frames, self.reference(made, scale_of))
                 print(f"{spelling}: {found:.1f} dB")
                 self.assertGreaterEqual(found, 45)
                 scales = sorted({scale_of(name) for name in LINEARS})
@@ -154,7 +150,7 @@ class MergedInTorch(FerryTest):
                     self.assertEqual([group["least_scale"], group["most_scale"]], [scales[0], scales[-1]])
                     self.assertIn(f"scales {scales[0]:g} to {scales[-1]:g} (", log)
         # The comparison can tell scales apart.
-        self.assertLess(self.psnr(self.reference(EQUAL, four), self.reference(EQUAL, lambda name: 1.0)), 30)
+        self.assertLess(psnr(self.reference(EQUAL, four), self.reference(EQUAL, lambda name: 1.0)), 30)
 
 
 if __name__ == "__main__":

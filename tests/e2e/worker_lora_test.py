@@ -2,11 +2,10 @@
 
 import array
 import json
-import math
 import random
 import unittest
 
-from launcher_support import DEMO, FerryTest, ferry, read_safetensors, write_safetensors
+from launcher_support import DEMO, FerryTest, ferry, read_safetensors, relative_l2, write_safetensors
 
 RANK = 4
 
@@ -14,10 +13,6 @@ RANK = 4
 def matrix(rows, columns, seed, scale):
     values = random.Random(seed)
     return "F32", [rows, columns], array.array("f", (values.gauss(0, scale) for _ in range(rows * columns))).tobytes()
-
-
-def relative_l2(a, b):
-    return math.sqrt(sum((x - y) ** 2 for x, y in zip(a, b)) / sum(y * y for y in b))
 
 
 class Lora(FerryTest):

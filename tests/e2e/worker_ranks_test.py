@@ -4,17 +4,13 @@ import array
 import math
 import unittest
 
-from launcher_support import DEMO, FerryTest, ferry, read_safetensors
+from launcher_support import DEMO, FerryTest, ferry, read_safetensors, relative_l2
 
 LATENT = [16, 2, 6, 10]  # 80x48, 5 frames: 2 * 3 * 5 = 30 tokens, which 4 ranks do not divide
 
 
 def floats(content):
     return array.array("f", content)
-
-
-def relative_l2(a, b):
-    return math.sqrt(sum((x - y) ** 2 for x, y in zip(a, b)) / sum(y * y for y in b))
 
 
 class RankCounts(FerryTest):
