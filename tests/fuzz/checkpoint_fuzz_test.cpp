@@ -1,6 +1,6 @@
 // Damaged files: truncated at every byte, bytes flipped, fields overwritten with extreme numbers, all from
-// fixed seeds.  A reader may accept or refuse; it may not crash, read outside the file (the address sanitizer
-// watches), or throw anything but a UserError.  What it accepts is read to the last element.
+// fixed seeds.  A reader may accept or refuse; it may not crash, read outside the file (tools/asan.sh runs it
+// under AddressSanitizer), or throw anything but a UserError.  What it accepts is read to the last element.
 #include <gtest/gtest.h>
 
 #include <array>

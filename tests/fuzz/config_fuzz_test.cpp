@@ -1,6 +1,6 @@
 // Mutated .cfg files, from fixed seeds.  What the parser reads must be what a second reading of the rules,
 // below, says line by line; what that calls wrong must be a UserError of one line.  Nothing else may be
-// thrown, and nothing outside the text be read (the address sanitizer watches).
+// thrown, and nothing outside the text be read (tools/asan.sh runs it under AddressSanitizer).
 #include <gtest/gtest.h>
 
 #include <array>
