@@ -19,16 +19,16 @@
 #   clean      removes the models, 45 GB at most, which else stay in $TMPDIR/ferry-gpu
 #
 # One call ends within FERRY_CALL_S (540) seconds: what does not fit is named at the end (exit code 3), and the
-# same command goes on with it.  What has been done is noted in build-gpu/many, where a new build leaves it; `again`
-# forgets that of the named parts.  Results go to $OUT (default build-gpu/out): a log per part, many.jsonl, the runs'
-# sidecars, the trace.  Without GPUs two CPU ranks run a tiny model.  What the machine needs is said in
-# tools/gpu/one.sh; 14B wants 64 GB of host memory.
+# same command goes on with it.  What the same program has done before, and has left its files for later parts, is
+# noted in build-gpu/many, said and not done again; `again` forgets that of the named parts.  Results go to $OUT
+# (default build-gpu/out): a log per part, many.jsonl, the runs' sidecars, the trace.  Without GPUs two CPU ranks run a
+# tiny model.  What the machine needs is said in tools/gpu/one.sh; 14B wants 64 GB of host memory.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 . tools/gpu/common.sh
 call_s=${FERRY_CALL_S:-540}
 least_s=60  # a measurement that takes longer is cut off, and has all of the next call
-marks=$build/many
+marks=$build/many  # for each program a folder
 left=$marks/left
 lines=$out/many.jsonl
 mkdir -p "$marks"
@@ -57,10 +57,21 @@ need_model() {
 }
 context=$scratch/context.safetensors
 
-# once NAME COMMAND...: unless it has been done, and if there is time.
+# mark_of NAME: of what the program that is built has done.  It holds the file that this leaves for others, if any.
+mark_of() {
+  local program
+  program=$(sha256sum "$ferry" | cut -c 1-12)
+  mkdir -p "$marks/$program" && echo "$marks/$program/$1"
+}
+
+# once NAME COMMAND...: unless it has been done, and if there is time.  The file that it leaves for others is $leaves.
 once() {
-  local name=$1 started=$SECONDS limit_s=$((call_s - SECONDS))
-  if [ -e "$marks/$name" ]; then return; fi
+  local name=$1 started=$SECONDS limit_s=$((call_s - SECONDS)) file=${leaves:-} mark
+  mark=$(mark_of "$name")
+  if [ -e "$mark" ] && { [ -z "$file" ] || [ -e "$file" ]; }; then
+    echo "done before: $name"
+    return
+  fi
   if [ "$limit_s" -lt "$least_s" ]; then
     echo "$name" >>"$left"
     return
@@ -69,7 +80,8 @@ once() {
   local result=$?
   echo "# $((SECONDS - started)) s: $name"
   if [ $result = 0 ]; then
-    touch "$marks/$name"
+    if [ -n "$file" ]; then rm -f "$marks"/*/"$name"; fi  # another program's file is gone
+    printf %s "$file" >"$mark"
   elif [ $SECONDS -ge "$call_s" ]; then
     echo "$name" >>"$left"
     result=0
@@ -127,7 +139,7 @@ error_of() {
 part_error() {
   local one="$scratch/velocity_1.safetensors" failed=0
   need_model $small --parts dit,vae || return 1
-  once error_1 velocity "$one" 1 || return 1
+  leaves=$one once error_1 velocity "$one" 1 || return 1
   for n in "${several[@]}"; do once "error_$n" error_of "$n" || failed=1; done
   return $failed
 }
@@ -210,8 +222,10 @@ decode_of() {
 part_decode() {
   local failed=0 latents="$scratch/latents.safetensors"
   need_model $small --parts dit,vae || return 1
-  once decode_latents video decode_latents -n "$most" --steps 1 --guidance 1 --context "$context" --save "$latents" || return 1
-  for n in "${counts[@]}"; do once "decode_$n" decode_of "decode_$n" "$n" || failed=1; done
+  leaves=$latents once decode_latents video decode_latents -n "$most" --steps 1 --guidance 1 --context "$context" \
+    --save "$latents" || return 1
+  leaves=$scratch/decode_1.safetensors once decode_1 decode_of decode_1 1 || return 1
+  for n in "${several[@]}"; do once "decode_$n" decode_of "decode_$n" "$n" || failed=1; done
   once decode_alone decode_of decode_alone "$most" --split_vae false || failed=1
   return $failed
 }
@@ -258,7 +272,11 @@ part_test() {
   once test tests
 }
 
-part_clean() { rm -rf "$scratch"; }
+# With the marks of what has left a file there.
+part_clean() {
+  grep -rlF "$scratch/" "$marks" | xargs -r rm -f
+  rm -rf "$scratch"
+}
 
 again=
 if [ "${1:-}" = again ]; then again=1; shift; fi
@@ -266,7 +284,7 @@ parts=("$@")
 if [ $# = 0 ]; then
   parts=(build test error forward offload guided exchange start decode trace long throttle no_peer)
 fi
-if [ -n "$again" ]; then for part in "${parts[@]}"; do rm -f "$marks/$part"{,_*}; done; fi
+if [ -n "$again" ]; then for part in "${parts[@]}"; do rm -f "$marks"/*/"$part"{,_*}; done; fi
 rm -f "$left"
 run_parts "${parts[@]}"
 status=$?
