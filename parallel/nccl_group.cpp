@@ -136,20 +136,7 @@ void NcclGroup::broadcast(void* buffer, std::size_t bytes, int root, Stream& str
 void NcclGroup::send_recv(std::span<const Outgoing> sends, std::span<const Incoming> receives,
                           Stream& stream) {
   check_peers(*this, sends, receives);
-  ncclComm_t const comm = working();
-  auto* const queue = native(stream);
-  ncclResult_t result = ncclGroupStart();
-  const auto add = [&](ncclResult_t added) {
-    if (added != ncclSuccess && added != ncclInProgress) result = added;
-  };
-  for (const auto& [peer, data, bytes] : sends) {
-    if (bytes > 0) add(ncclSend(data, bytes, ncclUint8, peer, comm, queue));
-  }
-  for (const auto& [peer, data, bytes] : receives) {
-    if (bytes > 0) add(ncclRecv(data, bytes, ncclUint8, peer, comm, queue));
-  }
-  const ncclResult_t ended = ncclGroupEnd();
-  settle(result == ncclSuccess ? ended : result, "send_recv");
+  settle(nccl_send_recv(sends, receives, working(), native(stream)), "send_recv");
 }
 
 void NcclGroup::check() {
