@@ -28,8 +28,8 @@ ForwardFloor::ForwardFloor(const model::DitConfig& config, model::Weights& weigh
   heads_ = parallel::HeadSplit(config.heads, ranks).most();
   const auto options =
       at::TensorOptions(model::torch_device(device_)).dtype(model::scalar_type(runtime.compute));
-  const auto heads = [&](std::int64_t count, std::int64_t of) {
-    return at::randn({count, of * config.head_dim()}, options);
+  const auto heads = [&](std::int64_t rows, std::int64_t count) {
+    return at::randn({rows, count * config.head_dim()}, options);
   };
   noise_ = at::randn({rows_ * std::max(config.dim, config.ffn_dim)}, options);
   query_ = heads(queries_, heads_);

@@ -1,7 +1,7 @@
-// How large the pieces of an all-to-all are.
-//
-// A rank's pieces lie one behind the other, in the order of the ranks that they go to or come from, or, with
-// own_last, on the side where a rank's pieces are equal, in the order r + 1, r + 2, ..., r of rank r.
+// The pieces of an all-to-all: how large they are, and their order in a rank's buffer, by the rank that each
+// goes to or comes from.
+//   rank 1 of 4                 [ 0 | 1 | 2 | 3 ]
+//   own_last, the equal pieces  [ 2 | 3 | 0 | 1 ]   the other side's stay in the order of the ranks
 #pragma once
 
 #include <cstddef>

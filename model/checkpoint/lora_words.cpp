@@ -44,9 +44,9 @@ Words words_of(std::string_view name) {
 }
 
 template <std::size_t N>
-bool has_any(const Words& words, const std::array<std::string_view, N>& of) {
+bool has_any(const Words& words, const std::array<std::string_view, N>& wanted) {
   return std::any_of(words.begin(), words.end(), [&](const std::string& word) {
-    return std::find(of.begin(), of.end(), word) != of.end();
+    return std::find(wanted.begin(), wanted.end(), word) != wanted.end();
   });
 }
 

@@ -112,10 +112,10 @@ at::Tensor attend_to_heads(const Pass& pass, std::size_t branch) {
   const at::Tensor keys = work.inbox(branch, 2).narrow(0, 0, work.shard.tokens);
   const at::Tensor values = work.inbox(branch, 0).narrow(0, 0, work.shard.tokens);
   const at::Tensor out = at::empty_like(queries);
-  const auto attend_part = [&](const at::Tensor& of, std::int64_t begin, std::int64_t out_begin,
+  const auto attend_part = [&](const at::Tensor& from, std::int64_t begin, std::int64_t out_begin,
                                std::int64_t count) {
     if (count == 0) return;
-    pass.runtime.attention.into(out.narrow(0, out_begin, count), of.narrow(0, begin, count), keys, values,
+    pass.runtime.attention.into(out.narrow(0, out_begin, count), from.narrow(0, begin, count), keys, values,
                                 pass.config.head_dim());
   };
   pass.exchange->finish(Trip::Key, branch);

@@ -60,18 +60,18 @@ void add_to(const Pass& pass, const at::Tensor& x, const at::Tensor& gate) {
 }
 
 void norm_for_attention(const Pass& pass, int block, const at::Tensor& x, const Modulation& m,
-                        const Left& left) {
+                        const DeferredSum& deferred) {
   const DType norm_type = block == 0 ? pass.runtime.compute : DType::F32;
-  modulate(pass, left.gate.defined() ? norm_after(pass, x, left.gate) : norm_of(pass, x, norm_type),
+  modulate(pass, deferred.gate.defined() ? norm_after(pass, x, deferred.gate) : norm_of(pass, x, norm_type),
            m.scale_attention, m.shift_attention);
 }
 
 // What attention gives stays in work.u, for the next norm to add on its way.  The first block's is added
 // here: the branches are copies of x from then on.
 void attend_to_itself(const Pass& pass, int block, const at::Tensor& x, const Modulation& m,
-                      const Left& left) {
+                      const DeferredSum& deferred) {
   const TraceScope span = pass.span("attention", block);
-  norm_for_attention(pass, block, x, m, left);
+  norm_for_attention(pass, block, x, m, deferred);
   self_attention(pass, block);
   if (block == 0) add_to(pass, x, m.gate_attention);
 }
@@ -103,8 +103,8 @@ void feed_forward(const Pass& pass, int block, const at::Tensor& x, const Modula
 }
 
 // The sum of a block's end waits for the next block's norm, which reads x anyway.  Not where another branch
-// needs work.u, or somebody wants to see x.
-bool leaves_sum(const Pass& pass, int block) {
+// needs work.u, or a tap reads x.
+bool defers_sum(const Pass& pass, int block) {
   return pass.work.x.size() == 1 && !pass.runtime.tap && block + 1 < pass.config.layers;
 }
 
@@ -113,7 +113,7 @@ void finish_branch(const Pass& pass, int block, const at::Tensor& x, const Modul
                    DitContext& branch) {
   attend_to_text(pass, block, block == 0 ? norm_of(pass, x) : norm_after(pass, x, m.gate_attention), branch);
   feed_forward(pass, block, x, m);
-  if (leaves_sum(pass, block)) return;
+  if (defers_sum(pass, block)) return;
   add_to(pass, x, m.gate_ffn);
   pass.tap("block", block, x);
 }
@@ -142,25 +142,26 @@ void run_interleaved(const Pass& pass, int block, std::span<DitContext* const> b
 
 }  // namespace
 
-Left run_block(const Pass& pass, int block, std::span<DitContext* const> branches, const Left& left) {
+DeferredSum run_block(const Pass& pass, int block, std::span<DitContext* const> branches,
+                      const DeferredSum& deferred) {
   const BlockScope scope(pass.weights, block);
   if (pass.exchange != nullptr) pass.exchange->enter(block);
   const Modulation m = modulation_of(pass, block);
   if (block == 0) {
-    attend_to_itself(pass, block, pass.work.x[0], m, left);
+    attend_to_itself(pass, block, pass.work.x[0], m, deferred);
     for (std::size_t i = 1; i < branches.size(); ++i) pass.work.x[i].copy_(pass.work.x[0]);
   }
-  // Who looks on wants one branch after the other.
+  // A tap sees each branch of a block whole, one after the other.
   if (block != 0 && pass.exchange != nullptr && branches.size() > 1 && !pass.runtime.tap) {
     run_interleaved(pass, block, branches, m);
     return {};
   }
   for (std::size_t i = 0; i < branches.size(); ++i) {
     const at::Tensor& x = pass.work.x[i];
-    if (block != 0) attend_to_itself(pass, block, x, m, left);
+    if (block != 0) attend_to_itself(pass, block, x, m, deferred);
     finish_branch(pass, block, x, m, *branches[i]);
   }
-  return {leaves_sum(pass, block) ? m.gate_ffn : at::Tensor()};
+  return {defers_sum(pass, block) ? m.gate_ffn : at::Tensor()};
 }
 
 }  // namespace ferry::model

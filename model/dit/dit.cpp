@@ -115,9 +115,9 @@ std::vector<at::Tensor> Dit::forward(const at::Tensor& latent, double timestep,
   pass.tap("patch_embedding", ModuleId::kHead, state.work->x[0]);
   pass.tap("time_embedding", ModuleId::kHead, pass.e);
   pass.tap("time_projection", ModuleId::kHead, pass.e0);
-  Left left;
+  DeferredSum deferred;
   for (int block = 0; block < static_cast<int>(state.config.layers); ++block) {
-    left = run_block(pass, block, branches, left);
+    deferred = run_block(pass, block, branches, deferred);
   }
   return run_head(pass);
 }

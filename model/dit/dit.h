@@ -33,7 +33,7 @@ struct DitRuntime {
   Stream* exchange = nullptr;              // the exchanges run here; nullptr: on the compute stream
   parallel::ExchangeGate* gate = nullptr;  // told of each exchange; nullptr: nobody
   DType compute = DType::BF16;             // as given to dit_spec
-  Tap tap = nullptr;                       // empty: nobody looks
+  Tap tap = nullptr;                       // empty: no tap
   Trace* trace = nullptr;                  // lanes compute and exchange; nullptr: no trace
   kernels::Attention attention{};          // of all layers, self and cross
 };
@@ -77,7 +77,7 @@ class Dit {
   std::vector<at::Tensor> forward(const at::Tensor& latent, double timestep,
                                   std::span<DitContext* const> branches);
 
-  // Who looks at forwards and contexts from now on; empty: nobody.
+  // Shown what forwards and contexts compute from now on; empty: nothing is shown.
   void set_tap(Tap tap);
 
   // How long the compute stream has waited for exchanges so far; a pass is a forward, the places are its

@@ -10,31 +10,32 @@ namespace {
 
 constexpr std::int64_t kMostRounds = 3;  // of the last part
 
-std::int64_t rounds(const RowCase& of, std::int64_t rows) {
-  const std::int64_t tiles = (rows + kernels::kTileQueries - 1) / kernels::kTileQueries * of.heads;
-  return (tiles + of.tiles - 1) / of.tiles;
+std::int64_t rounds(const RowCase& row_case, std::int64_t rows) {
+  const std::int64_t tiles = (rows + kernels::kTileQueries - 1) / kernels::kTileQueries * row_case.heads;
+  return (tiles + row_case.tiles - 1) / row_case.tiles;
 }
 
 // As many rows as fill so many rounds.
-std::int64_t rows_of(const RowCase& of, std::int64_t round_count) {
-  return std::max<std::int64_t>(1, of.tiles * round_count / of.heads) * kernels::kTileQueries;
+std::int64_t rows_of(const RowCase& row_case, std::int64_t round_count) {
+  return std::max<std::int64_t>(1, row_case.tiles * round_count / row_case.heads) * kernels::kTileQueries;
 }
 
-RowPlan with(const RowCase& of, std::int64_t first, std::int64_t last) {
-  return {.middle = of.rows - first - last, .last = last, .first = first};
+RowPlan with(const RowCase& row_case, std::int64_t first, std::int64_t last) {
+  return {.middle = row_case.rows - first - last, .last = last, .first = first};
 }
 
 }  // namespace
 
 // One round takes longer than a trip: over NVLink by half at 40 heads on two ranks, and by more at fewer.
-RowPlan plan_rows(const RowCase& of) {
-  if (of.tiles == 0) return with(of, of.own / 4, of.own / 4);
-  const std::int64_t first = std::min(rows_of(of, 1), of.own / 2);
+RowPlan plan_rows(const RowCase& row_case) {
+  if (row_case.tiles == 0) return with(row_case, row_case.own / 4, row_case.own / 4);
+  const std::int64_t first = std::min(rows_of(row_case, 1), row_case.own / 2);
   RowPlan best;
   std::int64_t least = 0;
   for (std::int64_t count = 1; count <= kMostRounds; ++count) {
-    const RowPlan plan = with(of, first, std::min(rows_of(of, count), of.own - first));
-    const std::int64_t taken = rounds(of, plan.first) + rounds(of, plan.middle) + rounds(of, plan.last);
+    const RowPlan plan = with(row_case, first, std::min(rows_of(row_case, count), row_case.own - first));
+    const std::int64_t taken =
+        rounds(row_case, plan.first) + rounds(row_case, plan.middle) + rounds(row_case, plan.last);
     if (least != 0 && taken >= least) continue;
     best = plan;
     least = taken;

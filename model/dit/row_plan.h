@@ -35,6 +35,6 @@ struct RowCase {
 
 // first + middle + last = rows, first + last <= own.  Without tiles a quarter of its own each is first and
 // last.
-RowPlan plan_rows(const RowCase& of);
+RowPlan plan_rows(const RowCase& row_case);
 
 }  // namespace ferry::model

@@ -50,8 +50,8 @@ class LoraFuzz : public ::testing::Test {
   std::uint64_t below(std::uint64_t end) { return random() % end; }
   bool chance(std::uint64_t one_in) { return below(one_in) == 0; }
   template <typename T>
-  T any(const std::vector<T>& of) {
-    return of[below(of.size())];
+  T any(const std::vector<T>& values) {
+    return values[below(values.size())];
   }
 
   std::string file() const { return folder / "style.safetensors"; }

@@ -14,9 +14,9 @@ std::int64_t rounds(std::int64_t rows, std::int64_t heads) {
   return (tiles + kTiles - 1) / kTiles;
 }
 
-void expect_covers(const RowCase& of, const RowPlan& plan) {
-  EXPECT_EQ(plan.first + plan.middle + plan.last, of.rows);
-  EXPECT_LE(plan.first + plan.last, of.own) << "others' rows have to travel";
+void expect_covers(const RowCase& row_case, const RowPlan& plan) {
+  EXPECT_EQ(plan.first + plan.middle + plan.last, row_case.rows);
+  EXPECT_LE(plan.first + plan.last, row_case.own) << "others' rows have to travel";
   EXPECT_GE(plan.first, 0);
   EXPECT_GE(plan.last, 0);
 }
@@ -26,14 +26,15 @@ TEST(RowPlan, TakesNoMoreThanOneRoundMoreThanAllRowsAtOnce) {
   for (const std::int64_t tokens : {12480, 32760}) {
     for (const std::int64_t heads : {40, 12}) {
       for (const std::int64_t ranks : {2, 4}) {
-        const RowCase of{.rows = tokens, .own = tokens / ranks, .heads = heads / ranks, .tiles = kTiles};
-        const RowPlan plan = plan_rows(of);
-        expect_covers(of, plan);
+        const RowCase row_case{
+            .rows = tokens, .own = tokens / ranks, .heads = heads / ranks, .tiles = kTiles};
+        const RowPlan plan = plan_rows(row_case);
+        expect_covers(row_case, plan);
         EXPECT_GT(plan.first, 0);
         EXPECT_GT(plan.last, 0);
-        const std::int64_t taken =
-            rounds(plan.first, of.heads) + rounds(plan.middle, of.heads) + rounds(plan.last, of.heads);
-        EXPECT_LE(taken, rounds(tokens, of.heads) + 1) << tokens << ", " << heads << ", " << ranks;
+        const std::int64_t taken = rounds(plan.first, row_case.heads) + rounds(plan.middle, row_case.heads) +
+                                   rounds(plan.last, row_case.heads);
+        EXPECT_LE(taken, rounds(tokens, row_case.heads) + 1) << tokens << ", " << heads << ", " << ranks;
       }
     }
   }
@@ -48,8 +49,8 @@ TEST(RowPlan, FillsItsRounds) {
 TEST(RowPlan, OfFewRowsAndOnTheCpu) {
   for (const std::int64_t tiles : {std::int64_t{0}, kTiles}) {
     for (const std::int64_t own : {1, 2, 3, 5, 130}) {
-      const RowCase of{.rows = 3 * own, .own = own, .heads = 2, .tiles = tiles};
-      expect_covers(of, plan_rows(of));
+      const RowCase row_case{.rows = 3 * own, .own = own, .heads = 2, .tiles = tiles};
+      expect_covers(row_case, plan_rows(row_case));
     }
   }
   EXPECT_EQ(plan_rows({.rows = 24, .own = 8, .heads = 2, .tiles = 0}),
