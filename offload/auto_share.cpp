@@ -10,12 +10,6 @@
 
 namespace ferry::offload {
 
-namespace {
-
-constexpr int kMostOthers = 8;  // that are waited for before one counts
-
-}  // namespace
-
 AutoShare::AutoShare(AutoSharePlan plan, const NodeArena& arena, const Peers& peers, Device& device)
     : plan_(std::move(plan)),
       share_(plan_.first),

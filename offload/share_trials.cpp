@@ -20,7 +20,6 @@ constexpr double kExplained = 0.75;   // of a pass: predictions so much shorter 
 constexpr double kRoughly = 0.1;      // differences up to which two passes are looked at,
 constexpr double kNearly = 0.02;      // and three
 constexpr double kPassesOfTrial = 2;  // one between and one measured
-constexpr int kMostOthers = 8;
 constexpr double kGrain = 20;  // shares are whole twentieths: less of a difference is not worth a trial
 
 constexpr std::size_t kNone = std::numeric_limits<std::size_t>::max();

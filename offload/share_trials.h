@@ -22,6 +22,9 @@
 
 namespace ferry::offload {
 
+// So many passes in a row that cannot be compared settle it.
+constexpr int kMostOthers = 8;
+
 struct ShareCandidate {
   double share = 0;
   double copies_ms = 0;  // until the last block of a pass is there, were the compute not in the way
@@ -50,8 +53,8 @@ class ShareTrials {
   void measured(const PassTime& pass);
   // One that began with blocks of the share before.
   void between(double ms);
-  // One that cannot be compared: of another kind, or that brought what later ones do not.  After several in a
-  // row it is settled with what is known.
+  // One that cannot be compared: of another kind, or that brought what later ones do not.  After kMostOthers
+  // in a row it is settled with what is known.
   void other();
 
   // For the next pass.
