@@ -20,7 +20,6 @@ namespace ferry::parallel {
 // Which heads each of `ranks` has.
 class HeadSplit {
  public:
-  HeadSplit() = default;
   // Throws std::invalid_argument when a rank would have none.
   HeadSplit(std::int64_t heads, int ranks);
 
@@ -35,8 +34,8 @@ class HeadSplit {
   Pieces to_tokens(std::size_t bytes) const;
 
  private:
-  std::int64_t heads_ = 1;
-  int ranks_ = 1;
+  std::int64_t heads_;
+  int ranks_;
 };
 
 struct Shard {
