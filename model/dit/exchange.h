@@ -24,12 +24,12 @@ class HeadExchange {
   // Throws std::invalid_argument for more ranks than heads.
   HeadExchange(const DitRuntime& runtime, const DitConfig& config);
 
-  // A forward of that many branches begins.
+  // At the start of each forward.
   void begin_pass(std::size_t branches);
   // The exchanges up to the next call are this block's.
   void enter(int block) { block_ = block; }
 
-  // So many exchanges follow close to each other: whoever moves weights had better make room.
+  // Announces to the gate exchanges that follow closely, so that copies of weights make room for them.
   void soon(int exchanges) {
     if (gate_ != nullptr) gate_->soon(compute_, exchanges);
   }
