@@ -216,6 +216,7 @@ std::string to_json(const OffloadCase& what, const OffloadResult& result) {
                                        {"prefetch_size", result.options.prefetch_size},
                                        {"transport", name_of(result.report.transport)},
                                        {"share", result.report.share},
+                                       {"parts", result.report.parts},
                                        {"share_why", result.report.share_why},
                                        {"interleave", name_of(result.report.interleave)},
                                        {"link_cap_gbps", result.options.link_gbps},

@@ -261,6 +261,7 @@ void Async::describe(Report& report) const {
   report.type = Type::Async;
   report.transport = ferrying_.share() > 0 ? Transport::Sharded : Transport::Full;
   report.share = ferrying_.share();
+  report.parts = plan_.sharing.weights;
   report.share_settled = auto_ == nullptr || auto_->settled();
   if (auto_) report.share_why = auto_->why();
   report.interleave = plan_.interleave;

@@ -14,10 +14,10 @@ constexpr double kMost = 0.9;
 
 void check(const ShareFigures& f, double compute_ms) {
   // Not-a-number fails this too.
-  if (f.together_gbps > 0 && f.gather_gbps > 0 && compute_ms >= 0 && f.ranks > 0) return;
+  if (f.together_gbps > 0 && f.gather_gbps > 0 && f.sum_gbps >= 0 && compute_ms >= 0 && f.ranks > 0) return;
   throw std::invalid_argument(
-      fmt::format("share of {} ranks: links {} GB/s together, gather {} GB/s, {} ms of computing", f.ranks,
-                  f.together_gbps, f.gather_gbps, compute_ms));
+      fmt::format("share of {} ranks: links {} GB/s together, in all {}, gather {} GB/s, {} ms of computing",
+                  f.ranks, f.together_gbps, f.sum_gbps, f.gather_gbps, compute_ms));
 }
 
 // The times of a whole block.
@@ -29,11 +29,11 @@ struct Whole {
 
 Whole whole_of(const ShareFigures& figures) {
   const auto bytes = static_cast<double>(figures.block_bytes);
-  const double ranks = figures.ranks;
   const double link_ms = bytes / figures.together_gbps * 1e-6;
+  const double part_ms = figures.sum_gbps > 0 ? bytes / figures.sum_gbps * 1e-6 : link_ms / figures.ranks;
   return {.link_ms = link_ms,
-          .spared_ms = link_ms * (1 - 1 / ranks),
-          .gather_ms = bytes / figures.gather_gbps * 1e-6 + (figures.in_slices ? 0 : link_ms / ranks)};
+          .spared_ms = link_ms - part_ms,
+          .gather_ms = bytes / figures.gather_gbps * 1e-6 + (figures.in_slices ? 0 : part_ms)};
 }
 
 }  // namespace

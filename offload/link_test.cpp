@@ -6,9 +6,12 @@
 #include <array>
 #include <cstdio>
 #include <functional>
+#include <limits>
+#include <sstream>
 
 #include "base/clock.h"
 #include "offload/link.h"
+#include "offload/parts.h"
 
 namespace ferry::offload {
 
@@ -28,6 +31,14 @@ std::size_t test_bytes(const NodeArena& arena, const Options& options) {
                     std::min(kBlobAlign, bytes), bytes);
 }
 
+// Emulated links may differ; what the ranks gather and exchange may not.
+std::size_t same_bytes(const Peers& peers, std::size_t bytes) {
+  for (const std::string& each : gather_words(peers, std::to_string(bytes))) {
+    bytes = std::min<std::size_t>(bytes, std::stoull(each));
+  }
+  return bytes;
+}
+
 // Seconds of several tries, ascending.  Other work on the machine makes a try longer, never shorter.
 struct Tries {
   std::array<double, kRepeats> seconds{};
@@ -42,7 +53,8 @@ class Bench {
       : setup_(setup),
         source_(arena.at(largest_blob(arena.layout()))),
         ranks_(static_cast<std::size_t>(setup.weights->size())),
-        bytes_(test_bytes(arena, options) / (2 * kTensorAlign * ranks_) * (2 * kTensorAlign * ranks_)),
+        bytes_(same_bytes(setup.peers, test_bytes(arena, options)) / (2 * kTensorAlign * ranks_) *
+               (2 * kTensorAlign * ranks_)),
         to_(setup.device->allocate(bytes_)),
         from_(setup.weights->allocate(*setup.device, bytes_)),
         copy_(setup.device->make_stream("ferry-test", Priority::High)),
@@ -98,6 +110,25 @@ double slowest(const Peers& peers, double seconds) {
   return std::max(most, 1e-9);
 }
 
+// The speed of each rank of the weights' group, of all such groups the slowest of that rank, so that all
+// decide alike.
+std::vector<double> by_rank(const StageSetup& setup, double gbps) {
+  const auto size = static_cast<std::size_t>(setup.weights->size());
+  std::vector<double> speeds(size, std::numeric_limits<double>::infinity());
+  bool alike = true;
+  const std::string mine = fmt::format("{} {} {}", size, setup.weights->rank(), gbps);
+  for (const std::string& each : gather_words(setup.peers, mine)) {
+    std::istringstream words(each);
+    std::size_t ranks = 0;
+    std::size_t rank = 0;
+    double speed = 0;
+    words >> ranks >> rank >> speed;
+    alike = alike && ranks == size;
+    if (rank < size) speeds[rank] = std::min(speeds[rank], speed);
+  }
+  return alike ? speeds : std::vector<double>();
+}
+
 // Page-locking beside copies slows both.
 class Quiet {
  public:
@@ -135,7 +166,9 @@ LinkFigures measure_links(NodeArena& arena, const Options& options, const StageS
   LinkFigures figures;
   const auto gbps = [&](double seconds) { return bench.bytes() / slowest(setup.peers, seconds) / 1e9; };
   figures.alone_gbps = gbps(alone);
-  figures.together_gbps = gbps(bench.time(whole_copy).median());
+  const double together = bench.time(whole_copy).median();
+  figures.together_gbps = gbps(together);
+  figures.by_rank_gbps = by_rank(setup, bench.bytes() / std::max(together, 1e-9) / 1e9);
   figures.gather_gbps = gbps(bench
                                  .time([&] {
                                    bench.gather();
@@ -161,11 +194,14 @@ Interleave choose_interleave(const LinkFigures& figures) {
 }
 
 std::string to_text(const LinkFigures& figures) {
+  std::string together = fmt::format("{:.3g}", figures.together_gbps);
+  if (!parts_of_links(figures.by_rank_gbps).empty()) {
+    together += fmt::format(" to {:.3g}", std::ranges::max(figures.by_rank_gbps));
+  }
   return fmt::format(
-      "links {:.3g} GB/s alone, {:.3g} together; gather {:.3g} GB/s; all-to-all {:.2f} ms, {:.2f} beside "
+      "links {:.3g} GB/s alone, {} together; gather {:.3g} GB/s; all-to-all {:.2f} ms, {:.2f} beside "
       "copies",
-      figures.alone_gbps, figures.together_gbps, figures.gather_gbps, figures.exchange_ms,
-      figures.exchange_beside_ms);
+      figures.alone_gbps, together, figures.gather_gbps, figures.exchange_ms, figures.exchange_beside_ms);
 }
 
 }  // namespace ferry::offload

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "offload/arena.h"
 #include "offload/options.h"
@@ -12,10 +13,12 @@ namespace ferry::offload {
 
 // 1e9 bytes/s and milliseconds; the slowest rank's medians of several tries, but for the last.
 struct LinkFigures {
-  double alone_gbps = 0;          // arena -> device, one rank after the other
-  double together_gbps = 0;       // all ranks of a node at once, each
-  double gather_gbps = 0;         // bytes of a whole block per second of its gather
-  double exchange_ms = 0;         // an all-to-all alone
+  double alone_gbps = 0;               // arena -> device, one rank after the other
+  double together_gbps = 0;            // all ranks of a node at once, each
+  std::vector<double> by_rank_gbps{};  // of that each rank's median, by its place among those that share
+                                       // copies; of several nodes the slowest; empty: nodes differ in ranks
+  double gather_gbps = 0;              // bytes of a whole block per second of its gather
+  double exchange_ms = 0;              // an all-to-all alone
   double exchange_beside_ms = 0;  // the same while every rank copies: the best try, so that what else runs
                                   // on the machine does not count as the copies' doing
   bool by_copies = false;         // gathers and exchanges of all go by copies (parallel/copy_group.h)

@@ -1,6 +1,8 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
+#include <numeric>
 #include <optional>
 #include <string>
 
@@ -9,6 +11,7 @@
 #include "offload/async.h"
 #include "offload/link_test.h"
 #include "offload/none.h"
+#include "offload/parts.h"
 #include "offload/stated_share.h"
 
 namespace ferry::offload {
@@ -36,11 +39,22 @@ int least_sharing(const NodeArena& arena, const StageSetup& setup) {
   return least;
 }
 
+double sum_of(const std::vector<double>& values) {
+  return std::accumulate(values.begin(), values.end(), 0.0);
+}
+
 // What later forwards bring of a ferried block.
 std::size_t block_bytes(const ArenaLayout& layout, const std::vector<int>& offloaded) {
   std::size_t bytes = 0;
   for (const int block : offloaded) bytes += block_of(layout, block).front;
   return bytes / offloaded.size();
+}
+
+// Parts as the links are, where these differ.  What is page-locked first is a rank's even part, and copies of
+// what is not locked yet would be slow: such parts wait for all.
+void open_parts(AsyncPlan& plan, NodeArena& arena, const LinkFigures& links) {
+  plan.sharing.weights = parts_of_links(links.by_rank_gbps);
+  if (!plan.sharing.weights.empty()) arena.wait_pinned();
 }
 
 // The share to begin with: while page-locking goes on somewhere, that which needs no more than is locked;
@@ -49,6 +63,7 @@ void open_share(AsyncPlan& plan, const NodeArena& arena, const LinkFigures& link
                 const Peers& peers) {
   const ShareFigures figures{.block_bytes = block_bytes(arena.layout(), plan.residency.offloaded),
                              .together_gbps = links.together_gbps,
+                             .sum_gbps = plan.sharing.weights.empty() ? 0 : sum_of(links.by_rank_gbps),
                              .gather_gbps = links.gather_gbps,
                              .ranks = ranks,
                              .in_slices = links.by_copies};
@@ -68,7 +83,10 @@ void choose_links(AsyncPlan& plan, NodeArena& arena, const Options& options, con
   plan.interleave = options.interleave;
   if (ranks > 1 && (!share || plan.interleave == Interleave::Auto)) {
     const LinkFigures figures = measure_links(arena, options, setup);
-    if (!share) open_share(plan, arena, figures, ranks, setup.peers);
+    if (!share) {
+      open_parts(plan, arena, figures);
+      open_share(plan, arena, figures, ranks, setup.peers);
+    }
     if (plan.interleave == Interleave::Auto) plan.interleave = choose_interleave(figures);
     if (setup.peers.rank == 0) spdlog::info("{}: {}", arena.spec().name, to_text(figures));
   }
@@ -79,19 +97,36 @@ void choose_links(AsyncPlan& plan, NodeArena& arena, const Options& options, con
   if (plan.interleave == Interleave::Auto) plan.interleave = Interleave::Free;
 }
 
+// Nothing for even parts.
+std::string parts_text(const Sharing& sharing) {
+  return sharing.weights.empty() ? "" : fmt::format(" in parts {}", fmt::join(sharing.weights, ":"));
+}
+
+// "1.25", or "1.25 to 1.75" where ranks differ.
+std::string gb_text(double least, double most) {
+  const std::string text = fmt::format("{:.3f}", least * 1e-9);
+  return least == most ? text : fmt::format("{} to {:.3f}", text, most * 1e-9);
+}
+
 // What later forwards bring to a rank, and how.
 std::string to_text(const ArenaLayout& layout, const AsyncPlan& plan, int ranks) {
   double bytes = 0;
   for (const int block : plan.residency.offloaded) {
     bytes += static_cast<double>(block_of(layout, block).front);
   }
-  const double copied = copied_share(plan.sharing, 0, ranks);
+  double least = 1;
+  double most = 0;
+  for (int rank = 0; rank < ranks; ++rank) {
+    const double copied = copied_share(plan.sharing, rank, ranks);
+    least = std::min(least, copied);
+    most = std::max(most, copied);
+  }
   return fmt::format(
-      "{}transport {}, share {:.3g}, interleave {}; of {:.3f} GB a forward each rank copies {:.3f} "
-      "and gathers {:.3f}",
+      "{}transport {}, share {:.3g}{}, interleave {}; of {:.3f} GB a forward each rank copies {} and gathers "
+      "{}",
       plan.open ? "at first " : "", name_of(plan.sharing.share > 0 ? Transport::Sharded : Transport::Full),
-      plan.sharing.share, name_of(plan.interleave), bytes * 1e-9, copied * bytes * 1e-9,
-      (1 - copied) * bytes * 1e-9);
+      plan.sharing.share, parts_text(plan.sharing), name_of(plan.interleave), bytes * 1e-9,
+      gb_text(least * bytes, most * bytes), gb_text((1 - most) * bytes, (1 - least) * bytes));
 }
 
 }  // namespace
@@ -103,9 +138,9 @@ std::unique_ptr<Strategy> make_async(NodeArena& arena, const Options& options, c
   if (plan.residency.offloaded.empty()) return make_none(arena, options, setup);
   plan.gate_by_events = setup.device->type() == DeviceType::Cuda;
   choose_links(plan, arena, options, setup);
-  require_same(
-      setup.peers, "the offload plan of " + arena.spec().name,
-      fmt::format("{}, share {}, {}", to_text(plan.residency), plan.sharing.share, name_of(plan.interleave)));
+  require_same(setup.peers, "the offload plan of " + arena.spec().name,
+               fmt::format("{}, share {}{}, {}", to_text(plan.residency), plan.sharing.share,
+                           parts_text(plan.sharing), name_of(plan.interleave)));
   if (weight_ranks(setup) > 1 && setup.peers.rank == 0) {
     spdlog::info("{}: {}", arena.spec().name, to_text(arena.layout(), plan, weight_ranks(setup)));
   }

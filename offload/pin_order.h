@@ -6,7 +6,7 @@
 //           `first`: what it copies in the first    | the rest, in the
 //           passes; the stage waits for it          | background
 //
-//   divided blob    |   rest   |  first  |        rest        |   first: this rank's share in any pass
+//   divided blob    |   rest   |  first  |        rest        |   first: this rank's even part in any pass
 //
 // Ranks that register the same pages at the same moment can fail, so a rank waits until another has let go of
 // the blob.  CUDA refuses a copy that runs out of one registration: see PinBorders.

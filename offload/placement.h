@@ -1,10 +1,11 @@
 // Where the pages of the node's copy lie, on machines with more than one NUMA node.
 //
-//   front    | rank 0's P-th | rank 1's | ... | rank P-1's |     as transport `sharded` divides it
+//   front    | rank 0's P-th | rank 1's | ... | rank P-1's |     as transport `sharded` divides it evenly
 //   memory     near rank 0     near rank 1      near rank P-1
 //
 // The front of a blob is what every pass uses; what only the first uses is divided in the same way by itself.
-// So a sharded copy reads near memory alone, and a full one draws on the memory of all nodes alike.
+// So a sharded copy reads near memory alone, and a full one draws on the memory of all nodes alike.  Parts
+// that follow the links (parts.h) are found too late for this: they begin and end in a neighbour's memory.
 #pragma once
 
 #include <cstddef>

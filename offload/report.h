@@ -15,6 +15,7 @@ struct Report {
   Type type = Type::None;  // what was decided, never Auto
   Transport transport = Transport::Full;
   double share = 0;           // of a block, divided between the ranks of a node: what is in force
+  std::vector<double> parts;  // the sizes of the ranks' parts of it beside each other; empty: all alike
   bool share_settled = true;  // false: passes are still compared (share_trials.h)
   std::string share_why;      // what they showed; empty where the share was stated or there was no choice
   Interleave interleave = Interleave::Free;

@@ -5,7 +5,7 @@
 //
 // A rank copies the shared front of its own part for all, who get it by a gather; the rests of all parts
 // every rank copies for itself.  Share 1 (transport `sharded`) leaves no rests, share 0 (`full`) nothing to
-// gather. All begin at multiples of 256 bytes.
+// gather. All begin at multiples of 256 bytes.  Parts are alike, or follow the ranks' links (parts.h).
 //
 // What is shared is copied first: the gather runs while the rests are copied.  Each part has a front, instead
 // of the whole having one, so that a rank's own part lies near it whatever the share (placement.h).  The

@@ -18,7 +18,7 @@ NLOHMANN_JSON_SERIALIZE_ENUM(Transport, {{Transport::Full, "full"},
 NLOHMANN_JSON_SERIALIZE_ENUM(Interleave, {{Interleave::Free, "free"},
                                           {Interleave::Gated, "gated"},
                                           {Interleave::Auto, "auto"}})
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Report, stage, type, transport, share, share_settled, share_why,
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Report, stage, type, transport, share, parts, share_settled, share_why,
                                    interleave, blocks, offloaded, slots, host_memory, host_bytes, huge_bytes,
                                    pinned, passes, copied_once_bytes, ferried_bytes, gathered_bytes,
                                    skipped_bytes, copy_ms, exposed_copy_ms, exposed_ms_by_block,

@@ -1,21 +1,28 @@
 // The share that is left open, decided by passes; every pass is compared with the bits of weights that are
 // simply there, those across a change of the share too.
+#include <fmt/ranges.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
+#include <cstddef>
 #include <functional>
+#include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include "base/clock.h"
 #include "tests/mpi/offload_rig.h"
+#include "tests/unit/offload_pinning_device.h"
 
 namespace ferry::offload {
 namespace {
 
 using parallel::ExchangeBy;
 using testing::MpiTest;
+using testing::PinningDevice;
 using testing::ranks;
 using testing::same_bits;
 using testing::toy_reference;
@@ -79,6 +86,9 @@ class AutoShareMpi : public MpiTest {
         }};
     return plan;
   }
+  static ArenaLayout layout() { return arena_layout(testing::toy_spec(), ranks().size()); }
+  // Of an emulated link that is half as fast on the last rank.
+  static double uneven_gbps() { return ranks().rank() == ranks().size() - 1 ? kSlow_gbps : 2 * kSlow_gbps; }
   static bool alone() { return ranks().size() == 1; }
 };
 
@@ -176,6 +186,71 @@ TEST_F(AutoShareMpi, AStatedShareIsNotCompared) {
   EXPECT_EQ(rig.device.counts.total(), 0);
   EXPECT_TRUE(rig.stage->report().share_settled);
   EXPECT_EQ(rig.stage->report().share_why, "");
+}
+
+// The last rank's link is half as fast as the others'.
+TEST_F(AutoShareMpi, PartsFollowTheLinks) {
+  const auto others = static_cast<std::size_t>(ranks().size()) - 1;
+  Rig rig({.type = Type::Async, .interleave = Interleave::Free, .link_gbps = uneven_gbps()});
+  settle(rig);
+  const Report before = rig.stage->report();
+  const std::string words = fmt::format("{}", fmt::join(before.parts, " "));
+  for (const std::string& each : ranks().all_gather(words)) EXPECT_EQ(each, words);
+  ASSERT_EQ(before.parts.size(), alone() ? 0 : others + 1);
+  // Half, as far as a busy machine lets the emulated links be what they should.
+  for (std::size_t r = 0; r < others; ++r) EXPECT_GT(before.parts[r], 1.3 * before.parts[others]);
+  // Of one forward more each rank copies its part of what is shared, and the rests.
+  EXPECT_TRUE(same_bits(rig.forward(kBranches), toy_reference(rig.shape, kBranches)));
+  const Report after = rig.stage->report();
+  double wanted = 0;
+  const ArenaLayout& layout = rig.arena.layout();
+  for (const BlockPlace& block : layout.blocks) {
+    for (const ModulePlace& module : block.modules) wanted += static_cast<double>(module.bytes);
+  }
+  const double mine =
+      copied_share({.share = after.share, .weights = after.parts}, ranks().rank(), ranks().size());
+  const double rounding = 2 * 256.0 * static_cast<double>(layout.blocks.size() * (others + 1));
+  EXPECT_NEAR(static_cast<double>(after.ferried_bytes - before.ferried_bytes), mine * wanted, rounding);
+}
+
+// A rank page-locks its even part first, and copies of what is not locked are slow.
+TEST_F(AutoShareMpi, UnevenPartsWaitForAllPageLocking) {
+  if (alone()) GTEST_SKIP() << "one rank has nothing to share";
+  const std::vector<int> divided = {0, 1, 2, 3, 4, 5};
+  const std::size_t first = pin_order(layout(), divided, ranks().rank(), ranks().size()).first.size();
+  for (const bool differ : {false, true}) {
+    std::size_t asked = 0;
+    PinningDevice device;
+    device.on_pin = [&](const std::byte*, std::size_t) {
+      if (++asked > first) std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    };
+    const auto cpu = make_cpu_device();
+    const parallel::Groups groups = testing::one_video(ranks(), *cpu);
+    DeviceAccount account;
+    NodeArena arena(arena_plan(testing::toy_spec(), {}, ranks().node_size()), node_ranks(ranks()));
+    arena.begin_pin(device, divided);
+    // Lazy: views on a GPU that is none cannot be made.
+    const Options options{.type = Type::Async,
+                          .lazy_gpu_cache = true,
+                          .interleave = Interleave::Free,
+                          .link_gbps = differ ? uneven_gbps() : kSlow_gbps};
+    const auto stage = make_stage(arena, options,
+                                  {.device = &device,
+                                   .account = &account,
+                                   .peers = world_peers(ranks()),
+                                   .weights = groups.weights.get(),
+                                   .gather = &ranks().comm()});
+    const bool uneven = !stage->report().parts.empty();
+    EXPECT_EQ(ranks().all_agree(arena.pinning_over()), uneven);
+    EXPECT_TRUE(uneven || !differ);
+  }
+}
+
+// Who says what is shared gets even parts.
+TEST_F(AutoShareMpi, AStatedShareHasEvenParts) {
+  Rig rig({.type = Type::Async, .transport = Transport::Sharded, .link_gbps = uneven_gbps()});
+  EXPECT_TRUE(same_bits(rig.forward(1), toy_reference({})));
+  EXPECT_TRUE(rig.stage->report().parts.empty());
 }
 
 // The share that was found is kept when the slots go and when the stage runs again.

@@ -16,6 +16,13 @@
 
 namespace ferry::testing {
 
+// All ranks as one Ulysses group.
+inline parallel::Groups one_video(parallel::Session& ranks, Device& device,
+                                  parallel::ExchangeBy by = parallel::ExchangeBy::Auto) {
+  return parallel::make_groups(
+      ranks, {.data = 1, .cfg = 1, .ulysses = ranks.size(), .ulysses_index = ranks.rank()}, device, by);
+}
+
 // All ranks of this test on one node, as one Ulysses group that exchanges in every block.
 struct OffloadRig {
   ToyShape shape;
@@ -26,8 +33,7 @@ struct OffloadRig {
   Stream& comm = device.counted(ranks().comm());
   parallel::ExchangeBy by = parallel::ExchangeBy::Auto;
   bool own_gather = false;  // gathers have a stream of their own, as on a GPU; with copies
-  parallel::Groups groups = parallel::make_groups(
-      ranks(), {.data = 1, .cfg = 1, .ulysses = ranks().size(), .ulysses_index = ranks().rank()}, *cpu, by);
+  parallel::Groups groups = one_video(ranks(), *cpu, by);
   offload::DeviceAccount account;
   offload::NodeArena arena{offload::arena_plan(toy_spec(shape), {}, ranks().node_size()),
                            offload::node_ranks(ranks())};

@@ -50,6 +50,29 @@ TEST(LeastShareThatHides, IsTheSoonestWhereNoneHides) {
   EXPECT_DOUBLE_EQ(block_ms(by_gather, 2.0 / 3.0), 8);
 }
 
+// Links of 50 and 100 GB/s.  Even: 12 ms over the slow one, of which 6 can go.  Parts of 1/3 and 2/3: 8.
+TEST(LeastShareThatHides, FollowsPartsOfTheLinks) {
+  ShareFigures figures = figures_of(400, 2);
+  EXPECT_DOUBLE_EQ(block_ms(figures, 1), 6);
+  figures.sum_gbps = 150;
+  EXPECT_DOUBLE_EQ(block_ms(figures, 1), 4);
+  EXPECT_DOUBLE_EQ(block_ms(figures, 0.5), 8);
+  EXPECT_DOUBLE_EQ(block_ms(figures, 0), 12);
+  EXPECT_DOUBLE_EQ(least_share(figures, 10), 3.0 / 8.0);
+  // Behind the copies a gather waits for a part of them.
+  figures.in_slices = false;
+  figures.gather_gbps = 50;
+  EXPECT_DOUBLE_EQ(block_ms(figures, 1), 4 + 12);
+}
+
+// A sum that even links have is no other model.
+TEST(LeastShareThatHides, IsTheSameForPartsThatHappenToBeEven) {
+  const ShareFigures even = figures_of(400, 4);
+  ShareFigures summed = even;
+  summed.sum_gbps = 200;
+  for (const double share : {0.0, 0.3, 1.0}) EXPECT_DOUBLE_EQ(block_ms(even, share), block_ms(summed, share));
+}
+
 // A share that the links need and the gather cannot bring in that time does not hide.
 TEST(LeastShareThatHides, LooksAtTheGatherToo) {
   const ShareFigures slow = figures_of(30, 2);
@@ -77,6 +100,7 @@ TEST(LeastShareThatHides, FiguresThatMakeNoSenseAreRefused) {
   EXPECT_THROW(least_share({.together_gbps = 1, .gather_gbps = -1}, 1), std::invalid_argument);
   EXPECT_THROW(least_share({.together_gbps = 1, .gather_gbps = 1}, std::nan("")), std::invalid_argument);
   EXPECT_THROW(least_share({.together_gbps = 1, .gather_gbps = 1, .ranks = 0}, 1), std::invalid_argument);
+  EXPECT_THROW(block_ms({.together_gbps = 1, .sum_gbps = -1, .gather_gbps = 1}, 1), std::invalid_argument);
   EXPECT_THROW(block_ms({.together_gbps = 0, .gather_gbps = 1}, 1), std::invalid_argument);
 }
 

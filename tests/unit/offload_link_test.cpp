@@ -26,5 +26,12 @@ TEST(LinkFigures, ArePrinted) {
   }
 }
 
+TEST(LinkFigures, NameTheFastestLinkWhereLinksDiffer) {
+  const std::string even = to_text({.together_gbps = 20, .by_rank_gbps = {21, 20}});
+  EXPECT_NE(even.find("20 together"), std::string::npos) << even;
+  const std::string uneven = to_text({.together_gbps = 20, .by_rank_gbps = {40, 20}});
+  EXPECT_NE(uneven.find("20 to 40 together"), std::string::npos) << uneven;
+}
+
 }  // namespace
 }  // namespace ferry::offload
