@@ -1,7 +1,8 @@
 #include "base/stream_gate.h"
 
-#include <condition_variable>
-#include <mutex>
+#include <thread>
+
+#include "base/gate_patience.h"
 
 namespace ferry {
 
@@ -9,31 +10,25 @@ namespace {
 
 class CpuStreamGate final : public StreamGate {
  public:
-  void close(Stream& stream) override { set(stream, false); }
-  void open(Stream& stream) override { set(stream, true); }
+  void close(Stream& stream) override {
+    stream.call([gate = gate_, number = ++closed_] { gate->state = number; });
+  }
+  void open(Stream& stream) override {
+    stream.call([gate = gate_] { gate->state = kGateOpen; });
+  }
   void pass(Stream& stream) override {
-    stream.call([state = state_] {
-      std::unique_lock lock(state->mutex);
-      state->changed.wait(lock, [&] { return state->open; });
+    stream.call([gate = gate_] {
+      while (gate->state != kGateOpen) std::this_thread::sleep_for(std::chrono::microseconds(50));
     });
   }
 
  private:
-  struct State {
-    std::mutex mutex;
-    std::condition_variable changed;
-    bool open = true;
+  struct Gate {
+    GateState state = kGateOpen;
+    GatePatience patience{state};
   };
-  void set(Stream& stream, bool open) {
-    stream.call([state = state_, open] {
-      {
-        const std::lock_guard lock(state->mutex);
-        state->open = open;
-      }
-      state->changed.notify_all();
-    });
-  }
-  std::shared_ptr<State> state_ = std::make_shared<State>();
+  std::shared_ptr<Gate> gate_ = std::make_shared<Gate>();
+  std::uint32_t closed_ = 0;
 };
 
 }  // namespace

@@ -2,37 +2,63 @@
 
 #include <cuda_runtime_api.h>
 
+#include <cstddef>
+#include <new>
+
 #include "base/cuda/check.h"
 #include "base/cuda/stream_memory.h"
+#include "base/gate_patience.h"
 
 namespace ferry {
 
 namespace {
 
-constexpr std::uint32_t kOpen = 0;
-constexpr std::uint32_t kClosed = 1;
+static_assert(sizeof(GateState) == sizeof(std::uint32_t) && GateState::is_always_lock_free);
 
-// A number in device memory: whoever waits polls it, and the host's would be polled over the link.
-class CudaStreamGate final : public StreamGate {
+// The state in host memory that the device has mapped, where a thread can open the gate without the driver.
+class MappedState {
  public:
-  explicit CudaStreamGate(Device& device) : memory_(device.allocate(sizeof(std::uint32_t))) {
-    FERRY_CHECK(cudaMemset(memory_.data(), 0, memory_.bytes()));
-    FERRY_CHECK(cudaDeviceSynchronize());
+  MappedState() {
+    void* memory = nullptr;
+    FERRY_CHECK(cudaHostAlloc(&memory, sizeof(GateState), cudaHostAllocMapped | cudaHostAllocPortable));
+    state_ = new (memory) GateState(kGateOpen);
+    void* address = nullptr;
+    const cudaError_t mapped = cudaHostGetDevicePointer(&address, memory, 0);
+    if (mapped != cudaSuccess) {
+      static_cast<void>(cudaFreeHost(memory));
+      FERRY_CHECK(mapped);
+    }
+    address_ = reinterpret_cast<CUdeviceptr>(address);
   }
-  void close(Stream& stream) override { operations_.write(stream, number(), kClosed); }
-  void open(Stream& stream) override { operations_.write(stream, number(), kOpen); }
-  void pass(Stream& stream) override { operations_.wait_equal(stream, number(), kOpen); }
+  MappedState(const MappedState&) = delete;
+  MappedState& operator=(const MappedState&) = delete;
+  ~MappedState() { static_cast<void>(cudaFreeHost(state_)); }
+  GateState& state() { return *state_; }
+  CUdeviceptr address() const { return address_; }
 
  private:
-  CUdeviceptr number() const { return reinterpret_cast<CUdeviceptr>(memory_.data()); }
+  GateState* state_ = nullptr;
+  CUdeviceptr address_ = 0;
+};
+
+class CudaStreamGate final : public StreamGate {
+ public:
+  void close(Stream& stream) override {
+    if (++closed_ == kGateOpen) ++closed_;
+    operations_.write(stream, mapped_.address(), closed_);
+  }
+  void open(Stream& stream) override { operations_.write(stream, mapped_.address(), kGateOpen); }
+  void pass(Stream& stream) override { operations_.wait_equal(stream, mapped_.address(), kGateOpen); }
+
+ private:
   StreamMemory operations_;
-  DeviceMemory memory_;
+  MappedState mapped_;
+  std::uint32_t closed_ = 0;
+  GatePatience patience_{mapped_.state()};
 };
 
 }  // namespace
 
-std::unique_ptr<StreamGate> make_cuda_stream_gate(Device& device) {
-  return std::make_unique<CudaStreamGate>(device);
-}
+std::unique_ptr<StreamGate> make_cuda_stream_gate(Device&) { return std::make_unique<CudaStreamGate>(); }
 
 }  // namespace ferry

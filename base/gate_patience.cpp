@@ -1,0 +1,27 @@
+#include "base/gate_patience.h"
+
+namespace ferry {
+
+GatePatience::~GatePatience() {
+  {
+    const std::lock_guard lock(mutex_);
+    over_ = true;
+  }
+  ends_.notify_all();
+  thread_.join();
+  state_.store(kGateOpen);
+}
+
+// Looks twice in the time: a number that both see has been there for at least half of it.
+void GatePatience::watch() {
+  std::uint32_t last = kGateOpen;
+  std::unique_lock lock(mutex_);
+  while (!ends_.wait_for(lock, kGatePatience, [this] { return over_; })) {
+    const std::uint32_t now = state_.load(std::memory_order_acquire);
+    std::uint32_t stuck = now;
+    const bool opened = now != kGateOpen && now == last && state_.compare_exchange_strong(stuck, kGateOpen);
+    last = opened ? kGateOpen : now;
+  }
+}
+
+}  // namespace ferry
