@@ -13,7 +13,7 @@
 namespace ferry::offload {
 
 // The sizes beside each other: each link in hundredths of the fastest, so that two measurements that differ
-// by less give the same.  Nothing, for even parts, unless the fastest is more than a tenth faster than the
+// by less give the same.  Nothing, for even parts, unless the fastest is more than a quarter faster than the
 // slowest.  `gbps` by rank, while all copy; may be empty.
 // Throws std::invalid_argument unless all are above 0 and finite.
 std::vector<double> parts_of_links(const std::vector<double>& gbps);

@@ -16,12 +16,12 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-TEST(PartsOfLinks, AreEvenUnlessTheFastestIsATenthFaster) {
+TEST(PartsOfLinks, AreEvenUnlessTheFastestIsAQuarterFaster) {
   EXPECT_THAT(parts_of_links({}), IsEmpty());
   EXPECT_THAT(parts_of_links({20}), IsEmpty());
   EXPECT_THAT(parts_of_links({20, 20, 20, 20}), IsEmpty());
-  EXPECT_THAT(parts_of_links({20, 21.9, 20.4, 21}), IsEmpty());
-  EXPECT_THAT(parts_of_links({20, 22.1}), ElementsAre(90, 100));
+  EXPECT_THAT(parts_of_links({20, 24.9, 20.4, 21}), IsEmpty());
+  EXPECT_THAT(parts_of_links({20, 25.1}), ElementsAre(80, 100));
 }
 
 TEST(PartsOfLinks, AreHundredthsOfTheFastest) {
