@@ -29,8 +29,8 @@ struct LinkFigures {
 LinkFigures measure_links(NodeArena& arena, const Options& options, const StageSetup& setup);
 
 // Gated when copies clearly slow an exchange, every time it was tried and by more than chance would.  Never
-// where exchanges are copies themselves: they share the copy engines with the copies from the host, but to
-// keep those out of them costs more (docs/results: 1.6 times resident against 1.24 on four H200).
+// where exchanges are copies themselves: those take another engine than copies from the host, which gating
+// would only keep from their link (docs/results: 1.6 times resident against 1.24 on four H200).
 Interleave choose_interleave(const LinkFigures& figures);
 
 std::string to_text(const LinkFigures& figures);
