@@ -1,5 +1,7 @@
 #include "base/gate_patience.h"
 
+#include "base/log.h"
+
 namespace ferry {
 
 GatePatience::~GatePatience() {
@@ -20,6 +22,7 @@ void GatePatience::watch() {
     const std::uint32_t now = state_.load(std::memory_order_acquire);
     std::uint32_t stuck = now;
     const bool opened = now != kGateOpen && now == last && state_.compare_exchange_strong(stuck, kGateOpen);
+    if (opened) spdlog::debug("a gate between streams was closed for too long, and opened");
     last = opened ? kGateOpen : now;
   }
 }

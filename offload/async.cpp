@@ -230,10 +230,10 @@ void Async::soon(Stream& compute, int exchanges) {
   expected_ = exchanges;
 }
 
-// There is nothing to hold up where nothing is gathered.  While pages are locked beside, exchanges may be
-// kept waiting for all that the device does, gathers too (stream_gate.h).
+// There is nothing to hold up where nothing is gathered.  A rank that locks pages may be kept from its
+// exchanges until its gathers are through, which the others would hold up (stream_gate.h).
 void Async::close_room(Stream& stream) {
-  if (ferrying_.share() == 0 || !arena_.pinning_over()) return;
+  if (ferrying_.share() == 0 || !arena_.pinning_over_on_node()) return;
   room_->close(stream);
   room_closed_ = true;
 }

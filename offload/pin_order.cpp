@@ -96,6 +96,12 @@ std::size_t PinBorders::within(const void* data, std::size_t bytes) const {
 
 int pin_locks(const ArenaLayout& layout) { return static_cast<int>(layout.blocks.size()) + 2; }
 
+void PinLocks::begin() { std::atomic_ref<std::uint32_t>(*at_it_).fetch_add(1); }
+
+void PinLocks::end() { std::atomic_ref<std::uint32_t>(*at_it_).fetch_sub(1); }
+
+bool PinLocks::over() const { return std::atomic_ref<std::uint32_t>(*at_it_).load() == 0; }
+
 bool PinLocks::take(int lock, const std::function<bool()>& given_up) {
   const std::atomic_ref<std::uint32_t> word(words_[lock]);
   std::uint32_t open = 0;

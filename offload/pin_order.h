@@ -58,16 +58,23 @@ class PinBorders {
 // How many locks the ranks of a node share.
 int pin_locks(const ArenaLayout& layout);
 
-// One lock for each blob, in memory that the ranks share: 4 bytes each, zero at first.
+// One lock for each blob, and how many ranks are at it, in memory that the ranks share: zero at first.
 class PinLocks {
  public:
-  static constexpr std::size_t bytes(int locks) { return static_cast<std::size_t>(locks) * 4; }
-  explicit PinLocks(std::byte* memory) : words_(reinterpret_cast<std::uint32_t*>(memory)) {}
+  static constexpr std::size_t bytes(int locks) { return (static_cast<std::size_t>(locks) + 1) * 4; }
+  explicit PinLocks(std::byte* memory)
+      : at_it_(reinterpret_cast<std::uint32_t*>(memory)), words_(at_it_ + 1) {}
+  // A rank begins to page-lock; it will page-lock nothing more.
+  void begin();
+  void end();
+  // No rank is at it.
+  bool over() const;
   // Waits for whoever has it, until `given_up` says true.  Returns whether this rank has it now.
   bool take(int lock, const std::function<bool()>& given_up);
   void give(int lock);
 
  private:
+  std::uint32_t* at_it_;
   std::uint32_t* words_;
 };
 

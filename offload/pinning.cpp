@@ -9,7 +9,10 @@
 
 namespace ferry::offload {
 
-Pinning::Pinning(PinPlan plan) : plan_(std::move(plan)), locks_(plan_.locks), thread_([this] { run(); }) {}
+Pinning::Pinning(PinPlan plan) : plan_(std::move(plan)), locks_(plan_.locks) {
+  locks_.begin();
+  thread_ = std::thread([this] { run(); });
+}
 
 Pinning::~Pinning() {
   stop_ = true;
@@ -66,6 +69,7 @@ double Pinning::all_s() const {
 }
 
 void Pinning::tell(double& seconds, bool over, const std::string& error) {
+  if (over) locks_.end();
   const std::lock_guard lock(mutex_);
   if (error.empty()) seconds = seconds_since(begin_);
   error_ = error;

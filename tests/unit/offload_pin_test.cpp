@@ -289,8 +289,14 @@ TEST(PinInRotation, ARankWaitsForNoMoreThanWhatComesFirst) {
   EXPECT_GT(pinning.first_s(), 0);
   EXPECT_EQ(pinning.all_s(), 0);
   EXPECT_EQ(device.locked.size(), order.first.size());
+  EXPECT_FALSE(pinning.over_on_node());
+  PinLocks other(locks.data());  // another rank's
+  other.begin();
   go_on.count_down();
   EXPECT_EQ(pinning.wait_all(), "");
+  EXPECT_FALSE(pinning.over_on_node());
+  other.end();
+  EXPECT_TRUE(pinning.over_on_node());
   EXPECT_GT(pinning.all_s(), pinning.first_s());
   EXPECT_EQ(device.locked.size(), order.first.size() + order.rest.size());
 }
