@@ -14,7 +14,7 @@ GatePatience::~GatePatience() {
   state_.store(kGateOpen);
 }
 
-// Looks twice in the time: a number that both see has been there for at least half of it.
+// Looks once in the time: a number that two looks see one after the other has been there that long.
 void GatePatience::watch() {
   std::uint32_t last = kGateOpen;
   std::unique_lock lock(mutex_);

@@ -1,4 +1,4 @@
-// Memory operations of streams: a number in device memory that one stream writes and another waits for.
+// Memory operations of streams: a number that one stream writes and another waits for.
 #pragma once
 
 #include <cuda.h>
