@@ -1,5 +1,4 @@
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <numeric>
@@ -99,7 +98,10 @@ void choose_links(AsyncPlan& plan, NodeArena& arena, const Options& options, con
 
 // Nothing for even parts.
 std::string parts_text(const Sharing& sharing) {
-  return sharing.weights.empty() ? "" : fmt::format(" in parts {}", fmt::join(sharing.weights, ":"));
+  if (sharing.weights.empty()) return "";
+  std::string text;
+  for (const double part : sharing.weights) text += fmt::format("{}{}", text.empty() ? "" : ":", part);
+  return " in parts " + text;
 }
 
 // "1.25", or "1.25 to 1.75" where ranks differ.
