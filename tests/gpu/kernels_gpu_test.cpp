@@ -179,6 +179,7 @@ TEST_F(KernelsGpu, GateResidual) {
 }
 
 TEST_F(KernelsGpu, RmsNormRopeAndHeadOrder) {
+  const TorchStream on(device());
   struct HeadShape {
     std::int64_t tokens, rotated, heads, head_dim;
     std::vector<std::int64_t> widths;  // of the pieces; one: no exchange
