@@ -44,7 +44,6 @@ class CopyGroup final : public Group {
       : members_(std::move(members)),
         device_(device),
         port_(std::move(port)),
-        own_(device.make_stream("own piece", Priority::High)),
         begin_(device.make_event(EventKind::Order)),
         end_(device.make_event(EventKind::Order)),
         last_(device.make_event(EventKind::Order)) {}
@@ -81,6 +80,8 @@ class CopyGroup final : public Group {
   }
   Region make_region(std::size_t bytes);
   std::string check(Region& region);
+  std::string trade_known_bytes(Region& region, std::size_t bytes);
+  void give_up(std::uint32_t turn) noexcept;
   DeviceMemory allocate_without_copies(Device& device, std::size_t bytes);
   Region* region_of(const void* recv);
   void exchange(Region& region, void* recv, const Pieces& pieces, bool own_in_place,
@@ -94,7 +95,7 @@ class CopyGroup final : public Group {
   Device& device_;
   std::unique_ptr<PeerPort> port_;
   std::unique_ptr<Group> base_;
-  std::unique_ptr<Stream> own_;  // this rank's own pieces
+  std::unique_ptr<Stream> own_;  // this rank's own pieces, from the first that is not in place
   std::unique_ptr<Event> begin_;
   std::unique_ptr<Event> end_;
   std::unique_ptr<Event> last_;  // after the last exchange, whatever its stream
@@ -181,6 +182,7 @@ void CopyGroup::exchange(Region& region, void* recv, const Pieces& pieces, bool 
   const int me = rank();
   const auto begin = static_cast<std::size_t>(static_cast<std::byte*>(recv) - region.mine.data());
   check_room(region.mine.bytes() - begin, pieces, ranks);
+  if (!own_in_place && own_ == nullptr) own_ = device_.make_stream("own piece", Priority::High);
   take_turn(stream);
   for (int i = 1; i < ranks; ++i) port_->raise(stream, Signal::Free, (me + i) % ranks, turn_);
   if (!own_in_place) {
@@ -276,45 +278,77 @@ Region CopyGroup::make_region(std::size_t bytes) {
 
 // One exchange of known bytes, which takes a turn on every rank, also where it fails before.
 std::string CopyGroup::check(Region& region) {
-  const auto ranks = static_cast<std::size_t>(size());
-  const std::size_t bytes = std::min(kCheckBytes, region.mine.bytes() / ranks);
+  const std::size_t bytes = std::min(kCheckBytes, region.mine.bytes() / static_cast<std::size_t>(size()));
   if (bytes == 0) return {};
-  std::string error;
   const std::uint32_t turn = turn_ + 1;
-  const auto byte_of = [ranks, round = turn_](std::size_t from, std::size_t to) {
-    return static_cast<std::uint8_t>(1 + (from * ranks + to + round) % 251);
-  };
+  const std::string error = trade_known_bytes(region, bytes);
+  turn_ = turn;
+  return first_error_of(error, gather());
+}
+
+// What fills the piece that goes from one rank to another.
+struct KnownByte {
+  std::size_t ranks;
+  std::uint32_t turn;
+  std::uint8_t operator()(std::size_t from, std::size_t to) const {
+    return static_cast<std::uint8_t>(1 + (from * ranks + to + turn) % 251);
+  }
+};
+
+// The words of the first piece of others that is not as it was sent.
+std::string lost_piece(const std::vector<std::uint8_t>& got, std::size_t me, const KnownByte& byte_of) {
+  const std::size_t bytes = got.size() / byte_of.ranks;
+  for (std::size_t from = 0; from < byte_of.ranks; ++from) {
+    const auto* piece = got.data() + from * bytes;
+    const auto right = [wanted = byte_of(from, me)](std::uint8_t byte) { return byte == wanted; };
+    if (from == me || std::all_of(piece, piece + bytes, right)) continue;
+    return fmt::format("a copy from rank {} did not arrive", from);
+  }
+  return {};
+}
+
+// The words of what failed on this rank.  Nothing of it is queued any more, so no flag is raised late: a wait
+// for a rank that failed before it raised its flag is over too.
+std::string CopyGroup::trade_known_bytes(Region& region, std::size_t bytes) {
+  const auto ranks = static_cast<std::size_t>(size());
+  const auto me = static_cast<std::size_t>(rank());
+  const std::uint32_t turn = turn_ + 1;
+  const KnownByte byte_of = {ranks, turn};
+  std::vector<std::uint8_t> got(bytes * ranks);
+  DeviceMemory sent;
+  std::unique_ptr<Stream> stream;  // ends first: what it has queued uses the others
   try {
-    const auto stream = device_.make_stream("check", Priority::High);
-    const DeviceMemory sent = device_.allocate(bytes * ranks);
-    const auto me = static_cast<std::size_t>(rank());
+    sent = device_.allocate(bytes * ranks);
+    stream = device_.make_stream("check", Priority::High);
     for (std::size_t to = 0; to < ranks; ++to) {
       stream->fill(sent.data() + to * bytes, byte_of(me, to), bytes);
     }
     exchange(
-        region, region.mine.data(), bytes, false,
+        region, region.mine.data(), bytes, /*own_in_place=*/true,
         [&](int peer) { return sent.data() + static_cast<std::size_t>(peer) * bytes; }, *stream);
     Patience patience(kCheckDeadline_s);
     while (!region.used->done() && !patience.over()) {
       std::this_thread::sleep_for(std::chrono::microseconds(100));
     }
     const bool late = !region.used->done();
-    if (late) port_->release(turn_);
-    std::vector<std::uint8_t> got(bytes * ranks);
+    if (late) port_->release(turn);
     stream->copy(got.data(), region.mine.data(), got.size());
     stream->synchronize();
-    if (late) error = "a copy to another rank's device did not end";
-    for (std::size_t from = 0; from < ranks && error.empty(); ++from) {
-      const auto* piece = got.data() + from * bytes;
-      const std::uint8_t wanted = byte_of(from, me);
-      const bool same = std::all_of(piece, piece + bytes, [&](std::uint8_t b) { return b == wanted; });
-      if (!same) error = fmt::format("a copy from rank {} did not arrive", from);
-    }
+    if (late) return "a copy to another rank's device did not end";
   } catch (const Error& failed) {
-    error = failed.what();
+    give_up(turn);
+    return failed.what();
   }
-  turn_ = turn;
-  return first_error_of(error, gather());
+  return lost_piece(got, me, byte_of);
+}
+
+// Ends this rank's waits in exchange `turn`, as far as the device still does anything.
+void CopyGroup::give_up(std::uint32_t turn) noexcept {
+  try {
+    port_->release(turn);
+  } catch (const std::exception& failed) {
+    spdlog::warn("waits of an exchange that failed are left: {}", failed.what());
+  }
 }
 
 DeviceMemory CopyGroup::allocate_without_copies(Device& device, std::size_t bytes) {
