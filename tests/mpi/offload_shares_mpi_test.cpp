@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <future>
 #include <map>
 #include <string>
 #include <thread>
@@ -174,6 +175,9 @@ TEST_F(SharesOfCopies, GathersLeaveTheWayToExchanges) {
   }
 }
 
+// Beside kGatePatience, and less than what makes a rank give up.
+constexpr std::chrono::seconds kLong{30};
+
 // A rank may be kept from its exchange until what the others gather has come: loading a kernel, or giving
 // memory back, waits for all streams.
 TEST_F(SharesOfCopies, AClosedWayIsOpenedWhereNobodyGoesOn) {
@@ -188,18 +192,23 @@ TEST_F(SharesOfCopies, AClosedWayIsOpenedWhereNobodyGoesOn) {
   stage->prepare();
   async.begin({});
   async.acquire_block(0);
-  if (rank() != 0) gate.soon(device().compute(), 1);
-  device().compute().synchronize();
   async.release_block(0);
   async.acquire_block(1);
-  async.release_block(1);
-  if (rank() == 0) async.acquire_block(2);  // of which the others have a part
+  if (rank() != 0) gate.soon(device().compute(), 1);
   device().compute().synchronize();
-  EXPECT_TRUE(session().all_agree(true));
+  async.release_block(1);  // the gather of block 3 is queued, behind the closed gate
+  if (rank() == 0) {
+    async.acquire_block(2);
+    async.acquire_block(3);  // of which the others have parts
+  }
+  device().compute().synchronize();
+  auto all_went_on = std::async(std::launch::async, [this] { return session().all_agree(true); });
+  EXPECT_TRUE(all_went_on.wait_for(kLong) == std::future_status::ready) << "the way stayed closed";
   if (rank() != 0) {
     const parallel::GatedExchange gated(&gate, *other);
     other->synchronize();
   }
+  EXPECT_TRUE(all_went_on.get());
   stage->finish();
 }
 
