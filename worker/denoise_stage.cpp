@@ -97,7 +97,7 @@ at::Tensor denoise_stage(const StageInput& input, const std::vector<at::Tensor>&
   if (begun.meter == nullptr) begun = begin_load(source, rank);
   // The CPU, which the loading threads need, has little to warm up.
   if (rank.on_gpu()) {
-    warm_up(input, contexts, noise);
+    warm_up(input, contexts, noise, source.activation_bytes);
     record.warm_up_s = seconds_since(begin);
   }
   LoadedStage stage(source, rank, *input.progress, record, std::move(begun));

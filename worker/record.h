@@ -24,7 +24,7 @@ Exposed exposed_of(const StreamTimes& times, int steps);
 
 struct StageRecord {
   std::string name;                        // "text", "denoise", "decode"
-  double warm_up_s = 0;                    // denoise on a GPU: one layer ran while the weights were read
+  double warm_up_s = 0;                    // denoise on a GPU: two layers ran while the weights were read
   double load_s = 0;                       // waited for the node's copy: read, converted, placed
   double pin_s = 0;                        // waited until what is copied first was page-locked, after that
   double pin_first_s = 0;                  // page-locking that took on its own thread, mostly beside the load

@@ -1,14 +1,15 @@
 #include "worker/warm_up.h"
 
-#include <ATen/ops/empty_strided.h>
+#include <ATen/ops/empty_like.h>
 
-#include <map>
+#include <cstdint>
 #include <utility>
 
 #include "model/dit/dit.h"
 #include "model/dit/spec.h"
 #include "model/tensor.h"
 #include "offload/layout.h"
+#include "offload/views.h"
 #include "worker/branches.h"
 #include "worker/gpu.h"
 
@@ -18,21 +19,27 @@ namespace {
 constexpr double kValue = 0.01;          // of every weight: results stay finite
 constexpr double kTimestep = 500;        // of 1000
 constexpr std::size_t kBytes = 1 << 20;  // of a shard that is gathered
+constexpr int kLayers = 2;               // the first is unlike the others (model/dit/block.cpp)
 
-// Weights that were never in a file.
+// Weights that were never in a file, the same for every block.  They are not taken from LibTorch's allocator,
+// which may keep what is.
 class MadeUp final : public model::Weights {
  public:
-  MadeUp(model::NetworkSpec spec, const Device& device) : spec_(std::move(spec)) {
-    const at::TensorOptions options(model::torch_device(device));
-    for (const model::ModuleId id : offload::all_modules(spec_)) {
-      const model::ModuleSpec& module = model::module_of(spec_, id);
-      for (const model::TensorSpec& tensor : module.tensors) {
-        const model::MemoryFormat format = model::memory_format(tensor);
-        tensors_[module.name].push_back(
-            at::empty_strided(format.shape, format.strides, options.dtype(model::scalar_type(tensor.dtype))));
-        tensors_[module.name].back().fill_(kValue);
+  MadeUp(model::NetworkSpec spec, Device& device) : spec_(std::move(spec)) {
+    const offload::ArenaLayout layout = offload::arena_layout(spec_, 1);
+    memory_ = device.allocate(layout.head.blob.bytes + layout.largest_block() + layout.tail.blob.bytes);
+    std::byte* end = memory_.data();
+    const auto views_of = [&](const offload::BlockPlace& part) {
+      std::byte* const begin = std::exchange(end, end + part.blob.bytes);
+      offload::BlockViews views = offload::make_views(part, begin, model::torch_device(device));
+      for (const std::vector<at::Tensor>& module : views) {
+        for (const at::Tensor& tensor : module) tensor.fill_(kValue);
       }
-    }
+      return views;
+    };
+    head_ = views_of(layout.head);
+    block_ = views_of(layout.blocks[0]);
+    tail_ = views_of(layout.tail);
   }
   const model::NetworkSpec& spec() const override { return spec_; }
   void begin(const model::PassKey&) override {}
@@ -42,19 +49,44 @@ class MadeUp final : public model::Weights {
   model::ModuleView acquire(model::ModuleId id) override { return {.tensors = on_host(id)}; }
   void release(model::ModuleId) override {}
   std::span<const at::Tensor> on_host(model::ModuleId id) override {
-    return tensors_.at(model::module_of(spec_, id).name);
+    const offload::BlockViews& part = id.block == model::ModuleId::kHead   ? head_
+                                      : id.block == model::ModuleId::kTail ? tail_
+                                                                           : block_;
+    return part.at(static_cast<std::size_t>(id.module));
   }
 
  private:
   model::NetworkSpec spec_;
-  std::map<std::string, std::vector<at::Tensor>> tensors_;  // by module
+  DeviceMemory memory_;
+  offload::BlockViews head_;
+  offload::BlockViews block_;
+  offload::BlockViews tail_;
 };
 
-void run_one_layer(const StageInput& input, const std::vector<at::Tensor>& contexts,
-                   const at::Tensor& noise) {
+// Whether it makes no difference what LibTorch keeps, not even to offload type auto: from what is free, where
+// that is missing, it takes off the activations, of which that is a part (offload/make_stage.cpp).
+bool has_plenty(const StageInput& input, std::size_t activation_bytes) {
+  const std::size_t weights = offload::arena_layout(input.networks->dit->spec, 1).bytes;
+  return weights + 2 * activation_bytes <= input.rank->device->memory().free_bytes / 10 * 9;
+}
+
+// What the layers left out keep of each branch's text: as many keys and values.
+std::vector<at::Tensor> other_caches(const model::DitConfig& whole, const Branches& branches) {
+  std::vector<at::Tensor> caches;
+  for (const model::DitContext& context : branches.mine()) {
+    for (std::int64_t i = 0; i < 2 * (whole.layers - kLayers); ++i) {
+      caches.push_back(at::empty_like(context.text));
+    }
+  }
+  return caches;
+}
+
+void run_layers(const StageInput& input, const std::vector<at::Tensor>& contexts, const at::Tensor& noise,
+                bool keep_memory) {
   Rank& rank = *input.rank;
-  model::DitConfig config = input.networks->facts.dit;
-  config.layers = 1;
+  const model::DitConfig& whole = input.networks->facts.dit;
+  model::DitConfig config = whole;
+  config.layers = kLayers;
   const DType compute = input.networks->dit->compute;
   MadeUp weights(model::dit_spec(config, compute), *rank.device);
   model::DitRuntime runtime = dit_runtime(rank, compute);
@@ -64,6 +96,8 @@ void run_one_layer(const StageInput& input, const std::vector<at::Tensor>& conte
   branches(noise, kTimestep);
   // What is computed once is done; the next step runs as all others.
   combined(branches(noise, kTimestep), input.job->guidance);
+  // Beside all else of a step, and dropped at once.
+  if (keep_memory) other_caches(whole, branches);
   rank.device->compute().synchronize();
 }
 
@@ -82,10 +116,13 @@ void gather_once(Rank& rank) {
 
 }  // namespace
 
-void warm_up(const StageInput& input, const std::vector<at::Tensor>& contexts, const at::Tensor& noise) {
-  run_one_layer(input, contexts, noise);
+void warm_up(const StageInput& input, const std::vector<at::Tensor>& contexts, const at::Tensor& noise,
+             std::size_t activation_bytes) {
+  const bool keep_memory = has_plenty(input, activation_bytes);
+  run_layers(input, contexts, noise, keep_memory);
   gather_once(*input.rank);
-  release_torch_cache(*input.rank->device);
+  // The strategy's memory comes next, and is not taken from LibTorch's allocator.
+  if (!keep_memory) release_torch_cache(*input.rank->device);
 }
 
 }  // namespace ferry::worker

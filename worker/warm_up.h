@@ -3,16 +3,20 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstddef>
 #include <vector>
 
 #include "worker/stages.h"
 
 namespace ferry::worker {
 
-// One step of a DiT of one layer with the job's shapes, over weights of its own: libraries load their
-// kernels, attention makes its plan, the ranks' communicators connect.  Nothing of it stays but that: its
-// device memory, less than the denoising takes, is given back.  Waits for the device.  Collective over the
-// world.
-void warm_up(const StageInput& input, const std::vector<at::Tensor>& contexts, const at::Tensor& noise);
+// Two forwards of a DiT of two layers with the job's shapes, over weights of its own: libraries load their
+// kernels, attention makes its plan, the ranks' communicators connect.  It takes the device memory of the
+// job's activations and of one block, the head and the tail, and holds none of it when it returns.  But where
+// the device has room for all weights and twice `activation_bytes`, which a step takes, LibTorch keeps what
+// the first step will ask it for: page-locking keeps other threads out of the driver.
+// Waits for the device.  Collective over the world.
+void warm_up(const StageInput& input, const std::vector<at::Tensor>& contexts, const at::Tensor& noise,
+             std::size_t activation_bytes);
 
 }  // namespace ferry::worker

@@ -82,7 +82,7 @@ TEST_F(Load, AWarmUpRunsTheJobsShapesAndLeavesNothing) {
   const at::Tensor latent = denoise_stage(in, contexts, noise, record);
   {
     const TorchMemory memory;
-    warm_up(in, contexts, noise);
+    warm_up(in, contexts, noise, record.activation_estimate_bytes);
     EXPECT_GT(memory.peak_bytes(), before.nbytes()) << "nothing ran";
     EXPECT_LE(memory.peak_bytes(), record.torch_peak_bytes + record.weights_peak_bytes);
   }
