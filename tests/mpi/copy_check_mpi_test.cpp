@@ -1,6 +1,8 @@
 // The check of parallel/copy_group.h where it fails.
 #include <gmock/gmock.h>
 
+#include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
