@@ -80,8 +80,10 @@ NodeArena::NodeArena(ArenaPlan plan, const NodeRanks& node)
   };
   check(1);
   // Behind the weights the locks by which the ranks share the page-locking.
-  memory_ = make_node_memory(layout_.bytes + PinLocks::bytes(pin_locks(layout_)), node_, plan_.first,
-                             [&] { check(static_cast<std::size_t>(node_.peers.size)); });
+  const MemorySize size{.bytes = layout_.bytes + PinLocks::bytes(pin_locks(layout_)),
+                        .files = borders_of(layout_, plan_.file_bytes)};
+  memory_ =
+      make_node_memory(size, node_, plan_.first, [&] { check(static_cast<std::size_t>(node_.peers.size)); });
 }
 
 // Neither writes to memory nor locks it once it is gone.
@@ -109,6 +111,7 @@ void NodeArena::begin_load(TensorSource source, const LoadSetup& setup) {
         };
         try {
           load_share(plan, stoppable, progress);
+          PinLocks(plan.arena + plan.layout->bytes).filled();
         } catch (const std::exception& failed) {
           loading->error = described(failed);
         }
@@ -135,11 +138,14 @@ void NodeArena::begin_pin(Device& device, const std::vector<int>& divided) {
   if (device.type() == DeviceType::Cpu || pinning_ != nullptr || pinned_) return;
   PinOrder order = pin_order(layout_, divided, node_.peers.rank, node_.peers.size);
   borders_ = PinBorders(data(), order);
+  const int ranks = kind() == MemoryKind::Private ? 1 : node_.peers.size;
+  const int fillers = loading_ == nullptr ? 0 : ranks;
   pinning_ = std::make_unique<Pinning>(PinPlan{.device = &device,
                                                .name = plan_.spec.name,
                                                .arena = data(),
                                                .order = std::move(order),
-                                               .locks = data() + layout_.bytes});
+                                               .locks = data() + layout_.bytes,
+                                               .fillers = fillers});
 }
 
 bool NodeArena::pin(Device& device, bool copies) {

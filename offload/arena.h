@@ -55,9 +55,9 @@ class NodeArena {
   // Both.
   void load(TensorSource source, int threads, const std::function<void(const LoadProgress&)>& progress);
 
-  // Page-locks the copy for `device` while the caller goes on (pinning.h), also while the copy is filled: by
-  // the ranks that copy from it and no others.  Of the blocks of `divided` this rank's share comes first.  On
-  // the CPU nothing happens.
+  // Page-locks the copy for `device` while the caller goes on (pinning.h), once a load that has begun is over
+  // on every rank: by the ranks that copy from it and no others.  Of the blocks of `divided` this rank's
+  // share comes first.  On the CPU nothing happens.
   void begin_pin(Device& device, const std::vector<int>& divided = {});
   // Waits until what comes first is page-locked, having begun now on a rank that `copies` and has not begun
   // yet.  All of these ranks have it or none: when one is refused, all go without and rank 0 warns.  Returns
@@ -75,8 +75,8 @@ class NodeArena {
   void pause_pinning(bool paused);
   // Where copies have to end; the same object for the arena's life.
   const PinBorders& pin_borders() const { return borders_; }
-  // How long this rank's page-locking took on its thread, up to what comes first and in all; 0: not yet, or
-  // there was none.
+  // How long this rank's page-locking took on its thread since the copy was filled, up to what comes first
+  // and in all; 0: not yet, or there was none.
   double pin_first_s() const { return pinning_ == nullptr ? 0 : pinning_->first_s(); }
   double pin_all_s() const { return pinning_ == nullptr ? 0 : pinning_->all_s(); }
   // What lies on pages of 2 MiB, as far as this rank has touched it; 0 where the kernel gives shared memory
@@ -103,7 +103,7 @@ struct ArenaSource {
 };
 
 // Plans and makes the arena of one network and begins to load it, with as many threads as are this rank's
-// share of the machine; with pin_for page-locks it meanwhile.  Collective over the node.
+// share of the machine; with pin_for page-locks it then.  Collective over the node.
 std::unique_ptr<NodeArena> begin_arena(const ArenaSource& source, const Options& options,
                                        const NodeRanks& node, LoadSetup setup);
 

@@ -110,6 +110,23 @@ std::vector<model::ModuleId> all_modules(const model::NetworkSpec& spec) {
   return ids;
 }
 
+std::vector<std::size_t> borders_of(const ArenaLayout& layout, std::size_t least_bytes) {
+  const std::size_t least = std::max(least_bytes, layout.bytes / (kMostBorders + 1) + 1);
+  std::vector<std::size_t> borders;
+  std::size_t last = 0;
+  const auto add = [&](std::size_t offset) {
+    if (offset < last + least || layout.bytes - offset < least) return;
+    borders.push_back(offset);
+    last = offset;
+  };
+  for (const BlockPlace& block : layout.blocks) add(block.blob.offset);
+  add(layout.tail.blob.offset);
+  // What is never page-locked can be cut anywhere.
+  for (std::size_t in = 0; in < layout.host.bytes; in += round_up(least, kBlobAlign))
+    add(layout.host.offset + in);
+  return borders;
+}
+
 const Blob& largest_blob(const ArenaLayout& layout) {
   const Blob* largest =
       layout.head.blob.bytes > layout.tail.blob.bytes ? &layout.head.blob : &layout.tail.blob;

@@ -75,6 +75,11 @@ std::vector<model::ModuleId> all_modules(const model::NetworkSpec& spec);
 // copied as one piece comes from one blob.
 const Blob& largest_blob(const ArenaLayout& layout);
 
+// Where files may begin that are to hold the arena: at blobs, or in the host's, which is never page-locked;
+// `least_bytes` apart, and so far that there are no more than kMostBorders.
+inline constexpr std::size_t kMostBorders = 63;
+std::vector<std::size_t> borders_of(const ArenaLayout& layout, std::size_t least_bytes);
+
 inline std::size_t round_up(std::size_t bytes, std::size_t multiple) {
   return (bytes + multiple - 1) / multiple * multiple;
 }

@@ -121,6 +121,16 @@ std::vector<Piece> share_of(const std::vector<Piece>& pieces, int rank, int rank
   return share;
 }
 
+std::vector<Piece> spread(const std::vector<Piece>& pieces, int threads) {
+  const auto parts = static_cast<std::size_t>(threads);
+  const std::size_t stride = (pieces.size() + parts - 1) / parts;
+  std::vector<Piece> order;
+  for (std::size_t first = 0; first < stride; ++first) {
+    for (std::size_t i = first; i < pieces.size(); i += stride) order.push_back(pieces[i]);
+  }
+  return order;
+}
+
 TensorSource checkpoint_source(const model::Checkpoint& checkpoint, bool drop_cache, const Merge& merge) {
   return [&checkpoint, drop_cache, merge](const model::TensorSpec& spec, std::byte* tensor,
                                           std::int64_t row_begin, std::int64_t row_end) {
@@ -139,8 +149,8 @@ TensorSource checkpoint_source(const model::Checkpoint& checkpoint, bool drop_ca
 
 void load_share(const LoadPlan& plan, const TensorSource& source,
                 const std::function<void(const LoadProgress&)>& progress) {
-  Work work(plan, share_of(pieces_of(*plan.stored, *plan.layout, kPieceBytes), plan.rank, plan.ranks),
-            source);
+  const std::vector<Piece> all = pieces_of(*plan.stored, *plan.layout, kPieceBytes);
+  Work work(plan, spread(share_of(all, plan.rank, plan.ranks), plan.threads), source);
   std::vector<std::jthread> threads;
   for (int i = 1; i < plan.threads; ++i) {
     threads.emplace_back([&work] {

@@ -31,6 +31,10 @@ std::vector<Piece> pieces_of(const model::NetworkSpec& stored, const ArenaLayout
 // The consecutive share of one rank: shares differ by at most one piece.
 std::vector<Piece> share_of(const std::vector<Piece>& pieces, int rank, int ranks);
 
+// The same pieces in such an order that `threads` which take one after the other are far apart: of memory
+// close together the kernel makes the pages for one thread at a time.
+std::vector<Piece> spread(const std::vector<Piece>& pieces, int threads);
+
 // Writes rows of a tensor, as its spec says, into the place of the whole tensor.  Called by several threads.
 using TensorSource = std::function<void(const model::TensorSpec& spec, std::byte* tensor,
                                         std::int64_t row_begin, std::int64_t row_end)>;

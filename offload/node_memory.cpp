@@ -47,11 +47,11 @@ std::unique_ptr<NodeMemory> make_private_memory(std::size_t bytes) {
   return std::make_unique<PrivateMemory>(bytes);
 }
 
-std::unique_ptr<NodeMemory> make_node_memory(std::size_t bytes, const NodeRanks& node, MemoryKind first,
+std::unique_ptr<NodeMemory> make_node_memory(const MemorySize& size, const NodeRanks& node, MemoryKind first,
                                              const std::function<void()>& check_private) {
   if (first == MemoryKind::Memfd) {
     try {
-      return make_memfd_memory(bytes, node.peers);
+      return make_memfd_memory(size, node.peers);
     } catch (const SystemError& failed) {
       warn_once(node,
                 std::string("no shared memory by descriptor (") + failed.what() + "), trying an MPI window");
@@ -59,7 +59,7 @@ std::unique_ptr<NodeMemory> make_node_memory(std::size_t bytes, const NodeRanks&
   }
   if (first != MemoryKind::Private && node.make_window) {
     try {
-      return node.make_window(bytes);
+      return node.make_window(size.bytes);
     } catch (const Error& failed) {
       warn_once(node, std::string("no MPI window either (") + failed.what() + ")");
     }
@@ -68,7 +68,7 @@ std::unique_ptr<NodeMemory> make_node_memory(std::size_t bytes, const NodeRanks&
     warn_once(node, "the ranks of this node share no memory: each keeps its own copy of the weights");
     check_private();
   }
-  return make_private_memory(bytes);
+  return make_private_memory(size.bytes);
 }
 
 }  // namespace ferry::offload

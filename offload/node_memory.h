@@ -1,7 +1,8 @@
 // One range of host memory that the ranks of a node share.
 //
 //   memfd       anonymous, passed by descriptor over an abstract Unix socket (or opened through /proc):
-//               nothing has a name in a file system, so nothing is left behind however the ranks end
+//               nothing has a name in a file system, so nothing is left behind however the ranks end.  Many
+//               files one behind the other: of one file the kernel makes and frees pages one at a time
 //   mpi window  MPI_Win_allocate_shared; lives in /dev/shm; aligned to a page by us
 //   private     each rank its own
 #pragma once
@@ -11,6 +12,7 @@
 #include <functional>
 #include <memory>
 #include <string_view>
+#include <vector>
 
 #include "offload/peers.h"
 
@@ -54,16 +56,21 @@ NodeRanks node_ranks(parallel::Session& session, const Device& device);
 // All ranks of the session.
 Peers world_peers(parallel::Session& session);
 
+struct MemorySize {
+  std::size_t bytes = 0;
+  std::vector<std::size_t> files{};  // where the second and later files begin; ascending, at pages
+};
+
 // Memory that all ranks of the node see: of the first kind from `first` on (in the order above) that works
 // on every rank.  A fallback is warned about by the node's rank 0.  When it comes to private memory with
 // several ranks, `check_private` is called before; it may throw.  Collective.
 // Throws SystemError when not even private memory can be had.
-std::unique_ptr<NodeMemory> make_node_memory(std::size_t bytes, const NodeRanks& node, MemoryKind first,
+std::unique_ptr<NodeMemory> make_node_memory(const MemorySize& size, const NodeRanks& node, MemoryKind first,
                                              const std::function<void()>& check_private);
 
 // The single kinds.  Throw SystemError; collective, except private; a rank that throws leaves the others
 // with an exception too.
-std::unique_ptr<NodeMemory> make_memfd_memory(std::size_t bytes, const Peers& node);
+std::unique_ptr<NodeMemory> make_memfd_memory(const MemorySize& size, const Peers& node);
 std::unique_ptr<NodeMemory> make_private_memory(std::size_t bytes);
 
 }  // namespace ferry::offload

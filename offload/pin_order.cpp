@@ -96,6 +96,12 @@ std::size_t PinBorders::within(const void* data, std::size_t bytes) const {
 
 int pin_locks(const ArenaLayout& layout) { return static_cast<int>(layout.blocks.size()) + 2; }
 
+void PinLocks::filled() { std::atomic_ref<std::uint32_t>(*filled_).fetch_add(1); }
+
+bool PinLocks::filled_by(int ranks) const {
+  return std::atomic_ref<std::uint32_t>(*filled_).load() >= static_cast<std::uint32_t>(ranks);
+}
+
 void PinLocks::begin() { std::atomic_ref<std::uint32_t>(*at_it_).fetch_add(1); }
 
 void PinLocks::end() { std::atomic_ref<std::uint32_t>(*at_it_).fetch_sub(1); }

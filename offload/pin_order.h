@@ -58,12 +58,17 @@ class PinBorders {
 // How many locks the ranks of a node share.
 int pin_locks(const ArenaLayout& layout);
 
-// One lock for each blob, and how many ranks are at it, in memory that the ranks share: zero at first.
+// One lock for each blob, how many ranks are at it, and how many have filled their part, in memory that the
+// ranks share: zero at first.
 class PinLocks {
  public:
-  static constexpr std::size_t bytes(int locks) { return (static_cast<std::size_t>(locks) + 1) * 4; }
+  static constexpr std::size_t bytes(int locks) { return (static_cast<std::size_t>(locks) + 2) * 4; }
   explicit PinLocks(std::byte* memory)
-      : at_it_(reinterpret_cast<std::uint32_t*>(memory)), words_(at_it_ + 1) {}
+      : at_it_(reinterpret_cast<std::uint32_t*>(memory)), filled_(at_it_ + 1), words_(at_it_ + 2) {}
+  // A rank has filled its part of the memory.
+  void filled();
+  // At least that many ranks have.
+  bool filled_by(int ranks) const;
   // A rank begins to page-lock; it will page-lock nothing more.
   void begin();
   void end();
@@ -75,6 +80,7 @@ class PinLocks {
 
  private:
   std::uint32_t* at_it_;
+  std::uint32_t* filled_;
   std::uint32_t* words_;
 };
 

@@ -2,12 +2,19 @@
 
 #include <fmt/format.h>
 
+#include <chrono>
 #include <utility>
 
 #include "base/error.h"
 #include "base/log.h"
 
 namespace ferry::offload {
+
+namespace {
+
+constexpr auto kBetweenLooks = std::chrono::milliseconds(1);
+
+}  // namespace
 
 Pinning::Pinning(PinPlan plan) : plan_(std::move(plan)), locks_(plan_.locks) {
   locks_.begin();
@@ -50,6 +57,16 @@ void Pinning::resume() {
   changed_.notify_all();
 }
 
+void Pinning::wait_filled() {
+  {
+    const std::lock_guard lock(mutex_);
+    at_rest_ = true;
+    changed_.notify_all();
+  }
+  while (!stop_ && !locks_.filled_by(plan_.fillers)) std::this_thread::sleep_for(kBetweenLooks);
+  begin_ = Clock::now();
+}
+
 void Pinning::wait_while_paused() {
   std::unique_lock lock(mutex_);
   at_rest_ = paused_;
@@ -79,6 +96,7 @@ void Pinning::tell(double& seconds, bool over, const std::string& error) {
 
 void Pinning::run() noexcept {
   try {
+    wait_filled();
     pin(plan_.order.first);
     tell(first_s_, false);
     pin(plan_.order.rest);

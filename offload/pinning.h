@@ -1,5 +1,6 @@
-// Page-locks the node's copy for one rank, on a thread of its own, while others fill it and, behind what
-// comes first, while passes run.
+// Page-locks the node's copy for one rank, on a thread of its own: behind what comes first, while passes run.
+// Not before the copy is filled, as page-locking makes pages that nobody has touched, slowly, and keeps other
+// threads out of the driver meanwhile.
 #pragma once
 
 #include <atomic>
@@ -22,6 +23,7 @@ struct PinPlan {
   std::byte* arena = nullptr;
   PinOrder order;
   std::byte* locks = nullptr;  // PinLocks::bytes() of the node's memory
+  int fillers = 0;             // ranks that have to fill their part before
   double patience_s = 60;      // how long another rank may stay at one blob
 };
 
@@ -44,12 +46,14 @@ class Pinning {
   // of the node may wait.  Then goes on.
   void pause();
   void resume();
-  // The time until then, waiting for other ranks included; 0: not yet, or refused.
+  // The time from when the copy is filled until then, waiting for other ranks included; 0: not yet, or
+  // refused.
   double first_s() const;
   double all_s() const;
 
  private:
   void run() noexcept;
+  void wait_filled();
   void pin(const std::vector<PinPiece>& pieces);
   void pin_piece(const PinPiece& piece);
   void wait_while_paused();
@@ -59,15 +63,15 @@ class Pinning {
   PinLocks locks_;
   std::atomic<bool> stop_ = false;
   std::vector<void*> registered_;  // the thread's, until it is over
-  Clock::time_point begin_ = Clock::now();
-  mutable std::mutex mutex_;  // of what follows
+  Clock::time_point begin_;        // the thread's
+  mutable std::mutex mutex_;       // of what follows
   std::condition_variable changed_;
   double first_s_ = 0;
   double all_s_ = 0;
   std::string error_;
   bool over_ = false;
   bool paused_ = false;
-  bool at_rest_ = false;  // because it is paused
+  bool at_rest_ = false;  // because it is paused, or the copy is not filled
   std::thread thread_;
 };
 

@@ -41,7 +41,7 @@ void await_input(int descriptor, int timeout_ms, const char* what) {
     throw SystemError(std::string(what) + ": nothing within " + std::to_string(timeout_ms) + " ms");
 }
 
-// A message of one byte with room for one descriptor beside it.
+// A message of one byte with room for descriptors beside it.
 struct Message {
   Message() {
     part = {.iov_base = &byte, .iov_len = 1};
@@ -55,17 +55,24 @@ struct Message {
 
   char byte = 'f';
   iovec part{};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  alignas(cmsghdr) char control[CMSG_SPACE(kMostDescriptors * sizeof(int))] = {};
   msghdr header{};
 };
 
-void send_one(int connection, int descriptor) {
+void send_all(int connection, std::span<const OwnedDescriptor> descriptors) {
   Message message;
+  const std::size_t bytes = descriptors.size() * sizeof(int);
+  message.header.msg_controllen = CMSG_SPACE(bytes);
   cmsghdr* control = CMSG_FIRSTHDR(&message.header);
   control->cmsg_level = SOL_SOCKET;
   control->cmsg_type = SCM_RIGHTS;
-  control->cmsg_len = CMSG_LEN(sizeof(int));
-  std::memcpy(CMSG_DATA(control), &descriptor, sizeof(int));
+  control->cmsg_len = CMSG_LEN(bytes);
+  unsigned char* to = CMSG_DATA(control);
+  for (const OwnedDescriptor& descriptor : descriptors) {
+    const int number = descriptor.get();
+    std::memcpy(to, &number, sizeof(int));
+    to += sizeof(int);
+  }
   if (::sendmsg(connection, &message.header, MSG_NOSIGNAL) != 1) throw_errno("sendmsg");
 }
 
@@ -82,16 +89,16 @@ OwnedDescriptor listen_for_peers(std::string& name) {
   return listener;
 }
 
-void send_descriptor(int listener, int descriptor, int peers, int timeout_ms) {
+void send_descriptors(int listener, std::span<const OwnedDescriptor> descriptors, int peers, int timeout_ms) {
   for (int i = 0; i < peers; ++i) {
     await_input(listener, timeout_ms, "a rank of this node did not ask for the shared memory");
     const OwnedDescriptor connection(::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC));
     if (!connection) throw_errno("accept");
-    send_one(connection.get(), descriptor);
+    send_all(connection.get(), descriptors);
   }
 }
 
-OwnedDescriptor receive_descriptor(const std::string& name, int timeout_ms) {
+std::vector<OwnedDescriptor> receive_descriptors(const std::string& name, int timeout_ms) {
   const OwnedDescriptor connection = unix_socket();
   sockaddr_un address;
   const socklen_t length = abstract_address(name, address);
@@ -102,9 +109,15 @@ OwnedDescriptor receive_descriptor(const std::string& name, int timeout_ms) {
   const cmsghdr* control = CMSG_FIRSTHDR(&message.header);
   if (control == nullptr || control->cmsg_type != SCM_RIGHTS)
     throw SystemError("no descriptor in the message");
-  int descriptor = -1;
-  std::memcpy(&descriptor, CMSG_DATA(control), sizeof(int));
-  return OwnedDescriptor(descriptor);
+  std::vector<OwnedDescriptor> received((control->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+  const unsigned char* from = CMSG_DATA(control);
+  for (OwnedDescriptor& descriptor : received) {
+    int number = -1;
+    std::memcpy(&number, from, sizeof(int));
+    descriptor = OwnedDescriptor(number);
+    from += sizeof(int);
+  }
+  return received;
 }
 
 }  // namespace ferry::parallel

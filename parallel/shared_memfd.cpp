@@ -1,9 +1,12 @@
 #include "parallel/shared_memfd.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <sys/mman.h>
 
 #include <sstream>
+#include <utility>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -21,38 +24,49 @@ OwnedDescriptor make_memfd(const char* name, std::size_t bytes) {
   return made;
 }
 
-// What rank 0 tells its peers: the socket's name, and its process and descriptor for the way through /proc.
+// What rank 0 tells its peers: the socket's name, and its process and descriptors for the way through /proc.
 struct Offer {
   std::string socket;
   long process = 0;
-  int descriptor = -1;
+  std::vector<int> descriptors;
 };
 
-OwnedDescriptor take(const Offer& offer) {
+std::vector<OwnedDescriptor> opened_by_path(const Offer& offer, const std::string& why) {
+  std::vector<OwnedDescriptor> opened;
+  for (const int descriptor : offer.descriptors) {
+    const std::string path = fmt::format("/proc/{}/fd/{}", offer.process, descriptor);
+    opened.emplace_back(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+    if (!opened.back()) throw SystemError(why + ", and cannot open " + path);
+  }
+  spdlog::debug("shared memory through /proc/{}: {}", offer.process, why);
+  return opened;
+}
+
+std::vector<OwnedDescriptor> take(const Offer& offer) {
   try {
-    return receive_descriptor(offer.socket, kTimeoutMs);
+    std::vector<OwnedDescriptor> received = receive_descriptors(offer.socket, kTimeoutMs);
+    if (received.size() == offer.descriptors.size()) return received;
+    return opened_by_path(offer, "not all descriptors came");
   } catch (const SystemError& failed) {
-    const std::string path =
-        "/proc/" + std::to_string(offer.process) + "/fd/" + std::to_string(offer.descriptor);
-    OwnedDescriptor opened(::open(path.c_str(), O_RDWR | O_CLOEXEC));
-    if (!opened) throw SystemError(failed.what() + (", and cannot open " + path));
-    spdlog::debug("shared memory through {}: {}", path, failed.what());
-    return opened;
+    return opened_by_path(offer, failed.what());
   }
 }
 
 struct FirstRank {
   OwnedDescriptor listener;
-  OwnedDescriptor memory;
+  std::vector<OwnedDescriptor> memory;
 };
 
 // Rank 0's part before the others know of it; the words to send, or "error: ...".
-std::string open_offer(const char* name, std::size_t bytes, FirstRank& first) {
+std::string open_offer(const char* name, const std::vector<std::size_t>& bytes, FirstRank& first) {
   try {
     Offer offer;
-    first.memory = make_memfd(name, bytes);
+    for (const std::size_t each : bytes) {
+      first.memory.push_back(make_memfd(name, each));
+      offer.descriptors.push_back(first.memory.back().get());
+    }
     first.listener = listen_for_peers(offer.socket);
-    return offer.socket + " " + std::to_string(::getpid()) + " " + std::to_string(first.memory.get());
+    return fmt::format("{} {} {}", offer.socket, ::getpid(), fmt::join(offer.descriptors, " "));
   } catch (const SystemError& failed) {
     return std::string("error: ") + failed.what();
   }
@@ -62,7 +76,8 @@ Offer read_offer(const std::string& words) {
   if (words.rfind("error: ", 0) == 0) throw SystemError(words.substr(7));
   Offer offer;
   std::istringstream in(words);
-  in >> offer.socket >> offer.process >> offer.descriptor;
+  in >> offer.socket >> offer.process;
+  for (int descriptor = -1; in >> descriptor;) offer.descriptors.push_back(descriptor);
   return offer;
 }
 
@@ -77,15 +92,15 @@ std::string first_error_of(const std::string& mine, const AllGather& all_gather)
   return {};
 }
 
-OwnedDescriptor share_memfd(const char* name, std::size_t bytes, int rank, int size,
-                            const AllGather& all_gather) {
+std::vector<OwnedDescriptor> share_memfds(const char* name, const std::vector<std::size_t>& bytes, int rank,
+                                          int size, const AllGather& all_gather) {
   FirstRank first;
   const std::string words = rank == 0 ? open_offer(name, bytes, first) : "";
   const Offer offer = read_offer(all_gather(words)[0]);
-  OwnedDescriptor memory;
+  std::vector<OwnedDescriptor> memory;
   std::string error;
   try {
-    if (rank == 0) send_descriptor(first.listener.get(), first.memory.get(), size - 1, kTimeoutMs);
+    if (rank == 0) send_descriptors(first.listener.get(), first.memory, size - 1, kTimeoutMs);
     memory = rank == 0 ? std::move(first.memory) : take(offer);
   } catch (const SystemError& failed) {
     error = failed.what();

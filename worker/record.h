@@ -27,7 +27,7 @@ struct StageRecord {
   double warm_up_s = 0;                    // denoise on a GPU: two layers ran while the weights were read
   double load_s = 0;                       // waited for the node's copy: read, converted, placed
   double pin_s = 0;                        // waited until what is copied first was page-locked, after that
-  double pin_first_s = 0;                  // page-locking that took on its own thread, mostly beside the load
+  double pin_first_s = 0;                  // page-locking that took on its own thread, once all was read
   double pin_all_s = 0;                    // all of it, up to there beside the first steps; 0: not over
   double prepare_s = 0;                    // the strategy took its memory and copied what is resident
   double run_s = 0;                        // everything but load_s

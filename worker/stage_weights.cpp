@@ -25,7 +25,7 @@ offload::StageSetup setup_of(Rank& rank, const StageSource& source) {
 }  // namespace
 
 LoadedStage::LoadedStage(const StageSource& source, Rank& rank, Progress& progress, StageRecord& record,
-                         StageLoad begun)
+                         StageLoad begun, const std::function<void()>& read)
     : rank_(&rank), runs_(source.runs), activation_bytes_(source.activation_bytes) {
   const Clock::time_point begin = Clock::now();
   rank.account.reset_peaks();
@@ -33,6 +33,7 @@ LoadedStage::LoadedStage(const StageSource& source, Rank& rank, Progress& progre
   if (begun.meter == nullptr) begun = begin_load(source, rank);
   agree(*rank.session, [&] { finish_load(source, std::move(begun), progress); });
   record.load_s = seconds_since(begin);
+  if (read) read();
   agree(*rank.session, [&] { apply_strategy(source, record); });
 }
 

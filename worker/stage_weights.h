@@ -1,6 +1,7 @@
 // The weights of one stage for as long as the stage lasts: the node's copy and the strategy over it.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -18,10 +19,11 @@ class LoadedStage {
  public:
   // Reads the network's files into the copy of each node where a rank computes, divided between the node's
   // ranks, and prepares the strategy on the ranks that compute.  `begun` is what begin_load() of the same
-  // source gave earlier; without it the load begins now.  Collective over the world.
+  // source gave earlier; without it the load begins now.  `read`, if there is one, is called on every rank as
+  // soon as the node's copy is filled, and may be collective.  Collective over the world.
   // Throws UserError on every rank: not enough memory, options that do not suit the network.
   LoadedStage(const StageSource& source, Rank& rank, Progress& progress, StageRecord& record,
-              StageLoad begun = {});
+              StageLoad begun = {}, const std::function<void()>& read = {});
   // The node's copy is given back by the rank's janitor, which takes longer than the stage's end should; a
   // page-locked one behind the last stage, or where the next one's weights need the room.
   ~LoadedStage();

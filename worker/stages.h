@@ -34,12 +34,12 @@ struct StageInput {
 
 // The contexts of the guidance branches, conditional first: [Lt, text_dim] on the device, in the text
 // encoder's compute type, or fp32 as read from the job's file.  One without guidance, else two.
-// `loaded`, which may be empty, is called on every rank when the encoder's weights are there.
+// `read`, which may be empty, is called on every rank when the encoder's weights are in the host's memory.
 std::vector<at::Tensor> text_stage(const StageInput& input, StageRecord& record,
-                                   const std::function<void()>& loaded = {});
+                                   const std::function<void()>& read = {});
 
 // Begins to load the weights of denoise, where the nodes have room for them beside those of text, which are
-// loaded; otherwise nothing has begun.  What it gives is for denoise_stage.
+// there; otherwise nothing has begun.  What it gives is for denoise_stage.
 StageLoad begin_denoise(const StageInput& input);
 
 // The noise [C, T, h, w] fp32 on the device, drawn or read by the first rank and shared, so that no rank's

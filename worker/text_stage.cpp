@@ -81,13 +81,12 @@ Encoded encode_prompts(const StageInput& input, model::Weights& weights) {
   return encoded;
 }
 
-Encoded encode(const StageInput& input, StageRecord& record, const std::function<void()>& loaded) {
+Encoded encode(const StageInput& input, StageRecord& record, const std::function<void()>& read) {
   const Network& text = input.networks->text.value();
   const model::Umt5Config& config = input.networks->facts.text.value();
   LoadedStage stage(
       {&text, &input.options->text_encoder, Runs::Alone, activation_bytes(config, text.compute)}, *input.rank,
-      *input.progress, record);
-  if (loaded) loaded();
+      *input.progress, record, {}, read);
   Encoded encoded;
   input.progress->begin("text", 0);
   if (input.rank->is_first()) encoded = encode_prompts(input, stage.weights());
@@ -131,12 +130,12 @@ std::vector<at::Tensor> share(Rank& rank, const Encoded& mine) {
 }  // namespace
 
 std::vector<at::Tensor> text_stage(const StageInput& input, StageRecord& record,
-                                   const std::function<void()>& loaded) {
+                                   const std::function<void()>& read) {
   record.name = "text";
   const Clock::time_point begin = Clock::now();
   Encoded encoded;
   if (input.networks->text) {
-    encoded = encode(input, record, loaded);
+    encoded = encode(input, record, read);
   } else {
     from_rank_0(*input.rank->session, [&] {
       encoded = read_contexts(input);

@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <vector>
 
 #include "base/error.h"
 #include "offload/arena.h"
@@ -46,6 +47,20 @@ void expect_toy_values(const NodeArena& arena) {
   }
 }
 
+// The descriptors of this process that are memory for weights.
+std::vector<int> weights_files() {
+  std::vector<int> files;
+  for (int fd = 3; fd < 1024; ++fd) {
+    char target[64] = {};
+    const std::string link = "/proc/self/fd/" + std::to_string(fd);
+    if (::readlink(link.c_str(), target, sizeof(target) - 1) > 0 &&
+        std::strstr(target, "ferry-weights") != nullptr) {
+      files.push_back(fd);
+    }
+  }
+  return files;
+}
+
 TEST(NodeArena, RanksLoadTheirSharesIntoOneMemory) {
   run_ranks(3, [](const Peers& peers) {
     NodeArena arena(toy_plan(), {.peers = peers, .make_window = {}});
@@ -57,12 +72,43 @@ TEST(NodeArena, RanksLoadTheirSharesIntoOneMemory) {
   });
 }
 
-TEST(NodeArena, RanksSeeTheSamePages) {
-  run_ranks(2, [](const Peers& peers) {
-    const auto memory = make_memfd_memory(1 << 16, peers);
-    if (peers.rank == 1) memory->data()[12345] = std::byte{77};
+constexpr std::size_t kPage = 4096;
+
+TEST(NodeArena, RanksSeeTheSamePagesInOneFileAndInSeveral) {
+  using Borders = std::vector<std::size_t>;
+  for (const Borders& files : {Borders{}, Borders{kPage}, Borders{3 * kPage, 4 * kPage, 9 * kPage}}) {
+    run_ranks(2, [&](const Peers& peers) {
+      const auto memory = make_memfd_memory({.bytes = 16 * kPage, .files = files}, peers);
+      ASSERT_EQ(memory->bytes(), 16 * kPage);
+      for (std::size_t i = 0; i < memory->bytes(); ++i) {
+        if (peers.rank == static_cast<int>(i / 1000 % 2)) memory->data()[i] = static_cast<std::byte>(i * 7);
+      }
+      barrier(peers);
+      std::size_t wrong = 0;
+      for (std::size_t i = 0; i < memory->bytes(); ++i) {
+        wrong += memory->data()[i] != static_cast<std::byte>(i * 7) ? 1U : 0U;
+      }
+      EXPECT_EQ(wrong, 0U) << files.size();
+    });
+  }
+}
+
+TEST(NodeArena, ItsFilesAreFilledAndGivenBack) {
+  const std::size_t before = weights_files().size();
+  run_ranks(3, [&](const Peers& peers) {
+    ArenaPlan plan = toy_plan();
+    plan.file_bytes = kPage;
+    auto arena = std::make_unique<NodeArena>(plan, NodeRanks{.peers = peers, .make_window = {}});
+    arena->load(toy_source(), 4, {});
+    expect_toy_values(*arena);
     barrier(peers);
-    EXPECT_EQ(memory->data()[12345], std::byte{77});
+    // Threads of this process are the ranks.
+    EXPECT_GE(weights_files().size(), before + 3 * 8);
+    barrier(peers);
+    arena.reset();
+    barrier(peers);
+    EXPECT_EQ(weights_files().size(), before);
+    barrier(peers);
   });
 }
 
@@ -95,24 +141,19 @@ TEST(NodeArena, ARankThatCannotReadFailsEveryRankWithItsWords) {
 }
 
 TEST(NodeArena, NobodyCanMapASealedArenaForWriting) {
-  const auto memory = make_memfd_memory(1 << 16, {});
-  // The descriptor is the newest one of this process that is a memfd.
-  int descriptor = -1;
-  for (int fd = 3; fd < 256; ++fd) {
-    char target[64] = {};
-    const std::string link = "/proc/self/fd/" + std::to_string(fd);
-    if (::readlink(link.c_str(), target, sizeof(target) - 1) > 0 &&
-        std::strstr(target, "ferry-weights") != nullptr) {
-      descriptor = fd;
-    }
+  const auto memory = make_memfd_memory({.bytes = 4 * kPage, .files = {kPage, 2 * kPage}}, {});
+  const std::vector<int> files = weights_files();
+  ASSERT_EQ(files.size(), 3U);
+  for (const int file : files) {
+    void* before = ::mmap(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    EXPECT_NE(before, MAP_FAILED);
+    ::munmap(before, kPage);
   }
-  ASSERT_GE(descriptor, 0);
-  void* before = ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
-  EXPECT_NE(before, MAP_FAILED);
-  ::munmap(before, 4096);
   memory->seal();
-  EXPECT_EQ(::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0), MAP_FAILED);
-  EXPECT_NE(::ftruncate(descriptor, 0), 0);
+  for (const int file : files) {
+    EXPECT_EQ(::mmap(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0), MAP_FAILED);
+    EXPECT_NE(::ftruncate(file, 0), 0);
+  }
 }
 
 std::string text_of(const std::string& path) {

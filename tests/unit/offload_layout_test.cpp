@@ -1,7 +1,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstddef>
 #include <set>
+#include <vector>
 
 #include "offload/layout.h"
 #include "offload/loader.h"
@@ -109,6 +112,52 @@ TEST(Loader, SharesOfTheRanksAreEvenAndLoseNothing) {
     EXPECT_NEAR(static_cast<double>(bytes), static_cast<double>(total) / 4, 4096.0);
   }
   EXPECT_EQ(count, pieces.size());
+}
+
+TEST(Loader, ThreadsThatTakeOnePieceAfterTheOtherAreFarApart) {
+  const model::NetworkSpec spec = toy_spec({.layers = 5, .dim = 96});
+  const std::vector<Piece> pieces = pieces_of(spec, arena_layout(spec, 1), 4096);
+  const auto index = [&](const Piece& piece) {
+    const auto same = [&](const Piece& each) {
+      return each.tensor == piece.tensor && each.row_begin == piece.row_begin;
+    };
+    return std::find_if(pieces.begin(), pieces.end(), same) - pieces.begin();
+  };
+  for (const int threads : {1, 2, 3, 8, 1000}) {
+    const std::vector<Piece> order = spread(pieces, threads);
+    std::set<std::ptrdiff_t> seen;
+    for (const Piece& piece : order) seen.insert(index(piece));
+    EXPECT_EQ(order.size(), pieces.size()) << threads;
+    EXPECT_EQ(seen.size(), pieces.size()) << threads;
+    const auto apart = static_cast<std::ptrdiff_t>(pieces.size()) / threads;
+    for (int i = 1; i < std::min(threads, 8); ++i) {
+      EXPECT_GE(index(order[static_cast<std::size_t>(i)]) - index(order[static_cast<std::size_t>(i) - 1]),
+                apart);
+    }
+  }
+}
+
+TEST(ArenaLayout, FilesBeginAtBlobsAndInTheHostsPart) {
+  const ArenaLayout layout = arena_layout(toy_spec({.layers = 40, .dim = 512}), 2);
+  std::set<std::size_t> blobs = {layout.tail.blob.offset};
+  for (const BlockPlace& block : layout.blocks) blobs.insert(block.blob.offset);
+  EXPECT_TRUE(borders_of(layout, layout.bytes).empty());
+  for (const std::size_t least : {std::size_t{1}, std::size_t{1} << 20, layout.bytes / 5}) {
+    std::size_t last = 0;
+    const std::vector<std::size_t> borders = borders_of(layout, least);
+    EXPECT_LE(borders.size(), kMostBorders);
+    EXPECT_GE(borders.size(), 2U);
+    for (const std::size_t border : borders) {
+      EXPECT_TRUE(border >= layout.host.offset || blobs.contains(border)) << border;
+      EXPECT_EQ(border % kBlobAlign, 0U);
+      EXPECT_GE(border - last, least);
+      last = border;
+    }
+    EXPECT_GE(layout.bytes - last, least);
+  }
+  const ArenaLayout table = arena_layout(toy_spec({.layers = 1, .dim = 96}), 2);
+  ASSERT_GE(table.host.bytes, 2 * kBlobAlign);
+  EXPECT_GT(borders_of(table, kBlobAlign).back(), table.host.offset) << "the host's part is cut too";
 }
 
 }  // namespace

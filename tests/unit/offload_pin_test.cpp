@@ -326,6 +326,22 @@ TEST(PinInRotation, RestsWhileItIsPaused) {
   EXPECT_EQ(asked, order.first.size() + order.rest.size());
 }
 
+TEST(PinInRotation, EndsThoughNotAllHaveReadTheirPart) {
+  PinningDevice device;
+  const auto arena = testing::toy_arena({});
+  std::vector<std::byte> locks(PinLocks::bytes(pin_locks(arena->layout())));
+  {
+    const Pinning pinning({.device = &device,
+                           .arena = arena->data(),
+                           .order = pin_order(arena->layout(), {}, 0, 2),
+                           .locks = locks.data(),
+                           .fillers = 1});
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    EXPECT_FALSE(pinning.over());
+  }
+  EXPECT_TRUE(PinLocks(locks.data()).over());
+}
+
 // One rank's page-locking rests after what comes first.
 TEST(PinInRotation, PassesOnWeightsThatAreNotAllLockedAreNotCompared) {
   constexpr int kRanks = 2;
@@ -420,20 +436,35 @@ TEST(PinInRotation, ARankThatStaysAtItsBlobIsNotWaitedForForEver) {
 }
 
 // The source holds the load up until all is page-locked.
-TEST(BeginLoad, TheArenaIsPageLockedWhileItIsFilled) {
-  PinningDevice device;
-  std::latch locked(9);
-  device.on_pin = [&](const std::byte*, std::size_t) { locked.count_down(); };
-  NodeArena arena(arena_plan(testing::toy_spec(), {}, 1), {});
-  const TensorSource source = [&](const model::TensorSpec& spec, std::byte* tensor, std::int64_t begin,
-                                  std::int64_t end) {
-    locked.wait();
-    testing::toy_source()(spec, tensor, begin, end);
-  };
-  arena.begin_load(source, {.threads = 2, .progress = {}, .pin_for = &device});
-  arena.finish_load();
-  EXPECT_TRUE(arena.pin(device));
-  EXPECT_EQ(device.locked.size(), 9U);
+// Rank 1 reads until it is told.
+TEST(BeginLoad, TheArenaIsPageLockedWhenAllRanksHaveFilledTheirPart) {
+  constexpr int kRanks = 2;
+  testing::run_ranks(kRanks, [](const Peers& peers) {
+    PinningDevice device;
+    std::atomic<int> asked = 0;
+    std::atomic<int> read = 0;
+    std::latch go_on(1);
+    device.on_pin = [&](const std::byte*, std::size_t) { ++asked; };
+    const TensorSource source = [&](const model::TensorSpec& spec, std::byte* tensor, std::int64_t begin,
+                                    std::int64_t end) {
+      if (peers.rank == 1) go_on.wait();
+      testing::toy_source()(spec, tensor, begin, end);
+      ++read;
+    };
+    NodeArena arena(arena_plan(testing::toy_spec(), {}, kRanks), {.peers = peers, .make_window = {}});
+    arena.begin_load(source, {.threads = 1, .progress = {}, .pin_for = &device});
+    arena.pause_pinning(true);  // returns: there is nothing to wait for
+    arena.pause_pinning(false);
+    while (peers.rank == 0 && read == 0) std::this_thread::yield();
+    std::this_thread::sleep_for(std::chrono::milliseconds(30));
+    barrier(peers);
+    EXPECT_EQ(asked, 0);
+    barrier(peers);
+    go_on.count_down();
+    arena.finish_load();
+    EXPECT_TRUE(arena.pin(device));
+    EXPECT_GT(asked, 0);
+  });
 }
 
 TEST(BeginLoad, AnArenaThatDiesStopsItsLoad) {
