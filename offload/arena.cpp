@@ -134,18 +134,18 @@ void NodeArena::load(TensorSource source, int threads,
   finish_load();
 }
 
+bool NodeArena::filled() const { return PinLocks(data() + layout_.bytes).filled_by(fillers()); }
+
 void NodeArena::begin_pin(Device& device, const std::vector<int>& divided) {
   if (device.type() == DeviceType::Cpu || pinning_ != nullptr || pinned_) return;
   PinOrder order = pin_order(layout_, divided, node_.peers.rank, node_.peers.size);
   borders_ = PinBorders(data(), order);
-  const int ranks = kind() == MemoryKind::Private ? 1 : node_.peers.size;
-  const int fillers = loading_ == nullptr ? 0 : ranks;
   pinning_ = std::make_unique<Pinning>(PinPlan{.device = &device,
                                                .name = plan_.spec.name,
                                                .arena = data(),
                                                .order = std::move(order),
                                                .locks = data() + layout_.bytes,
-                                               .fillers = fillers});
+                                               .fillers = loading_ == nullptr ? 0 : fillers()});
 }
 
 bool NodeArena::pin(Device& device, bool copies) {

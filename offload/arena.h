@@ -54,6 +54,8 @@ class NodeArena {
   void finish_load();
   // Both.
   void load(TensorSource source, int threads, const std::function<void(const LoadProgress&)>& progress);
+  // Every rank that fills this memory has filled its part, as far as this one has heard.
+  bool filled() const;
 
   // Page-locks the copy for `device` while the caller goes on (pinning.h), once a load that has begun is over
   // on every rank: by the ranks that copy from it and no others.  Of the blocks of `divided` this rank's
@@ -85,6 +87,8 @@ class NodeArena {
 
  private:
   struct Loading;
+  // Ranks that fill this memory.
+  int fillers() const { return kind() == MemoryKind::Private ? 1 : node_.peers.size; }
   ArenaPlan plan_;
   NodeRanks node_;
   ArenaLayout layout_;

@@ -8,24 +8,10 @@
 #include "worker/not_finite.h"
 #include "worker/stage_weights.h"
 #include "worker/stages.h"
+#include "worker/vae_runtime.h"
 
 namespace ferry::worker {
 namespace {
-
-// The ranks that decode together; nullptr: the first one alone.
-parallel::Group* decoding_group(const StageInput& input) {
-  const Rank& rank = *input.rank;
-  if (decoding_ranks(*input.options, rank.mesh) == 1) return nullptr;
-  // Where these are the same ranks, exchanges over NCCL have made their connections already.
-  return rank.mesh.cfg == 1 ? rank.groups.ulysses.get() : rank.groups.data_root.get();
-}
-
-model::VaeRuntime runtime_of(const StageInput& input) {
-  return {.device = input.rank->device.get(),
-          .compute = input.networks->vae.compute,
-          .tap = {},
-          .group = decoding_group(input)};
-}
 
 // Decodes once more up to latent frame `last`, to find where values stop being finite.  On every rank that
 // decodes; the first has the answer.
@@ -35,7 +21,7 @@ std::string cause(const StageInput& input, offload::StageWeights& weights, const
   const std::size_t looks = static_cast<std::size_t>(last + 1) * (weights.spec().blocks.size() + 3);
   Rank& rank = *input.rank;
   FiniteTrail trail(*rank.device, looks);
-  model::VaeRuntime runtime = runtime_of(input);
+  model::VaeRuntime runtime = vae_runtime(input);
   runtime.tap = trail.tap();
   model::vae_decode(input.networks->facts.vae, weights, latent.narrow(1, 0, last + 1), runtime,
                     [&](std::int64_t, const at::Tensor&) { rank.session->send_sign_of_life(); });
@@ -67,7 +53,7 @@ at::Tensor decode_chunks(const StageInput& input, offload::StageWeights& weights
   };
   DecodedFrames frames(*input.rank, decoding_group(input), *input.job, done);
   const TraceScope span(input.rank->trace.get(), Lane::Compute, "decode", input.rank->device->compute());
-  model::vae_decode(input.networks->facts.vae, weights, latent, runtime_of(input),
+  model::vae_decode(input.networks->facts.vae, weights, latent, vae_runtime(input),
                     [&](std::int64_t first, const at::Tensor& decoded) { frames.take(first, decoded); });
   return frames.finish();
 }

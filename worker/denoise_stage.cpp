@@ -97,6 +97,8 @@ at::Tensor denoise_stage(const StageInput& input, const std::vector<at::Tensor>&
   if (begun.meter == nullptr) begun = begin_load(source, rank);
   // The CPU, which the loading threads need, has little to warm up.
   if (rank.on_gpu()) {
+    const bool reading = begun.arena == nullptr || !begun.arena->filled();
+    if (rank.session->all_agree(reading)) warm_up_decoding(input);
     warm_up(input, contexts, noise, source.activation_bytes);
     record.warm_up_s = seconds_since(begin);
   }

@@ -1,17 +1,22 @@
 #include "worker/warm_up.h"
 
 #include <ATen/ops/empty_like.h>
+#include <ATen/ops/zeros.h>
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
 #include <utility>
 
 #include "model/dit/dit.h"
 #include "model/dit/spec.h"
 #include "model/tensor.h"
+#include "model/vae/vae.h"
 #include "offload/layout.h"
 #include "offload/views.h"
 #include "worker/branches.h"
 #include "worker/gpu.h"
+#include "worker/vae_runtime.h"
 
 namespace ferry::worker {
 namespace {
@@ -20,26 +25,30 @@ constexpr double kValue = 0.01;          // of every weight: results stay finite
 constexpr double kTimestep = 500;        // of 1000
 constexpr std::size_t kBytes = 1 << 20;  // of a shard that is gathered
 constexpr int kLayers = 2;               // the first is unlike the others (model/dit/block.cpp)
+constexpr std::int64_t kChunks = 2;      // latent frames: the first is unlike the others
 
-// Weights that were never in a file, the same for every block.  They are not taken from LibTorch's allocator,
-// which may keep what is.
+bool alike(const model::BlockSpec& a, const model::BlockSpec& b) {
+  const auto same_tensor = [](const model::TensorSpec& x, const model::TensorSpec& y) {
+    return x.shape == y.shape && x.dtype == y.dtype && x.layout == y.layout;
+  };
+  const auto same_module = [&](const model::ModuleSpec& x, const model::ModuleSpec& y) {
+    return std::ranges::equal(x.tensors, y.tensors, same_tensor);
+  };
+  return std::ranges::equal(a.modules, b.modules, same_module);
+}
+
+// Weights that were never in a file; of blocks in a row that are alike the same.  They are not taken from
+// LibTorch's allocator, which may keep what is.
 class MadeUp final : public model::Weights {
  public:
-  MadeUp(model::NetworkSpec spec, Device& device) : spec_(std::move(spec)) {
+  MadeUp(model::NetworkSpec spec, Device& device) : spec_(std::move(spec)), device_(device) {
     const offload::ArenaLayout layout = offload::arena_layout(spec_, 1);
-    memory_ = device.allocate(layout.head.blob.bytes + layout.largest_block() + layout.tail.blob.bytes);
-    std::byte* end = memory_.data();
-    const auto views_of = [&](const offload::BlockPlace& part) {
-      std::byte* const begin = std::exchange(end, end + part.blob.bytes);
-      offload::BlockViews views = offload::make_views(part, begin, model::torch_device(device));
-      for (const std::vector<at::Tensor>& module : views) {
-        for (const at::Tensor& tensor : module) tensor.fill_(kValue);
-      }
-      return views;
-    };
-    head_ = views_of(layout.head);
-    block_ = views_of(layout.blocks[0]);
-    tail_ = views_of(layout.tail);
+    head_ = make(layout.head);
+    for (std::size_t i = 0; i < layout.blocks.size(); ++i) {
+      const bool again = i > 0 && alike(spec_.blocks[i], spec_.blocks[i - 1]);
+      blocks_.push_back(again ? blocks_.back() : make(layout.blocks[i]));
+    }
+    tail_ = make(layout.tail);
   }
   const model::NetworkSpec& spec() const override { return spec_; }
   void begin(const model::PassKey&) override {}
@@ -51,15 +60,27 @@ class MadeUp final : public model::Weights {
   std::span<const at::Tensor> on_host(model::ModuleId id) override {
     const offload::BlockViews& part = id.block == model::ModuleId::kHead   ? head_
                                       : id.block == model::ModuleId::kTail ? tail_
-                                                                           : block_;
-    return part.at(static_cast<std::size_t>(id.module));
+                                                                           : blocks_.at(index(id.block));
+    return part.at(index(id.module));
   }
 
  private:
+  static std::size_t index(int i) { return static_cast<std::size_t>(i); }
+  offload::BlockViews make(const offload::BlockPlace& part) {
+    memory_.push_back(device_.allocate(part.blob.bytes));
+    offload::BlockViews views =
+        offload::make_views(part, memory_.back().data(), model::torch_device(device_));
+    for (const std::vector<at::Tensor>& module : views) {
+      for (const at::Tensor& tensor : module) tensor.fill_(kValue);
+    }
+    return views;
+  }
+
   model::NetworkSpec spec_;
-  DeviceMemory memory_;
+  Device& device_;
+  std::vector<DeviceMemory> memory_;
   offload::BlockViews head_;
-  offload::BlockViews block_;
+  std::vector<offload::BlockViews> blocks_;
   offload::BlockViews tail_;
 };
 
@@ -115,6 +136,21 @@ void gather_once(Rank& rank) {
 }
 
 }  // namespace
+
+void warm_up_decoding(const StageInput& input) {
+  const model::VaeRuntime runtime = vae_runtime(input);
+  if (runtime.group == nullptr && !input.rank->is_first()) return;
+  Device& device = *input.rank->device;
+  std::array<std::int64_t, 4> shape = input.job->latent_shape;
+  shape[1] = std::min(shape[1], kChunks);
+  const at::Tensor latent =
+      at::zeros(shape, at::TensorOptions(model::torch_device(device)).dtype(at::kFloat));
+  MadeUp weights(model::vae_decoder_spec(input.networks->facts.vae, runtime.compute), device);
+  model::vae_decode(input.networks->facts.vae, weights, latent, runtime,
+                    [](std::int64_t, const at::Tensor&) {});
+  device.compute().synchronize();
+  release_torch_cache(device);
+}
 
 void warm_up(const StageInput& input, const std::vector<at::Tensor>& contexts, const at::Tensor& noise,
              std::size_t activation_bytes) {

@@ -19,4 +19,9 @@ namespace ferry::worker {
 void warm_up(const StageInput& input, const std::vector<at::Tensor>& contexts, const at::Tensor& noise,
              std::size_t activation_bytes);
 
+// The decoding of the job's first two latent frames, over weights of its own, by the ranks that decode: takes
+// the device memory that decoding takes, and gives it back.  Waits for the device.  Collective over the
+// world.
+void warm_up_decoding(const StageInput& input);
+
 }  // namespace ferry::worker

@@ -1,5 +1,6 @@
 // How a stage's weights come and go: the small model, on as many ranks as there are.
 #include <ATen/ops/equal.h>
+#include <ATen/ops/ones.h>
 #include <c10/core/InferenceMode.h>
 #include <gtest/gtest.h>
 
@@ -15,6 +16,7 @@
 #include "worker/stage_weights.h"
 #include "worker/stages.h"
 #include "worker/torch_memory.h"
+#include "worker/vae_runtime.h"
 #include "worker/warm_up.h"
 
 namespace ferry::worker {
@@ -88,6 +90,23 @@ TEST_F(Load, AWarmUpRunsTheJobsShapesAndLeavesNothing) {
   }
   EXPECT_TRUE(at::equal(noise, before));
   EXPECT_TRUE(at::equal(denoise_stage(in, contexts, noise, record), latent));
+}
+
+TEST_F(Load, AWarmUpOfDecodingLeavesNothing) {
+  const c10::InferenceMode inference;
+  const StageInput in = input();
+  const at::Tensor latent = at::ones(in.job->latent_shape);
+  StageRecord record;
+  const at::Tensor frames = decode_stage(in, latent, record);
+  {
+    const TorchMemory memory;
+    warm_up_decoding(in);
+    const bool decodes = rank() == 0 || decoding_group(in) != nullptr;
+    EXPECT_EQ(memory.peak_bytes() > latent.nbytes(), decodes);
+    EXPECT_LE(memory.peak_bytes(), record.torch_peak_bytes + latent.nbytes()) << "its own latent";
+  }
+  const at::Tensor again = decode_stage(in, latent, record);
+  EXPECT_TRUE(rank() != 0 || at::equal(again, frames));
 }
 
 TEST_F(Load, ADitThatIsNotWantedAnyMoreIsLetGoOf) {
