@@ -159,6 +159,7 @@ void ShareTrials::settle() {
   }
   std::size_t passes = between_ms_.size();
   for (const Trial& trial : trials_) passes += trial.ms.size();
+  if (std::isfinite(best) && trials_[now_].time() > best) why_ += ", which is no difference";
   why_ = fmt::format("share {:.3g} after {} pass{}: {}", share(), passes, passes == 1 ? "" : "es", why_);
 }
 

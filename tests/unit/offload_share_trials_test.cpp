@@ -242,6 +242,7 @@ TEST(ShareTrials, ADifferenceOfLessThanAHundredthIsNone) {
     }
     EXPECT_TRUE(trials.settled());
     EXPECT_EQ(trials.share(), other_ms < 99 ? 1 : 0);
+    EXPECT_EQ(trials.why().ends_with(", which is no difference"), other_ms > 99) << trials.why();
   }
 }
 
