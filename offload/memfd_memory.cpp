@@ -1,18 +1,20 @@
 // The node's memory as memfds that every rank maps.
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
-#include <numeric>
-#include <span>
+#include <cstdint>
 #include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "base/error.h"
+#include "offload/layout.h"
 #include "offload/node_memory.h"
+#include "parallel/descriptor.h"
 #include "parallel/shared_memfd.h"
 
 // Linux 5.1; older headers of the C library lack it.
@@ -23,25 +25,56 @@ namespace ferry::offload {
 namespace {
 
 constexpr std::size_t kThreads = 8;
+constexpr std::size_t kHugePage = std::size_t{2} << 20;
 
-// Addresses that nothing is mapped at yet.
+static_assert(kMostBorders < parallel::kMostDescriptors);
+
+std::size_t page_bytes() { return static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)); }
+
+// Addresses from a place on where a page of 2 MiB may begin, that nothing is mapped at yet.
 std::byte* reserve(std::size_t bytes) {
-  void* data = ::mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (data == MAP_FAILED) throw_errno("cannot reserve addresses of " + std::to_string(bytes) + " bytes");
-  return static_cast<std::byte*>(data);
+  const std::size_t more = bytes + kHugePage;
+  void* data = ::mmap(nullptr, more, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (data == MAP_FAILED) throw_errno("cannot reserve addresses of " + std::to_string(more) + " bytes");
+  const auto begin = reinterpret_cast<std::uintptr_t>(data);
+  const std::size_t before = round_up(begin, kHugePage) - begin;
+  if (before > 0) ::munmap(data, before);
+  const std::size_t end = round_up(before + bytes, page_bytes());
+  ::munmap(static_cast<std::byte*>(data) + end, more - end);
+  return static_cast<std::byte*>(data) + before;
+}
+
+// A file and where it is mapped.
+//
+//   memory    |<- 2 MiB ->|<- 2 MiB ->|      pages of 2 MiB want the same place in both: the file begins
+//   file            | skip | part ...        with bytes that nobody touches, which take no memory
+struct Part {
+  std::size_t begin = 0;  // in the memory
+  std::size_t bytes = 0;
+  std::size_t skip() const { return begin % kHugePage; }
+};
+
+std::vector<Part> parts_of(const MemorySize& size) {
+  std::vector<Part> parts;
+  std::size_t begin = 0;
+  for (const std::size_t next : size.files) {
+    if (next % page_bytes() != 0) continue;  // of a machine with larger pages than most
+    parts.push_back({begin, next - begin});
+    begin = next;
+  }
+  parts.push_back({begin, size.bytes - begin});
+  return parts;
 }
 
 class MemfdMemory : public NodeMemory {
  public:
-  // Maps the files, of that many bytes each, one behind the other.
-  MemfdMemory(std::vector<parallel::OwnedDescriptor> files, const std::vector<std::size_t>& bytes)
-      : files_(std::move(files)), bytes_(std::accumulate(bytes.begin(), bytes.end(), std::size_t{0})) {
-    data_ = reserve(bytes_);
-    std::byte* begin = data_;
-    for (std::size_t i = 0; i < files_.size(); ++i) {
-      parts_.push_back({begin, bytes[i]});
-      begin += bytes[i];
-    }
+  // Of `ranks` that have it mapped and will let go of it at about the same time.
+  MemfdMemory(std::vector<parallel::OwnedDescriptor> files, std::vector<Part> parts, int ranks)
+      : files_(std::move(files)),
+        parts_(std::move(parts)),
+        bytes_(parts_.back().begin + parts_.back().bytes),
+        ranks_(ranks),
+        data_(reserve(bytes_)) {
     try {
       for (std::size_t i = 0; i < files_.size(); ++i) map(files_[i].get(), parts_[i]);
     } catch (...) {
@@ -60,13 +93,13 @@ class MemfdMemory : public NodeMemory {
     std::atomic<std::size_t> next = 0;
     const auto let_go = [&] {
       for (std::size_t i = next++; i < files_.size(); i = next++) {
-        ::munmap(parts_[i].data(), parts_[i].size());
+        ::munmap(data_ + parts_[i].begin, parts_[i].bytes);
         files_[i] = {};
       }
     };
-    std::vector<std::jthread> threads;
+    std::vector<std::jthread> others;
     try {
-      while (threads.size() + 1 < std::min(kThreads, files_.size())) threads.emplace_back(let_go);
+      while (others.size() + 1 < threads()) others.emplace_back(let_go);
     } catch (const std::system_error&) {  // fewer will do
     }
     let_go();
@@ -84,40 +117,37 @@ class MemfdMemory : public NodeMemory {
   }
 
  private:
-  static void map(int file, std::span<std::byte> part) {
+  void map(int file, const Part& part) {
     const int flags = MAP_SHARED | MAP_FIXED;
-    if (::mmap(part.data(), part.size(), PROT_READ | PROT_WRITE, flags, file, 0) != MAP_FAILED) return;
-    throw_errno("cannot map " + std::to_string(part.size()) + " shared bytes");
+    const auto skip = static_cast<off_t>(part.skip());
+    void* at = data_ + part.begin;
+    if (::mmap(at, part.bytes, PROT_READ | PROT_WRITE, flags, file, skip) != MAP_FAILED) return;
+    throw_errno("cannot map " + std::to_string(part.bytes) + " shared bytes");
+  }
+  std::size_t threads() const {
+    const std::size_t cores = std::thread::hardware_concurrency() / static_cast<std::size_t>(ranks_);
+    return std::min({kThreads, files_.size(), std::max<std::size_t>(1, cores)});
   }
 
   std::vector<parallel::OwnedDescriptor> files_;
+  std::vector<Part> parts_;  // one for each file
   std::size_t bytes_;
-  std::byte* data_ = nullptr;
-  std::vector<std::span<std::byte>> parts_;  // one for each file
+  int ranks_;
+  std::byte* data_;
 };
-
-// Of each file.
-std::vector<std::size_t> file_bytes(const MemorySize& size) {
-  std::vector<std::size_t> bytes;
-  std::size_t begin = 0;
-  for (const std::size_t next : size.files) {
-    bytes.push_back(next - begin);
-    begin = next;
-  }
-  bytes.push_back(size.bytes - begin);
-  return bytes;
-}
 
 }  // namespace
 
 std::unique_ptr<NodeMemory> make_memfd_memory(const MemorySize& size, const Peers& node) {
-  const std::vector<std::size_t> bytes = file_bytes(size);
+  const std::vector<Part> parts = parts_of(size);
+  std::vector<std::size_t> bytes;
+  for (const Part& part : parts) bytes.push_back(part.skip() + part.bytes);
   const auto gather = [&](const std::string& words) { return gather_words(node, words); };
   auto files = parallel::share_memfds("ferry-weights", bytes, node.rank, node.size, gather);
   std::unique_ptr<NodeMemory> memory;
   std::string error;
   try {
-    memory = std::make_unique<MemfdMemory>(std::move(files), bytes);
+    memory = std::make_unique<MemfdMemory>(std::move(files), parts, node.size);
   } catch (const SystemError& failed) {
     error = failed.what();
   }

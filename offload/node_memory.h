@@ -58,7 +58,8 @@ Peers world_peers(parallel::Session& session);
 
 struct MemorySize {
   std::size_t bytes = 0;
-  std::vector<std::size_t> files{};  // where the second and later files begin; ascending, at pages
+  std::vector<std::size_t>
+      files{};  // where the second and later files begin, ascending; not at a page: none does
 };
 
 // Memory that all ranks of the node see: of the first kind from `first` on (in the order above) that works

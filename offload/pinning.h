@@ -1,6 +1,6 @@
-// Page-locks the node's copy for one rank, on a thread of its own: behind what comes first, while passes run.
-// Not before the copy is filled, as page-locking makes pages that nobody has touched, slowly, and keeps other
-// threads out of the driver meanwhile.
+// Page-locks the node's copy for one rank on a thread of its own, beside passes once what comes first is
+// done. It starts when the copy is filled: page-locking memory that nobody has touched makes its pages too,
+// slowly, and keeps other threads out of the driver meanwhile.
 #pragma once
 
 #include <atomic>

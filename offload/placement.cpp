@@ -60,8 +60,12 @@ std::vector<Pages> own_pages(const ArenaLayout& layout, int rank, int ranks) {
 void place_pages(const NodeMemory& memory, const ArenaLayout& layout, const NodeRanks& node,
                  const std::string& name) {
   const bool shared = memory.kind() != MemoryKind::Private;
-  const std::vector<Pages> mine =
+  std::vector<Pages> mine =
       shared ? own_pages(layout, node.peers.rank, node.peers.size) : own_pages(layout, 0, 1);
+  // Each rank begins elsewhere: of memory close together the kernel makes the pages for one at a time.
+  const auto ranks = static_cast<std::size_t>(node.peers.size);
+  const std::size_t first = mine.size() * static_cast<std::size_t>(node.peers.rank) / ranks;
+  std::rotate(mine.begin(), mine.begin() + static_cast<std::ptrdiff_t>(first), mine.end());
   const std::vector<std::string> homes = gather_words(node.peers, std::to_string(node.home));
   if (std::all_of(homes.begin(), homes.end(), [](const std::string& home) { return home == "-1"; })) return;
   std::vector<std::string> done = gather_words(node.peers, place_own(memory, mine, node.home));

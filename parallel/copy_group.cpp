@@ -251,7 +251,7 @@ Region CopyGroup::make_region(std::size_t bytes) {
   } catch (const OutOfMemory& failed) {
     full = true;
     error = failed.what();
-  } catch (const Error& failed) {
+  } catch (const std::exception& failed) {
     error = failed.what();
   }
   full = !members_.all_agree(!full);
@@ -265,7 +265,7 @@ Region CopyGroup::make_region(std::size_t bytes) {
       region.peers.push_back(peer == rank() ? DeviceMemory()
                                             : port_->open(handles[static_cast<std::size_t>(peer)], bytes));
     }
-  } catch (const Error& failed) {
+  } catch (const std::exception& failed) {
     error = failed.what();
   }
   error = first_error_of(error, gather());
@@ -307,8 +307,8 @@ std::string lost_piece(const std::vector<std::uint8_t>& got, std::size_t me, con
   return {};
 }
 
-// The words of what failed on this rank.  Nothing of it is queued any more, so no flag is raised late: a wait
-// for a rank that failed before it raised its flag is over too.
+// The words of what failed on this rank.  When it returns, this rank's waits have ended and nothing of the
+// exchange is queued, so no flag of this turn rises later.
 std::string CopyGroup::trade_known_bytes(Region& region, std::size_t bytes) {
   const auto ranks = static_cast<std::size_t>(size());
   const auto me = static_cast<std::size_t>(rank());
@@ -335,7 +335,7 @@ std::string CopyGroup::trade_known_bytes(Region& region, std::size_t bytes) {
     stream->copy(got.data(), region.mine.data(), got.size());
     stream->synchronize();
     if (late) return "a copy to another rank's device did not end";
-  } catch (const Error& failed) {
+  } catch (const std::exception& failed) {
     give_up(turn);
     return failed.what();
   }
@@ -370,7 +370,7 @@ DeviceMemory CopyGroup::allocate(Device& device, std::size_t bytes) {
     regions_.push_back(make_region(bytes));
   } catch (const OutOfMemory&) {
     throw;
-  } catch (const Error& failed) {
+  } catch (const std::exception& failed) {
     if (rank() == 0) spdlog::warn("exchanges go by {}: {}", base_->backend(), failed.what());
     return allocate_without_copies(device, bytes);
   }
@@ -398,7 +398,7 @@ std::string CopyGroup::check_copies() {
     region.peers.clear();
     members_.barrier();
     return {};
-  } catch (const Error& failed) {
+  } catch (const std::exception& failed) {
     return failed.what();
   }
 }
@@ -417,7 +417,7 @@ std::unique_ptr<Group> make_copy_group(std::unique_ptr<Group> base, Control memb
   std::string error;
   try {
     made = std::make_unique<CopyGroup>(members, make_port(device, members, deadline_s), device);
-  } catch (const Error& failed) {
+  } catch (const std::exception& failed) {
     error = failed.what();
   }
   why = first_error_of(error, gather);

@@ -31,24 +31,30 @@ struct Offer {
   std::vector<int> descriptors;
 };
 
-std::vector<OwnedDescriptor> opened_by_path(const Offer& offer, const std::string& why) {
+std::vector<OwnedDescriptor> opened_by_path(const Offer& offer) {
   std::vector<OwnedDescriptor> opened;
   for (const int descriptor : offer.descriptors) {
     const std::string path = fmt::format("/proc/{}/fd/{}", offer.process, descriptor);
     opened.emplace_back(::open(path.c_str(), O_RDWR | O_CLOEXEC));
-    if (!opened.back()) throw SystemError(why + ", and cannot open " + path);
+    if (!opened.back()) throw_errno("cannot open " + path);
   }
-  spdlog::debug("shared memory through /proc/{}: {}", offer.process, why);
   return opened;
 }
 
 std::vector<OwnedDescriptor> take(const Offer& offer) {
+  std::string why = "not all descriptors came";
   try {
     std::vector<OwnedDescriptor> received = receive_descriptors(offer.socket, kTimeoutMs);
     if (received.size() == offer.descriptors.size()) return received;
-    return opened_by_path(offer, "not all descriptors came");
   } catch (const SystemError& failed) {
-    return opened_by_path(offer, failed.what());
+    why = failed.what();
+  }
+  try {
+    std::vector<OwnedDescriptor> opened = opened_by_path(offer);
+    spdlog::debug("shared memory through /proc/{}: {}", offer.process, why);
+    return opened;
+  } catch (const SystemError& failed) {
+    throw SystemError(why + ", and " + failed.what());
   }
 }
 
@@ -69,6 +75,15 @@ std::string open_offer(const char* name, const std::vector<std::size_t>& bytes, 
     return fmt::format("{} {} {}", offer.socket, ::getpid(), fmt::join(offer.descriptors, " "));
   } catch (const SystemError& failed) {
     return std::string("error: ") + failed.what();
+  }
+}
+
+// A peer whose connection breaks off opens them through /proc.
+void send_all(OwnedDescriptor listener, const std::vector<OwnedDescriptor>& memory, int peers) {
+  try {
+    send_descriptors(listener.get(), memory, peers, kTimeoutMs);
+  } catch (const SystemError& failed) {
+    spdlog::debug("shared memory is not sent: {}", failed.what());
   }
 }
 
@@ -100,8 +115,12 @@ std::vector<OwnedDescriptor> share_memfds(const char* name, const std::vector<st
   std::vector<OwnedDescriptor> memory;
   std::string error;
   try {
-    if (rank == 0) send_descriptors(first.listener.get(), first.memory, size - 1, kTimeoutMs);
-    memory = rank == 0 ? std::move(first.memory) : take(offer);
+    if (rank == 0) {
+      send_all(std::move(first.listener), first.memory, size - 1);
+      memory = std::move(first.memory);
+    } else {
+      memory = take(offer);
+    }
   } catch (const SystemError& failed) {
     error = failed.what();
   }

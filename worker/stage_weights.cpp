@@ -33,8 +33,10 @@ LoadedStage::LoadedStage(const StageSource& source, Rank& rank, Progress& progre
   if (begun.meter == nullptr) begun = begin_load(source, rank);
   agree(*rank.session, [&] { finish_load(source, std::move(begun), progress); });
   record.load_s = seconds_since(begin);
-  if (read) read();
+  // On the CPU a strategy may choose by what the host has left, and take it.
+  if (read && rank.on_gpu()) read();
   agree(*rank.session, [&] { apply_strategy(source, record); });
+  if (read && !rank.on_gpu()) read();
 }
 
 LoadedStage::~LoadedStage() {

@@ -20,8 +20,9 @@ class LoadedStage {
   // Reads the network's files into the copy of each node where a rank computes, divided between the node's
   // ranks, and prepares the strategy on the ranks that compute.  `begun` is what begin_load() of the same
   // source gave earlier; without it the load begins now.  `read`, if there is one, is called on every rank as
-  // soon as the node's copy is filled, and may be collective.  Collective over the world.
-  // Throws UserError on every rank: not enough memory, options that do not suit the network.
+  // soon as the node's copy is filled, on the CPU when the strategy is ready too, and may be collective.
+  // Collective over the world. Throws UserError on every rank: not enough memory, options that do not suit
+  // the network.
   LoadedStage(const StageSource& source, Rank& rank, Progress& progress, StageRecord& record,
               StageLoad begun = {}, const std::function<void()>& read = {});
   // The node's copy is given back by the rank's janitor, which takes longer than the stage's end should; a

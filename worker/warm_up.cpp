@@ -84,13 +84,6 @@ class MadeUp final : public model::Weights {
   offload::BlockViews tail_;
 };
 
-// Whether it makes no difference what LibTorch keeps, not even to offload type auto: from what is free, where
-// that is missing, it takes off the activations, of which that is a part (offload/make_stage.cpp).
-bool has_plenty(const StageInput& input, std::size_t activation_bytes) {
-  const std::size_t weights = offload::arena_layout(input.networks->dit->spec, 1).bytes;
-  return weights + 2 * activation_bytes <= input.rank->device->memory().free_bytes / 10 * 9;
-}
-
 // What the layers left out keep of each branch's text: as many keys and values.
 std::vector<at::Tensor> other_caches(const model::DitConfig& whole, const Branches& branches) {
   std::vector<at::Tensor> caches;
@@ -115,10 +108,10 @@ void run_layers(const StageInput& input, const std::vector<at::Tensor>& contexts
   model::Dit dit(config, weights, runtime);
   Branches branches(input, dit, contexts);
   branches(noise, kTimestep);
-  // What is computed once is done; the next step runs as all others.
+  // What is computed once is done; the next step runs as all others, and beside what they all keep.
+  std::vector<at::Tensor> kept;
+  if (keep_memory) kept = other_caches(whole, branches);
   combined(branches(noise, kTimestep), input.job->guidance);
-  // Beside all else of a step, and dropped at once.
-  if (keep_memory) other_caches(whole, branches);
   rank.device->compute().synchronize();
 }
 
@@ -137,6 +130,10 @@ void gather_once(Rank& rank) {
 
 }  // namespace
 
+bool has_plenty(std::size_t weights, std::size_t activations, std::size_t free) {
+  return weights + 2 * activations <= free / 10 * 9;
+}
+
 void warm_up_decoding(const StageInput& input) {
   const model::VaeRuntime runtime = vae_runtime(input);
   if (runtime.group == nullptr && !input.rank->is_first()) return;
@@ -154,7 +151,8 @@ void warm_up_decoding(const StageInput& input) {
 
 void warm_up(const StageInput& input, const std::vector<at::Tensor>& contexts, const at::Tensor& noise,
              std::size_t activation_bytes) {
-  const bool keep_memory = has_plenty(input, activation_bytes);
+  const std::size_t weights = offload::arena_layout(input.networks->dit->spec, 1).bytes;
+  const bool keep_memory = has_plenty(weights, activation_bytes, input.rank->device->memory().free_bytes);
   run_layers(input, contexts, noise, keep_memory);
   gather_once(*input.rank);
   // The strategy's memory comes next, and is not taken from LibTorch's allocator.

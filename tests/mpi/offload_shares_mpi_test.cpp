@@ -175,7 +175,7 @@ TEST_F(SharesOfCopies, GathersLeaveTheWayToExchanges) {
   }
 }
 
-// Beside kGatePatience, and less than what makes a rank give up.
+// Long beside kGatePatience, and shorter than what makes a rank give up.
 constexpr std::chrono::seconds kLong{30};
 
 // A rank may be kept from its exchange until what the others gather has come: loading a kernel, or giving

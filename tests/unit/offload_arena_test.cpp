@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -91,6 +92,23 @@ TEST(NodeArena, RanksSeeTheSamePagesInOneFileAndInSeveral) {
       EXPECT_EQ(wrong, 0U) << files.size();
     });
   }
+}
+
+// What pages of 2 MiB want.
+TEST(NodeArena, FilesAndAddressesAreAlikeWithin2MiB) {
+  constexpr std::size_t kHugePage = std::size_t{2} << 20;
+  const std::vector<std::size_t> files = {kPage, kHugePage + 5 * kPage, 3 * kHugePage};
+  const auto memory = make_memfd_memory({.bytes = 4 * kHugePage, .files = files}, {});
+  std::ifstream maps("/proc/self/maps");
+  std::size_t mapped = 0;
+  for (std::string line; std::getline(maps, line);) {
+    if (line.find("ferry-weights") == std::string::npos) continue;
+    std::size_t begin = 0, end = 0, offset = 0;
+    ASSERT_EQ(std::sscanf(line.c_str(), "%zx-%zx %*s %zx", &begin, &end, &offset), 3) << line;
+    EXPECT_EQ((begin - offset) % kHugePage, 0U) << line;
+    mapped += end - begin;
+  }
+  EXPECT_EQ(mapped, memory->bytes());
 }
 
 TEST(NodeArena, ItsFilesAreFilledAndGivenBack) {

@@ -435,7 +435,6 @@ TEST(PinInRotation, ARankThatStaysAtItsBlobIsNotWaitedForForEver) {
   EXPECT_TRUE(device.locked.empty());
 }
 
-// The source holds the load up until all is page-locked.
 // Rank 1 reads until it is told.
 TEST(BeginLoad, TheArenaIsPageLockedWhenAllRanksHaveFilledTheirPart) {
   constexpr int kRanks = 2;

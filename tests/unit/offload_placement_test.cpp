@@ -64,7 +64,8 @@ TEST(Placement, PagesAreBackedBeforeLoadingWhereARankHasAHome) {
   for (const int home : {-1, 0}) {
     if (home == 0 && nodes.empty()) GTEST_SKIP() << "the system tells of no NUMA node";
     testing::run_ranks(2, [&](const Peers& peers) {
-      const auto memory = make_memfd_memory({.bytes = layout.bytes}, peers);
+      const auto memory =
+          make_memfd_memory({.bytes = layout.bytes, .files = borders_of(layout, kPage)}, peers);
       const int node = home < 0 ? -1 : nodes[0].id;
       place_pages(*memory, layout, {.peers = peers, .home = node}, "toy");
       barrier(peers);

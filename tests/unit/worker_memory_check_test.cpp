@@ -8,6 +8,7 @@
 #include "model/dit/spec.h"
 #include "model/vae/vae.h"
 #include "worker/guidance.h"
+#include "worker/warm_up.h"
 
 namespace ferry::worker {
 namespace {
@@ -171,6 +172,21 @@ TEST(DecideCfg, WhatWasGivenStays) {
   options.parallel.cfg = parallel::CfgMode::Serial;
   EXPECT_EQ(guided(machine_of(2), options).mode, parallel::CfgMode::Serial);
   EXPECT_EQ(guided(machine_of(2), options).why, "");
+}
+
+// LibTorch may hold what a step took when offload type auto looks at what is free (offload/make_stage.cpp).
+TEST(WarmUp, WhereMemoryIsKeptThereIsRoomForAllWeightsBesideIt) {
+  const std::size_t weights = 28 * kGB;
+  for (const std::size_t activations : {kGB / 10, 2 * kGB, 20 * kGB}) {
+    const auto room = [&](std::size_t free) {
+      return 0.95 * static_cast<double>(free - activations) - static_cast<double>(activations);
+    };
+    std::size_t least = weights + activations;
+    while (!has_plenty(weights, activations, least)) least += kGB / 100;
+    EXPECT_GE(room(least), static_cast<double>(weights)) << activations;
+    EXPECT_LE(least, 2 * (weights + 2 * activations)) << "it is never kept";
+    EXPECT_FALSE(has_plenty(weights, activations, weights + activations));
+  }
 }
 
 }  // namespace
