@@ -1,7 +1,8 @@
 if(FERRY_CUDA)
   ferry_test(worker_memory_gpu_test SOURCES gpu/worker_memory_gpu_test.cpp unit/vae_reference.cpp support/gpu_device.cpp
     LIBS ferry::worker ferry_test_support LABELS gpu)
-  set_tests_properties(worker_memory_gpu_test PROPERTIES RUN_SERIAL ON)  # takes all of the GPU's memory
+  # Takes all of the GPU's memory.  First: behind others it waits for the last of them.
+  set_tests_properties(worker_memory_gpu_test PROPERTIES RUN_SERIAL ON COST 1000)
   ferry_test(worker_finite_gpu_test SOURCES gpu/cuda_calls.cpp gpu/worker_finite_gpu_test.cpp support/gpu_device.cpp
     LIBS ferry::worker LABELS gpu)
   # The shared libraries take the counted functions from the program.
