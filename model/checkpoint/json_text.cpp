@@ -79,6 +79,9 @@ std::string with_quoted_words(std::string_view text) {
 template <typename Json>
 Json parse_watched(std::string_view text, const std::string& file, std::size_t most_values) {
   if (text.size() > kMostBytes) throw UserError(fmt::format("{}: more than 100 MB of JSON", file));
+  // nlohmann takes it for the end, and what is behind it for nothing.
+  if (const std::size_t zero = text.find('\0'); zero != std::string_view::npos)
+    throw UserError(fmt::format("{}: no valid JSON: a zero byte behind {} bytes", file, zero));
   try {
     Watch watch(file, most_values);
     return Json::parse(text.begin(), text.end(), std::ref(watch));

@@ -189,6 +189,9 @@ TEST(SafetensorsRefused, NoJson) {
   EXPECT_THAT(refused("{\"a\":", ""), HasSubstr("no valid JSON"));
   EXPECT_THAT(refused("{}x", ""), HasSubstr("no valid JSON"));
   EXPECT_THAT(refused("{\"a\xff\":1}", ""), HasSubstr("no valid JSON"));
+  for (const std::string& behind : {std::string(1, '\0'), std::string("\0{\"a\":1}", 8)}) {
+    EXPECT_THAT(refused("{}" + behind, ""), HasSubstr("no valid JSON: a zero byte behind 2 bytes"));
+  }
 }
 
 TEST(SafetensorsRefused, DeepJson) {
