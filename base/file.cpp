@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/handle.h"
+#include "base/pages.h"
 
 namespace ferry {
 
@@ -38,8 +39,6 @@ struct Pages {
   std::size_t begin = 0;
   std::size_t bytes = 0;
 };
-
-std::size_t page_bytes() { return static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)); }
 
 // The pages that the range touches, cut to the file.
 Pages touched_pages(std::size_t offset, std::size_t bytes, std::size_t total) {

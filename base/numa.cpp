@@ -12,6 +12,7 @@
 #include <sstream>
 
 #include "base/error.h"
+#include "base/pages.h"
 
 namespace ferry {
 
@@ -96,7 +97,7 @@ bool back_pages_on(int node, std::span<std::byte> pages) {
   if (node < 0 || bit >= kMostNodes) return false;
   mask[bit / kBits] = 1UL << bit % kBits;
   if (!set_policy(MPOL_PREFERRED, mask.data())) return false;
-  const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  const std::size_t page = page_bytes();
   // Reading a page of shared memory and writing back what was read backs it, and changes nothing.
   for (std::size_t at = 0; at < pages.size(); at += page) {
     volatile std::byte* first = pages.data() + at;

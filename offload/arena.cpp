@@ -1,6 +1,5 @@
 #include "offload/arena.h"
 
-#include <algorithm>
 #include <atomic>
 #include <thread>
 #include <utility>
@@ -9,6 +8,7 @@
 #include "base/log.h"
 #include "base/memory_use.h"
 #include "offload/host_check.h"
+#include "offload/host_threads.h"
 #include "offload/huge_pages.h"
 #include "offload/placement.h"
 #include "offload/sequential_plan.h"
@@ -17,7 +17,6 @@ namespace ferry::offload {
 
 namespace {
 
-constexpr int kMostThreads = 8;
 // Errors of the user keep their kind on their way between ranks.
 constexpr std::string_view kUserMark = "user: ";
 
@@ -45,11 +44,6 @@ void together(const Peers& peers, const Work& work) {
     error = described(failed);
   }
   throw_first(peers, error);
-}
-
-int load_threads(int node_size) {
-  const int cores = static_cast<int>(std::thread::hardware_concurrency());
-  return std::clamp(cores / node_size, 1, kMostThreads);
 }
 
 }  // namespace
@@ -190,7 +184,7 @@ std::unique_ptr<NodeArena> begin_arena(const ArenaSource& source, const Options&
     source_bytes += static_cast<std::size_t>(entry.numel()) * size_of(entry.dtype);
   }
   const bool tight = arena->bytes() + source_bytes > host_memory().available_bytes;
-  setup.threads = load_threads(node.peers.size);
+  setup.threads = host_threads(node.peers.size);
   setup.divided = divided_blocks(source.spec, arena->layout(), options, node.peers.size);
   arena->begin_load(checkpoint_source(source.checkpoint, tight, source.merge), setup);
   return arena;

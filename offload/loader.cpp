@@ -1,7 +1,6 @@
 #include "offload/loader.h"
 
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -10,6 +9,7 @@
 #include <thread>
 
 #include "base/error.h"
+#include "base/pages.h"
 
 namespace ferry::offload {
 
@@ -43,7 +43,7 @@ void forget_rows(const model::TensorEntry& entry, std::int64_t row_begin, std::i
   if (entry.shape.empty() || !entry.contiguous()) return;
   const auto row_bytes = static_cast<std::size_t>(entry.numel() / std::max<std::int64_t>(1, entry.shape[0])) *
                          size_of(entry.dtype);
-  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const std::size_t page = page_bytes();
   const auto data = reinterpret_cast<std::uintptr_t>(entry.data);
   const std::uintptr_t begin = round_up(data + static_cast<std::size_t>(row_begin) * row_bytes, page);
   const std::uintptr_t end = (data + static_cast<std::size_t>(row_end) * row_bytes) / page * page;

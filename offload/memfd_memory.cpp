@@ -1,7 +1,6 @@
 // The node's memory as memfds that every rank maps.
 #include <fcntl.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -12,6 +11,8 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/pages.h"
+#include "offload/host_threads.h"
 #include "offload/layout.h"
 #include "offload/node_memory.h"
 #include "parallel/descriptor.h"
@@ -24,12 +25,7 @@ namespace ferry::offload {
 
 namespace {
 
-constexpr std::size_t kThreads = 8;
-constexpr std::size_t kHugePage = std::size_t{2} << 20;
-
 static_assert(kMostBorders < parallel::kMostDescriptors);
-
-std::size_t page_bytes() { return static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)); }
 
 // Addresses from a place on where a page of 2 MiB may begin, that nothing is mapped at yet.
 std::byte* reserve(std::size_t bytes) {
@@ -125,8 +121,7 @@ class MemfdMemory : public NodeMemory {
     throw_errno("cannot map " + std::to_string(part.bytes) + " shared bytes");
   }
   std::size_t threads() const {
-    const std::size_t cores = std::thread::hardware_concurrency() / static_cast<std::size_t>(ranks_);
-    return std::min({kThreads, files_.size(), std::max<std::size_t>(1, cores)});
+    return std::min(files_.size(), static_cast<std::size_t>(host_threads(ranks_)));
   }
 
   std::vector<parallel::OwnedDescriptor> files_;

@@ -12,8 +12,8 @@ namespace ferry::offload {
 
 namespace {
 
-// Short beside a blob (some milliseconds and more), long beside a look.
-constexpr auto kBetweenLooks = std::chrono::microseconds(200);
+// Short beside a blob (some milliseconds and more), long beside a try.
+constexpr auto kBetweenTries = std::chrono::microseconds(200);
 
 // Head, blocks, tail.
 std::vector<const BlockPlace*> places(const ArenaLayout& layout) {
@@ -113,7 +113,7 @@ bool PinLocks::take(int lock, const std::function<bool()>& given_up) {
   std::uint32_t open = 0;
   while (!word.compare_exchange_strong(open, 1, std::memory_order_acquire)) {
     if (given_up()) return false;
-    std::this_thread::sleep_for(kBetweenLooks);
+    std::this_thread::sleep_for(kBetweenTries);
     open = 0;
   }
   return true;

@@ -12,7 +12,7 @@ namespace ferry::offload {
 
 namespace {
 
-constexpr auto kBetweenLooks = std::chrono::milliseconds(1);
+constexpr auto kBetweenFillChecks = std::chrono::milliseconds(1);
 
 }  // namespace
 
@@ -63,7 +63,7 @@ void Pinning::wait_filled() {
     at_rest_ = true;
     changed_.notify_all();
   }
-  while (!stop_ && !locks_.filled_by(plan_.fillers)) std::this_thread::sleep_for(kBetweenLooks);
+  while (!stop_ && !locks_.filled_by(plan_.fillers)) std::this_thread::sleep_for(kBetweenFillChecks);
   begin_ = Clock::now();
 }
 

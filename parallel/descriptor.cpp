@@ -59,7 +59,7 @@ struct Message {
   msghdr header{};
 };
 
-void send_all(int connection, std::span<const OwnedDescriptor> descriptors) {
+void send_over(int connection, std::span<const OwnedDescriptor> descriptors) {
   Message message;
   const std::size_t bytes = descriptors.size() * sizeof(int);
   message.header.msg_controllen = CMSG_SPACE(bytes);
@@ -94,7 +94,7 @@ void send_descriptors(int listener, std::span<const OwnedDescriptor> descriptors
     await_input(listener, timeout_ms, "a rank of this node did not ask for the shared memory");
     const OwnedDescriptor connection(::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC));
     if (!connection) throw_errno("accept");
-    send_all(connection.get(), descriptors);
+    send_over(connection.get(), descriptors);
   }
 }
 

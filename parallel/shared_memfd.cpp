@@ -79,7 +79,7 @@ std::string open_offer(const char* name, const std::vector<std::size_t>& bytes, 
 }
 
 // A peer whose connection breaks off opens them through /proc.
-void send_all(OwnedDescriptor listener, const std::vector<OwnedDescriptor>& memory, int peers) {
+void try_to_send(OwnedDescriptor listener, const std::vector<OwnedDescriptor>& memory, int peers) {
   try {
     send_descriptors(listener.get(), memory, peers, kTimeoutMs);
   } catch (const SystemError& failed) {
@@ -116,7 +116,7 @@ std::vector<OwnedDescriptor> share_memfds(const char* name, const std::vector<st
   std::string error;
   try {
     if (rank == 0) {
-      send_all(std::move(first.listener), first.memory, size - 1);
+      try_to_send(std::move(first.listener), first.memory, size - 1);
       memory = std::move(first.memory);
     } else {
       memory = take(offer);

@@ -9,13 +9,13 @@
 #include "base/device.h"
 #include "base/error.h"
 #include "base/memory_use.h"
+#include "base/pages.h"
 
 namespace ferry {
 
 namespace {
 
 constexpr std::size_t kAlignment = 256;
-constexpr std::size_t kHugePage = std::size_t{2} << 20;
 
 constexpr std::size_t round_up(std::size_t bytes, std::size_t to) { return (bytes + to - 1) / to * to; }
 

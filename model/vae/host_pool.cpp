@@ -20,6 +20,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "base/pages.h"
 
 namespace ferry::model::vae {
 
@@ -38,10 +39,7 @@ std::byte* reserve(std::size_t bytes) {
   return static_cast<std::byte*>(base);
 }
 
-std::size_t machine_memory() {
-  return static_cast<std::size_t>(::sysconf(_SC_PHYS_PAGES)) *
-         static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
-}
+std::size_t machine_memory() { return static_cast<std::size_t>(::sysconf(_SC_PHYS_PAGES)) * page_bytes(); }
 
 }  // namespace
 
