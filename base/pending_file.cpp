@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/fingerprint.h"
+#include "base/folder_of.h"
 
 namespace ferry {
 
@@ -40,11 +41,6 @@ std::string temporary_name() {
   std::random_device draw;
   const std::uint64_t random = (std::uint64_t{draw()} << 32U) | draw();
   return fmt::format("{}{}-{:016x}{}", kPrefix, host_digits(), random, kSuffix);
-}
-
-std::string folder_of(const std::string& path) {
-  const fs::path folder = fs::path(path).parent_path();
-  return folder.empty() ? "." : folder.string();
 }
 
 void copy(int from, int to) {

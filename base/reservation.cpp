@@ -12,15 +12,16 @@
 
 #include "base/error.h"
 #include "base/fingerprint.h"
+#include "base/folder_of.h"
 
 namespace ferry {
 
 std::string Reservation::key_of(const std::string& path) {
-  const std::filesystem::path whole(path);
-  const std::string folder = whole.has_parent_path() ? whole.parent_path().string() : ".";
+  const std::string folder = folder_of(path);
   struct stat info = {};
   if (::stat(folder.c_str(), &info) != 0) throw_errno("cannot read the folder " + folder);
-  return fmt::format("ferry-{:x}-{:x}-{}", info.st_dev, info.st_ino, fingerprint(whole.filename().string()));
+  return fmt::format("ferry-{:x}-{:x}-{}", info.st_dev, info.st_ino,
+                     fingerprint(std::filesystem::path(path).filename().string()));
 }
 
 std::optional<Reservation> Reservation::take(const std::string& path) {

@@ -2,15 +2,11 @@
 
 #include <stdexcept>
 
+#include "model/shape.h"
+
 namespace ferry::model {
 
 namespace {
-
-std::vector<std::int64_t> row_major(const std::vector<std::int64_t>& shape) {
-  std::vector<std::int64_t> strides(shape.size(), 1);
-  for (std::size_t i = shape.size(); i-- > 1;) strides[i - 1] = strides[i] * shape[i];
-  return strides;
-}
 
 // Strides of [O, I, spatial ...] with I fastest.
 std::vector<std::int64_t> channels_last(const std::vector<std::int64_t>& shape) {

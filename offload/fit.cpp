@@ -21,7 +21,6 @@ namespace ferry::offload {
 
 namespace {
 
-constexpr double kGiB = 1024.0 * 1024.0 * 1024.0;
 constexpr double kLimitStep = 1e4;  // limits are given to 0.0001 GiB
 
 bool may_be_async(const Options& options) {

@@ -6,12 +6,6 @@
 
 namespace ferry::offload {
 
-namespace {
-
-constexpr double kGiB = 1024.0 * 1024.0 * 1024.0;
-
-}  // namespace
-
 std::optional<std::size_t> limit_bytes(const Options& options) {
   if (!options.vram_limit) return std::nullopt;
   return static_cast<std::size_t>(*options.vram_limit * kGiB);

@@ -9,6 +9,8 @@
 
 namespace ferry::offload {
 
+inline constexpr double kGiB = 1024.0 * 1024.0 * 1024.0;
+
 // Bytes of options.vram_limit (GiB), or nothing.
 std::optional<std::size_t> limit_bytes(const Options& options);
 

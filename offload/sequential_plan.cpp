@@ -4,17 +4,12 @@
 #include <map>
 
 #include "base/error.h"
+#include "model/shape.h"
 #include "offload/layout.h"
 
 namespace ferry::offload {
 
 namespace {
-
-std::int64_t numel(const model::TensorSpec& tensor) {
-  std::int64_t count = 1;
-  for (const std::int64_t extent : tensor.shape) count *= extent;
-  return count;
-}
 
 model::ModuleSpec& mutable_module(model::NetworkSpec& spec, model::ModuleId id) {
   return const_cast<model::ModuleSpec&>(model::module_of(spec, id));
@@ -64,7 +59,7 @@ std::vector<ModulePlan> plan_sequential(const model::NetworkSpec& spec, const Op
     const model::ModuleSpec& module = model::module_of(spec, id);
     ModulePlan plan;
     plan.id = id;
-    for (const model::TensorSpec& tensor : module.tensors) plan.parameters += numel(tensor);
+    for (const model::TensorSpec& tensor : module.tensors) plan.parameters += model::numel(tensor.shape);
     const auto wrapper = map.find(module.kind);
     if (wrapper != map.end() && !module.host_only) plan.wrapper = wrapper->second;
     plan.overflow = options.max_num_param && plan.parameters > *options.max_num_param;

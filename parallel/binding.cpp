@@ -1,7 +1,6 @@
 #include "parallel/binding.h"
 
 #include <fmt/format.h>
-#include <sched.h>
 
 #include <algorithm>
 #include <map>
@@ -9,6 +8,7 @@
 
 #include "base/device.h"
 #include "base/error.h"
+#include "base/numa.h"
 
 namespace ferry::parallel {
 
@@ -96,12 +96,7 @@ int gpu_of_rank(Session& ranks) {
   return mine.gpu;
 }
 
-int usable_cores() {
-  cpu_set_t mask;
-  CPU_ZERO(&mask);
-  if (::sched_getaffinity(0, sizeof mask, &mask) != 0) throw_errno("cannot read the CPU affinity mask");
-  return CPU_COUNT(&mask);
-}
+int usable_cores() { return static_cast<int>(allowed_cores().size()); }
 
 int threads_per_rank(int cores, int node_size) { return std::max(1, cores / std::max(1, node_size)); }
 

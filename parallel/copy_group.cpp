@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "parallel/bytes_at.h"
 #include "parallel/patience.h"
 #include "parallel/peer_port.h"
 #include "parallel/shared_memfd.h"
@@ -113,11 +114,6 @@ CopyGroup::~CopyGroup() {
   } catch (const std::exception& failed) {
     spdlog::warn("the end of an exchange: {}", failed.what());
   }
-}
-
-std::byte* at(void* data, std::size_t offset) { return static_cast<std::byte*>(data) + offset; }
-const std::byte* at(const void* data, std::size_t offset) {
-  return static_cast<const std::byte*>(data) + offset;
 }
 
 Region* CopyGroup::region_of(const void* recv) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "parallel/bytes_at.h"
 #include "parallel/mpi_check.h"
 
 namespace ferry::parallel {
@@ -13,11 +14,6 @@ constexpr std::size_t kLargeBytes = std::size_t{256} << 10;
 constexpr double kSlowest = 0.5e9;  // bytes/s; a transfer that is slower is stuck, and its waiter sleeps
 
 constexpr int kTag = 1;  // operations follow one another, and so do messages between two ranks
-
-std::byte* at(void* data, std::size_t offset) { return static_cast<std::byte*>(data) + offset; }
-const std::byte* at(const void* data, std::size_t offset) {
-  return static_cast<const std::byte*>(data) + offset;
-}
 
 void copy_own(std::byte* to, const void* from, std::size_t bytes) {
   if (bytes > 0 && to != from) std::memcpy(to, from, bytes);

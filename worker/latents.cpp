@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/float_type.h"
 #include "base/log.h"
 #include "base/shown.h"
 #include "model/checkpoint/safetensors.h"
@@ -43,9 +44,7 @@ std::string temporary_folder() {
 void check_shape(const std::string& path, const model::TensorEntry& latents, const model::VaeConfig& vae) {
   const bool fits = latents.shape.size() == 4 && latents.shape[0] == vae.z_dim &&
                     std::all_of(latents.shape.begin(), latents.shape.end(), [](auto n) { return n >= 1; });
-  const bool is_float = latents.dtype == DType::F32 || latents.dtype == DType::BF16 ||
-                        latents.dtype == DType::F16 || latents.dtype == DType::F64;
-  if (!fits || !is_float) {
+  if (!fits || !is_float(latents.dtype)) {
     throw UserError(fmt::format("latents {}: tensor `{}` is [{}] {}, this VAE needs [{}, T, h, w] fp32", path,
                                 kTensor, fmt::join(latents.shape, ", "), name_of(latents.dtype), vae.z_dim));
   }

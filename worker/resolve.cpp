@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/float_type.h"
 #include "model/checkpoint/safetensors.h"
 #include "model/defaults.h"
 #include "model/sampler/sampler.h"
@@ -102,10 +103,6 @@ void fill_noise(Job& job, const JobOptions& options, bool device_is_cuda) {
   if (job.noise_device != "file" && job.noise_device != "cuda" && job.noise_device != "cpu") {
     throw UserError(fmt::format("noise_device {}: accepted: auto, cpu, cuda", job.noise_device));
   }
-}
-
-bool is_float(DType dtype) {
-  return dtype == DType::F32 || dtype == DType::BF16 || dtype == DType::F16 || dtype == DType::F64;
 }
 
 void check_noise_file(const Job& job) {

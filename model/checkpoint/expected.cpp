@@ -166,10 +166,4 @@ std::vector<ExpectedTensor> expected_umt5(const Umt5Config& config) {
   return list.take();
 }
 
-std::int64_t numel(const ExpectedTensor& tensor) {
-  std::int64_t count = 1;
-  for (const std::int64_t extent : tensor.shape) count *= extent;
-  return count;
-}
-
 }  // namespace ferry::model

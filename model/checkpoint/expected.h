@@ -32,6 +32,4 @@ std::vector<ExpectedTensor> expected_dit(const DitConfig& config);
 std::vector<ExpectedTensor> expected_vae(const VaeConfig& config);
 std::vector<ExpectedTensor> expected_umt5(const Umt5Config& config);
 
-std::int64_t numel(const ExpectedTensor& tensor);
-
 }  // namespace ferry::model

@@ -17,10 +17,6 @@ namespace {
 
 bool is_8_bit(DType dtype) { return dtype == DType::F8E4M3 || dtype == DType::I8; }
 
-[[noreturn]] void refuse(const TensorEntry& entry, const std::string& why) {
-  throw UserError(fmt::format("{}: tensor {}: fp8 scales: {}", entry.file, printable(entry.source_key), why));
-}
-
 std::string describe(const LayerMark& mark) {
   return mark.block ? fmt::format("{} in groups of {}", mark.format, mark.block->rows) : mark.format;
 }
@@ -69,9 +65,10 @@ class Finder {
 void Finder::refuse_unknown() const {
   for (std::size_t i = 0; i < entries_.size(); ++i) {
     if (roles_[i].role != QuantizationRole::Unknown) continue;
-    refuse(entries_[i], fmt::format("its name is that of {}, which is not read; accepted: scale_weight, "
-                                    "weight_scale, weight_scale_inv",
-                                    roles_[i].what));
+    refuse_scale(entries_[i],
+                 fmt::format("its name is that of {}, which is not read; accepted: scale_weight, "
+                             "weight_scale, weight_scale_inv",
+                             roles_[i].what));
   }
 }
 
@@ -108,14 +105,14 @@ std::optional<BlockSize> Finder::said_of(const std::string& weight) const {
 
 void Finder::attach(const TensorEntry& scale, const QuantizationName& name) {
   TensorEntry* weight = named(name.target);
-  if (weight == nullptr) refuse(scale, fmt::format("its weight {} is missing", printable(name.target)));
+  if (weight == nullptr) refuse_scale(scale, fmt::format("its weight {} is missing", printable(name.target)));
   const auto [held, added] = scale_of_.emplace(name.target, &scale);
   if (!added)
-    refuse(scale, fmt::format("its weight has another scale, {}", printable(held->second->source_key)));
+    refuse_scale(scale, fmt::format("its weight has another scale, {}", printable(held->second->source_key)));
   WeightScale read = read_scale(scale, *weight, said_of(name.target));
   if (!is_8_bit(weight->dtype)) {
     if (std::any_of(read.values.begin(), read.values.end(), [](float value) { return value != 1; }))
-      refuse(scale, fmt::format("its weight is {}, not fp8 or int8", name_of(weight->dtype)));
+      refuse_scale(scale, fmt::format("its weight is {}, not fp8 or int8", name_of(weight->dtype)));
     ++found_.unit_scales;
     return;
   }
@@ -129,7 +126,7 @@ void Finder::attach_scales() {
     if (roles_[i].role == QuantizationRole::WeightScale) attach(entries_[i], roles_[i]);
     if (roles_[i].role != QuantizationRole::InputScale) continue;
     if (named(roles_[i].target + ".weight") == nullptr)
-      refuse(entries_[i], fmt::format("the weight of {} is missing", printable(roles_[i].target)));
+      refuse_scale(entries_[i], fmt::format("the weight of {} is missing", printable(roles_[i].target)));
     input_scale_ = &entries_[i];
     ++found_.input_scales;
   }
@@ -169,12 +166,14 @@ void Finder::check_unscaled() const {
     if (entry.companion || entry.scale != nullptr || !(is_8_bit(entry.dtype) || entry.dtype == DType::U8))
       continue;
     if (!config_.place.empty() && !config_.known) {
-      refuse(entry, fmt::format("{} says {}, which is not read", config_.place,
-                                config_.method.empty() ? "no quant_method" : printable(config_.method)));
+      refuse_scale(entry,
+                   fmt::format("{} says {}, which is not read", config_.place,
+                               config_.method.empty() ? "no quant_method" : printable(config_.method)));
     }
-    if (entry.dtype == DType::F8E4M3 && !why.empty()) refuse(entry, "it is fp8 without a scale, and " + why);
+    if (entry.dtype == DType::F8E4M3 && !why.empty())
+      refuse_scale(entry, "it is fp8 without a scale, and " + why);
     if (entry.dtype == DType::I8 && entry.source_key.ends_with(".weight"))
-      refuse(entry, "it is int8 without a scale");
+      refuse_scale(entry, "it is int8 without a scale");
   }
 }
 

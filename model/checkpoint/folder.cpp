@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "model/checkpoint/describe.h"
 #include "model/checkpoint/hub_folder.h"
+#include "model/checkpoint/path_kind.h"
 #include "model/checkpoint/pipeline_files.h"
 #include "model/checkpoint/shards.h"
 
@@ -38,18 +39,6 @@ Places places_of(Part part) {
   }
   throw std::invalid_argument("no such part");
 }
-
-bool is_file(const fs::path& path) {
-  std::error_code error;
-  return fs::is_regular_file(path, error);
-}
-
-bool is_folder(const fs::path& path) {
-  std::error_code error;
-  return fs::is_directory(path, error);
-}
-
-std::string if_file(const fs::path& path) { return is_file(path) ? path.string() : std::string(); }
 
 void refuse_later_models(const fs::path& dir, Part part) {
   if (part == Part::Dit && (is_folder(dir / "high_noise_model") || is_folder(dir / "transformer_2"))) {

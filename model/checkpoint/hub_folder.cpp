@@ -12,17 +12,13 @@
 
 #include "base/error.h"
 #include "model/checkpoint/describe.h"
+#include "model/checkpoint/path_kind.h"
 
 namespace ferry::model {
 
 namespace {
 
 namespace fs = std::filesystem;
-
-bool is_folder(const fs::path& path) {
-  std::error_code error;
-  return fs::is_directory(path, error);
-}
 
 std::vector<std::string> folders_in(const fs::path& folder) {
   std::vector<std::string> names;

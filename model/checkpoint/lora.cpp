@@ -4,23 +4,21 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <optional>
-#include <string_view>
 #include <utility>
 
 #include "base/error.h"
+#include "base/float_type.h"
 #include "model/checkpoint/describe.h"
 #include "model/checkpoint/lora_folder.h"
 #include "model/checkpoint/lora_names.h"
 #include "model/checkpoint/lora_scale.h"
 #include "model/checkpoint/safetensors.h"
+#include "model/checkpoint/stored_number.h"
 
 namespace ferry::model {
 
 namespace {
-
-constexpr std::string_view kWeight = ".weight";
 
 struct Parts {
   const ModuleSpec* linear = nullptr;
@@ -30,10 +28,6 @@ struct Parts {
   std::vector<std::string> names;  // in the file
   bool peft = false;
 };
-
-bool is_float(DType dtype) {
-  return dtype == DType::F64 || dtype == DType::F32 || dtype == DType::F16 || dtype == DType::BF16;
-}
 
 void put(Parts& parts, const LoraName& name, const TensorEntry& entry) {
   const TensorEntry*& part = name.role == LoraRole::Down ? parts.down
@@ -56,25 +50,18 @@ void put(Parts& parts, const LoraName& name, const TensorEntry& entry) {
   }
 }
 
-template <typename Number>
-double stored(const std::byte* data) {
-  Number number;
-  std::memcpy(&number, data, sizeof number);
-  return static_cast<double>(number);
-}
-
 double number_of(const TensorEntry& entry) {
   switch (entry.dtype) {
     case DType::I64:
-      return stored<std::int64_t>(entry.data);
+      return stored_number<std::int64_t>(entry.data);
     case DType::I32:
-      return stored<std::int32_t>(entry.data);
+      return stored_number<std::int32_t>(entry.data);
     case DType::I16:
-      return stored<std::int16_t>(entry.data);
+      return stored_number<std::int16_t>(entry.data);
     case DType::I8:
-      return stored<std::int8_t>(entry.data);
+      return stored_number<std::int8_t>(entry.data);
     case DType::U8:
-      return stored<std::uint8_t>(entry.data);
+      return stored_number<std::uint8_t>(entry.data);
     case DType::Bool:
       throw UserError(fmt::format("{} is {}, expected a number", place_of(entry), name_of(entry.dtype)));
     default:
@@ -166,8 +153,8 @@ LoraFile LoraFile::open(const std::string& path, const NetworkSpec& network, Par
 }
 
 const LoraPair* LoraFile::of_weight(const std::string& key) const {
-  if (!key.ends_with(kWeight)) return nullptr;
-  const auto found = pairs_.find(key.substr(0, key.size() - kWeight.size()));
+  if (!key.ends_with(kWeightEnding)) return nullptr;
+  const auto found = pairs_.find(key.substr(0, key.size() - kWeightEnding.size()));
   return found == pairs_.end() ? nullptr : &found->second;
 }
 

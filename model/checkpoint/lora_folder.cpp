@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/folder_of.h"
 #include "model/checkpoint/describe.h"
 #include "model/checkpoint/hub_folder.h"
 
@@ -102,7 +103,7 @@ std::string lora_file(const std::string& path) {
 AdapterConfig adapter_config_of(const std::string& file) {
   std::error_code error;
   for (const fs::path& place : {fs::path(file), fs::weakly_canonical(file, error)}) {
-    const fs::path folder = place.has_parent_path() ? place.parent_path() : fs::path(".");
+    const fs::path folder = folder_of(place.string());
     if (place.empty() || !fs::exists(fs::symlink_status(folder / kConfig, error))) continue;
     const std::string name = place.filename().string();
     const bool belongs =

@@ -27,7 +27,6 @@ constexpr std::array<Ending, 9> kEndings = {{{".lora_A.weight", LoraRole::Down},
                                              {".alpha", LoraRole::Alpha}}};
 constexpr std::string_view kPeftPrefix = "base_model.model.";
 constexpr std::string_view kKohyaPrefix = "lora_unet_";
-constexpr std::string_view kWeight = ".weight";
 
 std::string underscored(std::string name) {
   std::replace(name.begin(), name.end(), '.', '_');
@@ -65,8 +64,8 @@ LoraNames::LoraNames(const NetworkSpec& network, Part part) : keys_(part) {
 
 std::vector<std::string> LoraNames::of(const ModuleSpec& linear) const {
   std::vector<std::string> names = {linear.name};
-  if (const auto other = keys_.to_diffusers(linear.name + std::string(kWeight)))
-    names.push_back(other->substr(0, other->size() - kWeight.size()));
+  if (const auto other = keys_.to_diffusers(linear.name + std::string(kWeightEnding)))
+    names.push_back(other->substr(0, other->size() - kWeightEnding.size()));
   return names;
 }
 

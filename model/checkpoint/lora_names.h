@@ -13,6 +13,9 @@
 
 namespace ferry::model {
 
+// Of the name of a linear's weight, after the linear's own.
+inline constexpr std::string_view kWeightEnding = ".weight";
+
 enum class LoraRole : std::uint8_t { Down, Up, Alpha };
 
 struct LoraName {

@@ -10,17 +10,13 @@
 #include "base/error.h"
 #include "model/checkpoint/config_members.h"
 #include "model/checkpoint/hub_folder.h"
+#include "model/checkpoint/path_kind.h"
 
 namespace ferry::model {
 
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string if_file(const fs::path& path) {
-  std::error_code error;
-  return fs::is_regular_file(path, error) ? path.string() : std::string();
-}
 
 const char* component_of(Part part) {
   switch (part) {

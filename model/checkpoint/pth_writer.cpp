@@ -6,6 +6,8 @@
 #include <filesystem>
 #include <stdexcept>
 
+#include "model/shape.h"
+
 namespace ferry::model {
 
 namespace {
@@ -75,12 +77,6 @@ class Pickle {
   }
   std::string text_;
 };
-
-std::vector<std::int64_t> row_major(const std::vector<std::int64_t>& shape) {
-  std::vector<std::int64_t> strides(shape.size(), 1);
-  for (std::size_t i = shape.size(); i-- > 1;) strides[i - 1] = strides[i] * shape[i];
-  return strides;
-}
 
 // _rebuild_tensor_v2(persistent id of the storage, 0, size, stride, False, OrderedDict())
 void pickle_tensor(Pickle& pickle, const TensorInfo& tensor, std::size_t storage) {

@@ -6,6 +6,7 @@
 #include <stdexcept>
 
 #include "base/error.h"
+#include "base/float_type.h"
 #include "model/checkpoint/checkpoint.h"
 #include "model/checkpoint/describe.h"
 #include "model/checkpoint/weight_scale.h"
@@ -33,18 +34,14 @@ struct Source {
   DType dtype = DType::F32;
 };
 
-bool is_floating(DType dtype) {
-  return dtype == DType::F64 || dtype == DType::F32 || dtype == DType::F16 || dtype == DType::BF16 ||
-         dtype == DType::F8E4M3;
-}
-
 void check_entry(const TensorEntry& entry, const TensorSpec& spec) {
   if (entry.shape != spec.shape) {
     throw UserError(fmt::format("{}: tensor {} has shape {}, expected {}", entry.file,
                                 printable(entry.source_key), shape_text(entry.shape),
                                 shape_text(spec.shape)));
   }
-  if (!is_floating(entry.dtype) && entry.dtype != spec.dtype && entry.scale == nullptr) {
+  const bool floating = is_float(entry.dtype) || entry.dtype == DType::F8E4M3;
+  if (!floating && entry.dtype != spec.dtype && entry.scale == nullptr) {
     throw UserError(fmt::format("{}: tensor {} is {}, expected a floating-point type", entry.file,
                                 printable(entry.source_key), name_of(entry.dtype)));
   }

@@ -12,6 +12,7 @@
 #include "model/checkpoint/describe.h"
 #include "model/checkpoint/json_text.h"
 #include "model/checkpoint/other_kind.h"
+#include "model/checkpoint/stored_number.h"
 
 namespace ferry::model {
 
@@ -65,13 +66,6 @@ struct AlphaType {
   double (*read)(const std::byte* data);
 };
 
-template <typename Number>
-double stored(const std::byte* data) {
-  Number number;
-  std::memcpy(&number, data, sizeof number);
-  return static_cast<double>(number);
-}
-
 // fp16 without the last 8 bits of its fraction.
 double stored_e5m2(const std::byte* data) {
   const auto half = static_cast<std::uint16_t>(std::to_integer<unsigned>(*data) << 8U);
@@ -80,9 +74,9 @@ double stored_e5m2(const std::byte* data) {
   return number;
 }
 
-constexpr auto kAlphaTypes = std::to_array<AlphaType>({{"U16", 2, stored<std::uint16_t>},
-                                                       {"U32", 4, stored<std::uint32_t>},
-                                                       {"U64", 8, stored<std::uint64_t>},
+constexpr auto kAlphaTypes = std::to_array<AlphaType>({{"U16", 2, stored_number<std::uint16_t>},
+                                                       {"U32", 4, stored_number<std::uint32_t>},
+                                                       {"U64", 8, stored_number<std::uint64_t>},
                                                        {"F8_E5M2", 1, stored_e5m2}});
 
 // The type, where the tensor is an alpha and its type is one for alphas alone; else nullptr.

@@ -27,13 +27,9 @@ Extents extents_of(const TensorEntry& weight) {
 
 std::int64_t blocks_in(std::int64_t extent, std::int64_t size) { return (extent + size - 1) / size; }
 
-[[noreturn]] void refuse(const TensorEntry& scale, const std::string& why) {
-  throw UserError(fmt::format("{}: tensor {}: fp8 scales: {}", scale.file, printable(scale.source_key), why));
-}
-
 [[noreturn]] void refuse_shape(const TensorEntry& scale, const TensorEntry& weight, const std::string& why) {
-  refuse(scale, fmt::format("shape {} does not fit its weight {}: {}", shape_text(scale.shape),
-                            shape_text(weight.shape), why));
+  refuse_scale(scale, fmt::format("shape {} does not fit its weight {}: {}", shape_text(scale.shape),
+                                  shape_text(weight.shape), why));
 }
 
 bool divides(const Extents& weight, const Extents& grid, const BlockSize& block) {
@@ -94,7 +90,7 @@ BlockSize blocks_of(const TensorEntry& scale, const TensorEntry& weight,
 WeightScale grid_of(const TensorEntry& scale, const TensorEntry& weight,
                     const std::optional<BlockSize>& said) {
   const Extents extents = extents_of(weight);
-  if (extents.rows == 0 || extents.columns == 0) refuse(scale, "its weight is empty");
+  if (extents.rows == 0 || extents.columns == 0) refuse_scale(scale, "its weight is empty");
   const bool whole = !said || divides(extents, {1, 1}, *said) || weight.shape.size() != 2;
   if (scale.numel() == 1 && whole)
     return {
@@ -108,12 +104,17 @@ WeightScale grid_of(const TensorEntry& scale, const TensorEntry& weight,
 
 }  // namespace
 
+void refuse_scale(const TensorEntry& tensor, const std::string& why) {
+  throw UserError(
+      fmt::format("{}: tensor {}: fp8 scales: {}", tensor.file, printable(tensor.source_key), why));
+}
+
 WeightScale read_scale(const TensorEntry& scale, const TensorEntry& weight,
                        const std::optional<BlockSize>& said) {
   if (scale.dtype != DType::F32 && scale.dtype != DType::BF16 && scale.dtype != DType::F16) {
-    refuse(scale,
-           fmt::format("it is {}; fp32, bf16 and fp16 are read, not the scales of mxfp8 (e8m0) or nvfp4",
-                       name_of(scale.dtype)));
+    refuse_scale(
+        scale, fmt::format("it is {}; fp32, bf16 and fp16 are read, not the scales of mxfp8 (e8m0) or nvfp4",
+                           name_of(scale.dtype)));
   }
   WeightScale read = grid_of(scale, weight, said);
   read.values.resize(static_cast<std::size_t>(scale.numel()));
@@ -121,7 +122,7 @@ WeightScale read_scale(const TensorEntry& scale, const TensorEntry& weight,
   read_tensor(scale, spec, reinterpret_cast<std::byte*>(read.values.data()));
   for (const float value : read.values) {
     if (!std::isfinite(value) || !(value > 0))
-      refuse(scale, fmt::format("it holds {}, expected finite numbers above 0", value));
+      refuse_scale(scale, fmt::format("it holds {}, expected finite numbers above 0", value));
   }
   return read;
 }

@@ -26,6 +26,9 @@ struct WeightScale {
   std::vector<float> values;      // row-major
 };
 
+// Throws UserError naming file and tensor, a scale or a weight that has or needs one.
+[[noreturn]] void refuse_scale(const TensorEntry& tensor, const std::string& why);
+
 // Reads a scale and finds the blocks that it stands for; `said` is what a configuration says about them.
 // Throws UserError: a type other than fp32, bf16, fp16, a shape that does not fit the weight or could mean
 // two things, a value that is not finite or not above 0.

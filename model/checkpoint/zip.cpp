@@ -9,24 +9,17 @@
 
 #include "base/error.h"
 #include "model/checkpoint/describe.h"
+#include "model/checkpoint/zip_format.h"
 
 namespace ferry::model {
 
 namespace {
 
-constexpr std::uint32_t kLocal = 0x04034b50;
-constexpr std::uint32_t kCentral = 0x02014b50;
-constexpr std::uint32_t kEnd = 0x06054b50;
-constexpr std::uint32_t kEnd64 = 0x06064b50;
-constexpr std::uint32_t kLocator64 = 0x07064b50;
-constexpr std::uint64_t kLocalBytes = 30;
 constexpr std::uint64_t kCentralBytes = 46;
 constexpr std::uint64_t kEndBytes = 22;
 constexpr std::uint64_t kLocatorBytes = 20;
 constexpr std::uint64_t kEnd64Bytes = 56;
 constexpr std::uint64_t kLongestComment = 0xffff;
-constexpr std::uint32_t kIn64 = 0xffffffff;  // "see the zip64 field"
-constexpr std::uint16_t kZip64Extra = 0x0001;
 
 // Little-endian numbers of a range; reading past its end is a UserError.
 class Bytes {
@@ -66,19 +59,19 @@ std::uint64_t find_end(const Bytes& file) {
   const std::uint64_t last = file.size() - kEndBytes;
   const std::uint64_t first = last > kLongestComment ? last - kLongestComment : 0;
   for (std::uint64_t at = last + 1; at-- > first;) {
-    if (file.number<std::uint32_t>(at) != kEnd) continue;
+    if (file.number<std::uint32_t>(at) != zip::kEnd) continue;
     if (at + kEndBytes + file.number<std::uint16_t>(at + 20) == file.size()) return at;
   }
   file.refuse("no end record: truncated, or no .pth archive of PyTorch 1.6 or later");
 }
 
 Directory read_directory64(const Bytes& file, std::uint64_t end) {
-  if (end < kLocatorBytes || file.number<std::uint32_t>(end - kLocatorBytes) != kLocator64) {
+  if (end < kLocatorBytes || file.number<std::uint32_t>(end - kLocatorBytes) != zip::kLocator64) {
     file.refuse("no zip64 locator");
   }
   const auto at = file.number<std::uint64_t>(end - kLocatorBytes + 8);
   file.range(at, kEnd64Bytes);
-  if (file.number<std::uint32_t>(at) != kEnd64) file.refuse("no zip64 end record");
+  if (file.number<std::uint32_t>(at) != zip::kEnd64) file.refuse("no zip64 end record");
   return {file.number<std::uint64_t>(at + 32), file.number<std::uint64_t>(at + 40),
           file.number<std::uint64_t>(at + 48)};
 }
@@ -88,7 +81,7 @@ Directory read_directory(const Bytes& file) {
   const auto members = file.number<std::uint16_t>(end + 10);
   const auto bytes = file.number<std::uint32_t>(end + 12);
   const auto offset = file.number<std::uint32_t>(end + 16);
-  const bool in64 = members == 0xffff || bytes == kIn64 || offset == kIn64;
+  const bool in64 = members == 0xffff || bytes == zip::kIn64 || offset == zip::kIn64;
   return in64 ? read_directory64(file, end) : Directory{members, bytes, offset};
 }
 
@@ -105,10 +98,10 @@ void read_extra(const Bytes& extra, Central& central) {
   for (std::uint64_t at = 0; at + 4 <= extra.size();) {
     const auto bytes = extra.number<std::uint16_t>(at + 2);
     const Bytes field(extra.range(at + 4, bytes), central.name);
-    if (extra.number<std::uint16_t>(at) == kZip64Extra) {
+    if (extra.number<std::uint16_t>(at) == zip::kExtra64) {
       std::uint64_t next = 0;
       for (std::uint64_t* number : {&central.bytes, &central.stored, &central.local}) {
-        if (*number != kIn64) continue;
+        if (*number != zip::kIn64) continue;
         *number = field.number<std::uint64_t>(next);
         next += 8;
       }
@@ -119,7 +112,7 @@ void read_extra(const Bytes& extra, Central& central) {
 }
 
 Central read_central(const Bytes& file, std::uint64_t at, const std::string& path) {
-  if (file.number<std::uint32_t>(at) != kCentral) file.refuse("no directory record where one is due");
+  if (file.number<std::uint32_t>(at) != zip::kCentral) file.refuse("no directory record where one is due");
   const auto name_bytes = file.number<std::uint16_t>(at + 28);
   const auto extra_bytes = file.number<std::uint16_t>(at + 30);
   const auto name = file.range(at + kCentralBytes, name_bytes);
@@ -140,10 +133,11 @@ Central read_central(const Bytes& file, std::uint64_t at, const std::string& pat
 
 std::span<const std::byte> payload(const Bytes& file, const Central& central) {
   const std::string shown = printable(central.name);
-  file.range(central.local, kLocalBytes);
-  if (file.number<std::uint32_t>(central.local) != kLocal)
+  file.range(central.local, zip::kLocalBytes);
+  if (file.number<std::uint32_t>(central.local) != zip::kLocal)
     file.refuse("member " + shown + " has no local header");
-  const std::uint64_t begin = central.local + kLocalBytes + file.number<std::uint16_t>(central.local + 26) +
+  const std::uint64_t begin = central.local + zip::kLocalBytes +
+                              file.number<std::uint16_t>(central.local + 26) +
                               file.number<std::uint16_t>(central.local + 28);
   if (begin > file.size() || central.bytes > file.size() - begin) {
     file.refuse(fmt::format("member {} of {} bytes goes beyond the end of the file: truncated?", shown,

@@ -5,17 +5,15 @@
 #include <stdexcept>
 
 #include "model/checkpoint/crc32.h"
+#include "model/checkpoint/zip_format.h"
 
 namespace ferry::model {
 
 namespace {
 
-constexpr std::uint64_t kIn64 = 0xffffffff;
 constexpr std::uint64_t kAlignment = 64;
-constexpr std::uint16_t kZip64Extra = 0x0001;
 constexpr std::uint16_t kPaddingExtra = 0x4246;  // as PyTorch marks it
 constexpr std::uint64_t kChecksumAt = 14;        // in a local header
-constexpr std::uint64_t kLocalBytes = 30;
 constexpr std::uint16_t kFirstOfJanuary1980 = 0x21;
 
 // A record, little-endian.
@@ -39,7 +37,7 @@ class Record {
   std::string text_;
 };
 
-std::uint64_t cut(std::uint64_t value) { return value < kIn64 ? value : kIn64; }
+std::uint64_t cut(std::uint64_t value) { return value < zip::kIn64 ? value : zip::kIn64; }
 
 // The fields that local and central headers share, from "version needed" to the sizes.
 void common(Record& record, std::uint64_t bytes, bool in64, std::uint32_t checksum) {
@@ -49,8 +47,8 @@ void common(Record& record, std::uint64_t bytes, bool in64, std::uint32_t checks
 
 std::string local_extra(std::uint64_t position, std::uint64_t name_bytes, std::uint64_t bytes) {
   Record extra;
-  if (bytes >= kIn64) extra.u16(kZip64Extra).u16(16).u64(bytes).u64(bytes);
-  const std::uint64_t payload = position + kLocalBytes + name_bytes + extra.text().size() + 4;
+  if (bytes >= zip::kIn64) extra.u16(zip::kExtra64).u16(16).u64(bytes).u64(bytes);
+  const std::uint64_t payload = position + zip::kLocalBytes + name_bytes + extra.text().size() + 4;
   const std::uint64_t padding = (kAlignment - payload % kAlignment) % kAlignment;
   extra.u16(kPaddingExtra).u16(padding).add(std::string(padding, 'Z'));
   return extra.text();
@@ -63,8 +61,8 @@ void ZipWriter::begin(const std::string& name, std::uint64_t bytes) {
   left_ = bytes;
   const std::string extra = local_extra(output_.position(), name.size(), bytes);
   Record header;
-  header.u32(0x04034b50);
-  common(header, bytes, bytes >= kIn64, 0);
+  header.u32(zip::kLocal);
+  common(header, bytes, bytes >= zip::kIn64, 0);
   header.u16(name.size()).u16(extra.size()).add(name).add(extra);
   output_.write(header.text());
 }
@@ -97,28 +95,29 @@ void ZipWriter::add(const std::string& name, std::string_view text) {
 
 std::string ZipWriter::central(const Member& member) const {
   Record extra;
-  if (member.bytes >= kIn64) extra.u64(member.bytes).u64(member.bytes);
-  if (member.offset >= kIn64) extra.u64(member.offset);
+  if (member.bytes >= zip::kIn64) extra.u64(member.bytes).u64(member.bytes);
+  if (member.offset >= zip::kIn64) extra.u64(member.offset);
   const bool in64 = !extra.text().empty();
   Record record;
-  record.u32(0x02014b50).u16(in64 ? 45 : 20);
+  record.u32(zip::kCentral).u16(in64 ? 45 : 20);
   common(record, member.bytes, in64, member.checksum);
   record.u16(member.name.size()).u16(in64 ? extra.text().size() + 4 : 0);
   record.u16(0).u16(0).u16(0).u32(0).u32(cut(member.offset)).add(member.name);
-  if (in64) record.u16(kZip64Extra).u16(extra.text().size()).add(extra.text());
+  if (in64) record.u16(zip::kExtra64).u16(extra.text().size()).add(extra.text());
   return record.text();
 }
 
 std::string ZipWriter::end_records(std::uint64_t offset, std::uint64_t bytes) const {
   const std::uint64_t count = members_.size();
-  const bool in64 = offset >= kIn64 || bytes >= kIn64 || count >= 0xffff;
+  const bool in64 = offset >= zip::kIn64 || bytes >= zip::kIn64 || count >= 0xffff;
   Record record;
   if (in64) {
-    record.u32(0x06064b50).u64(44).u16(45).u16(45).u32(0).u32(0).u64(count).u64(count).u64(bytes).u64(offset);
-    record.u32(0x07064b50).u32(0).u64(offset + bytes).u32(1);
+    record.u32(zip::kEnd64).u64(44).u16(45).u16(45).u32(0).u32(0);
+    record.u64(count).u64(count).u64(bytes).u64(offset);
+    record.u32(zip::kLocator64).u32(0).u64(offset + bytes).u32(1);
   }
   const std::uint64_t shown = count < 0xffff ? count : 0xffff;
-  record.u32(0x06054b50).u16(0).u16(0).u16(shown).u16(shown).u32(cut(bytes)).u32(cut(offset)).u16(0);
+  record.u32(zip::kEnd).u16(0).u16(0).u16(shown).u16(shown).u32(cut(bytes)).u32(cut(offset)).u16(0);
   return record.text();
 }
 

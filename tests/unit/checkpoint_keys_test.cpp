@@ -7,6 +7,7 @@
 #include "model/checkpoint/expected.h"
 #include "model/checkpoint/keys.h"
 #include "model/checkpoint/safetensors.h"
+#include "model/shape.h"
 #include "tests/unit/checkpoint_support.h"
 
 namespace ferry::model {
@@ -22,7 +23,7 @@ Totals totals(const std::vector<ExpectedTensor>& list, const std::string& prefix
   for (const ExpectedTensor& tensor : list) {
     if (!tensor.key.starts_with(prefix)) continue;
     ++sum.tensors;
-    sum.parameters += numel(tensor);
+    sum.parameters += numel(tensor.shape);
   }
   return sum;
 }

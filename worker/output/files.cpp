@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/folder_of.h"
 #include "base/lower.h"
 #include "base/pending_file.h"
 
@@ -24,11 +25,6 @@ namespace fs = std::filesystem;
 constexpr std::size_t kMostSlugBytes = 48;
 
 bool kept(unsigned char byte) { return byte >= 0x80 || std::isalnum(byte) != 0; }
-
-std::string folder_of(const std::string& path) {
-  const fs::path folder = fs::path(path).parent_path();
-  return folder.empty() ? "." : folder.string();
-}
 
 }  // namespace
 

@@ -1,0 +1,25 @@
+// What a path leads to; one that cannot be looked at leads to nothing.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <system_error>
+
+namespace ferry::model {
+
+inline bool is_file(const std::filesystem::path& path) {
+  std::error_code error;
+  return std::filesystem::is_regular_file(path, error);
+}
+
+inline bool is_folder(const std::filesystem::path& path) {
+  std::error_code error;
+  return std::filesystem::is_directory(path, error);
+}
+
+// The path, or empty unless there is a file.
+inline std::string if_file(const std::filesystem::path& path) {
+  return is_file(path) ? path.string() : std::string();
+}
+
+}  // namespace ferry::model

@@ -1,0 +1,16 @@
+#pragma once
+
+#include <cstddef>
+#include <cstring>
+
+namespace ferry::model {
+
+// A number as a file has it, aligned or not.
+template <typename Number>
+double stored_number(const std::byte* data) {
+  Number number;
+  std::memcpy(&number, data, sizeof number);
+  return static_cast<double>(number);
+}
+
+}  // namespace ferry::model

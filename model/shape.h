@@ -1,0 +1,24 @@
+// The extents of tensors.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace ferry::model {
+
+// The elements of a tensor whose size is known to be sane (checked_numel for what comes from a file).
+inline std::int64_t numel(const std::vector<std::int64_t>& shape) {
+  std::int64_t count = 1;
+  for (const std::int64_t extent : shape) count *= extent;
+  return count;
+}
+
+// The strides, in elements, of a tensor whose last dimension is contiguous.
+inline std::vector<std::int64_t> row_major(const std::vector<std::int64_t>& shape) {
+  std::vector<std::int64_t> strides(shape.size(), 1);
+  for (std::size_t i = shape.size(); i-- > 1;) strides[i - 1] = strides[i] * shape[i];
+  return strides;
+}
+
+}  // namespace ferry::model
