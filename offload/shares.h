@@ -20,8 +20,8 @@
 namespace ferry::offload {
 
 // Of what one rank copies for all, up to so many bytes go on to the others when they are there: the gather
-// ends one slice after the copy.  An exchange between ranks stands in line behind what one copy takes, on
-// H200 21 us for 4 MiB and 65 us for 16.
+// ends one slice after the copy.  An exchange between ranks stands in line behind a slice's copies to
+// the others, on H200 21 us each for 4 MiB and 65 us for 16.
 inline constexpr std::size_t kSliceBytes = std::size_t{4} << 20;
 
 struct Sharing {

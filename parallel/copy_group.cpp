@@ -180,21 +180,17 @@ void CopyGroup::exchange(Region& region, void* recv, const Pieces& pieces, bool 
   check_room(region.mine.bytes() - begin, pieces, ranks);
   if (!own_in_place && own_ == nullptr) own_ = device_.make_stream("own piece", Priority::High);
   take_turn(stream);
-  for (int i = 1; i < ranks; ++i) port_->raise(stream, Signal::Free, (me + i) % ranks, turn_);
   if (!own_in_place) {
     copy_own(at(recv, pieces.place_received(me, me)), piece(me), pieces.bytes(me, me), stream);
   }
+  port_->meet(stream, Signal::Free, turn_);
   // Rank r starts with its neighbour r + 1, so that no rank is everybody's first.
   for (int i = 1; i < ranks; ++i) {
     const int peer = (me + i) % ranks;
-    port_->await(stream, Signal::Free, peer, turn_);
     stream.copy(region.peers[static_cast<std::size_t>(peer)].data() + begin + pieces.place_received(me, peer),
                 piece(peer), pieces.bytes(me, peer));
-    port_->raise(stream, Signal::Landed, peer, turn_);
   }
-  for (int i = 1; i < ranks; ++i) {
-    port_->await(stream, Signal::Landed, (me + ranks - i) % ranks, turn_);
-  }
+  port_->meet(stream, Signal::Landed, turn_);
   if (!own_in_place) stream.wait(*end_);
   end_turn(region, stream);
 }
@@ -215,22 +211,17 @@ void CopyGroup::all_gather_parts(void* data, std::span<const Range> parts, std::
         fmt::format("all_gather_parts: a part ends at {} in {} bytes", part.offset + part.bytes, room));
   }
   take_turn(stream);
-  for (int i = 1; i < ranks; ++i) port_->raise(stream, Signal::Free, (me + i) % ranks, turn_);
-  for (bool first = true; const auto& [range, there] : mine) {
+  port_->meet(stream, Signal::Free, turn_);
+  for (const auto& [range, there] : mine) {
     stream.wait(*there);
+    if (gate != nullptr) gate->pass(stream);
     for (int i = 1; i < ranks; ++i) {
       const int peer = (me + i) % ranks;
-      if (first) port_->await(stream, Signal::Free, peer, turn_);
-      if (gate != nullptr) gate->pass(stream);
       stream.copy(region->peers[static_cast<std::size_t>(peer)].data() + place + range.offset,
                   at(data, range.offset), range.bytes);
     }
-    first = false;
   }
-  for (int i = 1; i < ranks; ++i) port_->raise(stream, Signal::Landed, (me + i) % ranks, turn_);
-  for (int i = 1; i < ranks; ++i) {
-    port_->await(stream, Signal::Landed, (me + ranks - i) % ranks, turn_);
-  }
+  port_->meet(stream, Signal::Landed, turn_);
   end_turn(*region, stream);
 }
 

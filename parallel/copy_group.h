@@ -4,16 +4,19 @@
 // kernel of NCCL waits until the kernels that compute leave it one.  On the CPU they are memcpy through
 // shared mappings.  Every rank pushes its pieces into the others' memory:
 //
-//   to each peer     flag "mine is free"
-//   each peer        wait until it is free, copy this rank's piece there, flag "landed"
-//   from each peer   wait until its piece has landed
+//   all meet       "mine is free"
+//   to each peer   copy this rank's piece there
+//   all meet       "mine have landed"
+//
+// A meeting is one operation to queue, as what a GPU has yet to begin takes longer while weights come from
+// the host.
 //
 // Where a piece goes in another rank's memory follows from where this rank receives, which is the same place
 // of the same allocation on every rank.
 //
-// Of all_gather_parts every slice is a piece, copied to each peer when it is there, with one flag "landed"
-// behind the last.  A GPU copies to its peers with one engine, whatever the stream: where another group's
-// exchanges are to go first, a gate between the copies holds them up.
+// Of all_gather_parts every slice is a piece, copied to each peer when it is there, and the second meeting
+// is behind the last.  A GPU copies to its peers with one engine, whatever the stream: where another group's
+// exchanges are to go first, a gate between the slices holds them up.
 #pragma once
 
 #include <memory>

@@ -39,11 +39,15 @@ class CudaPeerPort final : public PeerPort {
     FERRY_CHECK(cudaIpcOpenMemHandle(&data, theirs, cudaIpcMemLazyEnablePeerAccess));
     return {data, bytes, [](void* memory) { static_cast<void>(cudaIpcCloseMemHandle(memory)); }};
   }
-  void raise(Stream& stream, Signal signal, int peer, std::uint32_t value) override {
-    operations_.write(stream, flag(peer, signal, rank_), value);
-  }
-  void await(Stream& stream, Signal signal, int peer, std::uint32_t value) override {
-    operations_.wait_reached(stream, flag(rank_, signal, peer), value);
+  void meet(Stream& stream, Signal signal, std::uint32_t value) override {
+    std::vector<StreamMemory::Operation> all;
+    for (int peer = 0; peer < ranks_; ++peer) {
+      if (peer != rank_) all.push_back(StreamMemory::write_of(flag(peer, signal, rank_), value));
+    }
+    for (int peer = 0; peer < ranks_; ++peer) {
+      if (peer != rank_) all.push_back(StreamMemory::wait_reached_of(flag(rank_, signal, peer), value));
+    }
+    operations_.queue(stream, all);
   }
   void close_flags() override { flags_.clear(); }
   void release(std::uint32_t value) override {

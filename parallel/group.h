@@ -64,8 +64,8 @@ class Group {
   // Part r of `data` on every rank becomes that of rank r, which has it in place.  `parts`, by rank, do not
   // overlap; some may be empty.  `mine` are this rank's pieces of its own part, in the order in which they
   // get there; their events have been recorded.  Where ranks copy into each other's memory a piece is on its
-  // way to the others as soon as it is there, and each copy of it to another rank passes `gate` first
-  // (nullptr: none); otherwise the parts go together when all are.
+  // way to the others as soon as it is there and `gate` (nullptr: none) is open; otherwise the parts go
+  // together when all are.
   virtual void all_gather_parts(void* data, std::span<const Range> parts, std::span<const Slice> mine,
                                 StreamGate* gate, Stream& stream);
 

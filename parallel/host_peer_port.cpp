@@ -78,13 +78,15 @@ class HostPeerPort final : public PeerPort {
     if (!opened) throw_errno("cannot open " + handle);
     return map(std::move(opened), bytes);
   }
-  void raise(Stream& stream, Signal signal, int peer, std::uint32_t value) override {
-    Flag& flag = at(signal, rank_, peer);
-    stream.call([&flag, value] { flag.value.store(value, std::memory_order_release); });
-  }
-  void await(Stream& stream, Signal signal, int peer, std::uint32_t value) override {
-    const Flag& flag = at(signal, peer, rank_);
-    stream.call([&flag, value, limit = deadline_s_] { wait_for_flag(flag, value, limit); });
+  void meet(Stream& stream, Signal signal, std::uint32_t value) override {
+    stream.call([this, signal, value] {
+      for (int peer = 0; peer < ranks_; ++peer) {
+        if (peer != rank_) at(signal, rank_, peer).value.store(value, std::memory_order_release);
+      }
+      for (int peer = 0; peer < ranks_; ++peer) {
+        if (peer != rank_) wait_for_flag(at(signal, peer, rank_), value, deadline_s_);
+      }
+    });
   }
   void close_flags() override {}  // the mapping is everybody's own
   void release(std::uint32_t value) override {

@@ -33,10 +33,10 @@ class PeerPort {
   // SystemError.
   virtual DeviceMemory open(const std::string& handle, std::size_t bytes) = 0;
 
-  // In stream order, after all that was queued on `stream` before can be seen by `peer`.
-  virtual void raise(Stream& stream, Signal signal, int peer, std::uint32_t value) = 0;
-  // What is queued on `stream` from now on comes after `peer` raised its flag for this rank to `value`.
-  virtual void await(Stream& stream, Signal signal, int peer, std::uint32_t value) = 0;
+  // Raises this rank's flags for all others to `value`, in stream order, after all that was queued on
+  // `stream` before can be seen by them.  What is queued from now on comes after all others raised theirs for
+  // this rank.
+  virtual void meet(Stream& stream, Signal signal, std::uint32_t value) = 0;
   // Closes the others' flags: nothing is raised from now on.  Their owners keep them until all have closed
   // theirs.
   virtual void close_flags() = 0;

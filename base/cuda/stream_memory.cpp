@@ -3,6 +3,7 @@
 #include <cuda_runtime_api.h>
 
 #include <string>
+#include <vector>
 
 #include "base/cuda/check.h"
 
@@ -25,29 +26,43 @@ void check(CUresult result, const char* call) {
                   " of the CUDA driver");
 }
 
+StreamMemory::Operation wait_of(CUdeviceptr address, std::uint32_t value, unsigned how) {
+  StreamMemory::Operation operation = {};
+  operation.waitValue.operation = CU_STREAM_MEM_OP_WAIT_VALUE_32;
+  operation.waitValue.address = address;
+  operation.waitValue.value = value;
+  operation.waitValue.flags = how;
+  return operation;
+}
+
 CUstream native(Stream& stream) { return static_cast<CUstream>(stream.native()); }
 
 }  // namespace
 
-StreamMemory::StreamMemory()
-    : write_(driver_function<decltype(cuStreamWriteValue32)>("cuStreamWriteValue32")),
-      wait_(driver_function<decltype(cuStreamWaitValue32)>("cuStreamWaitValue32")) {}
+StreamMemory::StreamMemory() : batch_(driver_function<decltype(cuStreamBatchMemOp)>("cuStreamBatchMemOp")) {}
 
 // The fence is the default.
-void StreamMemory::write(Stream& stream, CUdeviceptr address, std::uint32_t value) const {
-  check(write_(native(stream), address, value, CU_STREAM_WRITE_VALUE_DEFAULT), "cuStreamWriteValue32");
+StreamMemory::Operation StreamMemory::write_of(CUdeviceptr address, std::uint32_t value) {
+  Operation operation = {};
+  operation.writeValue.operation = CU_STREAM_MEM_OP_WRITE_VALUE_32;
+  operation.writeValue.address = address;
+  operation.writeValue.value = value;
+  operation.writeValue.flags = CU_STREAM_WRITE_VALUE_DEFAULT;
+  return operation;
 }
 
-void StreamMemory::wait(Stream& stream, CUdeviceptr address, std::uint32_t value, unsigned how) const {
-  check(wait_(native(stream), address, value, how), "cuStreamWaitValue32");
+StreamMemory::Operation StreamMemory::wait_reached_of(CUdeviceptr address, std::uint32_t value) {
+  return wait_of(address, value, CU_STREAM_WAIT_VALUE_GEQ);
 }
 
-void StreamMemory::wait_reached(Stream& stream, CUdeviceptr address, std::uint32_t value) const {
-  wait(stream, address, value, CU_STREAM_WAIT_VALUE_GEQ);
+StreamMemory::Operation StreamMemory::wait_equal_of(CUdeviceptr address, std::uint32_t value) {
+  return wait_of(address, value, CU_STREAM_WAIT_VALUE_EQ);
 }
 
-void StreamMemory::wait_equal(Stream& stream, CUdeviceptr address, std::uint32_t value) const {
-  wait(stream, address, value, CU_STREAM_WAIT_VALUE_EQ);
+void StreamMemory::queue(Stream& stream, std::span<const Operation> operations) const {
+  if (operations.empty()) return;
+  std::vector<Operation> copies(operations.begin(), operations.end());  // the driver may write to them
+  check(batch_(native(stream), static_cast<unsigned>(copies.size()), copies.data(), 0), "cuStreamBatchMemOp");
 }
 
 }  // namespace ferry

@@ -4,6 +4,7 @@
 #include <cuda.h>
 
 #include <cstdint>
+#include <span>
 
 #include "base/device.h"
 
@@ -15,18 +16,26 @@ class StreamMemory {
   // Throws CudaError when the driver lacks them.
   StreamMemory();
 
-  // In stream order, after a fence for the whole system.  `address` is this device's, another's that this
-  // process has mapped, or page-locked host memory.
-  void write(Stream& stream, CUdeviceptr address, std::uint32_t value) const;
-  // What is queued from now on comes after the number is (int32_t)(number - value) >= 0.
-  void wait_reached(Stream& stream, CUdeviceptr address, std::uint32_t value) const;
+  using Operation = CUstreamBatchMemOpParams;
+  // Writes after a fence for the whole system.  `address` is this device's, another's that this process has
+  // mapped, or page-locked host memory.
+  static Operation write_of(CUdeviceptr address, std::uint32_t value);
+  // What is queued behind it comes after the number is (int32_t)(number - value) >= 0.
+  static Operation wait_reached_of(CUdeviceptr address, std::uint32_t value);
   // ... is `value`.
-  void wait_equal(Stream& stream, CUdeviceptr address, std::uint32_t value) const;
+  static Operation wait_equal_of(CUdeviceptr address, std::uint32_t value);
+
+  // In their order, in stream order.  At most 255.
+  void queue(Stream& stream, std::span<const Operation> operations) const;
+  void write(Stream& stream, CUdeviceptr address, std::uint32_t value) const {
+    queue(stream, {{write_of(address, value)}});
+  }
+  void wait_equal(Stream& stream, CUdeviceptr address, std::uint32_t value) const {
+    queue(stream, {{wait_equal_of(address, value)}});
+  }
 
  private:
-  void wait(Stream& stream, CUdeviceptr address, std::uint32_t value, unsigned how) const;
-  decltype(cuStreamWriteValue32)* write_;
-  decltype(cuStreamWaitValue32)* wait_;
+  decltype(cuStreamBatchMemOp)* batch_;
 };
 
 }  // namespace ferry

@@ -159,49 +159,100 @@ TEST_F(CopyGroupTest, PartsOfAnySizeGetToAll) {
   }
 }
 
+// A part of each rank on its way in two slices, of which the second waits until it is let go.
+class TwoSlices {
+ public:
+  TwoSlices(Device& device, std::byte* data, int rank, int ranks) : device_(device), data_(data) {
+    for (std::size_t r = 0; r < static_cast<std::size_t>(ranks); ++r) parts_.push_back({r * kBytes, kBytes});
+    const std::size_t begin = parts_[static_cast<std::size_t>(rank)].offset;
+    link_->fill(data + begin, 1, kHalf);
+    link_->record(*first_);
+    link_->call([this] {
+      while (!go_) std::this_thread::sleep_for(std::chrono::microseconds(100));
+    });
+    link_->fill(data + begin + kHalf, 1, kHalf);
+    link_->record(*second_);
+    slices_ = {{{begin, kHalf}, first_.get()}, {{begin + kHalf, kHalf}, second_.get()}};
+  }
+  ~TwoSlices() { go_ = true; }
+  const std::vector<Range>& parts() const { return parts_; }
+  const std::vector<Slice>& slices() const { return slices_; }
+  void let_go() { go_ = true; }
+  // How many ranks' first or second slice is here.
+  int arrived(int slice) const {
+    const auto reader = device_.make_stream("reader", Priority::High);
+    std::vector<std::uint8_t> seen(parts_.size() * kBytes);
+    reader->copy(seen.data(), data_, seen.size());
+    reader->synchronize();
+    int count = 0;
+    for (const Range& part : parts_) {
+      const auto* bytes = seen.data() + part.offset + (slice == 0 ? 0 : kHalf);
+      if (std::all_of(bytes, bytes + kHalf, [](std::uint8_t byte) { return byte == 1; })) ++count;
+    }
+    return count;
+  }
+  bool wait_for_first() const {
+    for (int i = 0; i < 1000; ++i) {
+      if (arrived(0) == static_cast<int>(parts_.size())) return true;
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    return false;
+  }
+
+ private:
+  static constexpr std::size_t kHalf = kBytes / 2;
+  Device& device_;
+  std::byte* data_;
+  std::atomic<bool> go_ = false;
+  std::unique_ptr<Event> first_ = device_.make_event(EventKind::Order);
+  std::unique_ptr<Event> second_ = device_.make_event(EventKind::Order);
+  std::unique_ptr<Stream> link_ = device_.make_stream("link", Priority::High);
+  std::vector<Range> parts_;
+  std::vector<Slice> slices_;
+};
+
 // A rank's first slice gets to the others while its second is still on its way.
 TEST_F(CopyGroupTest, ASliceIsForwardedAsSoonAsItIsThere) {
   const DeviceMemory recv = group().allocate(device(), all_bytes());
   stream().fill(recv.data(), 0, all_bytes());
   stream().synchronize();
   static_cast<void>(session().all_agree(true));
-  std::vector<Range> parts;
-  for (std::size_t r = 0; r < static_cast<std::size_t>(size()); ++r) parts.push_back({r * kBytes, kBytes});
-  const std::size_t begin = parts[static_cast<std::size_t>(rank())].offset;
-  const auto link = device().make_stream("link", Priority::High);
-  const auto first = device().make_event(EventKind::Order);
-  const auto second = device().make_event(EventKind::Order);
-  std::atomic<bool> go = false;
-  link->fill(recv.data() + begin, 1, kBytes / 2);
-  link->record(*first);
-  link->call([&go] {
-    while (!go) std::this_thread::sleep_for(std::chrono::microseconds(100));
-  });
-  link->fill(recv.data() + begin + kBytes / 2, 1, kBytes / 2);
-  link->record(*second);
-  const std::vector<Slice> slices = {{{begin, kBytes / 2}, first.get()},
-                                     {{begin + kBytes / 2, kBytes / 2}, second.get()}};
-  group().all_gather_parts(recv.data(), parts, slices, nullptr, stream());
-  const auto landed = [&] {
-    const auto reader = device().make_stream("reader", Priority::High);
-    std::vector<std::uint8_t> seen(all_bytes());
-    reader->copy(seen.data(), recv.data(), seen.size());
-    reader->synchronize();
-    for (const Range& part : parts) {
-      const auto* bytes = seen.data() + part.offset;
-      if (!std::all_of(bytes, bytes + kBytes / 2, [](std::uint8_t byte) { return byte == 1; })) return false;
-    }
-    return true;
-  };
-  bool early = false;
-  for (int i = 0; i < 1000 && !early; ++i) {
-    early = landed();
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  }
+  TwoSlices two(device(), recv.data(), rank(), size());
+  group().all_gather_parts(recv.data(), two.parts(), two.slices(), nullptr, stream());
+  const bool early = two.wait_for_first();
   EXPECT_TRUE(early);
   // Whoever let its second slice go before the others had looked would say nothing about theirs.
   static_cast<void>(session().all_agree(early));
-  go = true;
+  two.let_go();
+  stream().synchronize();
+  const Values got = down(recv.data());
+  EXPECT_TRUE(std::all_of(got.begin(), got.end(), [](std::uint32_t value) { return value == 0x01010101; }));
+}
+
+// A gate that closes between two slices holds up the second.
+TEST_F(CopyGroupTest, ASliceWaitsAtAGateThatClosedAfterTheOneBefore) {
+  const DeviceMemory recv = group().allocate(device(), all_bytes());
+  stream().fill(recv.data(), 0, all_bytes());
+  stream().synchronize();
+  static_cast<void>(session().all_agree(true));
+  const auto gate = make_stream_gate(device());
+  const auto keeper = device().make_stream("keeper", Priority::High);
+  TwoSlices two(device(), recv.data(), rank(), size());
+  group().all_gather_parts(recv.data(), two.parts(), two.slices(), gate.get(), stream());
+  EXPECT_TRUE(session().all_agree(two.wait_for_first()));
+  const Clock::time_point closed = Clock::now();
+  gate->close(*keeper);
+  keeper->synchronize();
+  static_cast<void>(session().all_agree(true));
+  two.let_go();
+  std::this_thread::sleep_for(kGatePatience / 5);
+  const bool only_its_own = two.arrived(1) <= 1;
+  // A gate that was closed for too long has opened by itself, on whichever rank.
+  const bool in_time = session().all_agree(Clock::now() - closed < kGatePatience);
+  EXPECT_TRUE(only_its_own || !in_time);
+  // Whoever opens before the others have looked would write into theirs.
+  static_cast<void>(session().all_agree(true));
+  gate->open(*keeper);
   stream().synchronize();
   const Values got = down(recv.data());
   EXPECT_TRUE(std::all_of(got.begin(), got.end(), [](std::uint32_t value) { return value == 0x01010101; }));
