@@ -44,7 +44,7 @@ std::string temporary_folder() {
 void check_shape(const std::string& path, const model::TensorEntry& latents, const model::VaeConfig& vae) {
   const bool fits = latents.shape.size() == 4 && latents.shape[0] == vae.z_dim &&
                     std::all_of(latents.shape.begin(), latents.shape.end(), [](auto n) { return n >= 1; });
-  if (!fits || !is_float(latents.dtype)) {
+  if (!fits || !is_unscaled_float(latents.dtype)) {
     throw UserError(fmt::format("latents {}: tensor `{}` is [{}] {}, this VAE needs [{}, T, h, w] fp32", path,
                                 kTensor, fmt::join(latents.shape, ", "), name_of(latents.dtype), vae.z_dim));
   }

@@ -109,7 +109,7 @@ void check_noise_file(const Job& job) {
   const auto file = model::SafetensorsFile::open(job.noise);
   const model::TensorEntry& noise = file.at("noise");
   const std::vector<std::int64_t> wanted(job.latent_shape.begin(), job.latent_shape.end());
-  if (noise.shape != wanted || !is_float(noise.dtype)) {
+  if (noise.shape != wanted || !is_unscaled_float(noise.dtype)) {
     throw UserError(fmt::format("noise {}: tensor `noise` is [{}] {}, this job needs [{}] fp32", job.noise,
                                 fmt::join(noise.shape, ", "), name_of(noise.dtype), fmt::join(wanted, ", ")));
   }
@@ -117,7 +117,7 @@ void check_noise_file(const Job& job) {
 
 void check_context(const std::string& path, const model::TensorEntry& rows, const model::DitConfig& dit) {
   const bool fits = rows.shape.size() == 2 && rows.shape[1] == dit.text_dim && rows.shape[0] >= 1 &&
-                    rows.shape[0] <= dit.text_len && is_float(rows.dtype);
+                    rows.shape[0] <= dit.text_len && is_unscaled_float(rows.dtype);
   if (!fits) {
     throw UserError(fmt::format("context {}: tensor `{}` is [{}] {}, this model needs [1 to {}, {}] fp32",
                                 path, rows.source_key, fmt::join(rows.shape, ", "), name_of(rows.dtype),

@@ -37,7 +37,7 @@ void put(Parts& parts, const LoraName& name, const TensorEntry& entry) {
     throw UserError(
         fmt::format("{}: the same part of a linear as {}", place_of(entry), printable(part->source_key)));
   }
-  if (name.role != LoraRole::Alpha && !is_float(entry.dtype)) {
+  if (name.role != LoraRole::Alpha && !is_unscaled_float(entry.dtype)) {
     throw UserError(
         fmt::format("{} is {}, expected fp32, bf16, fp16 or fp64", place_of(entry), name_of(entry.dtype)));
   }

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <span>
@@ -40,7 +41,7 @@ void check_entry(const TensorEntry& entry, const TensorSpec& spec) {
                                 printable(entry.source_key), shape_text(entry.shape),
                                 shape_text(spec.shape)));
   }
-  const bool floating = is_float(entry.dtype) || entry.dtype == DType::F8E4M3;
+  const bool floating = is_unscaled_float(entry.dtype) || entry.dtype == DType::F8E4M3;
   if (!floating && entry.dtype != spec.dtype && entry.scale == nullptr) {
     throw UserError(fmt::format("{}: tensor {} is {}, expected a floating-point type", entry.file,
                                 printable(entry.source_key), name_of(entry.dtype)));

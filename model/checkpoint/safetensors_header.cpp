@@ -146,7 +146,8 @@ Range read_range(const json& tensor, std::size_t data_bytes, const std::string& 
   return range;
 }
 
-std::vector<std::int64_t> row_major(const std::vector<std::int64_t>& shape) {
+// Row-major, as PyTorch has them: an extent of 0 counts as 1.
+std::vector<std::int64_t> strides_of(const std::vector<std::int64_t>& shape) {
   std::vector<std::int64_t> strides(shape.size(), 1);
   for (std::size_t i = shape.size(); i-- > 1;)
     strides[i - 1] = strides[i] * std::max<std::int64_t>(shape[i], 1);
@@ -175,7 +176,7 @@ Placed read_entry(const std::string& name, const json& tensor, std::size_t data_
   if (!numel) refuse(path, name, fmt::format("shape {} is too large", shape_text(placed.entry.shape)));
   placed.alpha = alpha_type(tensor.at("dtype"), name, *numel);
   placed.entry.dtype = placed.alpha != nullptr ? DType::F64 : read_dtype(tensor.at("dtype"), path, name);
-  placed.entry.strides = row_major(placed.entry.shape);
+  placed.entry.strides = strides_of(placed.entry.shape);
   placed.range = read_range(tensor, data_bytes, path, name);
   const std::size_t width = placed.alpha != nullptr ? placed.alpha->bytes : size_of(placed.entry.dtype);
   const std::int64_t bytes = *numel * static_cast<std::int64_t>(width);
