@@ -130,6 +130,8 @@ void NodeArena::load(TensorSource source, int threads,
 
 bool NodeArena::filled() const { return PinLocks(data() + layout_.bytes).filled_by(fillers()); }
 
+bool NodeArena::pinning_over_on_node() const { return PinLocks(data() + layout_.bytes).over(); }
+
 void NodeArena::begin_pin(Device& device, const std::vector<int>& divided) {
   if (device.type() == DeviceType::Cpu || pinning_ != nullptr || pinned_) return;
   PinOrder order = pin_order(layout_, divided, node_.peers.rank, node_.peers.size);

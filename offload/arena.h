@@ -71,8 +71,8 @@ class NodeArena {
   void wait_pinned();
   // Nothing more will be page-locked, whether all is or the device has refused.
   bool pinning_over() const { return pinning_ == nullptr || pinning_->over(); }
-  // The same of every rank of the node; true where this one page-locks nothing.
-  bool pinning_over_on_node() const { return pinning_ == nullptr || pinning_->over_on_node(); }
+  // The same of all ranks that share this memory, whether this one page-locks anything or not.
+  bool pinning_over_on_node() const;
   // Keeps this rank's page-locking at rest, or lets it go on (pinning.h).
   void pause_pinning(bool paused);
   // Where copies have to end; the same object for the arena's life.

@@ -1,63 +1,34 @@
 // Shares of copies, even and uneven, whole and in slices, bring every byte to every rank: the bit-identical
-// latent of `none`, on the devices of the program.  Slots are poisoned when they are released, so that a read
-// too late, or a slice that lands in a slot still used, is a NaN and not luck.
+// latent of `none`, on the devices of the program.
 #include <gtest/gtest.h>
 
-#include <atomic>
-#include <chrono>
-#include <future>
-#include <map>
-#include <string>
-#include <thread>
+#include <cstddef>
+#include <cstdint>
 #include <vector>
 
-#include "offload/async.h"
-#include "tests/support/ranks_fixture.h"
-#include "tests/unit/offload_dit.h"
+#include "tests/mpi/shares_fixture.h"
 #include "tests/unit/offload_toy.h"
 
 namespace ferry::offload {
 namespace {
 
 using parallel::ExchangeBy;
-using testing::ranks;
+using testing::kSmallSlice;
 using testing::same_bits;
 
-constexpr std::size_t kSmallSlice = 2048;  // of blocks of some 200 KB
-
-class SharesOfCopies : public testing::DeviceRanksTest {
+class SharesOfCopies : public testing::SharesTest {
  protected:
   void SetUp() override {
-    DeviceRanksTest::SetUp();
+    SharesTest::SetUp();
     if (!has_device()) return;
-    arena_ = testing::dit_arena(node_ranks(ranks()), {}, DType::BF16);
     DeviceAccount account;
-    const auto stage = make_stage(*arena_, {.type = Type::None}, setup(account));
+    const auto stage = make_stage(arena(), {.type = Type::None}, setup(account));
     expected_ = testing::denoise(rig(), *stage).cpu();
     ASSERT_FALSE(expected_.isnan().any().item<bool>());
   }
-  NodeArena& arena() { return *arena_; }
   const at::Tensor& expected() const { return expected_; }
   testing::DitRig rig() {
     return {.device = &device(), .groups = size() == 1 ? nullptr : &groups(), .exchange = &exchange()};
-  }
-  StageSetup setup(DeviceAccount& account) {
-    return {.device = &device(),
-            .account = &account,
-            .peers = world_peers(session()),
-            .weights = groups().weights.get(),
-            .gather = on_gpu() || own_gather_ ? nullptr : &session().comm(),
-            .poison = true,
-            .trace = trace_};
-  }
-  std::unique_ptr<StageWeights> make(DeviceAccount& account, const AsyncPlan& plan, int prefetch = 1,
-                                     double link_gbps = 0) {
-    const Options options{.type = Type::Async, .prefetch_size = prefetch, .link_gbps = link_gbps};
-    AsyncPlan planned = plan;
-    planned.residency = plan_residency("dit", 7, options);
-    const StageSetup where = setup(account);
-    return std::make_unique<StageWeights>(
-        *arena_, where, std::make_unique<Async>(*arena_, options, where, std::move(planned)));
   }
   at::Tensor latent(const AsyncPlan& plan, int prefetch = 1, double link_gbps = 0) {
     DeviceAccount account;
@@ -73,14 +44,9 @@ class SharesOfCopies : public testing::DeviceRanksTest {
     weights.resize(static_cast<std::size_t>(size()));
     return weights;
   }
-  void gather_in_own_stream(bool own) { own_gather_ = own; }
-  void trace_into(Trace* trace) { trace_ = trace; }
 
  private:
-  std::unique_ptr<NodeArena> arena_;
   at::Tensor expected_;
-  bool own_gather_ = false;
-  Trace* trace_ = nullptr;
 };
 
 TEST_F(SharesOfCopies, EveryShareGivesTheSameBits) {
@@ -115,101 +81,6 @@ TEST_F(SharesOfCopies, TheRestsAreWaitedForToo) {
   gather_in_own_stream(true);
   const AsyncPlan plan{.sharing = {.share = 0.25}, .slice_bytes = kSmallSlice};
   EXPECT_TRUE(same_bits(latent(plan, 1, 0.05), expected()));
-}
-
-double now_us() {
-  const auto since = std::chrono::system_clock::now().time_since_epoch();
-  return std::chrono::duration<double, std::micro>(since).count();
-}
-
-// Of two exchanges that were announced the second lets gathers go on, and so does one that was not.  Where
-// this thread was away for so long that a gate opened by itself, nothing can be said.
-TEST_F(SharesOfCopies, GathersLeaveTheWayToExchanges) {
-  if (size() == 1) GTEST_SKIP() << "nothing is gathered";
-  use(ExchangeBy::Copy);
-  gather_in_own_stream(true);
-  Trace trace(device());
-  trace_into(&trace);
-  DeviceAccount account;
-  const auto stage = make(account, {.sharing = {.share = 1}, .slice_bytes = kSmallSlice});
-  auto& async = dynamic_cast<Async&>(stage->strategy());
-  parallel::ExchangeGate& gate = *stage->exchange_gate();
-  const auto other = device().make_stream("exchange", Priority::High);
-  std::atomic<int> begun = 0;
-  std::vector<double> closed_us;
-  const auto exchange = [&](int index) {
-    const parallel::GatedExchange gated(&gate, *other);
-    const TraceScope span(&trace, Lane::Exchange, "exchange", *other, index);
-    other->call([&begun] {
-      ++begun;
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    });
-  };
-  stage->prepare();
-  async.begin({});
-  for (int block = 0; block < 2; ++block) {
-    async.acquire_block(block);
-    closed_us.push_back(now_us());
-    gate.soon(device().compute(), 2);
-    device().compute().synchronize();
-    async.release_block(block);  // the gather of block + 2 is queued
-    exchange(2 * block);
-    exchange(2 * block + 1);
-    other->synchronize();
-  }
-  async.acquire_block(2);
-  closed_us.push_back(now_us());
-  exchange(4);
-  while (begun < 5) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  async.release_block(2);
-  async.acquire_block(3);
-  async.acquire_block(4);
-  stage->finish();
-  std::map<std::string, double> ends;
-  for (const TraceSpan& span : trace.spans()) ends[span.name] = span.end_us;
-  const double patience_us = std::chrono::duration<double, std::micro>(kGatePatience).count();
-  for (std::size_t i = 0; i < closed_us.size(); ++i) {
-    const double opened_us = ends.at("exchange " + std::to_string(i == 2 ? 4 : 2 * i + 1));
-    if (opened_us - closed_us[i] > patience_us) continue;
-    EXPECT_GE(ends.at("gather " + std::to_string(i + 2)), opened_us);
-  }
-}
-
-// Long beside kGatePatience, and shorter than what makes a rank give up.
-constexpr std::chrono::seconds kLong{30};
-
-// A rank may be kept from its exchange until what the others gather has come: loading a kernel, or giving
-// memory back, waits for all streams.
-TEST_F(SharesOfCopies, AClosedWayIsOpenedWhereNobodyGoesOn) {
-  if (size() == 1) GTEST_SKIP() << "nothing is gathered";
-  use(ExchangeBy::Copy);
-  gather_in_own_stream(true);
-  DeviceAccount account;
-  const auto stage = make(account, {.sharing = {.share = 1}, .slice_bytes = kSmallSlice});
-  auto& async = dynamic_cast<Async&>(stage->strategy());
-  parallel::ExchangeGate& gate = *stage->exchange_gate();
-  const auto other = device().make_stream("exchange", Priority::High);
-  stage->prepare();
-  async.begin({});
-  async.acquire_block(0);
-  async.release_block(0);
-  async.acquire_block(1);
-  if (rank() != 0) gate.soon(device().compute(), 1);
-  device().compute().synchronize();
-  async.release_block(1);  // the gather of block 3 is queued, behind the closed gate
-  if (rank() == 0) {
-    async.acquire_block(2);
-    async.acquire_block(3);  // of which the others have parts
-  }
-  device().compute().synchronize();
-  auto all_went_on = std::async(std::launch::async, [this] { return session().all_agree(true); });
-  EXPECT_TRUE(all_went_on.wait_for(kLong) == std::future_status::ready) << "the way stayed closed";
-  if (rank() != 0) {
-    const parallel::GatedExchange gated(&gate, *other);
-    other->synchronize();
-  }
-  EXPECT_TRUE(all_went_on.get());
-  stage->finish();
 }
 
 TEST_F(SharesOfCopies, GatedByEventsTheyGiveTheSameBits) {
