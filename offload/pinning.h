@@ -39,9 +39,8 @@ class Pinning {
   // refusal nothing more is page-locked; copies of the rest are right, and slow, of which the log warns.
   std::string wait_first();
   std::string wait_all();
-  // Nothing more will be page-locked; by no rank of the node that has begun.
+  // Nothing more will be page-locked.
   bool over() const;
-  bool over_on_node() const { return locks_.over(); }
   // Stops at the next piece, and returns when the device is no longer asked for any; not for long, as others
   // of the node may wait.  Then goes on.
   void pause();

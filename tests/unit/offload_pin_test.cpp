@@ -2,14 +2,14 @@
 #include <spdlog/sinks/ostream_sink.h>
 #include <spdlog/spdlog.h>
 
-#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <future>
 #include <latch>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -20,7 +20,7 @@
 
 #include "base/error.h"
 #include "offload/auto_share.h"
-#include "offload/link.h"
+#include "offload/loader.h"
 #include "offload/pin_order.h"
 #include "offload/pinning.h"
 #include "offload/stage.h"
@@ -79,6 +79,29 @@ TEST(PinCpuMemory, OnlyRanksThatCopyPageLock) {
   });
 }
 
+TEST(PinCpuMemory, RanksThatPageLockNothingSeeThatAnotherDoes) {
+  for (const MemoryKind kind : {MemoryKind::Memfd, MemoryKind::Private}) {
+    std::latch looked(3);
+    testing::run_ranks(3, [&](const Peers& peers) {
+      PinningDevice device;
+      device.on_pin = [&](const std::byte*, std::size_t) { looked.wait(); };
+      ArenaPlan plan = arena_plan(testing::toy_spec(), {}, 3);
+      plan.first = kind;
+      NodeArena arena(plan, {.peers = peers, .make_window = {}});
+      if (peers.rank == 0) arena.begin_pin(device);
+      barrier(peers);
+      const bool shared = kind != MemoryKind::Private;
+      EXPECT_EQ(arena.pinning_over_on_node(), !shared && peers.rank != 0) << peers.rank;
+      looked.count_down();
+      EXPECT_TRUE(arena.pin(device, peers.rank == 0));
+      arena.wait_pinned();
+      barrier(peers);
+      EXPECT_TRUE(arena.pinning_over_on_node());
+      barrier(peers);
+    });
+  }
+}
+
 TEST(PinCpuMemory, WhenOneRankIsRefusedAllGoWithout) {
   testing::run_ranks(3, [](const Peers& peers) {
     PinningDevice device;
@@ -88,130 +111,6 @@ TEST(PinCpuMemory, WhenOneRankIsRefusedAllGoWithout) {
     EXPECT_FALSE(arena.pinned());
     EXPECT_TRUE(device.locked.empty()) << peers.rank;
   });
-}
-
-// By offset in the arena.
-std::map<std::size_t, std::size_t> bytes_at(const std::vector<PinPiece>& pieces) {
-  std::map<std::size_t, std::size_t> found;
-  for (const PinPiece& piece : pieces) found[piece.offset] += piece.bytes;
-  return found;
-}
-
-std::size_t total_of(const std::vector<PinPiece>& pieces) {
-  std::size_t total = 0;
-  for (const PinPiece& piece : pieces) total += piece.bytes;
-  return total;
-}
-
-ArenaLayout forty_layers(int ranks) {
-  return arena_layout(testing::toy_spec({.layers = 40, .dim = 512, .q_once = true}), ranks);
-}
-
-const Options kSharded{.type = Type::Async, .transport = Transport::Sharded};
-
-TEST(PinOrder, EveryBlobThatIsCopiedIsInOneOrderOrTheOtherOnce) {
-  for (const int ranks : {1, 2, 3, 4, 8}) {
-    const ArenaLayout layout = forty_layers(ranks);
-    const std::vector<int> divided =
-        divided_blocks(testing::toy_spec({.layers = 40}), layout, kSharded, ranks);
-    for (int rank = 0; rank < ranks; ++rank) {
-      PinOrder order = pin_order(layout, divided, rank, ranks);
-      EXPECT_EQ(order.rest.empty(), ranks == 1);
-      order.first.insert(order.first.end(), order.rest.begin(), order.rest.end());
-      std::size_t end = 0;
-      for (const auto& [offset, bytes] : bytes_at(order.first)) {
-        EXPECT_EQ(offset, end);
-        EXPECT_EQ(offset % kBlobAlign, 0U);
-        EXPECT_EQ(bytes % kBlobAlign, 0U);
-        end = offset + bytes;
-      }
-      EXPECT_EQ(end, layout.host.offset) << "only the host's blob is left out";
-    }
-  }
-}
-
-// Both in the first pass, which wants whole blocks, and in the others, which want their front.
-TEST(PinOrder, TheRanksShareOfABlockComesFirst) {
-  constexpr int kRanks = 4;
-  const ArenaLayout layout = forty_layers(kRanks);
-  for (int rank = 0; rank < kRanks; ++rank) {
-    const PinOrder order = pin_order(layout, {7}, rank, kRanks);
-    const BlockPlace& block = layout.blocks[7];
-    ASSERT_LT(block.front, block.blob.bytes);
-    const auto piece = std::find_if(order.first.begin(), order.first.end(),
-                                    [](const PinPiece& each) { return each.lock == 8; });
-    for (const std::size_t bytes : {block.front, block.blob.bytes}) {
-      const std::size_t share = bytes / kRanks;
-      const std::size_t begin = block.blob.offset + share * static_cast<std::size_t>(rank);
-      EXPECT_LE(piece->offset, begin) << rank;
-      EXPECT_GE(piece->offset + piece->bytes, begin + share) << rank;
-    }
-    EXPECT_LT(piece->bytes, block.blob.bytes);
-    EXPECT_EQ(order.rest.size(), rank == 0 || rank == kRanks - 1 ? 1U : 2U);
-  }
-}
-
-// Of every divided block 1/P, and what lies between where the shares of its front and of all begin.
-TEST(PinOrder, WhatComesFirstIsLittleMoreThanAShare) {
-  constexpr int kRanks = 4;
-  const ArenaLayout layout = forty_layers(kRanks);
-  const std::vector<int> divided =
-      divided_blocks(testing::toy_spec({.layers = 40}), layout, kSharded, kRanks);
-  EXPECT_EQ(divided.size(), 39U) << "the links are measured with the largest";
-  for (std::size_t rank = 0; rank < kRanks; ++rank) {
-    std::size_t most = layout.head.blob.bytes + layout.tail.blob.bytes + layout.largest_block();
-    for (const int b : divided) {
-      const BlockPlace& block = block_of(layout, b);
-      most += (block.blob.bytes + rank * (block.blob.bytes - block.front)) / kRanks + 2 * kBlobAlign;
-    }
-    const PinOrder order = pin_order(layout, divided, static_cast<int>(rank), kRanks);
-    EXPECT_LE(total_of(order.first), most) << rank;
-    EXPECT_GT(total_of(order.rest), total_of(order.first)) << rank;
-  }
-}
-
-TEST(PinOrder, BlocksAreDividedWhereTheyAreFerriedInShares) {
-  const model::NetworkSpec spec = testing::toy_spec();
-  const ArenaLayout layout = arena_layout(spec, 2);
-  EXPECT_EQ(divided_blocks(spec, layout, kSharded, 2).size(), 6U);
-  EXPECT_EQ(divided_blocks(spec, layout, {.type = Type::Async}, 2).size(), 6U) << "auto may share";
-  EXPECT_TRUE(divided_blocks(spec, layout, kSharded, 1).empty());
-  EXPECT_TRUE(divided_blocks(spec, layout, {.type = Type::Async, .transport = Transport::Full}, 2).empty());
-  EXPECT_TRUE(divided_blocks(spec, layout, {.type = Type::None}, 2).empty());
-  EXPECT_EQ(divided_blocks(spec, layout, {.type = Type::Async, .share = 1}, 2).size(), 6U);
-  EXPECT_TRUE(divided_blocks(spec, layout, {.type = Type::Async, .share = 0.5}, 2).empty());
-  Options half = kSharded;
-  half.offload_ratio = 0.5;
-  EXPECT_LE(divided_blocks(spec, layout, half, 2).size(), 4U);
-}
-
-TEST(PinBorders, CutACopyWhereARegistrationEnds) {
-  const std::vector<std::byte> memory(64);
-  const PinBorders borders(memory.data(), {.first = {{1, 16, 16}}, .rest = {{1, 32, 32}, {1, 0, 16}}});
-  EXPECT_EQ(borders.within(memory.data(), 64), 16U);
-  EXPECT_EQ(borders.within(memory.data() + 10, 64 - 10), 6U);
-  EXPECT_EQ(borders.within(memory.data() + 16, 16), 16U);
-  EXPECT_EQ(borders.within(memory.data() + 16, 7), 7U);
-  EXPECT_EQ(borders.within(memory.data() + 40, 24), 24U);
-  EXPECT_EQ(PinBorders().within(memory.data(), 64), 64U);
-}
-
-TEST(PinBorders, ALinkEndsItsChunksThere) {
-  std::vector<std::byte> from(64);
-  for (std::size_t i = 0; i < from.size(); ++i) from[i] = static_cast<std::byte>(i);
-  std::vector<std::byte> to(64);
-  const PinBorders borders(from.data(), {.first = {{1, 16, 20}}, .rest = {{1, 36, 28}, {1, 0, 16}}});
-  struct Chunks : ChunkGuard {
-    void enter(Stream&) override { ++count; }
-    void leave(Stream&) override {}
-    int count = 0;
-  } chunks;
-  Link link(0, 16, &chunks, nullptr, &borders);
-  const auto device = make_cpu_device();
-  link.copy(device->compute(), to.data(), from.data(), from.size());
-  EXPECT_EQ(to, from);
-  EXPECT_EQ(chunks.count, 5) << "16, 16 and 4, 16 and 12";
-  EXPECT_EQ(link.copied_bytes(), 64U);
 }
 
 // Of all ranks: what each has page-locked, by offset in the arena, in order, and which blobs are being
@@ -289,14 +188,14 @@ TEST(PinInRotation, ARankWaitsForNoMoreThanWhatComesFirst) {
   EXPECT_GT(pinning.first_s(), 0);
   EXPECT_EQ(pinning.all_s(), 0);
   EXPECT_EQ(device.locked.size(), order.first.size());
-  EXPECT_FALSE(pinning.over_on_node());
   PinLocks other(locks.data());  // another rank's
+  EXPECT_FALSE(other.over());
   other.begin();
   go_on.count_down();
   EXPECT_EQ(pinning.wait_all(), "");
-  EXPECT_FALSE(pinning.over_on_node());
+  EXPECT_FALSE(other.over());
   other.end();
-  EXPECT_TRUE(pinning.over_on_node());
+  EXPECT_TRUE(other.over());
   EXPECT_GT(pinning.all_s(), pinning.first_s());
   EXPECT_EQ(device.locked.size(), order.first.size() + order.rest.size());
 }
@@ -307,17 +206,30 @@ TEST(PinInRotation, RestsWhileItIsPaused) {
   std::vector<std::byte> locks(PinLocks::bytes(pin_locks(arena->layout())));
   const PinOrder order = pin_order(arena->layout(), {}, 0, 2);
   std::atomic<std::size_t> asked = 0;
+  std::latch at_second(1), go(1);
   device.on_pin = [&](const std::byte*, std::size_t) {
-    ++asked;
-    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    if (++asked != 2) return;
+    at_second.count_down();
+    go.wait();
   };
   Pinning pinning({.device = &device, .arena = arena->data(), .order = order, .locks = locks.data()});
-  pinning.pause();
+  at_second.wait();
+  std::latch pausing(1);
+  auto paused = std::async(std::launch::async, [&] {
+    pausing.count_down();
+    pinning.pause();
+  });
+  pausing.wait();
+  EXPECT_EQ(paused.wait_for(std::chrono::milliseconds(50)), std::future_status::timeout)
+      << "the device is still at one";
+  go.count_down();
+  paused.get();
   const std::size_t before = asked;
-  ASSERT_LT(before, order.first.size()) << "the test comes too late";
+  EXPECT_EQ(before, 2U);
+  ASSERT_LT(before, order.first.size());
   std::this_thread::sleep_for(std::chrono::milliseconds(20));
   EXPECT_EQ(asked, before);
-  EXPECT_EQ(device.locked.size(), before) << "the device is still at one";
+  EXPECT_EQ(device.locked.size(), before);
   EXPECT_FALSE(pinning.over());
   pinning.resume();
   EXPECT_EQ(pinning.wait_all(), "");
@@ -330,6 +242,8 @@ TEST(PinInRotation, EndsThoughNotAllHaveReadTheirPart) {
   PinningDevice device;
   const auto arena = testing::toy_arena({});
   std::vector<std::byte> locks(PinLocks::bytes(pin_locks(arena->layout())));
+  std::atomic<int> asked = 0;
+  device.on_pin = [&](const std::byte*, std::size_t) { ++asked; };
   {
     const Pinning pinning({.device = &device,
                            .arena = arena->data(),
@@ -337,8 +251,8 @@ TEST(PinInRotation, EndsThoughNotAllHaveReadTheirPart) {
                            .locks = locks.data(),
                            .fillers = 1});
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    EXPECT_FALSE(pinning.over());
   }
+  EXPECT_EQ(asked, 0);
   EXPECT_TRUE(PinLocks(locks.data()).over());
 }
 
@@ -435,39 +349,40 @@ TEST(PinInRotation, ARankThatStaysAtItsBlobIsNotWaitedForForEver) {
   EXPECT_TRUE(device.locked.empty());
 }
 
-// Rank 1 reads until it is told.
+// Rank 1 stays in its first read until it is told.
 TEST(BeginLoad, TheArenaIsPageLockedWhenAllRanksHaveFilledTheirPart) {
   constexpr int kRanks = 2;
   testing::run_ranks(kRanks, [](const Peers& peers) {
     PinningDevice device;
     std::atomic<int> asked = 0;
-    std::atomic<int> read = 0;
     std::latch go_on(1);
     device.on_pin = [&](const std::byte*, std::size_t) { ++asked; };
     const TensorSource source = [&](const model::TensorSpec& spec, std::byte* tensor, std::int64_t begin,
                                     std::int64_t end) {
       if (peers.rank == 1) go_on.wait();
       testing::toy_source()(spec, tensor, begin, end);
-      ++read;
     };
     NodeArena arena(arena_plan(testing::toy_spec(), {}, kRanks), {.peers = peers, .make_window = {}});
     arena.begin_load(source, {.threads = 1, .progress = {}, .pin_for = &device});
     arena.pause_pinning(true);  // returns: there is nothing to wait for
     arena.pause_pinning(false);
-    while (peers.rank == 0 && read == 0) std::this_thread::yield();
-    std::this_thread::sleep_for(std::chrono::milliseconds(30));
+    while (!PinLocks(arena.data() + arena.bytes()).filled_by(1)) std::this_thread::yield();  // by rank 0
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
     barrier(peers);
     EXPECT_EQ(asked, 0);
+    EXPECT_FALSE(arena.filled());
     barrier(peers);
     go_on.count_down();
     arena.finish_load();
+    EXPECT_TRUE(arena.filled());
     EXPECT_TRUE(arena.pin(device));
-    EXPECT_GT(asked, 0);
+    EXPECT_EQ(device.locked.size(), 9U) << "head, seven blocks, tail";
   });
 }
 
 TEST(BeginLoad, AnArenaThatDiesStopsItsLoad) {
-  std::atomic<int> read = 0;
+  std::atomic<std::size_t> read = 0;
+  std::size_t pieces = 0;
   PinningDevice device;
   {
     std::latch begun(1);
@@ -476,10 +391,11 @@ TEST(BeginLoad, AnArenaThatDiesStopsItsLoad) {
       if (++read == 1) begun.count_down();
       std::this_thread::sleep_for(std::chrono::milliseconds(20));
     };
+    pieces = pieces_of(arena.stored(), arena.layout(), arena.bytes()).size();
     arena.begin_load(source, {.threads = 1, .progress = {}, .pin_for = &device});
     begun.wait();
   }
-  EXPECT_LT(read, 10);
+  EXPECT_LT(read, pieces) << "it was read to the end";
   EXPECT_TRUE(device.locked.empty());
 }
 
