@@ -1,4 +1,4 @@
-// The check of parallel/copy_group.h where it fails.
+// parallel/copy_group.h where its check fails.
 #include <gmock/gmock.h>
 
 #include <cstddef>
@@ -18,7 +18,7 @@
 namespace ferry::parallel {
 namespace {
 
-// A stream that copies nothing.
+// A stream whose copies throw.
 class NoCopies final : public Stream {
  public:
   explicit NoCopies(std::unique_ptr<Stream> inner) : inner_(std::move(inner)) {}
@@ -69,7 +69,7 @@ class CopyCheckTest : public ferry::testing::MpiTest {};
 
 // The first rank never comes.  The last fails when it has queued a wait for it, and those between wait for
 // it too: none of them until the deadline of its waits.
-TEST_F(CopyCheckTest, NobodyWaitsForARankWhoseCheckFailed) {
+TEST_F(CopyCheckTest, AFailedCheckEndsLongBeforeTheDeadline) {
   if (size() == 1) GTEST_SKIP() << "one rank copies to nobody";
   constexpr double kDeadline_s = 45;
   constexpr double kSoon_s = 30;  // the check gives up after 10

@@ -162,9 +162,10 @@ TEST_F(CopyGroupTest, PartsOfAnySizeGetToAll) {
 // A part of each rank on its way in two slices, of which the second waits until it is let go.
 class TwoSlices {
  public:
-  TwoSlices(Device& device, std::byte* data, int rank, int ranks) : device_(device), data_(data) {
+  TwoSlices(Device& device, std::byte* data, int rank, int ranks)
+      : device_(device), data_(data), rank_(static_cast<std::size_t>(rank)) {
     for (std::size_t r = 0; r < static_cast<std::size_t>(ranks); ++r) parts_.push_back({r * kBytes, kBytes});
-    const std::size_t begin = parts_[static_cast<std::size_t>(rank)].offset;
+    const std::size_t begin = parts_[rank_].offset;
     link_->fill(data + begin, 1, kHalf);
     link_->record(*first_);
     link_->call([this] {
@@ -178,22 +179,22 @@ class TwoSlices {
   const std::vector<Range>& parts() const { return parts_; }
   const std::vector<Slice>& slices() const { return slices_; }
   void let_go() { go_ = true; }
-  // How many ranks' first or second slice is here.
+  // How many other ranks' first or second slice is here.  This rank's own part may still be written.
   int arrived(int slice) const {
     const auto reader = device_.make_stream("reader", Priority::High);
-    std::vector<std::uint8_t> seen(parts_.size() * kBytes);
-    reader->copy(seen.data(), data_, seen.size());
-    reader->synchronize();
     int count = 0;
-    for (const Range& part : parts_) {
-      const auto* bytes = seen.data() + part.offset + (slice == 0 ? 0 : kHalf);
-      if (std::all_of(bytes, bytes + kHalf, [](std::uint8_t byte) { return byte == 1; })) ++count;
+    for (std::size_t r = 0; r < parts_.size(); ++r) {
+      if (r == rank_) continue;
+      std::vector<std::uint8_t> seen(kHalf);
+      reader->copy(seen.data(), data_ + parts_[r].offset + (slice == 0 ? 0 : kHalf), kHalf);
+      reader->synchronize();
+      if (std::ranges::all_of(seen, [](std::uint8_t byte) { return byte == 1; })) ++count;
     }
     return count;
   }
   bool wait_for_first() const {
     for (int i = 0; i < 1000; ++i) {
-      if (arrived(0) == static_cast<int>(parts_.size())) return true;
+      if (arrived(0) == static_cast<int>(parts_.size()) - 1) return true;
       std::this_thread::sleep_for(std::chrono::milliseconds(5));
     }
     return false;
@@ -203,6 +204,7 @@ class TwoSlices {
   static constexpr std::size_t kHalf = kBytes / 2;
   Device& device_;
   std::byte* data_;
+  std::size_t rank_;
   std::atomic<bool> go_ = false;
   std::unique_ptr<Event> first_ = device_.make_event(EventKind::Order);
   std::unique_ptr<Event> second_ = device_.make_event(EventKind::Order);
@@ -229,67 +231,90 @@ TEST_F(CopyGroupTest, ASliceIsForwardedAsSoonAsItIsThere) {
   EXPECT_TRUE(std::all_of(got.begin(), got.end(), [](std::uint32_t value) { return value == 0x01010101; }));
 }
 
+// A gate that was closed for too long has opened by itself, on whichever rank: a round in which that may have
+// happened says nothing.
+class ClosedGate : public CopyGroupTest {
+ protected:
+  // `round` returns whether every rank was in time; it is the same on all ranks.
+  template <class Round>
+  void judge(const Round& round) {
+    bool judged = false;
+    for (int i = 0; i < 20 && !judged; ++i) judged = round();
+    EXPECT_TRUE(judged) << "the machine is too busy";
+  }
+  // Closed by now, on every rank.
+  bool in_time(Clock::time_point closed) {
+    return session().all_agree(Clock::now() - closed < kGatePatience);
+  }
+  bool all_ones(const std::byte* data) {
+    return std::ranges::all_of(down(data), [](std::uint32_t value) { return value == 0x01010101; });
+  }
+};
+
 // A gate that closes between two slices holds up the second.
-TEST_F(CopyGroupTest, ASliceWaitsAtAGateThatClosedAfterTheOneBefore) {
+TEST_F(ClosedGate, HoldsUpASliceThoughTheOneBeforeHasPassed) {
   const DeviceMemory recv = group().allocate(device(), all_bytes());
-  stream().fill(recv.data(), 0, all_bytes());
-  stream().synchronize();
-  static_cast<void>(session().all_agree(true));
-  const auto gate = make_stream_gate(device());
-  const auto keeper = device().make_stream("keeper", Priority::High);
-  TwoSlices two(device(), recv.data(), rank(), size());
-  group().all_gather_parts(recv.data(), two.parts(), two.slices(), gate.get(), stream());
-  EXPECT_TRUE(session().all_agree(two.wait_for_first()));
-  const Clock::time_point closed = Clock::now();
-  gate->close(*keeper);
-  keeper->synchronize();
-  static_cast<void>(session().all_agree(true));
-  two.let_go();
-  std::this_thread::sleep_for(kGatePatience / 5);
-  const bool only_its_own = two.arrived(1) <= 1;
-  // A gate that was closed for too long has opened by itself, on whichever rank.
-  const bool in_time = session().all_agree(Clock::now() - closed < kGatePatience);
-  EXPECT_TRUE(only_its_own || !in_time);
-  // Whoever opens before the others have looked would write into theirs.
-  static_cast<void>(session().all_agree(true));
-  gate->open(*keeper);
-  stream().synchronize();
-  const Values got = down(recv.data());
-  EXPECT_TRUE(std::all_of(got.begin(), got.end(), [](std::uint32_t value) { return value == 0x01010101; }));
+  judge([&] {
+    stream().fill(recv.data(), 0, all_bytes());
+    stream().synchronize();
+    static_cast<void>(session().all_agree(true));
+    const auto gate = make_stream_gate(device());
+    const auto keeper = device().make_stream("keeper", Priority::High);
+    TwoSlices two(device(), recv.data(), rank(), size());
+    group().all_gather_parts(recv.data(), two.parts(), two.slices(), gate.get(), stream());
+    EXPECT_TRUE(session().all_agree(two.wait_for_first()));
+    const Clock::time_point closed = Clock::now();
+    gate->close(*keeper);
+    keeper->synchronize();
+    static_cast<void>(session().all_agree(true));
+    two.let_go();
+    std::this_thread::sleep_for(kGatePatience / 5);
+    const bool none = two.arrived(1) == 0;
+    const bool judged = in_time(closed);
+    EXPECT_TRUE(none || !judged);
+    // Whoever opens before the others have looked would write into theirs.
+    static_cast<void>(session().all_agree(true));
+    gate->open(*keeper);
+    stream().synchronize();
+    EXPECT_TRUE(all_ones(recv.data()));
+    return judged;
+  });
 }
 
 // While a rank's gate is closed nothing of it goes to the others.
-TEST_F(CopyGroupTest, PartsWaitAtAClosedGate) {
+TEST_F(ClosedGate, HoldsUpARanksPart) {
   const DeviceMemory recv = group().allocate(device(), all_bytes());
-  stream().fill(recv.data(), 0, all_bytes());
   std::vector<Range> parts;
   for (std::size_t r = 0; r < static_cast<std::size_t>(size()); ++r) parts.push_back({r * kBytes, kBytes});
   const Range& mine = parts[static_cast<std::size_t>(rank())];
   const auto there = device().make_event(EventKind::Order);
-  stream().fill(recv.data() + mine.offset, 1, kBytes);
-  stream().record(*there);
-  stream().synchronize();
-  static_cast<void>(session().all_agree(true));
-  const auto gate = make_stream_gate(device());
-  const auto keeper = device().make_stream("keeper", Priority::High);
-  const Clock::time_point closed = Clock::now();
-  gate->close(*keeper);
-  keeper->synchronize();
-  group().all_gather_parts(recv.data(), parts, std::vector<Slice>{{mine, there.get()}}, gate.get(), stream());
-  std::this_thread::sleep_for(kGatePatience / 5);
-  std::vector<std::uint8_t> seen(all_bytes());
-  keeper->copy(seen.data(), recv.data(), seen.size());
-  keeper->synchronize();
-  const bool none = std::count(seen.begin(), seen.end(), 1) == static_cast<std::ptrdiff_t>(kBytes);
-  // A gate that was closed for too long has opened by itself, on whichever rank.
-  const bool in_time = session().all_agree(Clock::now() - closed < kGatePatience);
-  EXPECT_TRUE(none || !in_time);
-  // Whoever opens before the others have looked would write into theirs.
-  static_cast<void>(session().all_agree(true));
-  gate->open(*keeper);
-  stream().synchronize();
-  const Values got = down(recv.data());
-  EXPECT_TRUE(std::all_of(got.begin(), got.end(), [](std::uint32_t value) { return value == 0x01010101; }));
+  judge([&] {
+    stream().fill(recv.data(), 0, all_bytes());
+    stream().fill(recv.data() + mine.offset, 1, kBytes);
+    stream().record(*there);
+    stream().synchronize();
+    static_cast<void>(session().all_agree(true));
+    const auto gate = make_stream_gate(device());
+    const auto keeper = device().make_stream("keeper", Priority::High);
+    const Clock::time_point closed = Clock::now();
+    gate->close(*keeper);
+    keeper->synchronize();
+    group().all_gather_parts(recv.data(), parts, std::vector<Slice>{{mine, there.get()}}, gate.get(),
+                             stream());
+    std::this_thread::sleep_for(kGatePatience / 5);
+    std::vector<std::uint8_t> seen(all_bytes());
+    keeper->copy(seen.data(), recv.data(), seen.size());
+    keeper->synchronize();
+    const bool none = std::ranges::count(seen, 1) == static_cast<std::ptrdiff_t>(kBytes);
+    const bool judged = in_time(closed);
+    EXPECT_TRUE(none || !judged);
+    // Whoever opens before the others have looked would write into theirs.
+    static_cast<void>(session().all_agree(true));
+    gate->open(*keeper);
+    stream().synchronize();
+    EXPECT_TRUE(all_ones(recv.data()));
+    return judged;
+  });
 }
 
 // What a rank still reads is not written, however early the others come.
