@@ -32,6 +32,8 @@ Options dry_job() {
   return options;
 }
 
+constexpr std::size_t kNoRoom = std::numeric_limits<std::size_t>::max() / 4;
+
 int arenas_mapped() {
   std::ifstream maps("/proc/self/maps");
   int count = 0;
@@ -74,7 +76,7 @@ TEST_F(Load, TheDitIsReadWhileTextRunsAndGivesTheSameLatent) {
   EXPECT_TRUE(at::equal(beside, denoise_stage(in, contexts, noise, record)));
 }
 
-TEST_F(Load, AWarmUpRunsTheJobsShapesAndLeavesNothing) {
+TEST_F(Load, AWarmUpRunsTheJobsShapesAndChangesNothing) {
   const c10::InferenceMode inference;
   const StageInput in = input();
   const at::Tensor noise = noise_stage(in);
@@ -82,17 +84,18 @@ TEST_F(Load, AWarmUpRunsTheJobsShapesAndLeavesNothing) {
   const std::vector<at::Tensor> contexts = text_stage(in, record);
   const at::Tensor before = noise.clone();
   const at::Tensor latent = denoise_stage(in, contexts, noise, record);
-  {
+  // As much as there is no room for: LibTorch keeps nothing.
+  for (const std::size_t activations : {record.activation_estimate_bytes, kNoRoom}) {
     const TorchMemory memory;
-    warm_up(in, contexts, noise, record.activation_estimate_bytes);
+    warm_up(in, contexts, noise, activations);
     EXPECT_GT(memory.peak_bytes(), before.nbytes()) << "nothing ran";
-    EXPECT_LE(memory.peak_bytes(), record.torch_peak_bytes + record.weights_peak_bytes);
+    EXPECT_LE(memory.peak_bytes(), record.torch_peak_bytes);
   }
   EXPECT_TRUE(at::equal(noise, before));
   EXPECT_TRUE(at::equal(denoise_stage(in, contexts, noise, record), latent));
 }
 
-TEST_F(Load, AWarmUpOfDecodingLeavesNothing) {
+TEST_F(Load, AWarmUpOfDecodingChangesNothing) {
   const c10::InferenceMode inference;
   const StageInput in = input();
   const at::Tensor latent = at::ones(in.job->latent_shape);
