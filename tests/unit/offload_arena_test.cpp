@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/pages.h"
 #include "offload/arena.h"
 #include "offload/host_check.h"
 #include "tests/unit/offload_toy.h"
@@ -73,22 +74,22 @@ TEST(NodeArena, RanksLoadTheirSharesIntoOneMemory) {
   });
 }
 
-constexpr std::size_t kPage = 4096;
+const std::size_t kPage = page_bytes();
 
 TEST(NodeArena, RanksSeeTheSamePagesInOneFileAndInSeveral) {
   using Borders = std::vector<std::size_t>;
   for (const Borders& files : {Borders{}, Borders{kPage}, Borders{3 * kPage, 4 * kPage, 9 * kPage}}) {
     run_ranks(2, [&](const Peers& peers) {
       const auto memory = make_memfd_memory({.bytes = 16 * kPage, .files = files}, peers);
-      ASSERT_EQ(memory->bytes(), 16 * kPage);
+      EXPECT_EQ(memory->bytes(), 16 * kPage);
+      // No two pages alike.
+      const auto value = [](std::size_t i) { return static_cast<std::byte>(i * 7 + i / kPage); };
       for (std::size_t i = 0; i < memory->bytes(); ++i) {
-        if (peers.rank == static_cast<int>(i / 1000 % 2)) memory->data()[i] = static_cast<std::byte>(i * 7);
+        if (peers.rank == static_cast<int>(i / 1000 % 2)) memory->data()[i] = value(i);
       }
       barrier(peers);
       std::size_t wrong = 0;
-      for (std::size_t i = 0; i < memory->bytes(); ++i) {
-        wrong += memory->data()[i] != static_cast<std::byte>(i * 7) ? 1U : 0U;
-      }
+      for (std::size_t i = 0; i < memory->bytes(); ++i) wrong += memory->data()[i] != value(i) ? 1U : 0U;
       EXPECT_EQ(wrong, 0U) << files.size();
     });
   }
@@ -96,7 +97,6 @@ TEST(NodeArena, RanksSeeTheSamePagesInOneFileAndInSeveral) {
 
 // What pages of 2 MiB want.
 TEST(NodeArena, FilesAndAddressesAreAlikeWithin2MiB) {
-  constexpr std::size_t kHugePage = std::size_t{2} << 20;
   const std::vector<std::size_t> files = {kPage, kHugePage + 5 * kPage, 3 * kHugePage};
   const auto memory = make_memfd_memory({.bytes = 4 * kHugePage, .files = files}, {});
   std::ifstream maps("/proc/self/maps");

@@ -138,7 +138,7 @@ TEST(Loader, ThreadsThatTakeOnePieceAfterTheOtherAreFarApart) {
 }
 
 TEST(ArenaLayout, FilesBeginAtBlobsAndInTheHostsPart) {
-  const ArenaLayout layout = arena_layout(toy_spec({.layers = 40, .dim = 512}), 2);
+  const ArenaLayout layout = arena_layout(toy_spec({.layers = 100, .dim = 96}), 2);
   std::set<std::size_t> blobs = {layout.tail.blob.offset};
   for (const BlockPlace& block : layout.blocks) blobs.insert(block.blob.offset);
   EXPECT_TRUE(borders_of(layout, layout.bytes).empty());

@@ -6,13 +6,14 @@
 #include <algorithm>
 
 #include "base/numa.h"
+#include "base/pages.h"
 #include "offload/arena.h"
 #include "tests/unit/offload_toy.h"
 
 namespace ferry::offload {
 namespace {
 
-constexpr std::size_t kPage = 4096;
+const std::size_t kPage = page_bytes();
 
 TEST(Placement, PagesOfAllRanksAreTheWholeArenaOnce) {
   for (const int ranks : {1, 2, 3, 8}) {
