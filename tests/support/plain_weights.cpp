@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "model/shape.h"
+
 namespace ferry::testing {
 
 namespace {
@@ -89,9 +91,8 @@ std::map<std::string, at::Tensor> golden_fill(
   std::map<std::string, at::Tensor> filled;
   int position = 0;
   for (const auto& [key, shape] : sorted) {
-    int64_t count = 1;
-    for (const int64_t extent : shape) count *= extent;
-    const at::Tensor w = at::sin(at::arange(count, at::kDouble) * 0.013 + (1.0 + 0.7 * position));
+    const at::Tensor w =
+        at::sin(at::arange(model::numel(shape), at::kDouble) * 0.013 + (1.0 + 0.7 * position));
     at::Tensor value = is_norm_scale(key) ? w * 0.1 + 1.0 : shape.size() == 1 ? w * 0.02 : w * 0.05;
     filled[key] = value.to(at::kFloat).reshape(shape);
     ++position;
@@ -100,9 +101,7 @@ std::map<std::string, at::Tensor> golden_fill(
 }
 
 at::Tensor golden_input(std::vector<int64_t> shape, double a, double b) {
-  int64_t count = 1;
-  for (const int64_t extent : shape) count *= extent;
-  return at::sin(at::arange(count, at::kDouble) * b + a).to(at::kFloat).reshape(shape);
+  return at::sin(at::arange(model::numel(shape), at::kDouble) * b + a).to(at::kFloat).reshape(shape);
 }
 
 }  // namespace ferry::testing

@@ -8,6 +8,7 @@
 #include "model/checkpoint/lora.h"
 #include "model/checkpoint/safetensors.h"
 #include "model/dit/spec.h"
+#include "model/shape.h"
 #include "tests/unit/checkpoint_support.h"
 
 namespace ferry::model {
@@ -30,10 +31,8 @@ struct Tensor {
 float value(std::size_t i) { return std::sin(static_cast<float>(i) * 0.37F); }
 
 Tensor make(const std::string& name, std::vector<std::int64_t> shape, std::size_t from = 0) {
-  std::size_t count = 1;
-  for (const std::int64_t extent : shape) count *= static_cast<std::size_t>(extent);
-  std::vector<float> values(count);
-  for (std::size_t i = 0; i < count; ++i) values[i] = value(i + from);
+  std::vector<float> values(static_cast<std::size_t>(numel(shape)));
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = value(i + from);
   return {name, std::move(shape), std::move(values)};
 }
 

@@ -2,6 +2,7 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/layer_norm.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/sin.h>
@@ -14,6 +15,7 @@
 #include <mutex>
 #include <thread>
 
+#include "model/shape.h"
 #include "tests/support/plain_weights.h"
 
 namespace ferry::testing {
@@ -95,8 +97,7 @@ float toy_value(std::size_t key_hash, std::int64_t i) {
 
 offload::TensorSource toy_source() {
   return [](const model::TensorSpec& spec, std::byte* tensor, std::int64_t row_begin, std::int64_t row_end) {
-    std::int64_t row = 1;
-    for (std::size_t d = 1; d < spec.shape.size(); ++d) row *= spec.shape[d];
+    const std::int64_t row = model::numel(spec.shape) / spec.shape[0];
     const std::size_t key = std::hash<std::string>{}(spec.key);
     for (std::int64_t i = row_begin * row; i < row_end * row; ++i) {
       const float value = toy_value(key, i);
@@ -136,11 +137,8 @@ std::vector<at::Tensor> toy_forward(model::Weights& weights, int branches,
 
 std::vector<at::Tensor> toy_reference(const ToyShape& shape, int branches) {
   PlainWeights weights(toy_spec(shape), [](const model::TensorSpec& spec) {
-    at::Tensor value = at::arange(1, at::kFloat);
-    std::int64_t count = 1;
-    for (const std::int64_t extent : spec.shape) count *= extent;
-    value = value.new_empty({count});
-    for (std::int64_t i = 0; i < count; ++i) value.data_ptr<float>()[i] = toy_value(spec.key, i);
+    const at::Tensor value = at::empty({model::numel(spec.shape)}, at::kFloat);
+    for (std::int64_t i = 0; i < value.numel(); ++i) value.data_ptr<float>()[i] = toy_value(spec.key, i);
     return value;
   });
   return toy_forward(weights, branches);

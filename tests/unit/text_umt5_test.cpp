@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 
 #include "base/error.h"
+#include "model/shape.h"
 #include "tests/support/plain_weights.h"
 
 namespace ferry::model {
@@ -62,9 +63,7 @@ TEST(Umt5Spec, ListsTheOfficialKeysOfXxl) {
   const NetworkSpec spec = umt5_spec({}, DType::BF16);
   std::int64_t parameters = 0;
   for (const auto* tensor : testing::all_tensors(spec)) {
-    std::int64_t count = 1;
-    for (const auto extent : tensor->shape) count *= extent;
-    parameters += count;
+    parameters += numel(tensor->shape);
     EXPECT_EQ(tensor->dtype, DType::BF16) << tensor->key;
   }
   EXPECT_EQ(testing::all_tensors(spec).size(), 242u);
