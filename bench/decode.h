@@ -24,7 +24,7 @@ struct DecodeResult {
   DecodeCase measured;
   std::string device;
   int threads = 0;
-  double tflop = 0;                    // of the convolutions and attention as wan21.md defines them
+  double tflop = 0;                    // of the convolutions and attention of wan21.md section 5
   std::vector<double> decode_seconds;  // one per sample
   // The library alone, on the same shapes and threads, each sample right after the decode of the same index:
   // every convolution the decoder calls, and attention; no norms, caches or copies.

@@ -26,7 +26,7 @@ class DecodeFloor {
   // Runs one first chunk and one later chunk, and counts the later one for all others.  Blocks.
   double seconds();
 
-  // Floating-point operations of one decode as wan21.md defines its layers: twice the multiplications.
+  // Floating-point operations of one decode (wan21.md section 5): twice the multiplications.
   double flop() const { return flop_; }
 
  private:

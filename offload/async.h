@@ -1,8 +1,8 @@
-// `async`: blocks are ferried one ahead of the one that computes (cpu-offloading.txt, "Async CPU Offload").
+// `async`: blocks are ferried one ahead of the one that computes (docs/offloading.md).
 //
-//   layer 0:  [copy][compute]
-//   layer 1:        [copy]   [compute]
-//   layer 2:                 [copy]   [compute]
+//   block 0:  [copy][compute]
+//   block 1:        [copy]   [compute]
+//   block 2:                 [copy]   [compute]
 //
 // Head, tail and the resident blocks stay on the device for the stage; the others pass through
 // min(prefetch_size + 1, offloaded) slots.  A forward allocates no device memory, makes no event, and the

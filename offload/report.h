@@ -1,4 +1,4 @@
-// What offloading did in one stage, for the log, the sidecar and the benchmarks.
+// What offloading did in one stage, for the log, the record and the benchmarks.
 #pragma once
 
 #include <cstddef>

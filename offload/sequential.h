@@ -1,4 +1,4 @@
-// `sequential`: module by module, with three states (cpu-offloading.txt, "Sequential CPU Offload").
+// `sequential`: module by module, with three states (docs/offloading.md).
 //
 //   state        where                                       what a forward does
 //   offload (0)  offload_device, offload_dtype (the arena)   promote if vram_limit allows, else cast

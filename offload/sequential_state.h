@@ -1,6 +1,6 @@
-// The three states of a wrapped module and what a forward does in each (cpu-offloading.txt, "Three-State
-// System"; where that contradicts itself, a module in state onload is used directly when its settings are
-// those of the computation, and every other one may be promoted).
+// The three states of a wrapped module and what a forward does in each (docs/offloading.md): one in state
+// onload is used directly when its settings are those of the computation; every other one, but those in
+// state keep, may be promoted.
 #pragma once
 
 #include <cstdint>

@@ -48,7 +48,7 @@ struct Job {
   bool guided() const { return guidance != 1; }
 };
 
-// One line of JSON, and back: how rank 0 tells the others, and what the sidecar keeps.
+// One line of JSON, and back: how rank 0 tells the others, and what the record keeps.
 std::string to_json(const Job& job);
 Job job_from_json(const std::string& text);
 

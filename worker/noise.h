@@ -18,7 +18,7 @@ at::Tensor make_noise(const Job& job, const Device& device);
 // A tensor of a safetensors file as fp32 on the CPU.  Throws UserError: no such file or tensor, damage.
 at::Tensor read_float_tensor(const std::string& path, const std::string& name);
 
-// How the sidecar names where the noise came from.
+// How the record names where the noise came from.
 std::string noise_source(const Job& job);
 
 }  // namespace ferry::worker

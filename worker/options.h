@@ -15,7 +15,7 @@ namespace ferry::worker {
 struct ModelOptions {
   std::string path;                // checkpoint directory, official or diffusers layout
   std::string device = "auto";     // auto, cpu, cuda
-  std::string dtype = "bf16";      // bf16 (wan21.md profile A'), fp32
+  std::string dtype = "bf16";      // bf16 (profile A', model/dit/spec.h), fp32
   std::string vae_dtype = "fp32";  // fp32, bf16 (opt-in)
   // What to do with tensors and settings of a checkpoint that its network would leave out: refuse, skip.
   std::string unexpected = "refuse";
@@ -78,7 +78,7 @@ struct Options {
   std::string trace_file;                 // Perfetto trace; empty: none
   std::vector<std::string> config_files;  // that options were read from; no result may take their place
   RunOptions run;
-  // Every option as the user could have typed it, "group.key" -> value, for the sidecar.
+  // Every option as the user could have typed it, "group.key" -> value, for the record.
   std::vector<std::pair<std::string, std::string>> echo;
 };
 

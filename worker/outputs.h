@@ -11,7 +11,7 @@
 
 namespace ferry::worker {
 
-// Names the video, the sheet, the sidecar and the saved tensors, chooses the codec, and checks that each can
+// Names the video, the sheet, the record and the saved tensors, chooses the codec, and checks that each can
 // be written and that there is room.  Makes nothing.
 // Throws UserError: what was wrong, the value, what is accepted.
 void name_outputs(Job& job, const JobOptions& options);

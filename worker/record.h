@@ -1,4 +1,4 @@
-// What a run did, in numbers: gathered while it runs, written to the sidecar at its end.
+// What a run did, in numbers: gathered while it runs, written to the record at its end.
 #pragma once
 
 #include <cstddef>
@@ -24,7 +24,7 @@ Exposed exposed_of(const StreamTimes& times, int steps);
 
 struct StageRecord {
   std::string name;                        // "text", "denoise", "decode"
-  double warm_up_s = 0;                    // denoise on a GPU: two layers ran while the weights were read
+  double warm_up_s = 0;                    // denoise on a GPU: two blocks ran while the weights were read
   double load_s = 0;                       // waited for the node's copy: read, converted, placed
   double pin_s = 0;                        // waited until what is copied first was page-locked, after that
   double pin_first_s = 0;                  // page-locking that took on its own thread, once all was read
@@ -33,7 +33,7 @@ struct StageRecord {
   double run_s = 0;                        // everything but load_s
   std::vector<double> step_s;              // denoise: each step; decode: each latent frame
   Exposed exposed_copy;                    // denoise: by ferried block
-  Exposed exposed_exchange;                // denoise, several ranks: by layer, last the gather of the result
+  Exposed exposed_exchange;                // denoise, several ranks: by block, last the gather of the result
   std::optional<offload::Report> offload;  // of the ranks that ran the stage
   std::size_t weights_peak_bytes = 0;      // device memory for weights, as accounted
   // The same at that moment, by offload/device_account.h's categories.

@@ -1,4 +1,4 @@
-// Writes what a run made: the video, its contact sheet, the tensors and the sidecar.
+// Writes what a run made: the video, its contact sheet, the tensors and the record.
 #pragma once
 
 #include <functional>
@@ -15,7 +15,7 @@
 
 namespace ferry::worker {
 
-// What the sidecar says beside the job itself.
+// What the record says beside the job itself.
 struct RunFacts {
   std::vector<RankRecord> ranks;
   parallel::Mesh mesh;
@@ -30,7 +30,7 @@ struct RunFacts {
   parallel::CfgChoice cfg{};                                                // as in Prepared
 };
 
-// The video, the sheet, the tensors and the sidecar of what was made, encoded.  All are on disk before the
+// The video, the sheet, the tensors and the record of what was made, encoded.  All are on disk before the
 // first gets its name, so that a full disk leaves none of them.  Throws FileError: no room, no folder, or a
 // name that another run has taken meanwhile.  `at_work` is called for each file.
 void write_results(const Options& options, const Job& job, const Generation& made, RunFacts& facts,
@@ -39,7 +39,7 @@ void write_results(const Options& options, const Job& job, const Generation& mad
 // The tensors alone, of what was made: job.save serves as --noise and --context of another run.
 void write_tensors(const Job& job, const Generation& made);
 
-// The JSON of the sidecar: options, job, versions, ranks, timings, memory, what offloading did.
+// The JSON of the record: options, job, versions, ranks, timings, memory, what offloading did.
 std::string sidecar_json(const Options& options, const Job& job, const RunFacts& facts);
 
 }  // namespace ferry::worker

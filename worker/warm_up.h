@@ -10,7 +10,7 @@
 
 namespace ferry::worker {
 
-// Two steps of a DiT of two layers with the job's shapes, over weights of its own: libraries load their
+// Two steps of a DiT of two blocks with the job's shapes, over weights of its own: libraries load their
 // kernels, attention makes its plan, the ranks' communicators connect.  It takes the device memory of the
 // job's activations and of one block, the head and the tail, and holds none of it when it returns.  But where
 // the device has room for all weights and twice `activation_bytes`, which a step takes, LibTorch keeps what

@@ -1,4 +1,4 @@
-// The Wan2.1 diffusion transformer (text to video), wan21.md section 2, precision profile A'.
+// The Wan2.1 diffusion transformer (text to video), wan21.md section 2, precision profile A' (spec.h).
 //
 // Tokens: the latent [C, F, h, w] is cut into patches (1, 2, 2); token (f, y, x) has the index
 // (f * h/2 + y) * w/2 + x.  With a Ulysses group of P ranks each rank computes a contiguous shard of

@@ -56,7 +56,7 @@ TEST(Activations, UnevenHeadsCostWhatTheRankWithTheMostHas) {
 }
 
 TEST(Activations, A14BForwardStaysBelowWhatTheTargetLeaves) {
-  // performance.md: async at most 6.0 GiB, two blocks and head and tail of it 2.2 GiB.
+  // The target of async is 6.0 GiB, of which two blocks and head and tail take 2.2 GiB.
   EXPECT_LT(mib({.ulysses = 1, .branches = 1, .contexts = 1}), 3.8 * 1024);
 }
 
