@@ -59,9 +59,9 @@ std::vector<Flag> layer_keys(const std::string& prefix, const Stages& stages) {
                   o.type = static_cast<offload::Type>(to_choice(flag, value, kTypes));
                 }),
       make_flag(prefix, stages,
-                {"offload_ratio", "", "R", "share of the layers that are ferried, 0 to 1", "1"},
+                {"offload_ratio", "", "R", "share of the blocks that are ferried, 0 to 1", "1"},
                 [](auto& o, auto& flag, auto& value) { o.offload_ratio = to_number(flag, value, 0, 1); }),
-      make_flag(prefix, stages, {"prefetch_size", "", "N", "layers copied ahead", "1"},
+      make_flag(prefix, stages, {"prefetch_size", "", "N", "blocks copied ahead", "1"},
                 [](auto& o, auto& flag, auto& value) {
                   o.prefetch_size = static_cast<int>(to_integer(flag, value, 1, INT32_MAX));
                 }),

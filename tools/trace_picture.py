@@ -3,7 +3,7 @@
 
     tools/trace_picture.py trace.json picture.png                      all of it
     tools/trace_picture.py trace.json picture.png --from 310 --to 480  some milliseconds
-    tools/trace_picture.py trace.json picture.png --blocks 2-3         two layers of the last forward
+    tools/trace_picture.py trace.json picture.png --blocks 2-3         two blocks of the last forward
 
 Needs matplotlib.  A waiting of the compute stream is the pale, hatched part of its span.
 """

@@ -81,7 +81,7 @@ video() {
   shift
   limited "$ferry" generate --model "$model" --device $device --size $size --frames $frames --seed 1 \
     --prompt "a cat walks on the grass, realistic" --overwrite --out "$out/$name.mp4" "$@" || return 1
-  rm -f "$out/$name".{mp4,y4m}  # random weights make noise; the sidecar is the result
+  rm -f "$out/$name".{mp4,y4m}  # random weights make noise; the record is the result
 }
 
 # The picture of a trace, and the trace packed.

@@ -21,7 +21,7 @@
 # One call ends within FERRY_CALL_S (540) seconds: what does not fit is named at the end (exit code 3), and the
 # same command goes on with it.  What the same program has done before, and has left its files for later parts, is
 # noted in build-gpu/many, said and not done again; `again` forgets that of the named parts.  Results go to $OUT
-# (default build-gpu/out): a log per part, many.jsonl, the runs' sidecars, the trace.  Without GPUs two CPU ranks run a
+# (default build-gpu/out): a log per part, many.jsonl, the runs' records, the trace.  Without GPUs two CPU ranks run a
 # tiny model.  What the machine needs is said in tools/gpu/one.sh; 14B wants 64 GB of host memory.
 set -uo pipefail
 cd "$(dirname "$0")/../.."

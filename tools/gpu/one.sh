@@ -13,7 +13,7 @@
 #   pipeline   1.3B with the whole umT5 and VAE, 832x480, 81 frames, 20 steps
 #   sanitize   compute-sanitizer over the tests and a tiny run
 #
-# Results go to $OUT (default build-gpu/out): a log per part, measure.jsonl, sidecars, trace.json and its picture.
+# Results go to $OUT (default build-gpu/out): a log per part, measure.jsonl, records, trace.json and its picture.
 # On one H100 the first four took 490 s, sanitize 125 s, pipeline 84 s.
 # Without a GPU the tests that need one are skipped and the rest runs on the CPU with a tiny model.  The machine
 # needs nvcc, g++, CMake, ninja, a python3 with torch (or .venv), Open MPI, GoogleTest, nlohmann-json, spdlog, fmt, libpng and
