@@ -5,7 +5,7 @@ help:
 	@echo "make demo    install what is missing, build, and make a video with the small model"
 	@echo "make test    install what is missing, build everything, run all tests"
 	@echo "make build   install what is missing and build the program, build/launcher/ferry"
-	@echo "make check   format, lint and include direction"
+	@echo "make check   format, lint, include direction and references"
 	@echo "make clean   remove build/ and out/"
 
 demo:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Format, sizes, include direction, and clang-tidy on what changed:  tools/check_style.sh [--all] [base commit]
+# Format, sizes, include direction, references, and clang-tidy on what changed:  tools/check_style.sh [--all] [base commit]
 #
 # clang-tidy looks at the .cpp files that differ from the base commit (HEAD unless named), or at all of them.
 # It needs build/compile_commands.json, so it is left out, and said so, before the first build.
@@ -20,6 +20,7 @@ if [ "${PIPESTATUS[1]}" != 0 ]; then failed=1; fi
 
 python3 tools/check_includes.py || failed=1
 python3 tools/check_sizes.py || failed=1
+python3 tools/check_references.py || failed=1
 
 # source_location needs clang 16.
 tidy=$(command -v clang-tidy-16 || command -v clang-tidy-17 || command -v clang-tidy-18 || command -v clang-tidy-19)

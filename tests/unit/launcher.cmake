@@ -8,5 +8,7 @@ find_package(Python3 REQUIRED COMPONENTS Interpreter)
 add_test(NAME include_direction COMMAND Python3::Interpreter ${PROJECT_SOURCE_DIR}/tools/check_includes.py
   ${PROJECT_SOURCE_DIR})
 add_test(NAME size_limits COMMAND Python3::Interpreter ${PROJECT_SOURCE_DIR}/tools/check_sizes.py ${PROJECT_SOURCE_DIR})
+add_test(NAME references COMMAND Python3::Interpreter ${PROJECT_SOURCE_DIR}/tools/check_references.py
+  ${PROJECT_SOURCE_DIR})
 add_test(NAME launcher_tools_test COMMAND Python3::Interpreter
   ${PROJECT_SOURCE_DIR}/tests/unit/launcher_tools_test.py)

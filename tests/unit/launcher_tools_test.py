@@ -62,5 +62,40 @@ class Sizes(unittest.TestCase):
         self.assertEqual(run("check_sizes.py", {"model/a.cu": function_of(100)})[0], 0)
 
 
+class References(unittest.TestCase):
+    TREE = {"docs/wan.md": "# A manual\n\n## 2. Blocks\n\n### 2.7 A block\n\nSection 2.7, `model/`.\n", "model/a.h": ""}
+
+    def test_what_exists_may_be_named_and_what_is_no_comment_is_not_read(self):
+        code, text = run("check_references.py", {
+            **self.TREE,
+            "model/b.h": "// A block (wan.md section 2.7), and (section 2); model/a.h, a.h and docs/wan.md.\n",
+            "model/c.cpp": 'int a;  // by wan.md\n// sections 2 to 2.7\nauto b = "model/none.h, none.md section 9";\n',
+            "tools/d.py": 'NAME = "none.md"\n\n\ndef f():\n    """Reads OUT/video.md."""\n',
+            "tools/e.sh": "# Calls tools/d.py.\ncat none.md\n",
+            "README.md": "[manual](docs/wan.md#27-a-block), [page](https://none.org/none), `docs/wan.md` section 2,\n"
+                         "[code](model/a.h#L1)\n"})
+        self.assertEqual((code, text), (0, "7 files, 0 dangling references\n"))
+
+    def test_each_kind_of_dangling_reference_is_found_with_its_place(self):
+        cases = [("model/b.h", "int a;\n// (wan.md section 2.8).\n", "2: section 2.8: docs/wan.md has no section 2.8"),
+                 ("model/c.h", "// (wan.md sections 2\n// to 3).\n", "1: sections 2 to 3: docs/wan.md has no section 3"),
+                 ("model/d.h", "// A block (section 2.7).\n", "1: section 2.7: of which document?"),
+                 ("model/e.h", "// A block (none.md).\n", "1: none.md: no such document"),
+                 ("model/f.cu", "int a;  // as notes.txt says\n", "1: notes.txt: no such document"),
+                 ("model/g.cpp", "// See model/none.h.\n", "1: model/none.h.: no such path"),
+                 ("model/h.cpp", "// See model/vae, which is old.\n", "1: model/vae: no such path"),
+                 ("model/i.cpp", "// See none.h.\n", "1: none.h: no such file"),
+                 ("tools/j.py", '"""Reads model/none.h, twice."""\n', "1: model/none.h: no such path"),
+                 ("tools/k.sh", "cat a  # as tools/none.sh does\n", "1: tools/none.sh: no such path"),
+                 ("docs/l.md", "a\n\n`model/none/`\n", "3: model/none/: no such path"),
+                 ("docs/m.md", "[a](../other/none.png)\n", "1: ](../other/none.png): no such file"),
+                 ("docs/n.md", "[a](wan.md#none)\n", "1: ](wan.md#none): no such heading"),
+                 ("docs/o.md", "# 1\n\nSection 1, section 3.\n", "3: section 3: docs/o.md has no section 3"),
+                 ("docs/p.md", "wan.md section 3\n", "1: section 3: docs/wan.md has no section 3")]
+        code, text = run("check_references.py", {**self.TREE, **{path: content for path, content, _ in cases}})
+        self.assertEqual(code, 1)
+        self.assertEqual(sorted(text.splitlines()[:-1]), sorted(f"{path}:{found}" for path, _, found in cases))
+
+
 if __name__ == "__main__":
     unittest.main()
