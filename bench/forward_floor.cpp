@@ -47,7 +47,7 @@ void ForwardFloor::linear(int block, DitBlock module, std::int64_t in) {
 }
 
 void ForwardFloor::linears() {
-  const model::PassScope pass(weights_, {.kind = "floor", .branches = branches_});
+  model::PassScope pass(weights_, {.kind = "floor", .branches = branches_});
   for (int block = 0; block < static_cast<int>(config_.layers); ++block) {
     const model::BlockScope scope(weights_, block);
     for (const DitBlock module : {DitBlock::SelfV, DitBlock::SelfQ, DitBlock::SelfK, DitBlock::SelfO,
@@ -56,6 +56,7 @@ void ForwardFloor::linears() {
     }
     linear(block, DitBlock::Ffn2, config_.ffn_dim);
   }
+  pass.end();
 }
 
 void ForwardFloor::attentions() {

@@ -1,6 +1,7 @@
 #include "model/weights.h"
 
 #include <stdexcept>
+#include <utility>
 
 #include "model/shape.h"
 
@@ -19,6 +20,21 @@ std::vector<std::int64_t> channels_last(const std::vector<std::int64_t>& shape) 
   }
   strides[0] = step;
   return strides;
+}
+
+// Before a scope begins.
+Weights& without_failure(Weights& weights) {
+  weights.throw_kept();
+  return weights;
+}
+
+template <class Work>
+void keep_failure(Weights& weights, const Work& work) noexcept {
+  try {
+    work();
+  } catch (...) {
+    weights.keep(std::current_exception());
+  }
 }
 
 }  // namespace
@@ -44,32 +60,42 @@ MemoryFormat memory_format(const TensorSpec& spec) {
   return format;
 }
 
-// A scope that ends because of an exception releases too, but lets that exception through alone.
-PassScope::~PassScope() noexcept(false) {
-  const bool unwinding = std::uncaught_exceptions() > exceptions_;
-  try {
-    weights_.end();
-  } catch (...) {
-    if (!unwinding) throw;
-  }
+void Weights::keep(std::exception_ptr failure) noexcept {
+  if (kept_ == nullptr) kept_ = std::move(failure);
 }
 
-BlockScope::~BlockScope() noexcept(false) {
-  const bool unwinding = std::uncaught_exceptions() > exceptions_;
-  try {
-    weights_.release_block(block_);
-  } catch (...) {
-    if (!unwinding) throw;
-  }
+void Weights::throw_kept() {
+  if (kept_ != nullptr) std::rethrow_exception(std::exchange(kept_, nullptr));
 }
 
-ModuleScope::~ModuleScope() noexcept(false) {
-  const bool unwinding = std::uncaught_exceptions() > exceptions_;
-  try {
-    weights_.release(id_);
-  } catch (...) {
-    if (!unwinding) throw;
-  }
+PassScope::PassScope(Weights& weights, const PassKey& key) : weights_(without_failure(weights)) {
+  weights_.begin(key);
+}
+
+PassScope::~PassScope() {
+  if (!ended_) keep_failure(weights_, [&] { weights_.end(); });
+  if (std::uncaught_exceptions() > exceptions_) weights_.forget_kept();
+}
+
+void PassScope::end() {
+  weights_.throw_kept();
+  ended_ = true;
+  weights_.end();
+}
+
+BlockScope::BlockScope(Weights& weights, int block) : weights_(without_failure(weights)), block_(block) {
+  weights_.acquire_block(block_);
+}
+
+BlockScope::~BlockScope() {
+  keep_failure(weights_, [&] { weights_.release_block(block_); });
+}
+
+ModuleScope::ModuleScope(Weights& weights, ModuleId id)
+    : weights_(without_failure(weights)), id_(id), view_(weights_.acquire(id_)) {}
+
+ModuleScope::~ModuleScope() {
+  keep_failure(weights_, [&] { weights_.release(id_); });
 }
 
 }  // namespace ferry::model

@@ -112,39 +112,54 @@ class Weights {
   virtual void release(ModuleId id) = 0;
   // The module's tensors in host memory, whatever the strategy; for host_only modules.
   virtual std::span<const at::Tensor> on_host(ModuleId id) = 0;
+
+  // A failure that a destructor cannot throw; the first one is kept.
+  void keep(std::exception_ptr failure) noexcept;
+  // Throws the failure that is kept, which then no longer is.
+  void throw_kept();
+  void forget_kept() noexcept { kept_ = nullptr; }
+
+ private:
+  std::exception_ptr kept_;
 };
 
+// The scopes of a pass, its blocks and its modules.  A destructor throws nothing: when the weights fail to
+// end or release something they keep the failure, and the next scope that begins, or PassScope::end(), throws
+// it.
+
+// A forward calls end() behind its last block and module.  Where an exception ends the scope instead, that
+// exception alone is thrown: what the weights have kept of the pass is forgotten.
 class PassScope {
  public:
-  PassScope(Weights& weights, const PassKey& key) : weights_(weights) { weights_.begin(key); }
-  ~PassScope() noexcept(false);
+  PassScope(Weights& weights, const PassKey& key);
+  ~PassScope();
   PassScope(const PassScope&) = delete;
   PassScope& operator=(const PassScope&) = delete;
+  // Throws the first failure of a scope inside the pass, or what Weights::end() throws.
+  void end();
 
  private:
   Weights& weights_;
+  bool ended_ = false;
   int exceptions_ = std::uncaught_exceptions();
 };
 
 class BlockScope {
  public:
-  BlockScope(Weights& weights, int block) : weights_(weights), block_(block) {
-    weights_.acquire_block(block_);
-  }
-  ~BlockScope() noexcept(false);
+  BlockScope(Weights& weights, int block);
+  ~BlockScope();
   BlockScope(const BlockScope&) = delete;
   BlockScope& operator=(const BlockScope&) = delete;
 
  private:
   Weights& weights_;
   int block_;
-  int exceptions_ = std::uncaught_exceptions();
 };
 
 class ModuleScope {
  public:
-  ModuleScope(Weights& weights, ModuleId id) : weights_(weights), id_(id), view_(weights.acquire(id)) {}
-  ~ModuleScope() noexcept(false);
+  ModuleScope(Weights& weights, ModuleId id);
+  ~ModuleScope();
   ModuleScope(const ModuleScope&) = delete;
   ModuleScope& operator=(const ModuleScope&) = delete;
   const ModuleView& view() const { return view_; }
@@ -154,7 +169,6 @@ class ModuleScope {
   Weights& weights_;
   ModuleId id_;
   ModuleView view_;
-  int exceptions_ = std::uncaught_exceptions();
 };
 
 }  // namespace ferry::model

@@ -82,11 +82,12 @@ DitContext Dit::encode_context(const at::Tensor& context) {
   }
   const at::NoGradGuard no_grad;
   const TorchStream on(*state_->runtime.device);
-  const PassScope pass(state_->weights, {.kind = "context", .branches = 1});
+  PassScope pass(state_->weights, {.kind = "context", .branches = 1});
   DitContext branch;
   branch.text = embed_text(config, state_->weights, state_->runtime, context);
   branch.blocks.resize(static_cast<std::size_t>(config.layers));
   if (state_->runtime.tap) state_->runtime.tap("text_embedding", ModuleId::kHead, branch.text);
+  pass.end();
   return branch;
 }
 
@@ -101,7 +102,7 @@ std::vector<at::Tensor> Dit::forward(const at::Tensor& latent, double timestep,
     state.work.reset();
     state.work = make_workspace(state.config, state.runtime, grid, branches.size());
   }
-  const PassScope scope(state.weights, {.kind = "forward", .branches = static_cast<int>(branches.size())});
+  PassScope scope(state.weights, {.kind = "forward", .branches = static_cast<int>(branches.size())});
   if (state.exchange) state.exchange->begin_pass(branches.size());
   embed_patches(state.config, state.weights, state.runtime, *state.work, latent.contiguous());
   TimeEmbedding time = embed_time(state.config, state.weights, state.runtime, timestep);
@@ -119,7 +120,9 @@ std::vector<at::Tensor> Dit::forward(const at::Tensor& latent, double timestep,
   for (int block = 0; block < static_cast<int>(state.config.layers); ++block) {
     deferred = run_block(pass, block, branches, deferred);
   }
-  return run_head(pass);
+  std::vector<at::Tensor> velocities = run_head(pass);
+  scope.end();
+  return velocities;
 }
 
 void Dit::set_tap(Tap tap) { state_->runtime.tap = std::move(tap); }

@@ -77,7 +77,7 @@ class Encoder {
       : config_(config), weights_(weights), tap_(tap), x_(std::move(x)), rows_(std::move(rows)) {}
 
   Batch run() {
-    const PassScope pass(weights_, {.kind = "forward", .branches = static_cast<int>(x_.size())});
+    PassScope pass(weights_, {.kind = "forward", .branches = static_cast<int>(x_.size())});
     show("token_embedding", ModuleId::kHead, x_);
     for (int i = 0; i < config_.layers; ++i) {
       const BlockScope scope(weights_, i);
@@ -89,6 +89,7 @@ class Encoder {
     }
     Batch out = norm({.block = ModuleId::kTail, .module = 0});
     show("norm", ModuleId::kTail, out);
+    pass.end();
     return out;
   }
 

@@ -86,8 +86,9 @@ void vae_decode(const VaeConfig& config, Weights& weights, const at::Tensor& lat
     const Chunk chunk = {weights, cache, *runtime.device, band, t == 0, t + 1 == z.size(0)};
     at::Tensor frames;
     {
-      const PassScope pass(weights, {.kind = t == 0 ? "decode.first" : "decode.next"});
+      PassScope pass(weights, {.kind = t == 0 ? "decode.first" : "decode.next"});
       frames = decode_chunk(chunk, units, z.narrow(0, t, 1), runtime).contiguous();
+      pass.end();
     }
     sink(frame, frames);
     frame += frames.size(1);

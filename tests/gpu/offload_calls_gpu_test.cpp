@@ -26,11 +26,12 @@ CudaCalls calls_of_passes(Device& device, const Options& options, int warm_up) {
       make_stage(*arena, options, {.device = &device, .account = &account, .peers = {}, .poison = true});
   const model::TorchStream on(device);
   const auto pass = [&] {
-    const model::PassScope scope(*stage, {});
+    model::PassScope scope(*stage, {});
     for (int b = 0; b < 7; ++b) {
       const model::BlockScope block(*stage, b);
       for (const int module : {0, 1, 2, 3, 4}) const model::ModuleScope held(*stage, {b, module});
     }
+    scope.end();
   };
   for (int i = 0; i < warm_up; ++i) pass();
   const CudaCalls before = cuda_calls();

@@ -80,11 +80,12 @@ TEST_F(OffloadGpu, AForwardAllocatesNothingMakesNoEventAndDoesNotWait) {
   const auto stage = make_stage(*arena, {.type = Type::Async}, setup);
   const model::TorchStream on(counting);
   const auto pass = [&] {
-    const model::PassScope scope(*stage, {});
+    model::PassScope scope(*stage, {});
     for (int b = 0; b < 7; ++b) {
       const model::BlockScope block(*stage, b);
       const model::ModuleScope q(*stage, {b, 2});
     }
+    scope.end();
   };
   pass();
   counting.counts = {};

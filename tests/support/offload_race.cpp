@@ -24,7 +24,7 @@ void read(const at::Tensor& weight) {
 }
 
 void forward(model::Weights& weights, bool too_early) {
-  const model::PassScope pass(weights, {.kind = "forward"});
+  model::PassScope pass(weights, {.kind = "forward"});
   for (int b = 0; b < static_cast<int>(weights.spec().blocks.size()); ++b) {
     weights.acquire_block(b);
     const at::Tensor q = weights.acquire({b, 2})[0];
@@ -33,6 +33,7 @@ void forward(model::Weights& weights, bool too_early) {
     weights.release_block(b);
     if (too_early) read(q);
   }
+  pass.end();
 }
 
 }  // namespace

@@ -191,19 +191,20 @@ TEST(Async, ViewsAreMadeOncePerSlot) {
   Rig rig(async_options());
   std::set<const void*> tensors;
   for (int i = 0; i < 4; ++i) {
-    const model::PassScope pass(*rig.stage, {});
+    model::PassScope pass(*rig.stage, {});
     for (int b = 0; b < 7; ++b) {
       const model::BlockScope block(*rig.stage, b);
       tensors.insert(rig.stage->acquire({b, 2})[0].unsafeGetTensorImpl());
       rig.stage->release({b, 2});
     }
+    pass.end();
   }
   EXPECT_EQ(tensors.size(), 2U);
 }
 
 // A pass that uses fewer modules, as a cross-attention does once its keys and values are cached.
 void pass_without_k(model::Weights& weights) {
-  const model::PassScope pass(weights, {.kind = "short"});
+  model::PassScope pass(weights, {.kind = "short"});
   for (int b = 0; b < static_cast<int>(weights.spec().blocks.size()); ++b) {
     const model::BlockScope block(weights, b);
     for (const int m : {0, 1, 2, 4}) {
@@ -211,6 +212,7 @@ void pass_without_k(model::Weights& weights) {
       EXPECT_FALSE(module[0].isnan().any().item<bool>());
     }
   }
+  pass.end();
 }
 
 TEST(Async, ModulesThatThePassesNoLongerUseAreNotFerriedAndComeBackOnDemand) {
@@ -235,12 +237,13 @@ TEST(Async, PoisonTurnsWhatASlotHeldIntoNaN) {
     Rig rig(async_options(), {}, poison);
     std::vector<at::Tensor> k_views;  // of both slots
     {
-      const model::PassScope pass(*rig.stage, {.kind = "short"});
+      model::PassScope pass(*rig.stage, {.kind = "short"});
       for (int b = 0; b < 7; ++b) {
         const model::BlockScope block(*rig.stage, b);
         k_views.push_back(model::ModuleScope(*rig.stage, {b, 3})[0]);
         const model::ModuleScope q(*rig.stage, {b, 2});
       }
+      pass.end();
     }
     for (int i = 0; i < 3; ++i) pass_without_k(*rig.stage);
     rig.stage->begin({.kind = "short"});

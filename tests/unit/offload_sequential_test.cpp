@@ -162,12 +162,13 @@ TEST(Sequential, AWrappedNormIsKeptNarrowAndComputesWide) {
   constexpr model::ModuleId kNorm{.block = 2, .module = 0};
   Rig rig(sequential_options({{"offload_dtype", "bf16"}}));
   EXPECT_EQ(place_of(rig.arena->layout(), kNorm).tensors[0].dtype, DType::BF16);
-  const model::PassScope pass(*rig.stage, {});
+  model::PassScope pass(*rig.stage, {});
   for (int b = 0; b < 7; ++b) {
     const model::BlockScope block(*rig.stage, b);
     if (b != kNorm.block) continue;
     EXPECT_EQ(model::ModuleScope(*rig.stage, kNorm)[0].scalar_type(), at::kFloat);
   }
+  pass.end();
 }
 
 TEST(Sequential, OffloadDeviceCudaHoldsTheStoredBytesOnTheDevice) {

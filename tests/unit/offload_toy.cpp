@@ -61,6 +61,34 @@ at::Tensor start(const at::Tensor& table, std::int64_t dim, int branch) {
   return x + table.to(at::kFloat).sum() * 1e-3;
 }
 
+std::vector<at::Tensor> run_pass(model::Weights& weights, int branches,
+                                 const std::function<void(int block)>& around_exchange, ToyKept* kept) {
+  const model::ModuleScope in(weights, {model::ModuleId::kHead, 1});
+  const at::Tensor& table = weights.on_host({model::ModuleId::kHead, 0})[0];
+  std::vector<at::Tensor> x;
+  for (int i = 0; i < branches; ++i) x.push_back(apply_linear(start(table, in[0].size(0), i), in.view()));
+  for (int b = 0; b < static_cast<int>(weights.spec().blocks.size()); ++b) {
+    const model::BlockScope block(weights, b);
+    const model::ModuleScope norm(weights, {b, 0});
+    const model::ModuleScope modulation(weights, {b, 1});
+    for (at::Tensor& each : x) {
+      const at::Tensor h =
+          at::layer_norm(each, {each.size(1)}, norm[0], norm[1]) * modulation[0][0][0] + modulation[0][0][1];
+      const at::Tensor from_q = apply_q(h, weights, b, kept);
+      const model::ModuleScope k(weights, {b, 3});
+      const at::Tensor product = from_q * at::tanh(apply_linear(h, k.view()));
+      if (around_exchange) around_exchange(b);
+      const model::ModuleScope ffn(weights, {b, 4});
+      const at::Tensor wide = at::tanh(apply_linear(product, ffn.view())).reshape({kRows, 2, -1});
+      if (around_exchange) around_exchange(b);
+      each = each + wide.sum(1) * (modulation[0][0][2] + 0.5);
+    }
+  }
+  const model::ModuleScope out(weights, {model::ModuleId::kTail, 0});
+  for (at::Tensor& each : x) each = apply_linear(each, out.view());
+  return x;
+}
+
 }  // namespace
 
 model::NetworkSpec toy_spec(const ToyShape& shape) {
@@ -108,30 +136,9 @@ offload::TensorSource toy_source() {
 
 std::vector<at::Tensor> toy_forward(model::Weights& weights, int branches,
                                     const std::function<void(int block)>& around_exchange, ToyKept* kept) {
-  const model::PassScope pass(weights, {.kind = "forward", .branches = branches});
-  const model::ModuleScope in(weights, {model::ModuleId::kHead, 1});
-  const at::Tensor& table = weights.on_host({model::ModuleId::kHead, 0})[0];
-  std::vector<at::Tensor> x;
-  for (int i = 0; i < branches; ++i) x.push_back(apply_linear(start(table, in[0].size(0), i), in.view()));
-  for (int b = 0; b < static_cast<int>(weights.spec().blocks.size()); ++b) {
-    const model::BlockScope block(weights, b);
-    const model::ModuleScope norm(weights, {b, 0});
-    const model::ModuleScope modulation(weights, {b, 1});
-    for (at::Tensor& each : x) {
-      const at::Tensor h =
-          at::layer_norm(each, {each.size(1)}, norm[0], norm[1]) * modulation[0][0][0] + modulation[0][0][1];
-      const at::Tensor from_q = apply_q(h, weights, b, kept);
-      const model::ModuleScope k(weights, {b, 3});
-      const at::Tensor product = from_q * at::tanh(apply_linear(h, k.view()));
-      if (around_exchange) around_exchange(b);
-      const model::ModuleScope ffn(weights, {b, 4});
-      const at::Tensor wide = at::tanh(apply_linear(product, ffn.view())).reshape({kRows, 2, -1});
-      if (around_exchange) around_exchange(b);
-      each = each + wide.sum(1) * (modulation[0][0][2] + 0.5);
-    }
-  }
-  const model::ModuleScope out(weights, {model::ModuleId::kTail, 0});
-  for (at::Tensor& each : x) each = apply_linear(each, out.view());
+  model::PassScope pass(weights, {.kind = "forward", .branches = branches});
+  std::vector<at::Tensor> x = run_pass(weights, branches, around_exchange, kept);
+  pass.end();
   return x;
 }
 
