@@ -26,21 +26,22 @@ class ExchangeGate {
   virtual void after(Stream& exchange) = 0;
 };
 
-// before() and after() around a scope; does nothing when `gate` is nullptr.
-class GatedExchange {
- public:
-  GatedExchange(ExchangeGate* gate, Stream& exchange) : gate_(gate), exchange_(exchange) {
-    if (gate_ != nullptr) gate_->before(exchange_);
+// Calls `work`, which queues an exchange, between before() and after(); `work` alone when `gate` is nullptr.
+// What `work` throws is thrown behind after(), whose own failure then counts for nothing.
+template <class Work>
+void gated_exchange(ExchangeGate* gate, Stream& exchange, const Work& work) {
+  if (gate == nullptr) return work();
+  gate->before(exchange);
+  try {
+    work();
+  } catch (...) {
+    try {
+      gate->after(exchange);
+    } catch (...) {  // the first failure is thrown
+    }
+    throw;
   }
-  ~GatedExchange() {
-    if (gate_ != nullptr) gate_->after(exchange_);
-  }
-  GatedExchange(const GatedExchange&) = delete;
-  GatedExchange& operator=(const GatedExchange&) = delete;
-
- private:
-  ExchangeGate* gate_;
-  Stream& exchange_;
-};
+  gate->after(exchange);
+}
 
 }  // namespace ferry::parallel

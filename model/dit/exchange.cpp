@@ -35,13 +35,12 @@ void HeadExchange::queue(const Ties& ties, Work&& work) {
   const bool in_line = &exchange_ == &compute_;  // then computing waits for all of it
   compute_.record(*ties.ready);
   exchange_.wait(*ties.ready);
-  {
-    const parallel::GatedExchange gated(gate_, exchange_);
+  parallel::gated_exchange(gate_, exchange_, [&] {
     const TraceScope span(trace_, Lane::Exchange, "exchange", exchange_, traced_index());
     if (in_line) waits_.begins(block_, compute_);
     work();
     if (in_line) waits_.ends(compute_);
-  }
+  });
   exchange_.record(*ties.done);
 }
 

@@ -75,12 +75,11 @@ struct OffloadRig {
   }
   void exchange() {
     if (compute_ms) std::this_thread::sleep_for(std::chrono::duration<double, std::milli>(compute_ms() / 2));
-    {
-      const parallel::GatedExchange gated(stage->exchange_gate(), comm);
+    parallel::gated_exchange(stage->exchange_gate(), comm, [&] {
       const TraceScope span(&trace, Lane::Exchange, "exchange", comm);
       const std::size_t bytes = send.size() / static_cast<std::size_t>(groups.ulysses->size());
       groups.ulysses->all_to_all(recv.data(), send.data(), bytes, comm);
-    }
+    });
     comm.record(*done);
     device.compute().wait(*done);
   }

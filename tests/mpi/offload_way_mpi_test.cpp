@@ -62,9 +62,10 @@ class WayOfExchanges : public testing::SharesTest {
   static Async& async_of(StageWeights& stage) { return dynamic_cast<Async&>(stage.strategy()); }
   Stream& other() { return *other_; }
   void exchange(StageWeights& stage, Trace* trace, int index, std::function<void()> work) {
-    const parallel::GatedExchange gated(stage.exchange_gate(), other());
-    const TraceScope span(trace, Lane::Exchange, "exchange", other(), index);
-    other().call(std::move(work));
+    parallel::gated_exchange(stage.exchange_gate(), other(), [&] {
+      const TraceScope span(trace, Lane::Exchange, "exchange", other(), index);
+      other().call(std::move(work));
+    });
   }
   // Two exchanges of blocks 0 and 1 are announced, block 2's is not.
   Closings close_three_times() {
