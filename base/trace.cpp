@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <limits>
 #include <sstream>
+#include <utility>
 
 namespace ferry {
 
@@ -45,6 +46,7 @@ Trace::Trace(Device& device, std::size_t capacity)
 }
 
 std::size_t Trace::open(Lane lane, const char* name, int index, Stream& stream) {
+  throw_kept();
   const std::size_t span = next_.fetch_add(1);
   if (span >= slots_.size()) return kDropped;
   Slot& slot = slots_[span];
@@ -61,7 +63,18 @@ void Trace::close(std::size_t span, Stream& stream) {
   slots_[span].closed = true;
 }
 
-std::vector<TraceSpan> Trace::spans() const {
+void Trace::keep(std::exception_ptr failure) noexcept {
+  const std::lock_guard lock(mutex_);
+  if (kept_ == nullptr) kept_ = std::move(failure);
+}
+
+void Trace::throw_kept() {
+  const std::lock_guard lock(mutex_);
+  if (kept_ != nullptr) std::rethrow_exception(std::exchange(kept_, nullptr));
+}
+
+std::vector<TraceSpan> Trace::spans() {
+  throw_kept();
   std::vector<TraceSpan> found;
   const std::size_t used = std::min(next_.load(), slots_.size());
   for (std::size_t i = 0; i < used; ++i) {
@@ -88,7 +101,11 @@ TraceScope::TraceScope(Trace* trace, Lane lane, const char* name, Stream& stream
 }
 
 TraceScope::~TraceScope() {
-  if (trace_ != nullptr) trace_->close(span_, stream_);
+  try {
+    if (trace_ != nullptr) trace_->close(span_, stream_);
+  } catch (...) {
+    trace_->keep(std::current_exception());
+  }
   nvtx_pop();
 }
 

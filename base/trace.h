@@ -8,7 +8,9 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -35,11 +37,14 @@ class Trace {
 
   // Records the beginning of a span in `stream`; `name` lives as long as the program (a literal), `index`
   // is appended to it unless negative.  Returns the span for close().  Any thread may call.
+  // Throws what is kept, as spans() does.
   std::size_t open(Lane lane, const char* name, int index, Stream& stream);
   void close(std::size_t span, Stream& stream);
+  // The failure of a TraceScope's end, which a destructor cannot throw; the first is kept, and thrown once.
+  void keep(std::exception_ptr failure) noexcept;
 
   // Every closed span, in order of opening; blocks until they are over.
-  std::vector<TraceSpan> spans() const;
+  std::vector<TraceSpan> spans();
   std::size_t dropped() const;
 
  private:
@@ -51,10 +56,13 @@ class Trace {
     int index = -1;
     bool closed = false;
   };
+  void throw_kept();
   std::unique_ptr<Event> origin_;
   double origin_us_ = 0;
   std::vector<Slot> slots_;
   std::atomic<std::size_t> next_{0};
+  std::mutex mutex_;  // of what follows
+  std::exception_ptr kept_;
 };
 
 class TraceScope {

@@ -1,11 +1,19 @@
 #include "base/trace.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <stdexcept>
 #include <thread>
+
+#include "base/error.h"
+#include "tests/support/failing_device.h"
 
 namespace ferry {
 namespace {
+
+using ::testing::StrEq;
+using ::testing::ThrowsMessage;
 
 TEST(Trace, SpansOfOneStreamFollowEachOther) {
   const auto device = make_cpu_device();
@@ -37,6 +45,42 @@ TEST(Trace, DropsWhatDoesNotFitAndCountsIt) {
 TEST(Trace, WithoutATraceAScopeRecordsNothing) {
   const auto device = make_cpu_device();
   EXPECT_NO_THROW(TraceScope(nullptr, Lane::Gather, "gather", device->compute()));
+}
+
+// A scope whose end cannot be recorded.
+void fail_to_end(testing::FailingDevice& device, Trace& trace) {
+  const TraceScope scope(&trace, Lane::Compute, "ffn", device.compute());
+  device.fault = [](const Stream&) { throw CudaError("no such event"); };
+}
+
+TEST(Trace, AScopeThatCannotBeEndedFailsTheNextSpan) {
+  testing::FailingDevice device;
+  Trace trace(device, 8);
+  fail_to_end(device, trace);
+  device.fault = {};
+  EXPECT_THAT([&] { TraceScope(&trace, Lane::Compute, "ffn", device.compute()); },
+              ThrowsMessage<CudaError>(StrEq("no such event")));
+  EXPECT_NO_THROW(TraceScope(&trace, Lane::Compute, "ffn", device.compute())) << "it was thrown once";
+  EXPECT_EQ(trace.spans().size(), 1U);
+}
+
+TEST(Trace, AScopeThatCannotBeEndedFailsTheListOfSpans) {
+  testing::FailingDevice device;
+  Trace trace(device, 8);
+  fail_to_end(device, trace);
+  EXPECT_THAT([&] { trace.spans(); }, ThrowsMessage<CudaError>(StrEq("no such event")));
+}
+
+TEST(Trace, AScopeThatCannotBeEndedLeavesAnotherFailureAlone) {
+  testing::FailingDevice device;
+  Trace trace(device, 8);
+  EXPECT_THAT(
+      [&] {
+        const TraceScope scope(&trace, Lane::Compute, "ffn", device.compute());
+        device.fault = [](const Stream&) { throw CudaError("no such event"); };
+        throw std::runtime_error("out of patience");
+      },
+      ThrowsMessage<std::runtime_error>(StrEq("out of patience")));
 }
 
 TEST(Trace, SpansSurviveTheirTextForm) {
