@@ -3,6 +3,7 @@
 #include <sys/prctl.h>
 
 #include <algorithm>
+#include <exception>
 #include <stdexcept>
 #include <utility>
 
@@ -137,14 +138,24 @@ std::vector<Slot> Async::new_slots() {
                     most_slices(arena_.layout(), plan_, slot_group()));
 }
 
-// Whoever might still read or write a slot is waited for.
+// Whoever might still read or write a slot is waited for, the others too when one has failed.
 void Async::drop_slots() {
   if (!cache_allocated()) return;
-  setup_.device->compute().synchronize();
-  copy_->synchronize();
-  if (room_) room_->open(setup_.device->compute());  // a forward may have been broken off
-  if (own_gather_) own_gather_->synchronize();
-  if (may_share(plan_) && setup_.gather != nullptr) setup_.gather->synchronize();
+  std::exception_ptr first;
+  const auto attempt = [&first](const auto& work) {
+    try {
+      work();
+    } catch (...) {
+      if (first == nullptr) first = std::current_exception();
+    }
+  };
+  Stream& compute = setup_.device->compute();
+  attempt([&] { compute.synchronize(); });
+  attempt([&] { copy_->synchronize(); });
+  if (room_) attempt([&] { room_->open(compute); });  // a forward may have been broken off
+  if (own_gather_) attempt([&] { own_gather_->synchronize(); });
+  if (may_share(plan_) && setup_.gather != nullptr) attempt([&] { setup_.gather->synchronize(); });
+  if (first != nullptr) std::rethrow_exception(first);
   ferrying_.reset({});
 }
 

@@ -14,7 +14,12 @@ class WholeModel final : public Strategy {
         stays_(stays),
         link_(options.link_gbps, chunk_bytes(setup.device->type())),
         resident_(arena, *setup.device, *setup.account) {}
-  ~WholeModel() override { drop(); }
+  ~WholeModel() override {
+    try {
+      drop();
+    } catch (...) {  // the error was thrown where it mattered
+    }
+  }
   void prepare() override {
     resident_.add(model::ModuleId::kHead, link_);
     for (int b = 0; b < blocks_; ++b) resident_.add(b, link_);
