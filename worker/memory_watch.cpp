@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <exception>
 
 #include "base/memory_use.h"
 
@@ -28,7 +29,10 @@ void MemoryWatch::look() {
 
 void MemoryWatch::watch(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
-    look();
+    try {
+      look();
+    } catch (const std::exception&) {  // peak_bytes() looks again
+    }
     std::unique_lock lock(mutex_);
     wake_.wait_for(lock, stop, std::chrono::seconds(1), [] { return false; });
   }

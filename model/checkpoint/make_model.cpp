@@ -55,7 +55,7 @@ void fill_chunk(std::byte* dst, DType dtype, const RandomValues& values, std::in
                 std::int64_t count, int threads) {
   const std::int64_t workers = std::clamp<std::int64_t>(count / kPerThread, 1, threads);
   const std::int64_t share = (count + workers - 1) / workers / 2 * 2 + 2;
-  std::vector<std::thread> pool;
+  std::vector<std::jthread> pool;
   for (std::int64_t first = share; first < count; first += share) {
     const std::int64_t now = std::min(share, count - first);
     std::byte* place = dst + first * static_cast<std::int64_t>(size_of(dtype));
@@ -66,7 +66,6 @@ void fill_chunk(std::byte* dst, DType dtype, const RandomValues& values, std::in
   }
   fill_random(dst, dtype, values, static_cast<std::uint64_t>(begin),
               static_cast<std::size_t>(std::min(share, count)));
-  for (std::thread& worker : pool) worker.join();
 }
 
 // Calls the user's function a few times per second.

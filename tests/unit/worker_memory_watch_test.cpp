@@ -1,10 +1,14 @@
 #include "worker/memory_watch.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
+#include <chrono>
 #include <cstring>
 #include <memory>
+#include <thread>
 
+#include "base/error.h"
 #include "base/memory_use.h"
 
 namespace ferry::worker {
@@ -30,6 +34,19 @@ TEST(MemoryWatch, AddsThisProcesssPartOfWhatIsShared) {
   const std::size_t after = watch.peak_bytes();
   EXPECT_GE(after, before + 990 * kMiB);
   EXPECT_LE(after, before + 1010 * kMiB);
+}
+
+// As where the process has no descriptor left to open /proc with.
+TEST(MemoryWatch, ALookThatFailsOnItsThreadIsLeftOut) {
+  rlimit files = {};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &files), 0);
+  const rlimit none = {.rlim_cur = 0, .rlim_max = files.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  MemoryWatch watch;
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  EXPECT_THROW(watch.peak_bytes(), SystemError);
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &files), 0);
+  EXPECT_GT(watch.peak_bytes(), 0U);
 }
 
 }  // namespace
