@@ -97,6 +97,15 @@ std::string what_stays(const Job& job, const Generation& made, const NotFinite& 
   return text.empty() ? "; nothing was written" : text;
 }
 
+// The stage that was begun last; empty before the first.
+std::string stage_of(const Generation& made) {
+  std::string stage;
+  for (const StageRecord& record : made.stages) {
+    if (!record.name.empty()) stage = record.name;
+  }
+  return stage;
+}
+
 Generation generated(const Options& options, Prepared& prepared, KeptLatents& kept, Encoding& encoding) {
   const Rank& rank = *prepared.rank;
   const bool keeps = rank.is_first() && prepared.job.latents.empty();
@@ -113,9 +122,14 @@ Generation generated(const Options& options, Prepared& prepared, KeptLatents& ke
     const std::string text =
         rank.is_first() ? error.what() + what_stays(prepared.job, made, error, kept) : "";
     throw RunFailure(rank.session->broadcast(text, 0));
-  } catch (...) {
+  } catch (const UserError&) {
     progress.give_up();
     throw;
+  } catch (const std::exception& error) {
+    progress.give_up();
+    const std::string stage = stage_of(made);
+    if (stage.empty()) throw;
+    throw Error(fmt::format("{}: {}", stage, error.what()));
   }
   return made;
 }
