@@ -12,6 +12,7 @@
 #include <latch>
 #include <memory>
 #include <mutex>
+#include <numeric>
 #include <set>
 #include <sstream>
 #include <string>
@@ -256,19 +257,27 @@ TEST(PinInRotation, EndsThoughNotAllHaveReadTheirPart) {
   EXPECT_TRUE(PinLocks(locks.data()).over());
 }
 
-// One rank's page-locking rests after what comes first.
-TEST(PinInRotation, PassesOnWeightsThatAreNotAllLockedAreNotCompared) {
+// One rank's page-locking rests after what comes first; false: it was over before the test came to that.
+bool compares_when_all_is_locked() {
   constexpr int kRanks = 2;
-  const std::vector<int> divided = {0, 1, 2, 3, 4, 5};
+  const testing::ToyShape shape{.layers = 40};  // so much that it is not over before the test comes to it
+  std::vector<int> divided(39);
+  std::iota(divided.begin(), divided.end(), 0);
+  std::atomic<bool> rests = false;
   testing::run_ranks(kRanks, [&](const Peers& peers) {
     PinningDevice device;
-    NodeArena arena(arena_plan(testing::toy_spec(), {}, kRanks), {.peers = peers, .make_window = {}});
+    NodeArena arena(arena_plan(testing::toy_spec(shape), {}, kRanks), {.peers = peers, .make_window = {}});
     device.on_pin = [](const std::byte*, std::size_t) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(3));
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
     };
     arena.begin_pin(device, divided);
     EXPECT_TRUE(arena.pin(device));
-    if (peers.rank == 1) arena.pause_pinning(true);
+    if (peers.rank == 1) {
+      arena.pause_pinning(true);
+      rests = !arena.pinning_over();
+    }
+    barrier(peers);
+    if (!rests) return;
     const ShareFigures figures{.block_bytes = 1, .together_gbps = 1, .gather_gbps = 1, .ranks = kRanks};
     // With all shared a pass takes longer, on one rank.
     const auto took = [&](double share) { return PassTime{.ms = share > 0 && peers.rank == 0 ? 40.0 : 20}; };
@@ -291,6 +300,13 @@ TEST(PinInRotation, PassesOnWeightsThatAreNotAllLockedAreNotCompared) {
     EXPECT_TRUE(share.settled());
     EXPECT_EQ(share.next(meter), 0) << share.why();
   });
+  return rests;
+}
+
+TEST(PinInRotation, PassesOnWeightsThatAreNotAllLockedAreNotCompared) {
+  bool judged = false;
+  for (int round = 0; round < 20 && !judged; ++round) judged = compares_when_all_is_locked();
+  EXPECT_TRUE(judged) << "the machine is too busy";
 }
 
 // What the log says while it lives.
