@@ -242,13 +242,38 @@ class ClosedGate : public CopyGroupTest {
     for (int i = 0; i < 20 && !judged; ++i) judged = round();
     EXPECT_TRUE(judged) << "the machine is too busy";
   }
-  // Closed by now, on every rank.
-  bool in_time(Clock::time_point closed) {
-    return session().all_agree(Clock::now() - closed < kGatePatience);
+  StreamGate& gate() { return *gate_; }
+  Stream& keeper() { return *keeper_; }
+  // A new gate, which is open, when all ranks are here with what they have queued done.
+  void begin_together() {
+    stream().synchronize();
+    static_cast<void>(session().all_agree(true));
+    keeper_ = device().make_stream("keeper", Priority::High);
+    gate_ = make_stream_gate(device());
   }
-  bool all_ones(const std::byte* data) {
-    return std::ranges::all_of(down(data), [](std::uint32_t value) { return value == 0x01010101; });
+  // Returns from when on the gate may have been closed.
+  Clock::time_point close() {
+    const Clock::time_point closed = Clock::now();
+    gate().close(keeper());
+    keeper().synchronize();
+    return closed;
   }
+  // The end of a round in which this rank, before it opens its gate, has seen `none` of what the others hold
+  // back.  All is there then.
+  bool opens_after(bool none, Clock::time_point closed, const std::byte* data) {
+    const bool judged = session().all_agree(Clock::now() - closed < kGatePatience);
+    EXPECT_TRUE(none || !judged);
+    // Whoever opens before the others have looked would write into theirs.
+    static_cast<void>(session().all_agree(true));
+    gate().open(keeper());
+    stream().synchronize();
+    EXPECT_TRUE(std::ranges::all_of(down(data), [](std::uint32_t value) { return value == 0x01010101; }));
+    return judged;
+  }
+
+ private:
+  std::unique_ptr<Stream> keeper_;
+  std::unique_ptr<StreamGate> gate_;
 };
 
 // A gate that closes between two slices holds up the second.
@@ -256,28 +281,16 @@ TEST_F(ClosedGate, HoldsUpASliceThoughTheOneBeforeHasPassed) {
   const DeviceMemory recv = group().allocate(device(), all_bytes());
   judge([&] {
     stream().fill(recv.data(), 0, all_bytes());
-    stream().synchronize();
-    static_cast<void>(session().all_agree(true));
-    const auto gate = make_stream_gate(device());
-    const auto keeper = device().make_stream("keeper", Priority::High);
+    begin_together();
     TwoSlices two(device(), recv.data(), rank(), size());
-    group().all_gather_parts(recv.data(), two.parts(), two.slices(), gate.get(), stream());
+    group().all_gather_parts(recv.data(), two.parts(), two.slices(), &gate(), stream());
     EXPECT_TRUE(session().all_agree(two.wait_for_first()));
-    const Clock::time_point closed = Clock::now();
-    gate->close(*keeper);
-    keeper->synchronize();
+    const Clock::time_point closed = close();
     static_cast<void>(session().all_agree(true));
     two.let_go();
     std::this_thread::sleep_for(kGatePatience / 5);
     const bool none = two.arrived(1) == 0;
-    const bool judged = in_time(closed);
-    EXPECT_TRUE(none || !judged);
-    // Whoever opens before the others have looked would write into theirs.
-    static_cast<void>(session().all_agree(true));
-    gate->open(*keeper);
-    stream().synchronize();
-    EXPECT_TRUE(all_ones(recv.data()));
-    return judged;
+    return opens_after(none, closed, recv.data());
   });
 }
 
@@ -292,28 +305,15 @@ TEST_F(ClosedGate, HoldsUpARanksPart) {
     stream().fill(recv.data(), 0, all_bytes());
     stream().fill(recv.data() + mine.offset, 1, kBytes);
     stream().record(*there);
-    stream().synchronize();
-    static_cast<void>(session().all_agree(true));
-    const auto gate = make_stream_gate(device());
-    const auto keeper = device().make_stream("keeper", Priority::High);
-    const Clock::time_point closed = Clock::now();
-    gate->close(*keeper);
-    keeper->synchronize();
-    group().all_gather_parts(recv.data(), parts, std::vector<Slice>{{mine, there.get()}}, gate.get(),
-                             stream());
+    begin_together();
+    const Clock::time_point closed = close();
+    group().all_gather_parts(recv.data(), parts, std::vector<Slice>{{mine, there.get()}}, &gate(), stream());
     std::this_thread::sleep_for(kGatePatience / 5);
     std::vector<std::uint8_t> seen(all_bytes());
-    keeper->copy(seen.data(), recv.data(), seen.size());
-    keeper->synchronize();
+    keeper().copy(seen.data(), recv.data(), seen.size());
+    keeper().synchronize();
     const bool none = std::ranges::count(seen, 1) == static_cast<std::ptrdiff_t>(kBytes);
-    const bool judged = in_time(closed);
-    EXPECT_TRUE(none || !judged);
-    // Whoever opens before the others have looked would write into theirs.
-    static_cast<void>(session().all_agree(true));
-    gate->open(*keeper);
-    stream().synchronize();
-    EXPECT_TRUE(all_ones(recv.data()));
-    return judged;
+    return opens_after(none, closed, recv.data());
   });
 }
 

@@ -59,6 +59,14 @@ class WayOfExchanges : public testing::SharesTest {
     async_of(*stage).begin({});
     return stage;
   }
+  std::unique_ptr<StageWeights> begin_block_1(DeviceAccount& account) {
+    auto stage = begin(account);
+    Async& async = async_of(*stage);
+    async.acquire_block(0);
+    async.release_block(0);
+    async.acquire_block(1);
+    return stage;
+  }
   static Async& async_of(StageWeights& stage) { return dynamic_cast<Async&>(stage.strategy()); }
   Stream& other() { return *other_; }
   void exchange(StageWeights& stage, Trace* trace, int index, std::function<void()> work) {
@@ -106,11 +114,8 @@ class WayOfExchanges : public testing::SharesTest {
   // there; then the exchange.
   Clock::duration gathered_after_soon() {
     DeviceAccount account;
-    const auto stage = begin(account);
+    const auto stage = begin_block_1(account);
     Async& async = async_of(*stage);
-    async.acquire_block(0);
-    async.release_block(0);
-    async.acquire_block(1);
     static_cast<void>(session().all_agree(true));
     const Clock::time_point begun = Clock::now();
     stage->exchange_gate()->soon(device().compute(), 1);
@@ -165,11 +170,8 @@ constexpr std::chrono::seconds kLong{30};
 // memory back, waits for all streams.
 TEST_F(WayOfExchanges, IsOpenedWhereNobodyGoesOn) {
   DeviceAccount account;
-  const auto stage = begin(account);
+  const auto stage = begin_block_1(account);
   Async& async = async_of(*stage);
-  async.acquire_block(0);
-  async.release_block(0);
-  async.acquire_block(1);
   const Clock::time_point before = Clock::now();
   static_cast<void>(session().all_agree(true));
   if (rank() != 0) stage->exchange_gate()->soon(device().compute(), 1);
