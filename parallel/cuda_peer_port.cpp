@@ -41,6 +41,7 @@ class CudaPeerPort final : public PeerPort {
   }
   void meet(Stream& stream, Signal signal, std::uint32_t value) override {
     std::vector<StreamMemory::Operation> all;
+    all.reserve(2 * static_cast<std::size_t>(ranks_ - 1));
     for (int peer = 0; peer < ranks_; ++peer) {
       if (peer != rank_) all.push_back(StreamMemory::write_of(flag(peer, signal, rank_), value));
     }

@@ -3,7 +3,6 @@
 #include <cuda_runtime_api.h>
 
 #include <string>
-#include <vector>
 
 #include "base/cuda/check.h"
 
@@ -59,10 +58,9 @@ StreamMemory::Operation StreamMemory::wait_equal_of(CUdeviceptr address, std::ui
   return wait_of(address, value, CU_STREAM_WAIT_VALUE_EQ);
 }
 
-void StreamMemory::queue(Stream& stream, std::span<const Operation> operations) const {
+void StreamMemory::queue(Stream& stream, std::span<Operation> operations) const {
   if (operations.empty()) return;
-  std::vector<Operation> copies(operations.begin(), operations.end());  // the driver may write to them
-  check(batch_(native(stream), static_cast<unsigned>(copies.size()), copies.data(), 0), "cuStreamBatchMemOp");
+  check(batch_(native(stream), static_cast<unsigned>(operations.size()), operations.data(), 0), "cuStreamBatchMemOp");
 }
 
 }  // namespace ferry

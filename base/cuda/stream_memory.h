@@ -25,13 +25,15 @@ class StreamMemory {
   // ... is `value`.
   static Operation wait_equal_of(CUdeviceptr address, std::uint32_t value);
 
-  // In their order, in stream order.  At most 255.
-  void queue(Stream& stream, std::span<const Operation> operations) const;
+  // In their order, in stream order.  At most 255, which the driver may write to.
+  void queue(Stream& stream, std::span<Operation> operations) const;
   void write(Stream& stream, CUdeviceptr address, std::uint32_t value) const {
-    queue(stream, {{write_of(address, value)}});
+    Operation one = write_of(address, value);
+    queue(stream, {&one, 1});
   }
   void wait_equal(Stream& stream, CUdeviceptr address, std::uint32_t value) const {
-    queue(stream, {{wait_equal_of(address, value)}});
+    Operation one = wait_equal_of(address, value);
+    queue(stream, {&one, 1});
   }
 
  private:
