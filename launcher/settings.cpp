@@ -8,10 +8,10 @@
 #include <system_error>
 
 #include "base/error.h"
+#include "checkpoint/folder/hub_folder.h"
 #include "launcher/config_file.h"
 #include "launcher/keys.h"
 #include "launcher/paths.h"
-#include "model/checkpoint/hub_folder.h"
 
 namespace ferry::launcher {
 namespace {

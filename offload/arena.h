@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/device.h"
-#include "model/checkpoint/checkpoint.h"
+#include "checkpoint/checkpoint.h"
 #include "model/weights.h"
 #include "offload/arena_plan.h"
 #include "offload/layout.h"

@@ -6,8 +6,8 @@
 #include <functional>
 #include <vector>
 
-#include "model/checkpoint/checkpoint.h"
-#include "model/checkpoint/lora.h"
+#include "checkpoint/checkpoint.h"
+#include "checkpoint/lora/lora.h"
 #include "model/weights.h"
 #include "offload/layout.h"
 #include "offload/peers.h"

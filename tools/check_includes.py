@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks the direction of includes: launcher -> worker -> offload -> model -> parallel -> base.
+"""Checks the direction of includes: launcher -> worker -> offload -> checkpoint -> model -> parallel -> base.
 
 A folder includes only itself and what stands to its right; tests/ and bench/ include everything.  Also:
 base/ and launcher/ name no LibTorch header, nobody but launcher/options.cpp names Boost, .cu files name no
@@ -12,7 +12,7 @@ import pathlib
 import re
 import sys
 
-ORDER = ["launcher", "worker", "offload", "model", "parallel", "base"]
+ORDER = ["launcher", "worker", "offload", "checkpoint", "model", "parallel", "base"]
 FREE = ["tests", "bench"]
 SUFFIXES = {".h", ".cpp", ".cu", ".cuh"}
 INCLUDE = re.compile(r'^\s*#\s*include\s+[<"]([^">]+)[">]')

@@ -20,8 +20,8 @@ import re
 import sys
 import tokenize
 
-FOLDERS = ["launcher", "worker", "offload", "model", "parallel", "base", "bench", "tests", "tools", "docs", "configs",
-           "cmake", "slurm", "models"]
+FOLDERS = ["launcher", "worker", "offload", "checkpoint", "model", "parallel", "base", "bench", "tests", "tools", "docs",
+           "configs", "cmake", "slurm", "models"]
 SLASHES = {".h", ".cpp", ".cu", ".cuh", ".inc"}
 HASHES = {".sh", ".cmake", ".cfg", ".sbatch", ".supp", ".txt"}
 # In comments, but not of this tree: another program's, an example's, and what scripts write.

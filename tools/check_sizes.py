@@ -16,7 +16,7 @@ import pathlib
 import re
 import sys
 
-FOLDERS = ["base", "parallel", "model", "offload", "worker", "launcher", "bench", "tests"]
+FOLDERS = ["base", "parallel", "model", "checkpoint", "offload", "worker", "launcher", "bench", "tests"]
 SUFFIXES = {".h", ".cpp", ".cu", ".cuh"}
 LIMITS = {"file": (300, 500), "function": (60, 80), "class": (120, 150)}
 CLASS = re.compile(r"^(template\b.*)?(class|struct|union) ")

@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 all=
 if [ "${1:-}" = --all ]; then all=1; shift; fi
 base=${1:-HEAD}
-folders=(base parallel model offload worker launcher bench tests)
+folders=(base parallel model checkpoint offload worker launcher bench tests)
 failed=0
 
 # Versions of clang-format differ in small things; Debian 12's is the one that counts.

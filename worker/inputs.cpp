@@ -6,9 +6,9 @@
 #include <filesystem>
 
 #include "base/error.h"
-#include "model/checkpoint/folder.h"
-#include "model/checkpoint/hub_folder.h"
-#include "model/checkpoint/lora_folder.h"
+#include "checkpoint/folder/folder.h"
+#include "checkpoint/folder/hub_folder.h"
+#include "checkpoint/lora/lora_folder.h"
 
 namespace ferry::worker {
 namespace {

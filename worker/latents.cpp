@@ -14,7 +14,7 @@
 #include "base/float_type.h"
 #include "base/log.h"
 #include "base/shown.h"
-#include "model/checkpoint/safetensors.h"
+#include "checkpoint/formats/safetensors.h"
 #include "model/defaults.h"
 #include "model/vae/vae.h"
 #include "worker/output/files.h"

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "base/device.h"
-#include "model/checkpoint/lora.h"
+#include "checkpoint/lora/lora.h"
 #include "model/weights.h"
 #include "offload/options.h"
 

@@ -4,10 +4,10 @@
 #include <fmt/ranges.h>
 
 #include "base/error.h"
-#include "model/checkpoint/folder.h"
-#include "model/checkpoint/hub_folder.h"
-#include "model/checkpoint/pipeline_files.h"
-#include "model/checkpoint/unexpected.h"
+#include "checkpoint/folder/folder.h"
+#include "checkpoint/folder/hub_folder.h"
+#include "checkpoint/folder/pipeline_files.h"
+#include "checkpoint/network/unexpected.h"
 #include "model/defaults.h"
 #include "model/dit/spec.h"
 #include "model/text/tokenizer.h"

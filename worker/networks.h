@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "base/dtype.h"
-#include "model/checkpoint/checkpoint.h"
-#include "model/checkpoint/lora.h"
+#include "checkpoint/checkpoint.h"
+#include "checkpoint/lora/lora.h"
 #include "model/weights.h"
 #include "worker/options.h"
 #include "worker/resolve.h"
@@ -33,7 +33,7 @@ struct Networks {
 
 // Opens every part that the job needs and checks each tensor's name, shape and type, and that none is left
 // out unless model.unexpected says so.
-// Throws UserError as model/checkpoint does.
+// Throws UserError as checkpoint does.
 Networks open_networks(const Options& options);
 
 }  // namespace ferry::worker

@@ -6,7 +6,7 @@
 
 #include <cstring>
 
-#include "model/checkpoint/safetensors.h"
+#include "checkpoint/formats/safetensors.h"
 #include "model/tensor.h"
 
 namespace ferry::worker {

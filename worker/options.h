@@ -46,7 +46,7 @@ struct JobOptions {
   bool overwrite = false;
 };
 
-// A low-rank addition to the DiT's linears (model/checkpoint/lora.h).
+// A low-rank addition to the DiT's linears (checkpoint/lora/lora.h).
 struct LoraOptions {
   std::string path;       // safetensors file or a folder with one; empty: none
   double strength = 1.0;  // what is added is multiplied by this; 0: nothing is added

@@ -10,7 +10,7 @@
 
 #include "base/error.h"
 #include "base/float_type.h"
-#include "model/checkpoint/safetensors.h"
+#include "checkpoint/formats/safetensors.h"
 #include "model/defaults.h"
 #include "model/sampler/sampler.h"
 #include "model/text/clean.h"

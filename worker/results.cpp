@@ -7,7 +7,7 @@
 #include <span>
 
 #include "base/pending_file.h"
-#include "model/checkpoint/safetensors.h"
+#include "checkpoint/formats/safetensors.h"
 #include "model/tensor.h"
 #include "worker/latents.h"
 #include "worker/noise.h"

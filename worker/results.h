@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "model/checkpoint/quantization.h"
+#include "checkpoint/quantization/quantization.h"
 #include "worker/generate.h"
 #include "worker/job.h"
 #include "worker/options.h"

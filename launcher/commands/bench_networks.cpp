@@ -5,7 +5,7 @@
 #include <optional>
 
 #include "base/log.h"
-#include "model/checkpoint/unexpected.h"
+#include "checkpoint/network/unexpected.h"
 #include "model/dit/spec.h"
 #include "model/vae/vae.h"
 #include "worker/agree.h"

@@ -1,4 +1,4 @@
-#include "model/checkpoint/inspect.h"
+#include "checkpoint/inspect/inspect.h"
 
 #include <fmt/format.h>
 
@@ -6,12 +6,12 @@
 #include <memory>
 
 #include "base/error.h"
+#include "checkpoint/network/unexpected.h"
 #include "launcher/command.h"
 #include "launcher/keys.h"
 #include "launcher/paths.h"
 #include "launcher/streams.h"
 #include "launcher/value.h"
-#include "model/checkpoint/unexpected.h"
 
 namespace ferry::launcher {
 namespace {

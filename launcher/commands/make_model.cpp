@@ -1,4 +1,4 @@
-#include "model/checkpoint/make_model.h"
+#include "checkpoint/make/make_model.h"
 
 #include <fmt/format.h>
 #include <unistd.h>

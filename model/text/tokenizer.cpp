@@ -9,7 +9,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "model/checkpoint/other_kind.h"
+#include "base/files/other_kind.h"
 
 namespace ferry::model {
 

@@ -7,15 +7,15 @@
 #include <cstring>
 #include <random>
 
-#include "model/checkpoint/checkpoint.h"
-#include "model/checkpoint/folder.h"
-#include "model/checkpoint/inspect.h"
-#include "model/checkpoint/pickle.h"
-#include "model/checkpoint/pipeline_files.h"
-#include "model/checkpoint/pth.h"
-#include "model/checkpoint/pth_writer.h"
-#include "model/checkpoint/safetensors_header.h"
-#include "model/checkpoint/zip.h"
+#include "checkpoint/checkpoint.h"
+#include "checkpoint/folder/folder.h"
+#include "checkpoint/folder/pipeline_files.h"
+#include "checkpoint/formats/pth.h"
+#include "checkpoint/formats/pth_writer.h"
+#include "checkpoint/formats/safetensors_header.h"
+#include "checkpoint/formats/zip.h"
+#include "checkpoint/inspect/inspect.h"
+#include "checkpoint/pickle/pickle.h"
 #include "tests/unit/checkpoint_quantization_support.h"
 #include "tests/unit/checkpoint_support.h"
 

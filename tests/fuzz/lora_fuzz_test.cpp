@@ -11,8 +11,8 @@
 #include <regex>
 
 #include "base/error.h"
-#include "model/checkpoint/lora.h"
-#include "model/checkpoint/safetensors.h"
+#include "checkpoint/formats/safetensors.h"
+#include "checkpoint/lora/lora.h"
 #include "model/dit/spec.h"
 #include "tests/unit/checkpoint_support.h"
 

@@ -2,8 +2,8 @@
 // both back: FOLDER/<layout>-<part>.safetensors holds every tensor under its official name.
 #include <iostream>
 
-#include "model/checkpoint/make_model.h"
-#include "model/checkpoint/safetensors.h"
+#include "checkpoint/formats/safetensors.h"
+#include "checkpoint/make/make_model.h"
 
 namespace {
 

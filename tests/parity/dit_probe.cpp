@@ -8,7 +8,7 @@
 
 #include <string>
 
-#include "model/checkpoint/checkpoint.h"
+#include "checkpoint/checkpoint.h"
 #include "model/dit/dit.h"
 #include "model/tensor.h"
 #include "model/torch_stream.h"

@@ -3,7 +3,7 @@
 #include <ATen/Context.h>
 #include <ATen/ops/cat.h>
 
-#include "model/checkpoint/checkpoint.h"
+#include "checkpoint/checkpoint.h"
 #include "model/tensor.h"
 #include "model/torch_stream.h"
 #include "model/vae/vae.h"

@@ -8,7 +8,7 @@
 #include <exception>
 #include <stdexcept>
 
-#include "model/checkpoint/safetensors.h"
+#include "checkpoint/formats/safetensors.h"
 #include "tests/support/demo_judge.h"
 
 namespace {

@@ -5,7 +5,7 @@
 #include <cstring>
 #include <vector>
 
-#include "model/checkpoint/safetensors.h"
+#include "checkpoint/formats/safetensors.h"
 #include "model/tensor.h"
 
 namespace ferry::testing {

@@ -13,7 +13,7 @@
 #include <memory>
 #include <string>
 
-#include "model/checkpoint/checkpoint.h"
+#include "checkpoint/checkpoint.h"
 #include "model/vae/vae.h"
 #include "tests/support/plain_weights.h"
 

@@ -4,9 +4,9 @@
 
 #include <nlohmann/json.hpp>
 
-#include "model/checkpoint/checkpoint.h"
-#include "model/checkpoint/make_model.h"
-#include "model/checkpoint/safetensors.h"
+#include "checkpoint/checkpoint.h"
+#include "checkpoint/formats/safetensors.h"
+#include "checkpoint/make/make_model.h"
 #include "tests/unit/checkpoint_support.h"
 
 namespace ferry::model {

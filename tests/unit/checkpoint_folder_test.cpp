@@ -2,10 +2,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "model/checkpoint/folder.h"
-#include "model/checkpoint/make_model.h"
-#include "model/checkpoint/pipeline_files.h"
-#include "model/checkpoint/safetensors.h"
+#include "checkpoint/folder/folder.h"
+#include "checkpoint/folder/pipeline_files.h"
+#include "checkpoint/formats/safetensors.h"
+#include "checkpoint/make/make_model.h"
 #include "tests/unit/checkpoint_support.h"
 
 namespace ferry::model {

@@ -4,9 +4,9 @@
 
 #include <cstdlib>
 
-#include "model/checkpoint/checkpoint.h"
-#include "model/checkpoint/folder.h"
-#include "model/checkpoint/hub_folder.h"
+#include "checkpoint/checkpoint.h"
+#include "checkpoint/folder/folder.h"
+#include "checkpoint/folder/hub_folder.h"
 #include "tests/unit/checkpoint_support.h"
 
 namespace ferry::model {

@@ -4,9 +4,9 @@
 #include <map>
 #include <set>
 
-#include "model/checkpoint/expected.h"
-#include "model/checkpoint/keys.h"
-#include "model/checkpoint/safetensors.h"
+#include "checkpoint/formats/safetensors.h"
+#include "checkpoint/names/keys.h"
+#include "checkpoint/network/expected.h"
 #include "model/shape.h"
 #include "tests/unit/checkpoint_support.h"
 

@@ -8,8 +8,8 @@
 #include <cstring>
 #include <limits>
 
-#include "model/checkpoint/lora.h"
-#include "model/checkpoint/safetensors.h"
+#include "checkpoint/formats/safetensors.h"
+#include "checkpoint/lora/lora.h"
 #include "model/dit/spec.h"
 #include "tests/unit/checkpoint_support.h"
 

@@ -5,8 +5,8 @@
 #include <cmath>
 #include <cstring>
 
-#include "model/checkpoint/lora.h"
-#include "model/checkpoint/safetensors.h"
+#include "checkpoint/formats/safetensors.h"
+#include "checkpoint/lora/lora.h"
 #include "model/dit/spec.h"
 #include "model/shape.h"
 #include "tests/unit/checkpoint_support.h"

@@ -7,8 +7,8 @@
 #include <cmath>
 #include <cstring>
 
-#include "model/checkpoint/make_model.h"
-#include "model/checkpoint/safetensors.h"
+#include "checkpoint/formats/safetensors.h"
+#include "checkpoint/make/make_model.h"
 #include "tests/unit/checkpoint_support.h"
 
 namespace ferry::model {

@@ -5,9 +5,9 @@
 
 #include <nlohmann/json.hpp>
 
-#include "model/checkpoint/inspect.h"
-#include "model/checkpoint/make_model.h"
-#include "model/checkpoint/pipeline_files.h"
+#include "checkpoint/folder/pipeline_files.h"
+#include "checkpoint/inspect/inspect.h"
+#include "checkpoint/make/make_model.h"
 #include "tests/unit/checkpoint_support.h"
 
 namespace ferry::model {

@@ -2,7 +2,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include "model/checkpoint/name_pattern.h"
+#include "checkpoint/lora/name_pattern.h"
 #include "tests/unit/checkpoint_support.h"
 
 namespace ferry::model {

@@ -4,8 +4,8 @@
 
 #include <cstring>
 
-#include "model/checkpoint/checkpoint.h"
-#include "model/checkpoint/pth.h"
+#include "checkpoint/checkpoint.h"
+#include "checkpoint/formats/pth.h"
 #include "tests/unit/checkpoint_support.h"
 
 namespace ferry::model {

@@ -4,10 +4,10 @@
 
 #include <nlohmann/json.hpp>
 
-#include "model/checkpoint/json_text.h"
-#include "model/checkpoint/other_kind.h"
-#include "model/checkpoint/pth.h"
-#include "model/checkpoint/safetensors.h"
+#include "base/files/other_kind.h"
+#include "checkpoint/formats/json_text.h"
+#include "checkpoint/formats/pth.h"
+#include "checkpoint/formats/safetensors.h"
 #include "model/text/tokenizer.h"
 #include "tests/unit/checkpoint_support.h"
 

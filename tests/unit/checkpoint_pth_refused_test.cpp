@@ -2,8 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "model/checkpoint/pth.h"
-#include "model/checkpoint/zip_writer.h"
+#include "checkpoint/formats/pth.h"
+#include "checkpoint/formats/zip_writer.h"
 #include "tests/unit/checkpoint_support.h"
 
 namespace ferry::model {

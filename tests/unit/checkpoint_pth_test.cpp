@@ -4,10 +4,10 @@
 
 #include <cstring>
 
-#include "model/checkpoint/crc32.h"
-#include "model/checkpoint/pth.h"
-#include "model/checkpoint/pth_writer.h"
-#include "model/checkpoint/zip.h"
+#include "checkpoint/formats/crc32.h"
+#include "checkpoint/formats/pth.h"
+#include "checkpoint/formats/pth_writer.h"
+#include "checkpoint/formats/zip.h"
 #include "tests/unit/checkpoint_support.h"
 
 namespace ferry::model {

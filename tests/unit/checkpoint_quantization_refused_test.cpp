@@ -4,7 +4,7 @@
 
 #include <limits>
 
-#include "model/checkpoint/inspect.h"
+#include "checkpoint/inspect/inspect.h"
 #include "tests/unit/checkpoint_quantization_support.h"
 #include "tests/unit/checkpoint_support.h"
 

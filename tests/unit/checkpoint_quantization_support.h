@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "model/checkpoint/checkpoint.h"
+#include "checkpoint/checkpoint.h"
 
 namespace ferry::testing {
 

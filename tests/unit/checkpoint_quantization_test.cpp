@@ -2,8 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "model/checkpoint/lora.h"
-#include "model/checkpoint/safetensors.h"
+#include "checkpoint/formats/safetensors.h"
+#include "checkpoint/lora/lora.h"
 #include "tests/unit/checkpoint_quantization_support.h"
 #include "tests/unit/checkpoint_support.h"
 

@@ -6,7 +6,7 @@
 #include <numeric>
 
 #include "base/dtype.h"
-#include "model/checkpoint/checkpoint.h"
+#include "checkpoint/checkpoint.h"
 #include "tests/unit/checkpoint_support.h"
 
 namespace ferry::model {

@@ -4,7 +4,7 @@
 
 #include <cstring>
 
-#include "model/checkpoint/safetensors.h"
+#include "checkpoint/formats/safetensors.h"
 #include "tests/unit/checkpoint_support.h"
 
 namespace ferry::model {

@@ -3,7 +3,7 @@
 
 #include <map>
 
-#include "model/checkpoint/expected.h"
+#include "checkpoint/network/expected.h"
 #include "model/dit/spec.h"
 #include "model/text/umt5.h"
 #include "model/vae/vae.h"

@@ -1,4 +1,4 @@
-// What the tests of model/checkpoint share: folders that go away, files by hand, Python's torch, refusals.
+// What the tests of checkpoint share: folders that go away, files by hand, Python's torch, refusals.
 #pragma once
 
 #include <gtest/gtest.h>

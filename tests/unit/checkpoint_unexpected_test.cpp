@@ -5,11 +5,11 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "model/checkpoint/expected.h"
-#include "model/checkpoint/inspect.h"
-#include "model/checkpoint/make_model.h"
-#include "model/checkpoint/safetensors.h"
-#include "model/checkpoint/unexpected.h"
+#include "checkpoint/formats/safetensors.h"
+#include "checkpoint/inspect/inspect.h"
+#include "checkpoint/make/make_model.h"
+#include "checkpoint/network/expected.h"
+#include "checkpoint/network/unexpected.h"
 #include "tests/unit/checkpoint_support.h"
 
 namespace ferry::model {

@@ -1,0 +1,29 @@
+// Which files of a model folder hold what, in the official and the diffusers layout.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "checkpoint/checkpoint.h"
+
+namespace ferry::model {
+
+// Where one network lies.
+struct PartFiles {
+  std::vector<std::string> files;  // safetensors files or one .pth (.pt); with an index: the shards it names
+  std::string index;               // *.safetensors.index.json, or empty
+  std::string config;              // config.json beside the files, or empty
+  std::string dit_config;          // the DiT's config.json in this model folder, or empty
+};
+
+// `model_dir` may be a Hugging Face cache's folder of a model (hub_folder.h).
+// Throws UserError: the folder does not exist, nothing of this part is in it (the names that were looked
+// for are listed), an index names a shard that is not there, a numbered shard is missing, model_index.json
+// names another network.
+PartFiles find_part(const std::string& model_dir, Part part);
+
+// Path of the SentencePiece model: tokenizer/spiece.model or google/umt5-xxl/spiece.model.
+// Throws UserError listing both when there is none.
+std::string find_tokenizer(const std::string& model_dir);
+
+}  // namespace ferry::model

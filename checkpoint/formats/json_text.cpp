@@ -1,0 +1,126 @@
+#include "checkpoint/formats/json_text.h"
+
+#include <fmt/format.h>
+
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <unordered_set>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/files/other_kind.h"
+#include "base/text/describe.h"
+
+namespace ferry::model {
+
+namespace {
+
+using nlohmann::json;
+
+constexpr std::size_t kMostBytes = 100'000'000;
+constexpr int kMostLevels = 16;
+constexpr std::size_t kMostValues = 4'000'000;
+// Finding a name among others takes time in proportion to their number there.
+constexpr std::size_t kMostOrderedValues = 10'000;
+
+// Watches the parser from the side; nlohmann keeps the last of repeated names without a word.
+class Watch {
+ public:
+  Watch(const std::string& file, std::size_t most_values) : file_(file), most_values_(most_values) {}
+
+  template <typename Json>
+  bool operator()(int depth, typename Json::parse_event_t event, const Json& parsed) {
+    using Event = typename Json::parse_event_t;
+    if (depth > kMostLevels)
+      throw UserError(fmt::format("{}: JSON deeper than {} levels", file_, kMostLevels));
+    if (++values_ > most_values_)
+      throw UserError(fmt::format("{}: more than {} JSON values", file_, most_values_));
+    if (event == Event::object_start) names_.emplace_back();
+    if (event == Event::object_end) names_.pop_back();
+    if (event == Event::key) take_name(parsed.template get_ref<const std::string&>());
+    return true;
+  }
+
+ private:
+  void take_name(const std::string& name) {
+    if (names_.back().insert(name).second) return;
+    throw UserError(fmt::format("{}: the name {} stands twice in one JSON object", file_, printable(name)));
+  }
+
+  const std::string& file_;
+  std::size_t most_values_;
+  std::size_t values_ = 0;
+  std::vector<std::unordered_set<std::string>> names_;
+};
+
+// Python writes NaN and infinities as words that JSON does not have; they become texts, which no number's
+// reader accepts.
+std::string with_quoted_words(std::string_view text) {
+  std::string result;
+  bool quoted = false;
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    const std::string_view rest = text.substr(at);
+    std::string_view word;
+    for (const std::string_view known : {"-Infinity", "Infinity", "NaN"}) {
+      if (!quoted && word.empty() && rest.starts_with(known)) word = known;
+    }
+    if (!word.empty()) {
+      result.append("\"").append(word).append("\"");
+      at += word.size() - 1;
+      continue;
+    }
+    if (text[at] == '"') quoted = !quoted;
+    result += text[at];
+    if (quoted && text[at] == '\\' && at + 1 < text.size()) result += text[++at];
+  }
+  return result;
+}
+
+template <typename Json>
+Json parse_watched(std::string_view text, const std::string& file, std::size_t most_values) {
+  if (text.size() > kMostBytes) throw UserError(fmt::format("{}: more than 100 MB of JSON", file));
+  // nlohmann takes it for the end, and what is behind it for nothing.
+  if (const std::size_t zero = text.find('\0'); zero != std::string_view::npos)
+    throw UserError(fmt::format("{}: no valid JSON: a zero byte behind {} bytes", file, zero));
+  try {
+    Watch watch(file, most_values);
+    return Json::parse(text.begin(), text.end(), std::ref(watch));
+  } catch (const json::exception& error) {
+    throw UserError(fmt::format("{}: no valid JSON: {}", file, printable(error.what())));
+  }
+}
+
+}  // namespace
+
+json parse_json(std::string_view text, const std::string& file) {
+  return parse_watched<json>(text, file, kMostValues);
+}
+
+nlohmann::ordered_json parse_ordered_json(std::string_view text, const std::string& file) {
+  return parse_watched<nlohmann::ordered_json>(text, file, kMostOrderedValues);
+}
+
+json read_json_object(const std::string& path) {
+  const MappedFile file(path);
+  const std::string_view text(reinterpret_cast<const char*>(file.data()), file.bytes());
+  const std::size_t first = text.find_first_not_of("\xef\xbb\xbf \t\r\n");
+  if (first == std::string_view::npos || (text[first] != '{' && text[first] != '['))
+    refuse_other_kind(file.span(), path, "a JSON object");
+  json value = parse_json(with_quoted_words(text), path);
+  if (!value.is_object()) throw UserError(fmt::format("{}: a JSON object is expected", path));
+  return value;
+}
+
+bool read_extents(const json& value, std::vector<std::int64_t>& extents) {
+  extents.clear();
+  if (!value.is_array()) return false;
+  for (const json& extent : value) {
+    if (!extent.is_number_unsigned()) return false;
+    const auto number = extent.get<std::uint64_t>();
+    if (number > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) return false;
+    extents.push_back(static_cast<std::int64_t>(number));
+  }
+  return true;
+}
+
+}  // namespace ferry::model

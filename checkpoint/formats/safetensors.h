@@ -1,0 +1,82 @@
+// Single safetensors files, read and written (wan21.md section 8).
+//
+//   [u64 N][N bytes of JSON, padded with spaces][data]
+//   JSON: {"__metadata__": {text: text}, name: {"dtype", "shape", "data_offsets": [begin, end]}, ...}
+//   offsets are relative to the byte after the JSON; tensors are little-endian and row-major, and cover the
+//   data without gap or overlap.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "base/dtype.h"
+#include "base/pending_file.h"
+#include "checkpoint/checkpoint.h"
+
+namespace ferry::model {
+
+class SafetensorsFile {
+ public:
+  // Maps the file and reads its header.
+  // Throws UserError naming the file, the tensor and the reason.
+  static SafetensorsFile open(const std::string& path);
+
+  const std::string& path() const { return path_; }
+  // In the order of their data.
+  const std::vector<TensorEntry>& entries() const { return entries_; }
+  const std::map<std::string, std::string>& metadata() const { return metadata_; }
+  // The tensor of that name, or nullptr.
+  const TensorEntry* find(std::string_view name) const;
+  // The same; throws UserError naming the file and the names it has.
+  const TensorEntry& at(std::string_view name) const;
+  // Keeps the mapping, and so every entry's data, alive.
+  std::shared_ptr<const void> mapping() const { return mapping_; }
+
+ private:
+  std::string path_;
+  std::vector<TensorEntry> entries_;
+  std::unordered_map<std::string, std::size_t> index_;
+  std::map<std::string, std::string> metadata_;
+  std::shared_ptr<const void> mapping_;
+};
+
+struct TensorInfo {
+  std::string name;
+  DType dtype = DType::F32;
+  std::vector<std::int64_t> shape;
+
+  std::size_t bytes() const;
+};
+
+// Writes a file as a stream: the header at once, then the tensors' bytes in the order given.  Give wide
+// types first, so that every tensor is aligned.  The file appears under its name with finish(), or not at all
+// (base/pending_file.h).
+class SafetensorsWriter {
+ public:
+  // Throws std::invalid_argument for a repeated name or an extent below zero; SystemError when the file
+  // cannot be made.
+  SafetensorsWriter(const std::string& path, const std::vector<TensorInfo>& tensors,
+                    const std::map<std::string, std::string>& metadata = {});
+  SafetensorsWriter(SafetensorsWriter&&) noexcept;
+  SafetensorsWriter& operator=(SafetensorsWriter&&) noexcept;
+  ~SafetensorsWriter();
+
+  // The next bytes; a tensor may come in several pieces.
+  // Throws std::invalid_argument past the end of the last tensor; SystemError, for a full disk say.
+  void write(std::span<const std::byte> bytes);
+  // Leaves a hole that reads as zeros and takes no room on disk.
+  void skip(std::size_t bytes);
+  // Throws std::invalid_argument unless all bytes were given; SystemError.
+  void finish(IfTaken if_taken = IfTaken::Replace);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace ferry::model

@@ -1,0 +1,15 @@
+// The tables behind KeyMap.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "checkpoint/names/keys.h"
+
+namespace ferry::model {
+
+std::vector<KeyRule> dit_key_rules();
+std::vector<KeyRule> umt5_key_rules();
+std::vector<KeyRule> vae_key_rules(std::int64_t resnets);
+
+}  // namespace ferry::model

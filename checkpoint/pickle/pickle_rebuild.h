@@ -1,0 +1,21 @@
+// Calls that a pickle may make: the few functions on its list, computed here.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "checkpoint/pickle/pickle_value.h"
+
+namespace ferry::model {
+
+// The value of `callable(*arguments)`; `values` is the machine's list.
+// Throws UserError naming `file` when the arguments are not what torch.save writes.
+PickleValue call_global(const KnownGlobal& callable, std::span<const PickleRef> arguments,
+                        const std::vector<PickleValue>& values, const std::string& file);
+
+// The storage that a persistent id ("storage", class, key, location, elements) stands for.
+PickleValue storage_of(const PickleValue& id, const std::vector<PickleValue>& values,
+                       const std::string& file);
+
+}  // namespace ferry::model

@@ -1,0 +1,60 @@
+// Values on the stack of the pickle machine.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "checkpoint/pickle/pickle.h"
+
+namespace ferry::model {
+
+enum class PickleKind : std::uint8_t {
+  None,
+  Bool,
+  Int,
+  Float,
+  Text,
+  Tuple,
+  List,
+  Dict,
+  Global,
+  Storage,
+  Tensor,
+  Other  // what no state dict needs: bytes, sets, integers beyond 64 bits, values of inert globals
+};
+
+// Values live in one list and name each other by place, so that a pickle's cycles and depth are harmless.
+using PickleRef = std::uint32_t;
+
+struct PickleValue {
+  PickleKind kind = PickleKind::None;
+  std::int64_t number = 0;            // Bool, Int
+  std::string text = {};              // Text; Global: "module name"
+  std::vector<PickleRef> items = {};  // Tuple, List; Dict: key, value, key, value ...
+  PickledTensor tensor = {};          // Tensor; Storage: its first three members
+};
+
+// What a name in a pickle may stand for.  An inert one is a class or function of harmless values beside the
+// tensors (torch.device, numpy scalars, paths): its name is known, its calls give PickleKind::Other.
+enum class PickleGlobal : std::uint8_t {
+  Dict,
+  RebuildTensor,
+  RebuildTypedTensor,
+  RebuildParameter,
+  StorageClass,
+  Inert
+};
+
+struct KnownGlobal {
+  std::string_view name;  // "module name"
+  PickleGlobal meaning;
+  DType dtype = DType::U8;  // of a StorageClass
+};
+
+// nullptr for a name that is not on the list.
+const KnownGlobal* find_global(std::string_view name);
+
+}  // namespace ferry::model
