@@ -4,7 +4,7 @@
 
 #include "base/clock.h"
 #include "bench/decode.h"
-#include "offload/link.h"
+#include "offload/transport/link.h"
 
 namespace ferry::bench {
 

@@ -2,12 +2,12 @@
 #pragma once
 
 #include "base/device.h"
-#include "offload/arena.h"
+#include "offload/arena/arena.h"
 
 namespace ferry::bench {
 
-// 1e9 bytes/s, the median of 5 times the arena's largest block in the chunks of offload/link.h, on a stream
-// of its own; waits for it.  Page-lock the arena first.  Throws OutOfMemory.
+// 1e9 bytes/s, the median of 5 times the arena's largest block in the chunks of offload/transport/link.h, on
+// a stream of its own; waits for it.  Page-lock the arena first.  Throws OutOfMemory.
 double link_gbps(const offload::NodeArena& arena, Device& device);
 
 }  // namespace ferry::bench

@@ -3,9 +3,9 @@
 
 #include <memory>
 
-#include "offload/link.h"
 #include "offload/residency.h"
 #include "offload/stage.h"
+#include "offload/transport/link.h"
 
 namespace ferry::bench {
 

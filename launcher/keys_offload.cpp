@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "launcher/keys.h"
 #include "launcher/value.h"
-#include "offload/module_config.h"
+#include "offload/sequential/module_config.h"
 
 namespace ferry::launcher {
 namespace {

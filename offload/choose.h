@@ -3,7 +3,7 @@
 
 #include <cstddef>
 
-#include "offload/layout.h"
+#include "offload/arena/layout.h"
 #include "offload/options.h"
 
 namespace ferry::offload {

@@ -9,12 +9,12 @@
 #include <sstream>
 
 #include "base/error.h"
-#include "offload/arena_plan.h"
-#include "offload/layout.h"
+#include "offload/arena/arena_plan.h"
+#include "offload/arena/layout.h"
 #include "offload/limit.h"
-#include "offload/module_config.h"
 #include "offload/need.h"
-#include "offload/sequential_plan.h"
+#include "offload/sequential/module_config.h"
+#include "offload/sequential/sequential_plan.h"
 #include "offload/stated_share.h"
 
 namespace ferry::offload {

@@ -1,12 +1,12 @@
 #include <algorithm>
 
 #include "base/log.h"
-#include "offload/async.h"
+#include "offload/async/async.h"
 #include "offload/choose.h"
 #include "offload/limit.h"
 #include "offload/need.h"
 #include "offload/none.h"
-#include "offload/sequential.h"
+#include "offload/sequential/sequential.h"
 #include "offload/stage.h"
 #include "offload/whole_model.h"
 

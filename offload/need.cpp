@@ -6,10 +6,10 @@
 #include <array>
 
 #include "base/error.h"
-#include "offload/layout.h"
-#include "offload/module_image.h"
+#include "offload/arena/layout.h"
 #include "offload/residency.h"
-#include "offload/sequential_plan.h"
+#include "offload/sequential/module_image.h"
+#include "offload/sequential/sequential_plan.h"
 
 namespace ferry::offload {
 

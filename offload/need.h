@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <string>
 
-#include "offload/arena_plan.h"
+#include "offload/arena/arena_plan.h"
 #include "offload/limit.h"
 #include "offload/options.h"
 

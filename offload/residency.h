@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "offload/layout.h"
+#include "offload/arena/layout.h"
 #include "offload/options.h"
 
 namespace ferry::offload {

@@ -2,8 +2,8 @@
 //
 //   none        all on the device from the first prepare() on; on the CPU the arena itself, in place
 //   model       the whole stage is copied in by prepare() and dropped by finish(), never copied back
-//   async       offload/async.h
-//   sequential  offload/sequential.h
+//   async       offload/async/async.h
+//   sequential  offload/sequential/sequential.h
 //
 // One thread per rank calls a stage, the one that computes.  A strategy moves bytes and never changes a
 // result.
@@ -17,13 +17,13 @@
 #include "base/device.h"
 #include "base/trace.h"
 #include "model/weights.h"
-#include "offload/arena.h"
+#include "offload/arena/arena.h"
+#include "offload/arena/peers.h"
+#include "offload/arena/views.h"
 #include "offload/device_account.h"
 #include "offload/options.h"
 #include "offload/pass_order.h"
-#include "offload/peers.h"
 #include "offload/report.h"
-#include "offload/views.h"
 #include "parallel/exchange_gate.h"
 #include "parallel/group.h"
 

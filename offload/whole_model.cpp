@@ -1,6 +1,6 @@
 #include "offload/whole_model.h"
 
-#include "offload/resident.h"
+#include "offload/transport/resident.h"
 
 namespace ferry::offload {
 

@@ -4,7 +4,7 @@
 #include "model/dit/dit.h"
 #include "model/sampler/sampler.h"
 #include "model/tensor.h"
-#include "offload/layout.h"
+#include "offload/arena/layout.h"
 #include "worker/activations.h"
 #include "worker/agree.h"
 #include "worker/branches.h"

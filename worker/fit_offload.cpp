@@ -1,6 +1,6 @@
 #include "worker/fit_offload.h"
 
-#include "offload/arena_plan.h"
+#include "offload/arena/arena_plan.h"
 #include "offload/fit.h"
 #include "offload/limit.h"
 #include "offload/need.h"

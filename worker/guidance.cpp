@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 
-#include "offload/layout.h"
+#include "offload/arena/layout.h"
 #include "offload/need.h"
 #include "worker/activations.h"
 

@@ -3,7 +3,7 @@
 
 #include <mutex>
 
-#include "offload/loader.h"
+#include "offload/arena/loader.h"
 #include "parallel/session.h"
 #include "worker/progress.h"
 

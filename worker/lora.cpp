@@ -4,8 +4,8 @@
 
 #include "base/error.h"
 #include "model/tensor.h"
-#include "offload/layout.h"
-#include "offload/sequential_plan.h"
+#include "offload/arena/layout.h"
+#include "offload/sequential/sequential_plan.h"
 
 namespace ferry::worker {
 namespace {

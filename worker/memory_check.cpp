@@ -6,8 +6,8 @@
 #include <nlohmann/json.hpp>
 #include <span>
 
-#include "offload/host_check.h"
-#include "offload/layout.h"
+#include "offload/arena/host_check.h"
+#include "offload/arena/layout.h"
 #include "offload/need.h"
 #include "worker/activations.h"
 

@@ -4,8 +4,8 @@
 
 #include "base/memory_use.h"
 #include "base/shown.h"
-#include "offload/arena_plan.h"
-#include "offload/layout.h"
+#include "offload/arena/arena_plan.h"
+#include "offload/arena/layout.h"
 #include "parallel/ulysses.h"
 #include "worker/activations.h"
 

@@ -1,7 +1,7 @@
 #include "worker/stage_load.h"
 
 #include "base/memory_use.h"
-#include "offload/layout.h"
+#include "offload/arena/layout.h"
 #include "worker/agree.h"
 
 namespace ferry::worker {

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <memory>
 
-#include "offload/arena.h"
+#include "offload/arena/arena.h"
 #include "offload/options.h"
 #include "worker/load_meter.h"
 #include "worker/networks.h"

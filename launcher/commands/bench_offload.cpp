@@ -4,7 +4,7 @@
 #include "bench/offload.h"
 #include "launcher/commands/bench_networks.h"
 #include "launcher/streams.h"
-#include "offload/arena.h"
+#include "offload/arena/arena.h"
 #include "worker/attention.h"
 #include "worker/rank.h"
 

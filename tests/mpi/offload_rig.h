@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "offload/async.h"
+#include "offload/async/async.h"
 #include "parallel/groups.h"
 #include "tests/support/mpi_fixture.h"
 #include "tests/unit/offload_counting.h"

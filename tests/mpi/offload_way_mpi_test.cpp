@@ -1,5 +1,6 @@
-// The way of exchanges where weights are gathered by copies, which go by the same engine (offload/async.h). A
-// gate opens by itself when it has been closed for long, so what a busy machine was late for is tried again.
+// The way of exchanges where weights are gathered by copies, which go by the same engine
+// (offload/async/async.h). A gate opens by itself when it has been closed for long, so what a busy machine
+// was late for is tried again.
 #include <gtest/gtest.h>
 
 #include <array>
@@ -16,7 +17,7 @@
 
 #include "base/clock.h"
 #include "base/stream_gate.h"
-#include "offload/pin_order.h"
+#include "offload/arena/pin_order.h"
 #include "tests/mpi/shares_fixture.h"
 
 namespace ferry::offload {

@@ -7,7 +7,7 @@
 #include <memory>
 #include <utility>
 
-#include "offload/async.h"
+#include "offload/async/async.h"
 #include "tests/support/ranks_fixture.h"
 #include "tests/unit/offload_dit.h"
 

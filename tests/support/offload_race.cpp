@@ -9,7 +9,7 @@
 #include <string_view>
 #include <thread>
 
-#include "offload/annotate.h"
+#include "offload/async/annotate.h"
 #include "offload/stage.h"
 #include "tests/unit/offload_toy.h"
 

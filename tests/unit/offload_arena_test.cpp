@@ -15,8 +15,8 @@
 
 #include "base/error.h"
 #include "base/pages.h"
-#include "offload/arena.h"
-#include "offload/host_check.h"
+#include "offload/arena/arena.h"
+#include "offload/arena/host_check.h"
 #include "tests/unit/offload_toy.h"
 
 namespace ferry::offload {

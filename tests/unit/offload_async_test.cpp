@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "base/error.h"
-#include "offload/async.h"
+#include "offload/async/async.h"
 #include "tests/unit/offload_counting.h"
 #include "tests/unit/offload_toy.h"
 

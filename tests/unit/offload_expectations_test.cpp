@@ -1,4 +1,4 @@
-#include "offload/expectations.h"
+#include "offload/async/expectations.h"
 
 #include <gtest/gtest.h>
 

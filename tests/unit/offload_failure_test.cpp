@@ -9,8 +9,8 @@
 #include <string>
 
 #include "base/error.h"
-#include "offload/async.h"
-#include "offload/sequential.h"
+#include "offload/async/async.h"
+#include "offload/sequential/sequential.h"
 #include "offload/whole_model.h"
 #include "parallel/single_group.h"
 #include "tests/support/failing_device.h"

@@ -1,4 +1,4 @@
-#include "offload/huge_pages.h"
+#include "offload/arena/huge_pages.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

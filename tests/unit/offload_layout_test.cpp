@@ -6,9 +6,9 @@
 #include <set>
 #include <vector>
 
-#include "offload/layout.h"
-#include "offload/loader.h"
-#include "offload/slots.h"
+#include "offload/arena/layout.h"
+#include "offload/arena/loader.h"
+#include "offload/transport/slots.h"
 #include "tests/unit/offload_toy.h"
 
 namespace ferry::offload {

@@ -1,5 +1,5 @@
-// offload/least_share.h: blocks of 14B as later forwards bring them.
-#include "offload/least_share.h"
+// offload/async/least_share.h: blocks of 14B as later forwards bring them.
+#include "offload/async/least_share.h"
 
 #include <gtest/gtest.h>
 

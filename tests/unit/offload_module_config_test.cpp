@@ -2,8 +2,8 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
-#include "offload/module_config.h"
-#include "offload/sequential_plan.h"
+#include "offload/sequential/module_config.h"
+#include "offload/sequential/sequential_plan.h"
 #include "tests/unit/offload_toy.h"
 
 namespace ferry::offload {

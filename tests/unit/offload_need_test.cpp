@@ -5,8 +5,8 @@
 
 #include "base/error.h"
 #include "model/dit/spec.h"
-#include "offload/host_check.h"
-#include "offload/layout.h"
+#include "offload/arena/host_check.h"
+#include "offload/arena/layout.h"
 #include "offload/need.h"
 
 namespace ferry::offload {

@@ -1,5 +1,5 @@
 // How links make parts.
-#include "offload/parts.h"
+#include "offload/transport/parts.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -8,7 +8,7 @@
 #include <stdexcept>
 #include <vector>
 
-#include "offload/shares.h"
+#include "offload/transport/shares.h"
 
 namespace ferry::offload {
 namespace {

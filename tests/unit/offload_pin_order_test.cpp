@@ -1,4 +1,4 @@
-#include "offload/pin_order.h"
+#include "offload/arena/pin_order.h"
 
 #include <gtest/gtest.h>
 
@@ -7,8 +7,8 @@
 #include <map>
 #include <vector>
 
-#include "offload/link.h"
 #include "offload/stage.h"
+#include "offload/transport/link.h"
 #include "tests/unit/offload_toy.h"
 
 namespace ferry::offload {

@@ -20,10 +20,10 @@
 #include <vector>
 
 #include "base/error.h"
-#include "offload/auto_share.h"
-#include "offload/loader.h"
-#include "offload/pin_order.h"
-#include "offload/pinning.h"
+#include "offload/arena/loader.h"
+#include "offload/arena/pin_order.h"
+#include "offload/arena/pinning.h"
+#include "offload/async/auto_share.h"
 #include "offload/stage.h"
 #include "tests/unit/offload_pinning_device.h"
 #include "tests/unit/offload_toy.h"

@@ -1,4 +1,4 @@
-#include "offload/placement.h"
+#include "offload/arena/placement.h"
 
 #include <gtest/gtest.h>
 #include <sys/mman.h>
@@ -7,7 +7,7 @@
 
 #include "base/numa.h"
 #include "base/pages.h"
-#include "offload/arena.h"
+#include "offload/arena/arena.h"
 #include "tests/unit/offload_toy.h"
 
 namespace ferry::offload {

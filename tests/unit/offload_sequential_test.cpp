@@ -8,7 +8,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
-#include "offload/sequential.h"
+#include "offload/sequential/sequential.h"
 #include "tests/unit/offload_counting.h"
 #include "tests/unit/offload_toy.h"
 

@@ -1,6 +1,6 @@
-// offload/share_trials.h beside machines whose true times are known: forty blocks of 14B, passes of the
+// offload/async/share_trials.h beside machines whose true times are known: forty blocks of 14B, passes of the
 // longest of computing, links and gathers, each rank with its own luck.
-#include "offload/share_trials.h"
+#include "offload/async/share_trials.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

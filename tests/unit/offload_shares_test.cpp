@@ -7,7 +7,7 @@
 #include <stdexcept>
 
 #include "model/dit/spec.h"
-#include "offload/shares.h"
+#include "offload/transport/shares.h"
 
 namespace ferry::offload {
 namespace {

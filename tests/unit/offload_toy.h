@@ -10,7 +10,7 @@
 
 #include "base/device.h"
 #include "model/weights.h"
-#include "offload/arena.h"
+#include "offload/arena/arena.h"
 #include "offload/stage.h"
 #include "parallel/group.h"
 

@@ -1,7 +1,0 @@
-#include "offload/annotate.h"
-
-namespace ferry::offload {
-
-void annotate_read(const void*, std::size_t) {}
-
-}  // namespace ferry::offload

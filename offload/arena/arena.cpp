@@ -1,0 +1,203 @@
+#include "offload/arena/arena.h"
+
+#include <atomic>
+#include <thread>
+#include <utility>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/memory_use.h"
+#include "offload/arena/host_check.h"
+#include "offload/arena/host_threads.h"
+#include "offload/arena/huge_pages.h"
+#include "offload/arena/placement.h"
+#include "offload/sequential/sequential_plan.h"
+
+namespace ferry::offload {
+
+namespace {
+
+// Errors of the user keep their kind on their way between ranks.
+constexpr std::string_view kUserMark = "user: ";
+
+std::string described(const std::exception& error) {
+  const bool user = dynamic_cast<const UserError*>(&error) != nullptr;
+  return (user ? std::string(kUserMark) : std::string()) + error.what();
+}
+
+// Throws the error of the first rank that has one, on every rank.
+void throw_first(const Peers& peers, const std::string& mine) {
+  for (const std::string& error : gather_words(peers, mine)) {
+    if (error.empty()) continue;
+    if (error.starts_with(kUserMark)) throw UserError(error.substr(kUserMark.size()));
+    throw Error(error);
+  }
+}
+
+// Runs `work` on every rank and agrees on whether it failed.
+template <class Work>
+void together(const Peers& peers, const Work& work) {
+  std::string error;
+  try {
+    work();
+  } catch (const std::exception& failed) {
+    error = described(failed);
+  }
+  throw_first(peers, error);
+}
+
+}  // namespace
+
+ArenaPlan arena_plan(const model::NetworkSpec& spec, const Options& options, int weight_ranks) {
+  return {.spec = spec, .stored = stored_spec(spec, options), .weight_ranks = weight_ranks};
+}
+
+// A rank's share on its way into the arena.
+struct NodeArena::Loading {
+  std::atomic<bool> stop = false;
+  std::string error;
+  std::thread thread;
+  ~Loading() {
+    stop = true;
+    if (thread.joinable()) thread.join();
+  }
+};
+
+NodeArena::NodeArena(ArenaPlan plan, const NodeRanks& node)
+    : plan_(std::move(plan)), node_(node), layout_(arena_layout(plan_.stored, plan_.weight_ranks)) {
+  const auto check = [&](std::size_t copies) {
+    together(node_.peers, [&] {
+      if (node_.peers.rank != 0) return;
+      const HostMemory memory = host_memory();
+      check_host_memory(plan_, layout_.bytes, copies, memory, place_of(memory));
+    });
+  };
+  check(1);
+  // Behind the weights the locks by which the ranks share the page-locking.
+  const MemorySize size{.bytes = layout_.bytes + PinLocks::bytes(pin_locks(layout_)),
+                        .files = borders_of(layout_, plan_.file_bytes)};
+  memory_ =
+      make_node_memory(size, node_, plan_.first, [&] { check(static_cast<std::size_t>(node_.peers.size)); });
+}
+
+// Neither writes to memory nor locks it once it is gone.
+NodeArena::~NodeArena() {
+  loading_.reset();
+  pinning_.reset();
+}
+
+void NodeArena::begin_load(TensorSource source, const LoadSetup& setup) {
+  place_pages(*memory_, layout_, node_, plan_.spec.name);
+  const bool divided = kind() != MemoryKind::Private;
+  const LoadPlan plan{.stored = &plan_.stored,
+                      .layout = &layout_,
+                      .arena = data(),
+                      .ranks = divided ? node_.peers.size : 1,
+                      .rank = divided ? node_.peers.rank : 0,
+                      .threads = setup.threads};
+  loading_ = std::make_unique<Loading>();
+  loading_->thread = std::thread(
+      [this, plan, source = std::move(source), progress = setup.progress, loading = loading_.get()] {
+        const TensorSource stoppable = [&](const model::TensorSpec& spec, std::byte* tensor,
+                                           std::int64_t row_begin, std::int64_t row_end) {
+          if (loading->stop) throw Error(plan_.spec.name + ": loading was broken off");
+          source(spec, tensor, row_begin, row_end);
+        };
+        try {
+          load_share(plan, stoppable, progress);
+          PinLocks(plan.arena + plan.layout->bytes).filled();
+        } catch (const std::exception& failed) {
+          loading->error = described(failed);
+        }
+      });
+  if (setup.pin_for != nullptr) begin_pin(*setup.pin_for, setup.divided);
+}
+
+void NodeArena::finish_load() {
+  loading_->thread.join();
+  throw_first(node_.peers, loading_->error);
+  if (node_.peers.rank == 0 || kind() == MemoryKind::Private) memory_->seal();
+  if (node_.peers.rank != 0 || kind() != MemoryKind::Memfd) return;
+  const std::string advice = huge_page_advice(plan_.spec.name, bytes(), shared_huge_pages());
+  if (!advice.empty()) spdlog::info("{}", advice);
+}
+
+void NodeArena::load(TensorSource source, int threads,
+                     const std::function<void(const LoadProgress&)>& progress) {
+  begin_load(std::move(source), {.threads = threads, .progress = progress});
+  finish_load();
+}
+
+bool NodeArena::filled() const { return PinLocks(data() + layout_.bytes).filled_by(fillers()); }
+
+bool NodeArena::pinning_over_on_node() const { return PinLocks(data() + layout_.bytes).over(); }
+
+void NodeArena::begin_pin(Device& device, const std::vector<int>& divided) {
+  if (device.type() == DeviceType::Cpu || pinning_ != nullptr || pinned_) return;
+  PinOrder order = pin_order(layout_, divided, node_.peers.rank, node_.peers.size);
+  borders_ = PinBorders(data(), order);
+  pinning_ = std::make_unique<Pinning>(PinPlan{.device = &device,
+                                               .name = plan_.spec.name,
+                                               .arena = data(),
+                                               .order = std::move(order),
+                                               .locks = data() + layout_.bytes,
+                                               .fillers = loading_ == nullptr ? 0 : fillers()});
+}
+
+bool NodeArena::pin(Device& device, bool copies) {
+  if (pinned_) return *pinned_;
+  if (device.type() == DeviceType::Cpu) return false;
+  if (copies) begin_pin(device);
+  const std::string mine = pinning_ == nullptr ? "" : pinning_->wait_first();
+  const std::string error = first_error(node_.peers, mine);
+  if (!error.empty()) {
+    pinning_.reset();
+    if (node_.peers.rank == 0) {
+      spdlog::warn("{}: the weights cannot be page-locked, copies will be slow ({})", plan_.spec.name, error);
+    }
+  }
+  pinned_ = error.empty();
+  return *pinned_;
+}
+
+void NodeArena::wait_pinned() {
+  if (pinning_ != nullptr) pinning_->wait_all();
+}
+
+void NodeArena::pause_pinning(bool paused) {
+  if (pinning_ == nullptr) return;
+  if (paused) {
+    pinning_->pause();
+  } else {
+    pinning_->resume();
+  }
+}
+
+std::size_t NodeArena::huge_bytes() const {
+  const bool any = kind() == MemoryKind::Memfd && shared_huge_pages();
+  return any ? mapped_huge(data(), bytes()) : 0;
+}
+
+std::unique_ptr<NodeArena> begin_arena(const ArenaSource& source, const Options& options,
+                                       const NodeRanks& node, LoadSetup setup) {
+  auto arena = std::make_unique<NodeArena>(arena_plan(source.spec, options, node.peers.size), node);
+  std::size_t source_bytes = 0;
+  for (const model::TensorEntry& entry : source.checkpoint.entries()) {
+    source_bytes += static_cast<std::size_t>(entry.numel()) * size_of(entry.dtype);
+  }
+  const bool tight = arena->bytes() + source_bytes > host_memory().available_bytes;
+  setup.threads = host_threads(node.peers.size);
+  setup.divided = divided_blocks(source.spec, arena->layout(), options, node.peers.size);
+  arena->begin_load(checkpoint_source(source.checkpoint, tight, source.merge), setup);
+  return arena;
+}
+
+std::unique_ptr<NodeArena> load_arena(const ArenaSource& source, const Options& options,
+                                      const NodeRanks& node,
+                                      const std::function<void(const LoadProgress&)>& progress) {
+  std::unique_ptr<NodeArena> arena = begin_arena(source, options, node, {.progress = progress});
+  arena->finish_load();
+  return arena;
+}
+
+}  // namespace ferry::offload

@@ -1,0 +1,154 @@
+// The node's memory as memfds that every rank maps.
+#include <fcntl.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <system_error>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "base/pages.h"
+#include "offload/arena/host_threads.h"
+#include "offload/arena/layout.h"
+#include "offload/arena/node_memory.h"
+#include "parallel/descriptor.h"
+#include "parallel/shared_memfd.h"
+
+// Linux 5.1; older headers of the C library lack it.
+constexpr int kSealFutureWrite = 0x0010;
+
+namespace ferry::offload {
+
+namespace {
+
+static_assert(kMostBorders < parallel::kMostDescriptors);
+
+// Addresses from a place on where a page of 2 MiB may begin, that nothing is mapped at yet.
+std::byte* reserve(std::size_t bytes) {
+  const std::size_t more = bytes + kHugePage;
+  void* data = ::mmap(nullptr, more, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (data == MAP_FAILED) throw_errno("cannot reserve addresses of " + std::to_string(more) + " bytes");
+  const auto begin = reinterpret_cast<std::uintptr_t>(data);
+  const std::size_t before = round_up(begin, kHugePage) - begin;
+  if (before > 0) ::munmap(data, before);
+  const std::size_t end = round_up(before + bytes, page_bytes());
+  ::munmap(static_cast<std::byte*>(data) + end, more - end);
+  return static_cast<std::byte*>(data) + before;
+}
+
+// A file and where it is mapped.
+//
+//   memory    |<- 2 MiB ->|<- 2 MiB ->|      pages of 2 MiB want the same place in both: the file begins
+//   file            | skip | part ...        with bytes that nobody touches, which take no memory
+struct Part {
+  std::size_t begin = 0;  // in the memory
+  std::size_t bytes = 0;
+  std::size_t skip() const { return begin % kHugePage; }
+};
+
+std::vector<Part> parts_of(const MemorySize& size) {
+  std::vector<Part> parts;
+  std::size_t begin = 0;
+  for (const std::size_t next : size.files) {
+    if (next % page_bytes() != 0) continue;  // of a machine with larger pages than most
+    parts.push_back({begin, next - begin});
+    begin = next;
+  }
+  parts.push_back({begin, size.bytes - begin});
+  return parts;
+}
+
+class MemfdMemory : public NodeMemory {
+ public:
+  // Of `ranks` that have it mapped and will let go of it at about the same time.
+  MemfdMemory(std::vector<parallel::OwnedDescriptor> files, std::vector<Part> parts, int ranks)
+      : files_(std::move(files)),
+        parts_(std::move(parts)),
+        bytes_(parts_.back().begin + parts_.back().bytes),
+        ranks_(ranks),
+        data_(reserve(bytes_)) {
+    try {
+      for (std::size_t i = 0; i < files_.size(); ++i) map(files_[i].get(), parts_[i]);
+    } catch (...) {
+      ::munmap(data_, bytes_);
+      throw;
+    }
+    // First touch by 2 MiB pages is four times as fast; a kernel that has none says no, and that is fine.
+    ::madvise(data_, bytes_, MADV_HUGEPAGE);
+    // A core file of a crash need not hold the weights.
+    ::madvise(data_, bytes_, MADV_DONTDUMP);
+  }
+  MemfdMemory(const MemfdMemory&) = delete;
+  MemfdMemory& operator=(const MemfdMemory&) = delete;
+  // Whoever lets go of a file last frees its pages, which takes long.
+  ~MemfdMemory() override {
+    std::atomic<std::size_t> next = 0;
+    const auto let_go = [&] {
+      for (std::size_t i = next++; i < files_.size(); i = next++) {
+        ::munmap(data_ + parts_[i].begin, parts_[i].bytes);
+        files_[i] = {};
+      }
+    };
+    std::vector<std::jthread> others;
+    try {
+      while (others.size() + 1 < threads()) others.emplace_back(let_go);
+    } catch (const std::system_error&) {  // fewer will do
+    }
+    let_go();
+  }
+  MemoryKind kind() const override { return MemoryKind::Memfd; }
+  std::byte* data() const override { return data_; }
+  std::size_t bytes() const override { return bytes_; }
+  // Mappings that exist stay writable (page-locking wants that); new ones cannot be.
+  void seal() override {
+    constexpr int kSize = F_SEAL_SHRINK | F_SEAL_GROW;
+    for (const parallel::OwnedDescriptor& file : files_) {
+      if (::fcntl(file.get(), F_ADD_SEALS, kSize | kSealFutureWrite) == 0) continue;
+      ::fcntl(file.get(), F_ADD_SEALS, kSize);
+    }
+  }
+
+ private:
+  void map(int file, const Part& part) {
+    const int flags = MAP_SHARED | MAP_FIXED;
+    const auto skip = static_cast<off_t>(part.skip());
+    void* at = data_ + part.begin;
+    if (::mmap(at, part.bytes, PROT_READ | PROT_WRITE, flags, file, skip) != MAP_FAILED) return;
+    throw_errno("cannot map " + std::to_string(part.bytes) + " shared bytes");
+  }
+  std::size_t threads() const {
+    return std::min(files_.size(), static_cast<std::size_t>(host_threads(ranks_)));
+  }
+
+  std::vector<parallel::OwnedDescriptor> files_;
+  std::vector<Part> parts_;  // one for each file
+  std::size_t bytes_;
+  int ranks_;
+  std::byte* data_;
+};
+
+}  // namespace
+
+std::unique_ptr<NodeMemory> make_memfd_memory(const MemorySize& size, const Peers& node) {
+  const std::vector<Part> parts = parts_of(size);
+  std::vector<std::size_t> bytes;
+  for (const Part& part : parts) bytes.push_back(part.skip() + part.bytes);
+  const auto gather = [&](const std::string& words) { return gather_words(node, words); };
+  auto files = parallel::share_memfds("ferry-weights", bytes, node.rank, node.size, gather);
+  std::unique_ptr<NodeMemory> memory;
+  std::string error;
+  try {
+    memory = std::make_unique<MemfdMemory>(std::move(files), parts, node.size);
+  } catch (const SystemError& failed) {
+    error = failed.what();
+  }
+  error = first_error(node, error);
+  if (!error.empty()) throw SystemError(error);
+  return memory;
+}
+
+}  // namespace ferry::offload

@@ -1,0 +1,93 @@
+// Node memory and peers on an MPI session.
+#include <mpi.h>
+
+#include <memory>
+
+#include "offload/arena/layout.h"
+#include "offload/arena/node_memory.h"
+#include "offload/arena/placement.h"
+#include "parallel/mpi_check.h"
+#include "parallel/session.h"
+
+namespace ferry::offload {
+
+namespace {
+
+int free_window(MPI_Win window) noexcept { return MPI_Win_free(&window); }
+
+// What the communication thread makes; it may outlive a caller that gave up.
+struct Shared {
+  MPI_Win window = MPI_WIN_NULL;
+  void* base = nullptr;
+};
+
+class WindowMemory final : public NodeMemory {
+ public:
+  WindowMemory(parallel::Session& session, std::shared_ptr<Shared> shared, std::size_t bytes)
+      : session_(session), shared_(std::move(shared)), bytes_(bytes) {
+    const auto base = reinterpret_cast<std::uintptr_t>(shared_->base);
+    data_ = reinterpret_cast<std::byte*>(round_up(base, kBlobAlign));
+  }
+  WindowMemory(const WindowMemory&) = delete;
+  WindowMemory& operator=(const WindowMemory&) = delete;
+  // Collective, as MPI_Win_free is.
+  ~WindowMemory() override {
+    try {
+      session_.thread().run([shared = shared_] { free_window(shared->window); });
+    } catch (...) {  // the ranks are being brought down
+    }
+  }
+  MemoryKind kind() const override { return MemoryKind::Window; }
+  std::byte* data() const override { return data_; }
+  std::size_t bytes() const override { return bytes_; }
+  void seal() override {}
+
+ private:
+  parallel::Session& session_;
+  std::shared_ptr<Shared> shared_;
+  std::size_t bytes_;
+  std::byte* data_ = nullptr;
+};
+
+// Rank 0 of the node holds all of it; the others map rank 0's part.  On the communication thread.
+void make_window(Shared& shared, MPI_Comm node, bool first, std::size_t bytes) {
+  const auto mine = static_cast<MPI_Aint>(first ? bytes + kBlobAlign : 0);
+  FERRY_MPI_CHECK(MPI_Win_allocate_shared(mine, 1, MPI_INFO_NULL, node, static_cast<void*>(&shared.base),
+                                          &shared.window));
+  MPI_Aint size = 0;
+  int unit = 0;
+  FERRY_MPI_CHECK(MPI_Win_shared_query(shared.window, 0, &size, &unit, static_cast<void*>(&shared.base)));
+}
+
+std::unique_ptr<NodeMemory> make_window_memory(parallel::Session& session, std::size_t bytes) {
+  auto shared = std::make_shared<Shared>();
+  session.thread().run([shared, bytes, node = session.node_comm(), first = session.node_rank() == 0] {
+    make_window(*shared, node, first, bytes);
+  });
+  return std::make_unique<WindowMemory>(session, std::move(shared), bytes);
+}
+
+}  // namespace
+
+NodeRanks node_ranks(parallel::Session& session) {
+  NodeRanks node;
+  node.peers = {.rank = session.node_rank(),
+                .size = session.node_size(),
+                .all_gather = [&session](const auto& words) { return session.node().all_gather(words); }};
+  node.make_window = [&session](std::size_t bytes) { return make_window_memory(session, bytes); };
+  return node;
+}
+
+NodeRanks node_ranks(parallel::Session& session, const Device& device) {
+  NodeRanks node = node_ranks(session);
+  node.home = numa_home(device, node.peers.rank, node.peers.size);
+  return node;
+}
+
+Peers world_peers(parallel::Session& session) {
+  return {.rank = session.rank(), .size = session.size(), .all_gather = [&session](const auto& words) {
+            return session.all_gather(words);
+          }};
+}
+
+}  // namespace ferry::offload

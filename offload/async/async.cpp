@@ -1,0 +1,292 @@
+#include "offload/async/async.h"
+
+#include <sys/prctl.h>
+
+#include <algorithm>
+#include <exception>
+#include <stdexcept>
+#include <utility>
+
+namespace ferry::offload {
+
+namespace {
+
+constexpr int kHead = model::ModuleId::kHead;
+constexpr int kTail = model::ModuleId::kTail;
+
+std::unique_ptr<Stream> make_copy_stream(Device& device) {
+  auto stream = device.make_stream("ferry-copy", Priority::High);
+  // Linux rounds a thread's sleeps up by 50 us unless told otherwise.
+  if (device.type() == DeviceType::Cpu) stream->call([] { ::prctl(PR_SET_TIMERSLACK, 1000, 0, 0, 0); });
+  return stream;
+}
+
+bool gates_by_events(const AsyncPlan& plan) {
+  return plan.interleave == Interleave::Gated && plan.gate_by_events;
+}
+
+bool takes_turns(const AsyncPlan& plan) {
+  return plan.interleave == Interleave::Gated && !plan.gate_by_events;
+}
+
+// Now or later.
+bool may_share(const AsyncPlan& plan) { return plan.sharing.share > 0 || plan.open; }
+
+std::unique_ptr<Stream> make_gather_stream(const AsyncPlan& plan, const StageSetup& setup) {
+  if (!may_share(plan) || setup.gather != nullptr) return nullptr;
+  return setup.device->make_stream("ferry-gather", Priority::High);
+}
+
+// Exchanges and gathers both go by the engine that copies between GPUs, one copy after the other.
+std::unique_ptr<StreamGate> make_room_gate(const AsyncPlan& plan, const StageSetup& setup) {
+  const bool free = plan.interleave == Interleave::Free;
+  if (!may_share(plan) || setup.gather != nullptr || !free || !setup.weights->copies()) return nullptr;
+  return make_stream_gate(*setup.device);
+}
+
+// Of any ferried block's bytes that this rank copies for all.
+std::size_t most_slices(const ArenaLayout& layout, const AsyncPlan& plan, const parallel::Group* group) {
+  Sharing sharing = plan.sharing;
+  if (plan.open) sharing.share = 1;
+  std::size_t most = 0;
+  for (const int block : plan.residency.offloaded) {
+    if (group == nullptr) break;
+    const std::vector<Range> all = {{.bytes = block_of(layout, block).blob.bytes}};
+    const Range mine = divide(all, sharing, group->size()).shared[static_cast<std::size_t>(group->rank())];
+    most = std::max(most, slices_of(mine, plan.slice_bytes, mine.bytes).size());
+  }
+  return most;
+}
+
+}  // namespace
+
+Async::Async(NodeArena& arena, const Options& options, const StageSetup& setup, AsyncPlan plan)
+    : arena_(arena),
+      setup_(setup),
+      plan_(std::move(plan)),
+      lazy_(options.lazy_gpu_cache),
+      offloaded_(arena.spec().blocks.size()),
+      copy_(make_copy_stream(*setup.device)),
+      own_gather_(make_gather_stream(plan_, setup)),
+      turns_(takes_turns(plan_) ? std::make_unique<TurnGate>() : nullptr),
+      room_(make_room_gate(plan_, setup)),
+      setup_link_(options.link_gbps, chunk_bytes(setup.device->type()), nullptr, nullptr,
+                  &arena.pin_borders()),
+      link_(options.link_gbps, chunk_bytes(setup.device->type()), turns_.get(), setup.trace,
+            &arena.pin_borders()),
+      meter_(*setup.device, static_cast<int>(plan_.residency.offloaded.size())),
+      resident_(arena, *setup.device, *setup.account),
+      ferrying_(arena, ferrying_plan(setup),
+                {.copy = copy_.get(),
+                 .gather = own_gather_ ? own_gather_.get() : setup.gather,
+                 .link = &link_,
+                 .group = slot_group(),
+                 .meter = &meter_,
+                 .trace = setup.trace,
+                 .gate = room_.get()},
+                setup.device->compute()) {
+  for (const int block : plan_.residency.offloaded) offloaded_[static_cast<std::size_t>(block)] = true;
+  if (gates_by_events(plan_)) {
+    std::vector<Stream*> streams = {copy_.get()};
+    if (own_gather_) streams.push_back(own_gather_.get());
+    orders_ = std::make_unique<OrderGate>(*setup.device, std::move(streams));
+    gaps_ = std::make_unique<Gaps>(*setup.device);
+  }
+  if (plan_.open) {
+    plan_.open->blocks = static_cast<int>(plan_.residency.offloaded.size());
+    plan_.open->first = plan_.sharing.share;
+    auto_ = std::make_unique<AutoShare>(*plan_.open, arena, setup.peers, *setup.device);
+  }
+  if (!lazy_) allocate_gpu_cache();
+}
+
+Async::~Async() {
+  try {
+    drop_slots();
+  } catch (...) {  // the error was thrown where it mattered
+  }
+}
+
+FerryingPlan Async::ferrying_plan(const StageSetup& setup) const {
+  return {.residency = plan_.residency,
+          .sharing = plan_.sharing,
+          .slice_bytes = plan_.slice_bytes,
+          .poison = setup.poison,
+          .in_portions = gates_by_events(plan_),
+          .late_gathers = may_share(plan_) && setup.gather != nullptr};
+}
+
+void Async::require_between_forwards(const char* what) const {
+  if (running_) throw std::invalid_argument(std::string(what) + " is called inside a forward");
+}
+
+void Async::allocate_gpu_cache() {
+  require_between_forwards("allocate_gpu_cache()");
+  if (!enabled_ || cache_allocated()) return;
+  ferrying_.reset(new_slots());
+}
+
+void Async::cleanup_gpu_cache() {
+  require_between_forwards("cleanup_gpu_cache()");
+  drop_slots();
+}
+
+parallel::Group* Async::slot_group() const { return may_share(plan_) ? setup_.weights : nullptr; }
+
+std::vector<Slot> Async::new_slots() {
+  return make_slots(arena_, plan_.residency, *setup_.device, *setup_.account, slot_group(),
+                    most_slices(arena_.layout(), plan_, slot_group()));
+}
+
+// Whoever might still read or write a slot is waited for, the others too when one has failed.
+void Async::drop_slots() {
+  if (!cache_allocated()) return;
+  std::exception_ptr first;
+  const auto attempt = [&first](const auto& work) {
+    try {
+      work();
+    } catch (...) {
+      if (first == nullptr) first = std::current_exception();
+    }
+  };
+  Stream& compute = setup_.device->compute();
+  attempt([&] { compute.synchronize(); });
+  attempt([&] { copy_->synchronize(); });
+  if (room_) attempt([&] { room_->open(compute); });  // a forward may have been broken off
+  if (own_gather_) attempt([&] { own_gather_->synchronize(); });
+  if (may_share(plan_) && setup_.gather != nullptr) attempt([&] { setup_.gather->synchronize(); });
+  if (first != nullptr) std::rethrow_exception(first);
+  ferrying_.reset({});
+}
+
+void Async::disable_offload() {
+  require_between_forwards("disable_offload()");
+  if (!std::exchange(enabled_, false)) return;
+  drop_slots();
+  if (!prepared_) return;
+  for (const int block : plan_.residency.offloaded) resident_.add(block, setup_link_);
+}
+
+void Async::enable_offload() {
+  require_between_forwards("enable_offload()");
+  if (std::exchange(enabled_, true)) return;
+  setup_.device->compute().synchronize();
+  for (const int block : plan_.residency.offloaded) resident_.remove(block);
+  if (!lazy_) allocate_gpu_cache();
+}
+
+void Async::prepare() {
+  if (!prepared_) {
+    resident_.add(kHead, setup_link_);
+    for (const int block : plan_.residency.resident) resident_.add(block, setup_link_);
+    if (!enabled_) {
+      for (const int block : plan_.residency.offloaded) resident_.add(block, setup_link_);
+    }
+    resident_.add(kTail, setup_link_);
+    prepared_ = true;
+  }
+  if (!lazy_) allocate_gpu_cache();
+  if (cache_allocated()) ferrying_.top_up();
+}
+
+void Async::finish() {
+  running_ = false;
+  drop_slots();
+  setup_.device->compute().synchronize();
+  resident_.clear();
+  prepared_ = false;
+}
+
+// All ranks are at the same position here and get the same share: positions that have been issued keep what
+// they were issued with, and each rank issues the next ones at the same points of the same program.
+void Async::begin(const model::PassKey& key) {
+  running_ = true;
+  expected_ = 0;
+  if (compares()) ferrying_.set_share(auto_->next(meter_));
+  if (compares()) auto_->begins(key, setup_.device->compute());
+  ferrying_.begin(key.kind);
+}
+
+// A pass that was broken off leaves the sequence in the middle; it starts over.
+void Async::end() {
+  running_ = false;
+  if (compares()) auto_->ends(ferrying_.fit(), setup_.device->compute());
+  if (cache_allocated() && !ferrying_.at_start()) drop_slots();
+}
+
+void Async::acquire_block(int block) {
+  exchanges_ = 0;
+  if (gaps_) gaps_->begin_block();
+  if (!ferries(block)) return;
+  if (!cache_allocated()) ferrying_.reset(new_slots());
+  ferrying_.acquire();
+}
+
+void Async::release_block(int block) {
+  exchanges_per_block_ = exchanges_;
+  if (ferries(block)) ferrying_.release(block);
+}
+
+std::span<const at::Tensor> Async::acquire(model::ModuleId id) {
+  return ferries(id.block) ? ferrying_.use(id) : resident_[id];
+}
+
+void Async::release(model::ModuleId id) {
+  if (ferries(id.block)) ferrying_.used(id);
+}
+
+void Async::soon(Stream& compute, int exchanges) {
+  if (!room_) return;
+  close_room(compute);
+  expected_ = exchanges;
+}
+
+// There is nothing to hold up where nothing is gathered.  A rank that locks pages may be kept from its
+// exchanges until its gathers are through, which the others would hold up (stream_gate.h).
+void Async::close_room(Stream& stream) {
+  if (ferrying_.share() == 0 || !arena_.pinning_over_on_node()) return;
+  room_->close(stream);
+  room_closed_ = true;
+}
+
+void Async::before(Stream& exchange) {
+  if (room_ && expected_ == 0) close_room(exchange);
+  if (turns_) turns_->before(exchange);
+  if (gaps_) gaps_->before(exchange);
+  if (orders_) orders_->before(exchange);
+}
+
+void Async::after(Stream& exchange) {
+  if (turns_) turns_->after(exchange);
+  if (gaps_) gaps_->after(exchange);
+  if (orders_) orders_->after(exchange);
+  expected_ = std::max(expected_ - 1, 0);
+  if (expected_ == 0 && std::exchange(room_closed_, false)) room_->open(exchange);
+  ++exchanges_;
+  if (!cache_allocated()) return;
+  if (gaps_) ferrying_.some(gaps_->share());
+  if (exchanges_ == exchanges_per_block_) ferrying_.flush_gathers();
+}
+
+void Async::describe(Report& report) const {
+  const StreamTimes exposed = meter_.exposed();
+  report.type = Type::Async;
+  report.transport = ferrying_.share() > 0 ? Transport::Sharded : Transport::Full;
+  report.share = ferrying_.share();
+  report.parts = plan_.sharing.weights;
+  report.share_settled = auto_ == nullptr || auto_->settled();
+  if (auto_) report.share_why = auto_->why();
+  report.interleave = plan_.interleave;
+  report.offloaded = enabled_ ? static_cast<int>(plan_.residency.offloaded.size()) : 0;
+  report.slots = plan_.residency.slots;
+  report.copied_once_bytes = setup_link_.copied_bytes();
+  report.ferried_bytes = link_.copied_bytes();
+  report.gathered_bytes = ferrying_.gathered_bytes();
+  report.skipped_bytes = ferrying_.skipped_bytes();
+  report.copy_ms = meter_.copy_ms();
+  report.exposed_copy_ms = exposed.ms;
+  report.exposed_ms_by_block = exposed.ms_by_place;
+  report.exposed_ms_by_pass = exposed.ms_by_pass;
+}
+
+}  // namespace ferry::offload

@@ -1,0 +1,114 @@
+// `async`: blocks are ferried one ahead of the one that computes (docs/offloading.md).
+//
+//   block 0:  [copy][compute]
+//   block 1:        [copy]   [compute]
+//   block 2:                 [copy]   [compute]
+//
+// Head, tail and the resident blocks stay on the device for the stage; the others pass through
+// min(prefetch_size + 1, offloaded) slots.  A forward allocates no device memory, makes no event, and the
+// host waits for no work of the device (with transport `sharded` for NCCL to launch each gather; while parts
+// are not page-locked yet, or the device has refused to, for their copies).  Between the first forwards it
+// waits for the one before, while the share is not settled.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "offload/async/auto_share.h"
+#include "offload/async/ferrying.h"
+#include "offload/async/gaps.h"
+#include "offload/async/gate.h"
+#include "offload/stage.h"
+#include "offload/transport/meter.h"
+#include "offload/transport/resident.h"
+
+namespace ferry::offload {
+
+// What was decided before the stage, the same on every rank.
+struct AsyncPlan {
+  Residency residency{};
+  Sharing sharing{};                    // share 0: transport full
+  std::optional<AutoSharePlan> open{};  // the share is only the first: passes are compared (auto_share.h)
+  Interleave interleave = Interleave::Free;  // not Auto
+  bool gate_by_events = false;               // how Gated is done: OrderGate as on a GPU, else TurnGate
+  std::size_t slice_bytes = kSliceBytes;
+};
+
+class Async final : public Strategy, private parallel::ExchangeGate {
+ public:
+  // Takes the slots' memory unless options.lazy_gpu_cache.
+  Async(NodeArena& arena, const Options& options, const StageSetup& setup, AsyncPlan plan);
+  ~Async() override;
+
+  // The four below are called between forwards, on every rank that runs the stage; inside a forward they
+  // throw std::invalid_argument.
+
+  // Takes the slots' device memory now.  Throws OutOfMemory.
+  void allocate_gpu_cache();
+  // Gives it back; the next forward takes it again.
+  void cleanup_gpu_cache();
+  // Brings every block to the device and ferries nothing from now on.
+  void disable_offload();
+  // Goes back to ferrying.
+  void enable_offload();
+  bool enabled() const { return enabled_; }
+  bool cache_allocated() const { return ferrying_.has_slots(); }
+
+  void prepare() override;
+  void finish() override;
+  void begin(const model::PassKey& key) override;
+  void end() override;
+  void acquire_block(int block) override;
+  void release_block(int block) override;
+  std::span<const at::Tensor> acquire(model::ModuleId id) override;
+  void release(model::ModuleId id) override;
+  parallel::ExchangeGate* exchange_gate() override { return this; }
+  void describe(Report& report) const override;
+
+ private:
+  void soon(Stream& compute, int exchanges) override;
+  void before(Stream& exchange) override;
+  void after(Stream& exchange) override;
+  void close_room(Stream& stream);
+  // Passes are to be compared.
+  bool compares() const { return auto_ && enabled_ && !auto_->settled(); }
+  bool ferries(int block) const {
+    return enabled_ && block >= 0 && offloaded_[static_cast<std::size_t>(block)];
+  }
+  void require_between_forwards(const char* what) const;
+  void drop_slots();
+  parallel::Group* slot_group() const;
+  std::vector<Slot> new_slots();
+  FerryingPlan ferrying_plan(const StageSetup& setup) const;
+
+  NodeArena& arena_;
+  StageSetup setup_;
+  AsyncPlan plan_;
+  bool lazy_;
+  std::vector<bool> offloaded_;  // by block
+  std::unique_ptr<Stream> copy_;
+  std::unique_ptr<Stream> own_gather_;
+  std::unique_ptr<TurnGate> turns_;
+  std::unique_ptr<OrderGate> orders_;
+  std::unique_ptr<StreamGate> room_;  // closed to gathers while exchanges want the engine that copies
+  std::unique_ptr<Gaps> gaps_;        // with orders_
+  Link setup_link_;                   // residents, on the compute stream
+  Link link_;                         // slots, on the copy stream
+  mutable Meter meter_;
+  Resident resident_;
+  Ferrying ferrying_;
+  std::unique_ptr<AutoShare> auto_;  // where the share is open
+  bool enabled_ = true;
+  bool prepared_ = false;
+  bool running_ = false;
+  bool room_closed_ = false;
+  int expected_ = 0;             // exchanges that soon() spoke of and that are to come
+  int exchanges_ = 0;            // of the block that runs
+  int exchanges_per_block_ = 0;  // of the last block
+};
+
+// Validates, decides what is Auto and agrees with the peers.  Collective over setup.peers.
+// Throws UserError.
+std::unique_ptr<Strategy> make_async(NodeArena& arena, const Options& options, const StageSetup& setup);
+
+}  // namespace ferry::offload

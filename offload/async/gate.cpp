@@ -1,0 +1,63 @@
+#include "offload/async/gate.h"
+
+#include <utility>
+
+namespace ferry::offload {
+
+void TurnGate::before(Stream& exchange) {
+  exchange.call([this] { begin_exchange(); });
+}
+
+void TurnGate::after(Stream& exchange) {
+  exchange.call([this] { end(); });
+}
+
+void TurnGate::enter(Stream& stream) {
+  stream.call([this] { begin_chunk(); });
+}
+
+void TurnGate::leave(Stream& stream) {
+  stream.call([this] { end(); });
+}
+
+void TurnGate::begin_exchange() {
+  std::unique_lock lock(mutex_);
+  ++waiting_exchanges_;
+  changed_.wait(lock, [this] { return !busy_; });
+  --waiting_exchanges_;
+  busy_ = true;
+}
+
+void TurnGate::begin_chunk() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return !busy_ && waiting_exchanges_ == 0; });
+  busy_ = true;
+}
+
+void TurnGate::end() {
+  {
+    const std::lock_guard lock(mutex_);
+    busy_ = false;
+  }
+  changed_.notify_all();
+}
+
+OrderGate::OrderGate(Device& device, std::vector<Stream*> weight_streams)
+    : streams_(std::move(weight_streams)), exchange_done_(device.make_event(EventKind::Order)) {
+  for (std::size_t i = 0; i < streams_.size(); ++i)
+    chunks_done_.push_back(device.make_event(EventKind::Order));
+}
+
+void OrderGate::before(Stream& exchange) {
+  for (std::size_t i = 0; i < streams_.size(); ++i) {
+    streams_[i]->record(*chunks_done_[i]);
+    exchange.wait(*chunks_done_[i]);
+  }
+}
+
+void OrderGate::after(Stream& exchange) {
+  exchange.record(*exchange_done_);
+  for (Stream* stream : streams_) stream->wait(*exchange_done_);
+}
+
+}  // namespace ferry::offload

@@ -1,0 +1,51 @@
+// Keeps weight chunks and activation exchanges off the link at the same time (interleave = gated).
+//
+// Both kinds only queue work; the host waits for neither.
+#pragma once
+
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "base/device.h"
+#include "offload/transport/link.h"
+#include "parallel/exchange_gate.h"
+
+namespace ferry::offload {
+
+// On the CPU every stream is a thread, so chunks and exchanges take turns when they get there: an exchange
+// waits for the chunk in flight, the next chunk for the exchange.
+class TurnGate final : public parallel::ExchangeGate, public ChunkGuard {
+ public:
+  void before(Stream& exchange) override;
+  void after(Stream& exchange) override;
+  void enter(Stream& stream) override;
+  void leave(Stream& stream) override;
+
+ private:
+  void begin_exchange();
+  void begin_chunk();
+  void end();
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  int waiting_exchanges_ = 0;  // they go before chunks
+  bool busy_ = false;
+};
+
+// On a GPU the order is fixed when work is queued, by events that are made once: an exchange waits for the
+// chunks queued before it, and chunks queued later wait for the exchange.
+class OrderGate final : public parallel::ExchangeGate {
+ public:
+  // `weight_streams` carry the chunks and outlive this.
+  OrderGate(Device& device, std::vector<Stream*> weight_streams);
+  void before(Stream& exchange) override;
+  void after(Stream& exchange) override;
+
+ private:
+  std::vector<Stream*> streams_;
+  std::vector<std::unique_ptr<Event>> chunks_done_;  // one per stream
+  std::unique_ptr<Event> exchange_done_;
+};
+
+}  // namespace ferry::offload

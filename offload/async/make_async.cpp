@@ -1,0 +1,152 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <numeric>
+#include <optional>
+#include <string>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "offload/async/async.h"
+#include "offload/none.h"
+#include "offload/stated_share.h"
+#include "offload/transport/link_test.h"
+#include "offload/transport/parts.h"
+
+namespace ferry::offload {
+
+namespace {
+
+int weight_ranks(const StageSetup& setup) { return setup.weights == nullptr ? 1 : setup.weights->size(); }
+
+// A gather takes equal shares of every block.
+bool divides(const NodeArena& arena, int ranks) {
+  for (const BlockPlace& block : arena.layout().blocks) {
+    if (block.blob.bytes % (static_cast<std::size_t>(ranks) * kTensorAlign) != 0) return false;
+  }
+  return true;
+}
+
+// The least number of ranks that can share a copy on their node, over all ranks that run the stage, so that
+// all decide alike; 1: somewhere nobody can.
+int least_sharing(const NodeArena& arena, const StageSetup& setup) {
+  const int ranks = weight_ranks(setup);
+  int least = divides(arena, ranks) ? ranks : 1;
+  for (const std::string& each : gather_words(setup.peers, std::to_string(least))) {
+    least = std::min(least, std::stoi(each));
+  }
+  return least;
+}
+
+double sum_of(const std::vector<double>& values) {
+  return std::accumulate(values.begin(), values.end(), 0.0);
+}
+
+// What later forwards bring of a ferried block.
+std::size_t block_bytes(const ArenaLayout& layout, const std::vector<int>& offloaded) {
+  std::size_t bytes = 0;
+  for (const int block : offloaded) bytes += block_of(layout, block).front;
+  return bytes / offloaded.size();
+}
+
+// Parts as the links are, where these differ.  What is page-locked first is a rank's even part, and copies of
+// what is not locked yet would be slow: such parts wait for all.
+void open_parts(AsyncPlan& plan, NodeArena& arena, const LinkFigures& links) {
+  plan.sharing.weights = parts_of_links(links.by_rank_gbps);
+  if (!plan.sharing.weights.empty()) arena.wait_pinned();
+}
+
+// The share to begin with: while page-locking goes on somewhere, that which needs no more than is locked;
+// else the one with which a block is there soonest.
+void open_share(AsyncPlan& plan, const NodeArena& arena, const LinkFigures& links, int ranks,
+                const Peers& peers) {
+  const ShareFigures figures{.block_bytes = block_bytes(arena.layout(), plan.residency.offloaded),
+                             .together_gbps = links.together_gbps,
+                             .sum_gbps = plan.sharing.weights.empty() ? 0 : sum_of(links.by_rank_gbps),
+                             .gather_gbps = links.gather_gbps,
+                             .ranks = ranks,
+                             .in_slices = links.by_copies};
+  plan.open = AutoSharePlan{.figures = figures};
+  bool over = true;
+  for (const std::string& each : gather_words(peers, arena.pinning_over() ? "over" : "")) {
+    over = over && !each.empty();
+  }
+  plan.sharing.share = over ? share_candidates(figures, 1, 0, 1).front().share : 1;
+}
+
+// What is not said is measured; without peers on the node there is nothing to choose.
+void choose_links(AsyncPlan& plan, NodeArena& arena, const Options& options, const StageSetup& setup) {
+  const int ranks = least_sharing(arena, setup);
+  const std::optional<double> share = stated_share(arena.spec().name, options);
+  if (ranks > 1) plan.sharing.share = share.value_or(0);
+  plan.interleave = options.interleave;
+  if (ranks > 1 && (!share || plan.interleave == Interleave::Auto)) {
+    const LinkFigures figures = measure_links(arena, options, setup);
+    if (!share) {
+      open_parts(plan, arena, figures);
+      open_share(plan, arena, figures, ranks, setup.peers);
+    }
+    if (plan.interleave == Interleave::Auto) plan.interleave = choose_interleave(figures);
+    if (setup.peers.rank == 0) spdlog::info("{}: {}", arena.spec().name, to_text(figures));
+  }
+  if (share.value_or(0) > 0 && ranks == 1 && setup.peers.size > 1 && setup.peers.rank == 0) {
+    spdlog::warn("{}: a rank has no other on its machine to share copies with: transport full, not sharded",
+                 arena.spec().name);
+  }
+  if (plan.interleave == Interleave::Auto) plan.interleave = Interleave::Free;
+}
+
+// Nothing for even parts.
+std::string parts_text(const Sharing& sharing) {
+  if (sharing.weights.empty()) return "";
+  std::string text;
+  for (const double part : sharing.weights) text += fmt::format("{}{}", text.empty() ? "" : ":", part);
+  return " in parts " + text;
+}
+
+// "1.25", or "1.25 to 1.75" where ranks differ.
+std::string gb_text(double least, double most) {
+  const std::string text = fmt::format("{:.3f}", least * 1e-9);
+  return least == most ? text : fmt::format("{} to {:.3f}", text, most * 1e-9);
+}
+
+// What later forwards bring to a rank, and how.
+std::string to_text(const ArenaLayout& layout, const AsyncPlan& plan, int ranks) {
+  double bytes = 0;
+  for (const int block : plan.residency.offloaded) {
+    bytes += static_cast<double>(block_of(layout, block).front);
+  }
+  double least = 1;
+  double most = 0;
+  for (int rank = 0; rank < ranks; ++rank) {
+    const double copied = copied_share(plan.sharing, rank, ranks);
+    least = std::min(least, copied);
+    most = std::max(most, copied);
+  }
+  return fmt::format(
+      "{}transport {}, share {:.3g}{}, interleave {}; of {:.3f} GB a forward each rank copies {} and gathers "
+      "{}",
+      plan.open ? "at first " : "", name_of(plan.sharing.share > 0 ? Transport::Sharded : Transport::Full),
+      plan.sharing.share, parts_text(plan.sharing), name_of(plan.interleave), bytes * 1e-9,
+      gb_text(least * bytes, most * bytes), gb_text((1 - most) * bytes, (1 - least) * bytes));
+}
+
+}  // namespace
+
+std::unique_ptr<Strategy> make_async(NodeArena& arena, const Options& options, const StageSetup& setup) {
+  const auto layers = static_cast<int>(arena.spec().blocks.size());
+  if (layers == 0) return make_none(arena, options, setup);
+  AsyncPlan plan{.residency = plan_residency(arena.spec().name, layers, options)};
+  if (plan.residency.offloaded.empty()) return make_none(arena, options, setup);
+  plan.gate_by_events = setup.device->type() == DeviceType::Cuda;
+  choose_links(plan, arena, options, setup);
+  require_same(setup.peers, "the offload plan of " + arena.spec().name,
+               fmt::format("{}, share {}{}, {}", to_text(plan.residency), plan.sharing.share,
+                           parts_text(plan.sharing), name_of(plan.interleave)));
+  if (weight_ranks(setup) > 1 && setup.peers.rank == 0) {
+    spdlog::info("{}: {}", arena.spec().name, to_text(arena.layout(), plan, weight_ranks(setup)));
+  }
+  return std::make_unique<Async>(arena, options, setup, std::move(plan));
+}
+
+}  // namespace ferry::offload

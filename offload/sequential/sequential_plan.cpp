@@ -1,0 +1,84 @@
+#include "offload/sequential/sequential_plan.h"
+
+#include <algorithm>
+#include <map>
+
+#include "base/error.h"
+#include "model/shape.h"
+#include "offload/arena/layout.h"
+
+namespace ferry::offload {
+
+namespace {
+
+model::ModuleSpec& mutable_module(model::NetworkSpec& spec, model::ModuleId id) {
+  return const_cast<model::ModuleSpec&>(model::module_of(spec, id));
+}
+
+void check_computation(const ModuleConfig& config, DType main, const std::string& option) {
+  if (!config.computation.dtype || *config.computation.dtype == main) return;
+  throw UserError(option + ".computation_dtype: " + std::string(name_of(*config.computation.dtype)) +
+                  ", but the network computes in " + std::string(name_of(main)) + " (model.dtype)");
+}
+
+}  // namespace
+
+DType main_dtype(const model::NetworkSpec& spec) {
+  std::map<DType, std::size_t> bytes;
+  for (const model::ModuleId id : all_modules(spec)) {
+    for (const model::TensorSpec& tensor : model::module_of(spec, id).tensors) {
+      bytes[tensor.dtype] += model::memory_format(tensor).bytes;
+    }
+  }
+  const auto most = std::max_element(bytes.begin(), bytes.end(),
+                                     [](const auto& a, const auto& b) { return a.second < b.second; });
+  return most == bytes.end() ? DType::F32 : most->first;
+}
+
+DType held_dtype(const model::TensorSpec& tensor, Wrapper wrapper, std::optional<DType> wanted, DType main) {
+  if (!wanted || wrapper == Wrapper::None) return tensor.dtype;
+  const bool narrower = size_of(*wanted) < size_of(tensor.dtype);
+  if (narrower && tensor.dtype != main && wrapper != Wrapper::WanAutoCastLayerNorm) return tensor.dtype;
+  return *wanted;
+}
+
+std::vector<ModulePlan> plan_sequential(const model::NetworkSpec& spec, const Options& options) {
+  const std::string option = spec.name + ".offload.";
+  const ModuleMap map = parse_module_map(options.module_map, option + "module_map");
+  const ModuleConfig usual = parse_module_config(options.module_config, option + "module_config");
+  const ModuleConfig overflow =
+      parse_module_config(options.overflow_module_config, option + "overflow_module_config");
+  if (options.max_num_param.has_value() == options.overflow_module_config.empty()) {
+    throw UserError(option + "max_num_param and " + option + "overflow_module_config need each other");
+  }
+  const DType main = main_dtype(spec);
+  check_computation(usual, main, option + "module_config");
+  check_computation(overflow, main, option + "overflow_module_config");
+  std::vector<ModulePlan> plans;
+  for (const model::ModuleId id : all_modules(spec)) {
+    const model::ModuleSpec& module = model::module_of(spec, id);
+    ModulePlan plan;
+    plan.id = id;
+    for (const model::TensorSpec& tensor : module.tensors) plan.parameters += model::numel(tensor.shape);
+    const auto wrapper = map.find(module.kind);
+    if (wrapper != map.end() && !module.host_only) plan.wrapper = wrapper->second;
+    plan.overflow = options.max_num_param && plan.parameters > *options.max_num_param;
+    plan.config = plan.overflow ? overflow : usual;
+    plans.push_back(plan);
+  }
+  return plans;
+}
+
+model::NetworkSpec stored_spec(const model::NetworkSpec& spec, const Options& options) {
+  model::NetworkSpec stored = spec;
+  if (options.type != Type::Sequential) return stored;
+  const DType main = main_dtype(spec);
+  for (const ModulePlan& plan : plan_sequential(spec, options)) {
+    for (model::TensorSpec& tensor : mutable_module(stored, plan.id).tensors) {
+      tensor.dtype = held_dtype(tensor, plan.wrapper, plan.config.offload.dtype, main);
+    }
+  }
+  return stored;
+}
+
+}  // namespace ferry::offload
