@@ -1,7 +1,7 @@
 // What can be said about a run before any rank starts and before any file of the model is opened.
 #pragma once
 
-#include "worker/options.h"
+#include "worker/job/options.h"
 
 namespace ferry::launcher {
 

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "launcher/flag.h"
-#include "worker/options.h"
+#include "worker/job/options.h"
 
 namespace ferry::launcher {
 

@@ -17,7 +17,7 @@
 #include "launcher/spawn.h"
 #include "launcher/streams.h"
 #include "parallel/environment.h"
-#include "worker/version.h"
+#include "worker/record/version.h"
 
 namespace ferry::launcher {
 namespace {

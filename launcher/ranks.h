@@ -4,7 +4,7 @@
 #include <functional>
 
 #include "parallel/session.h"
-#include "worker/options.h"
+#include "worker/job/options.h"
 
 namespace ferry::launcher {
 

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "launcher/options.h"
-#include "worker/options.h"
+#include "worker/job/options.h"
 
 namespace ferry::launcher {
 

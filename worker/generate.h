@@ -11,13 +11,13 @@
 
 #include "parallel/choose_cfg.h"
 #include "parallel/session.h"
-#include "worker/job.h"
+#include "worker/job/job.h"
+#include "worker/job/options.h"
+#include "worker/job/outputs.h"
 #include "worker/networks.h"
-#include "worker/options.h"
-#include "worker/outputs.h"
-#include "worker/progress.h"
 #include "worker/rank.h"
-#include "worker/record.h"
+#include "worker/record/progress.h"
+#include "worker/record/record.h"
 
 namespace ferry::worker {
 
@@ -36,7 +36,8 @@ struct Prepared {
 // Throws UserError, the same on every rank.
 Prepared prepare(const Options& given, parallel::Session& session);
 
-// What computes the DiT's attention, as log and record have it (worker/attention.h); empty without a DiT.
+// What computes the DiT's attention, as log and record have it (worker/stages/attention.h); empty without a
+// DiT.
 std::string attention_name(const Prepared& prepared);
 
 struct Generation {
@@ -58,9 +59,9 @@ struct Hooks {
 
 // Runs the stages and fills `made` as they end; `options` are prepared.options or suit the networks as they
 // are.  A job with latents is only decoded: there is no noise and no context.
-// Collective over the world.  Throws NotFinite (worker/not_finite.h), the same on every rank, when values
-// stop being finite; then `made` has what there was before: in `latents` the last that were finite, if any
-// were, and no frames.
+// Collective over the world.  Throws NotFinite (worker/stages/not_finite.h), the same on every rank, when
+// values stop being finite; then `made` has what there was before: in `latents` the last that were finite, if
+// any were, and no frames.
 void generate(const Options& options, Prepared& prepared, Progress& progress, Generation& made,
               const Hooks& hooks = {});
 

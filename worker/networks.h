@@ -9,8 +9,8 @@
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/lora/lora.h"
 #include "model/weights.h"
-#include "worker/options.h"
-#include "worker/resolve.h"
+#include "worker/job/options.h"
+#include "worker/job/resolve.h"
 
 namespace ferry::worker {
 

@@ -12,13 +12,13 @@
 #include "base/run_failure.h"
 #include "base/shown.h"
 #include "worker/generate.h"
-#include "worker/latents.h"
-#include "worker/not_finite.h"
+#include "worker/job/latents.h"
+#include "worker/job/plan.h"
+#include "worker/job/without_effect.h"
 #include "worker/output/encoding.h"
 #include "worker/output/files.h"
-#include "worker/plan.h"
-#include "worker/results.h"
-#include "worker/without_effect.h"
+#include "worker/record/results.h"
+#include "worker/stages/not_finite.h"
 
 namespace ferry::worker {
 namespace {

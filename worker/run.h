@@ -2,7 +2,7 @@
 #pragma once
 
 #include "parallel/session.h"
-#include "worker/options.h"
+#include "worker/job/options.h"
 
 namespace ferry::worker {
 

@@ -9,7 +9,7 @@
 #include "model/dit/spec.h"
 #include "model/vae/vae.h"
 #include "worker/agree.h"
-#include "worker/version.h"
+#include "worker/record/version.h"
 
 namespace ferry::launcher {
 namespace {

@@ -7,7 +7,7 @@
 #include "parallel/session.h"
 #include "worker/networks.h"
 #include "worker/rank.h"
-#include "worker/record.h"
+#include "worker/record/record.h"
 
 namespace ferry::launcher {
 
@@ -33,7 +33,7 @@ inline constexpr std::int64_t kBenchFrames = 17;
 // {"versions": {...}, "exchange": what carries activations, <the measurement's line>}
 std::string with_versions(const std::string& line, const worker::Rank& rank);
 
-// The same with "stage": the measured stage as the record has it (worker/record.h), first rank's.
+// The same with "stage": the measured stage as the record has it (worker/record/record.h), first rank's.
 std::string with_stage(const std::string& line, const worker::Rank& rank, const worker::StageRecord& stage);
 
 }  // namespace ferry::launcher

@@ -5,8 +5,8 @@
 #include "launcher/commands/bench_networks.h"
 #include "launcher/streams.h"
 #include "offload/arena/arena.h"
-#include "worker/attention.h"
 #include "worker/rank.h"
+#include "worker/stages/attention.h"
 
 namespace ferry::launcher {
 namespace {

@@ -10,8 +10,8 @@
 #include "bench/forward.h"
 #include "launcher/commands/bench_networks.h"
 #include "launcher/streams.h"
-#include "worker/attention.h"
-#include "worker/stage_weights.h"
+#include "worker/stages/attention.h"
+#include "worker/weights/stage_weights.h"
 
 namespace ferry::launcher {
 namespace {

@@ -4,7 +4,7 @@
 #include <memory>
 
 #include "launcher/command.h"
-#include "worker/options.h"
+#include "worker/job/options.h"
 
 namespace ferry::launcher {
 

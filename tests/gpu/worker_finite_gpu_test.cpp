@@ -8,7 +8,7 @@
 #include "model/torch_stream.h"
 #include "tests/gpu/cuda_calls.h"
 #include "tests/support/device_fixture.h"
-#include "worker/finite_flags.h"
+#include "worker/stages/finite_flags.h"
 
 namespace ferry::worker {
 namespace {

@@ -1,4 +1,4 @@
-// A decode with no more memory free than worker/activations.h says it takes.
+// A decode with no more memory free than worker/job/activations.h says it takes.
 #include <ATen/ops/randn.h>
 #include <gtest/gtest.h>
 
@@ -8,8 +8,8 @@
 #include "tests/support/device_fixture.h"
 #include "tests/support/plain_weights.h"
 #include "tests/unit/vae_reference.h"
-#include "worker/activations.h"
 #include "worker/gpu.h"
+#include "worker/job/activations.h"
 #include "worker/output/frames.h"
 
 namespace ferry::worker {

@@ -18,10 +18,10 @@
 #include "tests/support/mpi_fixture.h"
 #include "tests/support/safetensors_io.h"
 #include "tests/support/temporary_folder.h"
-#include "worker/branches.h"
 #include "worker/generate.h"
-#include "worker/not_finite.h"
-#include "worker/stage_weights.h"
+#include "worker/stages/branches.h"
+#include "worker/stages/not_finite.h"
+#include "worker/weights/stage_weights.h"
 
 namespace ferry::worker {
 namespace {

@@ -18,7 +18,7 @@
 #include "tests/support/temporary_folder.h"
 #include "worker/agree.h"
 #include "worker/generate.h"
-#include "worker/noise.h"
+#include "worker/job/noise.h"
 
 namespace ferry::worker {
 namespace {

@@ -13,11 +13,11 @@
 #include "tests/support/demo_job.h"
 #include "tests/support/mpi_fixture.h"
 #include "worker/generate.h"
-#include "worker/stage_weights.h"
-#include "worker/stages.h"
-#include "worker/torch_memory.h"
-#include "worker/vae_runtime.h"
-#include "worker/warm_up.h"
+#include "worker/record/torch_memory.h"
+#include "worker/stages/stages.h"
+#include "worker/stages/vae_runtime.h"
+#include "worker/stages/warm_up.h"
+#include "worker/weights/stage_weights.h"
 
 namespace ferry::worker {
 namespace {

@@ -4,7 +4,7 @@
 #include <cstdlib>
 #include <string>
 
-#include "worker/options.h"
+#include "worker/job/options.h"
 
 namespace ferry::testing {
 

@@ -1,5 +1,5 @@
 // What the activations take, against the figures of wan21.md section 9.4 and against measurements.
-#include "worker/activations.h"
+#include "worker/job/activations.h"
 
 #include <gtest/gtest.h>
 

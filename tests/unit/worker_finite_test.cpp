@@ -10,7 +10,7 @@
 #include <stdexcept>
 
 #include "tests/support/plain_weights.h"
-#include "worker/not_finite.h"
+#include "worker/stages/not_finite.h"
 
 namespace ferry::worker {
 namespace {

@@ -1,5 +1,5 @@
 // Latents on disk and the names that a run holds.
-#include "worker/latents.h"
+#include "worker/job/latents.h"
 
 #include <ATen/ops/equal.h>
 #include <ATen/ops/randn.h>
@@ -14,10 +14,10 @@
 #include "base/error.h"
 #include "tests/support/safetensors_io.h"
 #include "tests/support/temporary_folder.h"
-#include "worker/noise.h"
-#include "worker/outputs.h"
-#include "worker/resolve.h"
-#include "worker/without_effect.h"
+#include "worker/job/noise.h"
+#include "worker/job/outputs.h"
+#include "worker/job/resolve.h"
+#include "worker/job/without_effect.h"
 
 namespace ferry::worker {
 namespace {

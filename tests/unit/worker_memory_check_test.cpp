@@ -1,5 +1,5 @@
 // Whose memory decides: ranks and nodes that are made up, with a DiT of 14B that is not on disk.
-#include "worker/memory_check.h"
+#include "worker/job/memory_check.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -7,8 +7,8 @@
 #include "base/error.h"
 #include "model/dit/spec.h"
 #include "model/vae/vae.h"
-#include "worker/guidance.h"
-#include "worker/warm_up.h"
+#include "worker/job/guidance.h"
+#include "worker/stages/warm_up.h"
 
 namespace ferry::worker {
 namespace {

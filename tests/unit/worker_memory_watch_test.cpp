@@ -1,4 +1,4 @@
-#include "worker/memory_watch.h"
+#include "worker/record/memory_watch.h"
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>

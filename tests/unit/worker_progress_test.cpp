@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <string>
 
-#include "worker/progress.h"
+#include "worker/record/progress.h"
 
 namespace ferry::worker {
 namespace {

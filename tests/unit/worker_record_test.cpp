@@ -1,4 +1,4 @@
-#include "worker/record.h"
+#include "worker/record/record.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

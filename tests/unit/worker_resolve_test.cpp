@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "tests/support/safetensors_io.h"
 #include "tests/support/temporary_folder.h"
-#include "worker/resolve.h"
+#include "worker/job/resolve.h"
 
 namespace ferry::worker {
 namespace {

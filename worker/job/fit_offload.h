@@ -1,0 +1,17 @@
+// [offload] made to suit each of the three networks (offload/fit.h).
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "worker/job/options.h"
+#include "worker/networks.h"
+
+namespace ferry::worker {
+
+// Changes options.dit, .vae and .text_encoder; returns a line for each change.  The same on every rank of a
+// node: of `ranks` in all, `node_size` are on this one.
+// Throws UserError as offload::fit does, and for a vram_limit of all stages that none of them can keep.
+std::vector<std::string> fit_offload(Options& options, const Networks& networks, int ranks, int node_size);
+
+}  // namespace ferry::worker

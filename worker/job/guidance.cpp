@@ -1,0 +1,45 @@
+#include "worker/job/guidance.h"
+
+#include <algorithm>
+#include <cstddef>
+
+#include "offload/arena/layout.h"
+#include "offload/need.h"
+#include "worker/job/activations.h"
+
+namespace ferry::worker {
+namespace {
+
+std::size_t device_bytes(const RankMemory& rank, std::size_t host_copy) {
+  if (rank.on_gpu) return rank.device_use.total_bytes;
+  const std::size_t host = rank.host_memory.total_bytes;
+  return (host - std::min(host, host_copy)) / static_cast<std::size_t>(rank.node_size);
+}
+
+}  // namespace
+
+parallel::CfgChoice decide_cfg(const Options& options, const Job& job, const Networks& networks,
+                               const std::vector<RankMemory>& ranks) {
+  if (options.parallel.cfg != parallel::CfgMode::Auto) return {.mode = options.parallel.cfg, .why = ""};
+  if (!networks.dit) return {};
+  const Network& dit = *networks.dit;
+  const offload::ArenaPlan plan = offload::arena_plan(dit.spec, options.dit, ranks[0].node_size);
+  const std::size_t host_copy = offload::arena_layout(plan.stored, plan.weight_ranks).bytes;
+  const bool in_place = !ranks[0].on_gpu && options.dit.type == offload::Type::None;
+  const std::size_t weights = in_place ? 0 : offload::least_need(plan, options.dit).bytes;
+  const auto heads = static_cast<int>(networks.facts.dit.heads);
+  const int half = std::clamp(static_cast<int>(ranks.size()) / 2, 1, heads);
+  const DitActivations how{.ulysses = half, .branches = 1, .contexts = 1};
+  parallel::CfgCase on{.options = options.parallel,
+                       .ranks = static_cast<int>(ranks.size()),
+                       .heads = heads,
+                       .guided = job.guided(),
+                       .bytes = weights + activation_bytes(networks.facts.dit, job, how, dit.compute),
+                       .total_bytes = device_bytes(ranks[0], host_copy)};
+  for (const RankMemory& rank : ranks) {
+    on.total_bytes = std::min(on.total_bytes, device_bytes(rank, host_copy));
+  }
+  return parallel::choose_cfg(on);
+}
+
+}  // namespace ferry::worker

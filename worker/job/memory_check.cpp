@@ -1,0 +1,123 @@
+#include "worker/job/memory_check.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <span>
+
+#include "offload/arena/host_check.h"
+#include "offload/arena/layout.h"
+#include "offload/need.h"
+#include "worker/job/activations.h"
+
+namespace ferry {
+
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(MemoryUse, total_bytes, free_bytes)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(HostMemory, total_bytes, available_bytes, limited_by_cgroup)
+
+}  // namespace ferry
+
+namespace ferry::worker {
+
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(RankMemory, rank, host, node_index, node_size, on_gpu, device, device_use,
+                                   host_memory)
+
+namespace {
+
+struct Stage {
+  const Network& network;
+  const offload::Options& options;
+  std::size_t activation_bytes = 0;
+  std::span<const RankMemory> computing;  // the ranks that run it
+};
+
+// "this machine", or which of several nodes.
+std::string place_of(const RankMemory& rank, const Machine& machine) {
+  const bool one_node = std::all_of(machine.ranks.begin(), machine.ranks.end(),
+                                    [](const RankMemory& each) { return each.node_index == 0; });
+  const std::string place = offload::place_of(rank.host_memory);
+  return one_node ? place : fmt::format("{} on {}", place, rank.host);
+}
+
+// On the CPU the ranks' device memory is what the node's copy leaves of the host's.
+offload::Room room_of(const RankMemory& rank, const Machine& machine, std::size_t arena_bytes, int sharing) {
+  if (rank.on_gpu) {
+    const std::string whose =
+        machine.ranks.size() == 1 ? "" : fmt::format(" of rank {} on {}", rank.rank, rank.host);
+    return {.free_bytes = rank.device_use.free_bytes,
+            .total_bytes = rank.device_use.total_bytes,
+            .where = rank.device + whose};
+  }
+  const HostMemory& host = rank.host_memory;
+  const std::size_t left = host.available_bytes - std::min(host.available_bytes, arena_bytes);
+  return {.free_bytes = left / static_cast<std::size_t>(sharing),
+          .total_bytes = host.total_bytes,
+          .where = place_of(rank, machine) + ", beside the host copy of the weights",
+          .weights_in_place = true};
+}
+
+// A node keeps a stage's weights when one of its ranks computes the stage.
+const RankMemory& fullest_node(std::span<const RankMemory> ranks) {
+  return *std::min_element(ranks.begin(), ranks.end(), [](const RankMemory& a, const RankMemory& b) {
+    return a.host_memory.available_bytes < b.host_memory.available_bytes;
+  });
+}
+
+void check_stage(const Stage& stage, const Machine& machine) {
+  const RankMemory& fullest = fullest_node(stage.computing);
+  const offload::ArenaPlan plan = offload::arena_plan(stage.network.spec, stage.options, fullest.node_size);
+  offload::check_limit(stage.network.spec.name, stage.options, offload::least_need(plan, stage.options));
+  const std::size_t arena_bytes = offload::arena_layout(plan.stored, fullest.node_size).bytes;
+  offload::check_host_memory(plan, arena_bytes, 1, fullest.host_memory, place_of(fullest, machine));
+  std::vector<offload::Room> rooms;
+  for (const RankMemory& rank : stage.computing) {
+    rooms.push_back(room_of(rank, machine, arena_bytes, stage.computing.size() == 1 ? 1 : rank.node_size));
+  }
+  const auto least = std::min_element(
+      rooms.begin(), rooms.end(),
+      [](const offload::Room& a, const offload::Room& b) { return a.free_bytes < b.free_bytes; });
+  offload::check_device_memory(plan, stage.options, stage.activation_bytes, *least);
+}
+
+}  // namespace
+
+std::vector<RankMemory> memory_of_ranks(parallel::Session& session, const Device& device) {
+  const bool on_gpu = device.type() == DeviceType::Cuda;
+  const RankMemory mine{.rank = session.rank(),
+                        .host = session.host(),
+                        .node_index = session.node_index(),
+                        .node_size = session.node_size(),
+                        .on_gpu = on_gpu,
+                        .device = device.name(),
+                        .device_use = on_gpu ? device.memory() : MemoryUse{},
+                        .host_memory = host_memory()};
+  std::vector<RankMemory> ranks;
+  for (const std::string& text : session.all_gather(nlohmann::json(mine).dump())) {
+    ranks.push_back(nlohmann::json::parse(text).get<RankMemory>());
+  }
+  return ranks;
+}
+
+void check_memory(const Options& options, const Job& job, const Networks& networks, const Machine& machine) {
+  const ModelFacts& facts = networks.facts;
+  const std::span<const RankMemory> all(machine.ranks);
+  const std::span<const RankMemory> first = all.first(1);
+  if (networks.text) {
+    check_stage(
+        {*networks.text, options.text_encoder, activation_bytes(*facts.text, networks.text->compute), first},
+        machine);
+  }
+  if (networks.dit) {
+    const DitActivations how = dit_activations(options, job, machine.mesh);
+    check_stage(
+        {*networks.dit, options.dit, activation_bytes(facts.dit, job, how, networks.dit->compute), all},
+        machine);
+  }
+  const int decoding = decoding_ranks(options, machine.mesh);
+  check_stage({networks.vae, options.vae, activation_bytes(facts.vae, job, decoding, networks.vae.compute),
+               decoding == 1 ? first : all},
+              machine);
+}
+
+}  // namespace ferry::worker

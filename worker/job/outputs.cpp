@@ -1,0 +1,157 @@
+#include "worker/job/outputs.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/lower.h"
+#include "base/shown.h"
+#include "worker/job/inputs.h"
+#include "worker/job/latents.h"
+#include "worker/output/files.h"
+
+namespace ferry::worker {
+namespace {
+
+namespace fs = std::filesystem;
+
+// The video's path without its extension, and the extension that was asked for, as it was written.
+std::pair<std::string, std::string> wanted_name(const Job& job, const JobOptions& options) {
+  if (options.out.empty() && !job.latents.empty()) return {stem_of_latents(job.latents), ""};
+  if (options.out.empty()) return {fmt::format("{}-{}", slug_of(job.prompt), job.seed), ""};
+  const fs::path path(options.out);
+  const std::string extension = path.extension().string();
+  if (lower(extension) == ".mp4" || lower(extension) == ".y4m")
+    return {path.parent_path() / path.stem(), extension};
+  if (extension.empty() && path.has_filename()) return {options.out, ""};
+  throw UserError(fmt::format("out {}: the video's name ends in .mp4 or .y4m", options.out));
+}
+
+void check_values(const Job& job) {
+  if (!(job.fps > 0) || job.fps > 1000)
+    throw UserError(fmt::format("fps {}: more than 0, up to 1000", job.fps));
+  if (job.out_scale < 1 || job.out_scale > 16)
+    throw UserError(fmt::format("out_scale {}: 1 to 16", job.out_scale));
+}
+
+struct Output {
+  const char* what;
+  std::string path;
+  bool overwrite = false;
+};
+
+std::vector<Output> outputs_of(const Job& job, const std::string& trace_file) {
+  std::vector<Output> outputs = {{"video", job.video, job.overwrite},
+                                 {"sheet", job.sheet, job.overwrite},
+                                 {"record", job.sidecar, job.overwrite}};
+  if (!job.save.empty()) outputs.push_back({"save", job.save, job.overwrite});
+  // Another run's timeline is no result that somebody misses.
+  if (!trace_file.empty()) outputs.push_back({"trace.file", trace_file, true});
+  return outputs;
+}
+
+void hold(HeldNames& held, const Output& output, const std::vector<Output>& before) {
+  const std::string key = Reservation::key_of(output.path);
+  for (std::size_t i = 0; i < held.names.size(); ++i) {
+    if (held.names[i].key() == key) {
+      throw UserError(fmt::format("{} {}: this run writes its {} there; accepted: another name", output.what,
+                                  output.path, before[i].what));
+    }
+  }
+  std::optional<Reservation> taken = Reservation::take(output.path);
+  if (!taken) {
+    throw UserError(fmt::format("{} {}: another run is writing it; wait for its end or choose another name",
+                                output.what, output.path));
+  }
+  held.names.push_back(*std::move(taken));
+  // Somebody may have finished it between the first look and now.
+  check_not_taken(output.path, output.overwrite);
+}
+
+void hold_latents(HeldNames& held, const Options& options, const Job& job) {
+  for (int number = 1;; ++number) {
+    const std::string path = latents_path(job.video, number);
+    const std::string key = Reservation::key_of(path);
+    if (std::any_of(held.names.begin(), held.names.end(), [&](const auto& one) { return one.key() == key; }))
+      continue;
+    std::error_code error;
+    const bool there = fs::exists(fs::symlink_status(path, error));
+    const bool own = there && are_latents_of(path, options, job);
+    if (there && !own) {
+      const std::string word = shell_word(path);
+      spdlog::warn("{} is there, of a run that did not finish: --latents {} decodes it", word, word);
+      continue;
+    }
+    if (std::optional<Reservation> taken = Reservation::take(path)) {
+      held.names.push_back(*std::move(taken));
+      held.latents = path;
+      held.latents_replace = own;
+      return;
+    }
+  }
+}
+
+}  // namespace
+
+void name_outputs(Job& job, const JobOptions& options) {
+  job.fps = options.fps.value_or(job.fps);
+  job.out_scale = options.out_scale;
+  job.overwrite = options.overwrite;
+  job.save = options.save;
+  check_values(job);
+  const auto [stem, extension] = wanted_name(job, options);
+  job.codec = choose_codec({.width = static_cast<int>(job.width),
+                            .height = static_cast<int>(job.height),
+                            .fps = job.fps,
+                            .scale = job.out_scale},
+                           lower(extension));
+  const bool as_asked = lower(extension) == job.codec.extension;
+  if (lower(extension) == ".mp4" && !as_asked) {
+    spdlog::warn("no MP4 encoder here: the video becomes {}{}", shown(stem, std::string::npos),
+                 job.codec.extension);
+  }
+  job.video = stem + (as_asked ? extension : job.codec.extension);
+  job.sheet = stem + ".png";
+  job.sidecar = stem + ".json";
+  for (const std::string& path : {job.video, job.sheet, job.sidecar, job.save}) {
+    if (path.empty()) continue;
+    check_can_write(path, job.overwrite);
+    check_name(path);
+  }
+  check_free_space(job.video, most_output_bytes(job));
+  if (!job.save.empty()) check_free_space(job.save, most_output_bytes(job));
+}
+
+std::uint64_t most_output_bytes(const Job& job) {
+  const auto pixels = static_cast<std::uint64_t>(job.width * job.height * job.frames);
+  const auto scale = static_cast<std::uint64_t>(job.out_scale);
+  std::uint64_t latent = sizeof(float);
+  for (const std::int64_t extent : job.latent_shape) latent *= static_cast<std::uint64_t>(extent);
+  const std::uint64_t sheet_and_sidecar = 8'000'000;
+  // Y4M is 1.5 bytes a pixel; an H.264 file at this quality stays below half a byte.
+  const std::uint64_t video = pixels * scale * scale * (job.codec.encoder == "y4m" ? 3 : 1) / 2;
+  return sheet_and_sidecar + latent + video + (job.save.empty() ? 0 : 2 * latent + pixels * 3);
+}
+
+HeldNames hold_names(const Options& options, const Job& job) {
+  const std::vector<Output> outputs = outputs_of(job, options.trace_file);
+  if (!options.trace_file.empty()) {
+    check_can_write(options.trace_file, true);
+    check_name(options.trace_file);
+  }
+  const std::vector<InputFile> inputs = inputs_of(options, job);
+  HeldNames held;
+  for (const Output& output : outputs) {
+    hold(held, output, outputs);
+    check_no_input(output.what, output.path, inputs);
+  }
+  if (!job.latents.empty()) return held;
+  hold_latents(held, options, job);
+  return held;
+}
+
+}  // namespace ferry::worker

@@ -1,0 +1,114 @@
+#include "worker/job/plan.h"
+
+#include <fmt/format.h>
+
+#include "base/memory_use.h"
+#include "base/shown.h"
+#include "offload/arena/arena_plan.h"
+#include "offload/arena/layout.h"
+#include "parallel/ulysses.h"
+#include "worker/job/activations.h"
+
+namespace ferry::worker {
+namespace {
+
+constexpr double kGigabyte = 1e9;
+
+std::string weights_lines(const Network& network, const offload::Options& options, int node_size,
+                          std::size_t activation_bytes) {
+  const offload::ArenaPlan plan = offload::arena_plan(network.spec, options, node_size);
+  const offload::ArenaLayout layout = offload::arena_layout(plan.stored, node_size);
+  std::string line =
+      fmt::format("\n  {:<13} {:7.3f} GB of weights in {} blocks, about {:.3f} GB of activations, {}",
+                  network.spec.name, static_cast<double>(layout.bytes) / kGigabyte, layout.blocks.size(),
+                  static_cast<double>(activation_bytes) / kGigabyte, name_of(network.compute));
+  const model::Quantization& quantization = network.checkpoint.quantization();
+  if (quantization.any()) line += fmt::format("\n  {:<13} {}", "", text_of(quantization));
+  return line;
+}
+
+std::string networks_lines(const Options& options, const Prepared& prepared) {
+  const Networks& all = prepared.networks;
+  const ModelFacts& facts = all.facts;
+  const int node_size = prepared.rank->session->node_size();
+  std::string text;
+  if (all.text) {
+    text += weights_lines(*all.text, options.text_encoder, node_size,
+                          activation_bytes(*facts.text, all.text->compute));
+  }
+  if (all.dit) {
+    const DitActivations how = dit_activations(options, prepared.job, prepared.rank->mesh);
+    text += weights_lines(*all.dit, options.dit, node_size,
+                          activation_bytes(facts.dit, prepared.job, how, all.dit->compute));
+  }
+  return text +
+         weights_lines(all.vae, options.vae, node_size,
+                       activation_bytes(facts.vae, prepared.job, decoding_ranks(options, prepared.rank->mesh),
+                                        all.vae.compute));
+}
+
+// "LoRA x.safetensors: 30 linears, scale 4 (lora_alpha of the file's header); strength 1"
+std::string lora_lines(const model::LoraFile& lora, double strength) {
+  std::string scales;
+  for (const model::LoraScaleGroup& group : lora.scales()) {
+    const std::string scale = group.least == group.most
+                                  ? fmt::format("scale {:g}", group.least)
+                                  : fmt::format("scales {:g} to {:g}", group.least, group.most);
+    scales +=
+        fmt::format("{}{} linears, {} ({})", scales.empty() ? "" : ", ", group.linears, scale, group.from);
+  }
+  std::string text = fmt::format("\n  LoRA {}: {}; strength {:g}", lora.path(), scales, strength);
+  for (const std::string& note : lora.notes()) text += "\n  LoRA " + note;
+  return text;
+}
+
+std::string memory_line(const Device& device) {
+  const HostMemory host = host_memory();
+  std::string text = fmt::format("\n  host memory   {:7.3f} GB available of {:.3f}",
+                                 static_cast<double>(host.available_bytes) / kGigabyte,
+                                 static_cast<double>(host.total_bytes) / kGigabyte);
+  if (device.type() == DeviceType::Cuda) {
+    const MemoryUse gpu = device.memory();
+    text += fmt::format("\n  device memory {:7.3f} GB free of {:.3f}",
+                        static_cast<double>(gpu.free_bytes) / kGigabyte,
+                        static_cast<double>(gpu.total_bytes) / kGigabyte);
+  }
+  return text;
+}
+
+std::string sampling_text(const Job& job) {
+  if (!job.latents.empty()) return fmt::format("decoded from {}", job.latents);
+  const auto& latent = job.latent_shape;
+  return fmt::format("{} {} steps, guidance {:g}, shift {:g}, seed {}; {} tokens", job.steps, job.sampler,
+                     job.guidance, job.shift, job.seed, latent[1] * latent[2] * latent[3] / 4);
+}
+
+// Attention waits for the ranks with one head more.
+std::string heads_line(const Rank& rank, const model::DitConfig& dit) {
+  if (dit.heads % rank.mesh.ulysses == 0) return {};
+  const parallel::HeadSplit split(dit.heads, rank.mesh.ulysses);
+  return fmt::format("\n  {} heads on {} ranks: {} or {} each", split.heads(), split.ranks(), split.most(),
+                     split.fewest());
+}
+
+}  // namespace
+
+std::string plan_text(const Options& options, const Prepared& prepared) {
+  const Job& job = prepared.job;
+  const Rank& rank = *prepared.rank;
+  std::string text = fmt::format("{}x{}, {} frames, {}\n  {} rank{} (cfg {}, ulysses {}) on {} ({})\n  to {}",
+                                 job.width, job.height, job.frames, sampling_text(job), rank.session->size(),
+                                 rank.session->size() == 1 ? "" : "s", rank.mesh.cfg, rank.mesh.ulysses,
+                                 rank.device->name(), rank.backend(), shown(job.video, std::string::npos));
+  if (!prepared.cfg.why.empty()) {
+    text += fmt::format("\n  cfg auto is {}: {}", name_of(prepared.cfg.mode), prepared.cfg.why);
+  }
+  const std::optional<Network>& dit = prepared.networks.dit;
+  if (dit) text += heads_line(rank, prepared.networks.facts.dit);
+  text += networks_lines(options, prepared);
+  if (dit) text += fmt::format("\n  attention {}", attention_name(prepared));
+  if (dit && dit->lora) text += lora_lines(*dit->lora, options.lora.strength);
+  return text + memory_line(*rank.device);
+}
+
+}  // namespace ferry::worker

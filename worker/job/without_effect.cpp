@@ -1,0 +1,72 @@
+#include "worker/job/without_effect.h"
+
+#include <algorithm>
+#include <string_view>
+
+namespace ferry::worker {
+namespace {
+
+using Words = std::vector<std::string_view>;
+using Type = offload::Type;
+
+bool has(const Words& words, std::string_view word) {
+  return std::find(words.begin(), words.end(), word) != words.end();
+}
+
+bool begins_with_one(std::string_view key, const Words& starts) {
+  return std::any_of(starts.begin(), starts.end(),
+                     [key](std::string_view start) { return key.starts_with(start); });
+}
+
+// Of the job; what needs no more than the names of the keys.
+bool is_passed_over(std::string_view key, const Job& job) {
+  if (!job.latents.empty()) {
+    return begins_with_one(key, {"model.dtype", "job.prompt", "job.negative_prompt", "job.steps",
+                                 "job.sampler", "job.guidance", "job.shift", "job.seed", "job.noise",
+                                 "job.context", "dit.", "text_encoder.", "lora.", "attention."});
+  }
+  if (!job.context.empty() && begins_with_one(key, {"job.prompt", "job.negative_prompt", "text_encoder."}))
+    return true;
+  return !job.noise.empty() && key == "job.noise_device";
+}
+
+// Whether a stage of this type looks at the setting ([offload] prefetch_size).
+bool is_used_by(std::string_view setting, Type type) {
+  if (type == Type::Auto) return true;
+  if (has({"offload_ratio", "prefetch_size", "lazy_gpu_cache", "transport", "share", "interleave"}, setting))
+    return type == Type::Async;
+  if (has({"vram_limit", "max_num_param", "module_map", "module_config", "overflow_module_config"}, setting))
+    return type == Type::Sequential;
+  return true;
+}
+
+// The types of the stages that `prefix` is for and that run.
+std::vector<Type> types_of(std::string_view prefix, const Options& options, const Job& job) {
+  std::vector<Type> types;
+  const bool all = prefix == "offload";
+  if (all || prefix == "vae.offload") types.push_back(options.vae.type);
+  const bool samples = job.latents.empty();
+  if (samples && (all || prefix == "dit.offload")) types.push_back(options.dit.type);
+  if (samples && job.context.empty() && (all || prefix == "text_encoder.offload"))
+    types.push_back(options.text_encoder.type);
+  return types;
+}
+
+bool suits_no_stage(std::string_view key, const Options& options, const Job& job) {
+  const std::size_t dot = key.rfind('.');
+  const std::vector<Type> types = types_of(key.substr(0, dot), options, job);
+  return !types.empty() && std::none_of(types.begin(), types.end(),
+                                        [&](Type type) { return is_used_by(key.substr(dot + 1), type); });
+}
+
+}  // namespace
+
+std::vector<std::string> options_without_effect(const Options& options, const Job& job) {
+  std::vector<std::string> keys;
+  for (const auto& [key, value] : options.echo) {
+    if (is_passed_over(key, job) || suits_no_stage(key, options, job)) keys.push_back(key);
+  }
+  return keys;
+}
+
+}  // namespace ferry::worker

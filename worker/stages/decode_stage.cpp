@@ -1,0 +1,100 @@
+#include <fmt/format.h>
+
+#include "base/clock.h"
+#include "model/vae/vae.h"
+#include "worker/cores.h"
+#include "worker/job/activations.h"
+#include "worker/stages/decoded_frames.h"
+#include "worker/stages/not_finite.h"
+#include "worker/stages/stages.h"
+#include "worker/stages/vae_runtime.h"
+#include "worker/weights/stage_weights.h"
+
+namespace ferry::worker {
+namespace {
+
+// Decodes once more up to latent frame `last`, to find where values stop being finite.  On every rank that
+// decodes; the first has the answer.
+std::string cause(const StageInput& input, offload::StageWeights& weights, const at::Tensor& latent,
+                  std::int64_t last) {
+  // The latent, the first convolution, the units, the head.
+  const std::size_t looks = static_cast<std::size_t>(last + 1) * (weights.spec().blocks.size() + 3);
+  Rank& rank = *input.rank;
+  FiniteTrail trail(*rank.device, looks);
+  model::VaeRuntime runtime = vae_runtime(input);
+  runtime.tap = trail.tap();
+  model::vae_decode(input.networks->facts.vae, weights, latent.narrow(1, 0, last + 1), runtime,
+                    [&](std::int64_t, const at::Tensor&) { rank.session->send_sign_of_life(); });
+  const std::optional<Place> place = runtime.group != nullptr ? trail.first(*rank.session) : trail.first();
+  return rank.is_first() ? begun_at(place, "", weights) : "";
+}
+
+// What the first rank has to tell: frames, or why there are none.
+struct Decoded {
+  at::Tensor frames;
+  std::string failure;
+};
+
+// `chunk` counts the latent frames that are done.  Throws NotFinite, on all ranks that decode.
+at::Tensor decode_chunks(const StageInput& input, offload::StageWeights& weights, const at::Tensor& latent,
+                         StageRecord& record, std::int64_t& chunk) {
+  Clock::time_point begin = Clock::now();
+  const auto done = [&](const FrameChunk& part) {
+    if (!part.finite) {
+      throw NotFinite(fmt::format("decode: frames {} to {} of {} are not finite", part.first + 1,
+                                  part.first + part.frames, input.job->frames));
+    }
+    if (part.rgb.defined() && input.frames_made) input.frames_made(part.rgb);
+    ++chunk;
+    record.step_s.push_back(seconds_since(begin));
+    begin = Clock::now();
+    input.progress->step();
+    input.rank->session->send_sign_of_life();
+  };
+  DecodedFrames frames(*input.rank, decoding_group(input), *input.job, done);
+  const TraceScope span(input.rank->trace.get(), Lane::Compute, "decode", input.rank->device->compute());
+  model::vae_decode(input.networks->facts.vae, weights, latent, vae_runtime(input),
+                    [&](std::int64_t first, const at::Tensor& decoded) { frames.take(first, decoded); });
+  return frames.finish();
+}
+
+// On the ranks that decode.
+Decoded decode(const StageInput& input, offload::StageWeights& weights, const at::Tensor& latent,
+               StageRecord& record) {
+  const bool alone = decoding_group(input) == nullptr;
+  const AllCores cores(input.rank->on_gpu() || !alone ? 1 : input.rank->session->node_size());
+  input.progress->begin("decode", latent.size(1));
+  std::int64_t chunk = 0;
+  try {
+    Decoded decoded{decode_chunks(input, weights, latent, record, chunk), {}};
+    input.progress->end();
+    return decoded;
+  } catch (const NotFinite& error) {
+    input.progress->give_up();
+    input.rank->session->send_sign_of_life();
+    return {{}, error.what() + (": " + cause(input, weights, latent, chunk))};
+  }
+}
+
+}  // namespace
+
+at::Tensor decode_stage(const StageInput& input, const at::Tensor& latent, StageRecord& record) {
+  record.name = "decode";
+  const Clock::time_point begin = Clock::now();
+  const Network& vae = input.networks->vae;
+  const int ranks = decoding_ranks(*input.options, input.rank->mesh);
+  const Runs runs = ranks == 1 ? Runs::Alone : Runs::Together;
+  LoadedStage stage({&vae, &input.options->vae, runs,
+                     activation_bytes(input.networks->facts.vae, *input.job, ranks, vae.compute)},
+                    *input.rank, *input.progress, record);
+  Decoded decoded;
+  if (runs == Runs::Together || input.rank->is_first())
+    decoded = decode(input, stage.weights(), latent, record);
+  const std::string failure = input.rank->session->broadcast(decoded.failure, 0);
+  stage.finish(record);
+  if (!failure.empty()) throw NotFinite(failure);
+  record.run_s = seconds_since(begin) - record.load_s;
+  return decoded.frames;
+}
+
+}  // namespace ferry::worker

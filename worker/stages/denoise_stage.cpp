@@ -1,0 +1,120 @@
+#include <utility>
+
+#include "base/clock.h"
+#include "model/dit/dit.h"
+#include "model/sampler/sampler.h"
+#include "model/tensor.h"
+#include "offload/arena/layout.h"
+#include "worker/agree.h"
+#include "worker/job/activations.h"
+#include "worker/job/noise.h"
+#include "worker/stages/branches.h"
+#include "worker/stages/latent_watch.h"
+#include "worker/stages/not_finite.h"
+#include "worker/stages/stages.h"
+#include "worker/stages/step_clock.h"
+#include "worker/stages/warm_up.h"
+#include "worker/weights/stage_weights.h"
+
+namespace ferry::worker {
+namespace {
+
+at::Tensor sample(const Denoising& denoising, at::Tensor x, StageRecord& record) {
+  const StageInput& input = denoising.input;
+  const Job& job = *input.job;
+  model::Sampler sampler = model::make_sampler(job.sampler, job.steps, job.shift);
+  LatentWatch watch(*input.rank->device, job.steps);
+  input.progress->begin("denoise", job.steps);
+  StepClock clock(*input.rank->device, [&] { input.progress->step(); });
+  for (int i = 0; i < job.steps; ++i) {
+    const TraceScope span(input.rank->trace.get(), Lane::Compute, "step", input.rank->device->compute(), i);
+    watch.begins(i, x, sampler);
+    const std::vector<at::Tensor> velocities =
+        denoising.branches(x, sampler.timesteps()[static_cast<std::size_t>(i)]);
+    x = sampler.step(i, x, combined(velocities, job.guidance)).contiguous();
+    watch.ends(i, x);
+    clock.step();
+    if (i > 0) watch.check(i - 1, denoising);
+  }
+  record.step_s = clock.finish();
+  watch.check(job.steps - 1, denoising);
+  input.progress->end();
+  return x;
+}
+
+Exposed exposed_copy(const offload::Report& report, int steps) {
+  return exposed_of({.ms = report.exposed_copy_ms,
+                     .ms_by_place = report.exposed_ms_by_block,
+                     .ms_by_pass = report.exposed_ms_by_pass},
+                    steps);
+}
+
+std::size_t activations(const StageInput& input) {
+  const DitActivations how = dit_activations(*input.options, *input.job, input.rank->mesh);
+  return activation_bytes(input.networks->facts.dit, *input.job, how, input.networks->dit->compute);
+}
+
+StageSource source_of(const StageInput& input) {
+  return {&input.networks->dit.value(), &input.options->dit, Runs::Together, activations(input),
+          input.options->lora};
+}
+
+}  // namespace
+
+StageLoad begin_denoise(const StageInput& input) {
+  // On the CPU a strategy may copy the encoder's weights once more.
+  std::size_t beside = 0;
+  if (!input.rank->on_gpu() && input.networks->text) {
+    const Network& text = *input.networks->text;
+    beside = offload::arena_layout(text.spec, 1).bytes;
+  }
+  const StageSource source = source_of(input);
+  return has_room(source, *input.rank, beside) ? begin_load(source, *input.rank) : StageLoad{};
+}
+
+at::Tensor noise_stage(const StageInput& input) {
+  const Device& device = *input.rank->device;
+  at::Tensor noise;
+  from_rank_0(*input.rank->session, [&] {
+    noise = make_noise(*input.job, device).contiguous();
+    return "";
+  });
+  if (!input.rank->is_first()) noise = model::empty(input.job->latent_shape, DType::F32, device);
+  input.rank->groups.data_root->broadcast(noise.mutable_data_ptr(), noise.nbytes(), 0,
+                                          input.rank->device->compute());
+  if (!all_finite(*input.rank->device, noise))
+    throw NotFinite("denoise: the noise is not finite: " + noise_source(*input.job));
+  return noise;
+}
+
+at::Tensor denoise_stage(const StageInput& input, const std::vector<at::Tensor>& contexts,
+                         const at::Tensor& noise, StageRecord& record, StageLoad begun) {
+  record.name = "denoise";
+  const Clock::time_point begin = Clock::now();
+  Rank& rank = *input.rank;
+  const Network& network = input.networks->dit.value();
+  const StageSource source = source_of(input);
+  if (begun.meter == nullptr) begun = begin_load(source, rank);
+  // The CPU, which the loading threads need, has little to warm up.
+  if (rank.on_gpu()) {
+    const bool reading = begun.arena == nullptr || !begun.arena->filled();
+    if (rank.session->all_agree(reading)) warm_up_decoding(input);
+    warm_up(input, contexts, noise, source.activation_bytes);
+    record.warm_up_s = seconds_since(begin);
+  }
+  LoadedStage stage(source, rank, *input.progress, record, std::move(begun));
+  const model::DitRuntime runtime = dit_runtime(rank, network.compute, stage.weights().exchange_gate());
+  at::Tensor latent;
+  {
+    model::Dit dit(input.networks->facts.dit, stage.weights(), runtime);
+    Branches branches(input, dit, contexts);
+    latent = sample({input, stage.weights(), dit, branches}, noise, record);
+    record.exposed_exchange = exposed_of(dit.exchange_waits(), input.job->steps);
+  }
+  stage.finish(record);
+  record.exposed_copy = exposed_copy(*record.offload, input.job->steps);
+  record.run_s = seconds_since(begin) - record.load_s;
+  return latent;
+}
+
+}  // namespace ferry::worker

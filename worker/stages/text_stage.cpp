@@ -1,0 +1,150 @@
+#include <ATen/ops/empty.h>
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/clock.h"
+#include "model/tensor.h"
+#include "model/text/clean.h"
+#include "model/text/tokenizer.h"
+#include "model/text/umt5.h"
+#include "worker/agree.h"
+#include "worker/cores.h"
+#include "worker/job/activations.h"
+#include "worker/job/noise.h"
+#include "worker/stages/not_finite.h"
+#include "worker/stages/stages.h"
+#include "worker/weights/stage_weights.h"
+
+namespace ferry::worker {
+namespace {
+
+// What the first rank has to tell: contexts, or why there are none.
+struct Encoded {
+  std::vector<at::Tensor> contexts;
+  std::string failure;
+};
+
+Encoded read_contexts(const StageInput& input) {
+  Encoded read;
+  const Job& job = *input.job;
+  for (const char* name : {"positive", "negative"}) {
+    const at::Device device = model::torch_device(*input.rank->device);
+    read.contexts.push_back(read_float_tensor(job.context, name).to(device));
+    if (!all_finite(*input.rank->device, read.contexts.back())) {
+      read.failure = fmt::format("text: the context is not finite: tensor '{}' of {}", name, job.context);
+      break;
+    }
+    if (!job.guided()) break;
+  }
+  return read;
+}
+
+std::vector<std::vector<std::int64_t>> token_ids(const StageInput& input, std::int64_t text_len) {
+  const model::Tokenizer tokenizer(input.networks->tokenizer, text_len);
+  std::vector<std::vector<std::int64_t>> ids = {tokenizer.encode(model::clean_prompt(input.job->prompt))};
+  if (input.job->guided()) ids.push_back(tokenizer.encode(model::clean_prompt(input.job->negative_prompt)));
+  return ids;
+}
+
+model::Umt5Runtime runtime_of(const StageInput& input) {
+  return {.device = input.rank->device.get(), .compute = input.networks->text->compute, .tap = {}};
+}
+
+// Encodes the prompts once more, to find where values stop being finite.
+std::string cause(const StageInput& input, model::Weights& weights,
+                  const std::vector<std::vector<std::int64_t>>& ids) {
+  const model::Umt5Config& config = input.networks->facts.text.value();
+  // The embedding, two looks in a block, the norm.
+  FiniteTrail trail(*input.rank->device, ids.size() * static_cast<std::size_t>(2 + 2 * config.layers));
+  model::Umt5Runtime runtime = runtime_of(input);
+  runtime.tap = trail.tap();
+  model::umt5_encode(config, weights, ids, runtime);
+  const std::optional<Place> place = trail.first();
+  return begun_at(place, place && ids.size() > 1 ? branch_name(place->turn) : "", weights);
+}
+
+// On the first rank.
+Encoded encode_prompts(const StageInput& input, model::Weights& weights) {
+  const TraceScope span(input.rank->trace.get(), Lane::Compute, "text", input.rank->device->compute());
+  const AllCores cores(input.rank->on_gpu() ? 1 : input.rank->session->node_size());
+  const model::Umt5Config& config = input.networks->facts.text.value();
+  const auto ids = token_ids(input, config.text_len);
+  input.rank->session->send_sign_of_life();
+  Encoded encoded{model::umt5_encode(config, weights, ids, runtime_of(input)), {}};
+  for (std::size_t i = 0; i < encoded.contexts.size() && encoded.failure.empty(); ++i) {
+    if (all_finite(*input.rank->device, encoded.contexts[i])) continue;
+    input.rank->session->send_sign_of_life();
+    encoded.failure = fmt::format("text: the context of {} is not finite: {}",
+                                  branch_name(static_cast<int>(i)), cause(input, weights, ids));
+  }
+  return encoded;
+}
+
+Encoded encode(const StageInput& input, StageRecord& record, const std::function<void()>& read) {
+  const Network& text = input.networks->text.value();
+  const model::Umt5Config& config = input.networks->facts.text.value();
+  LoadedStage stage(
+      {&text, &input.options->text_encoder, Runs::Alone, activation_bytes(config, text.compute)}, *input.rank,
+      *input.progress, record, {}, read);
+  Encoded encoded;
+  input.progress->begin("text", 0);
+  if (input.rank->is_first()) encoded = encode_prompts(input, stage.weights());
+  stage.finish(record);
+  if (encoded.failure.empty()) {
+    input.progress->end();
+  } else {
+    input.progress->give_up();
+  }
+  return encoded;
+}
+
+// How many rows each context has, and of what type, so that the others can make room; or the failure.
+std::string describe(const Encoded& encoded) {
+  if (!encoded.failure.empty()) return nlohmann::json(encoded.failure).dump();
+  nlohmann::json shapes = nlohmann::json::array();
+  for (const at::Tensor& context : encoded.contexts) {
+    shapes.push_back({context.size(0), context.size(1), static_cast<int>(context.scalar_type())});
+  }
+  return shapes.dump();
+}
+
+std::vector<at::Tensor> share(Rank& rank, const Encoded& mine) {
+  const auto shapes =
+      nlohmann::json::parse(rank.session->broadcast(rank.is_first() ? describe(mine) : "", 0));
+  if (shapes.is_string()) throw NotFinite(shapes.get<std::string>());
+  std::vector<at::Tensor> contexts;
+  for (std::size_t i = 0; i < shapes.size(); ++i) {
+    const at::TensorOptions options = at::TensorOptions(model::torch_device(*rank.device))
+                                          .dtype(static_cast<at::ScalarType>(shapes[i][2].get<int>()));
+    contexts.push_back(
+        rank.is_first()
+            ? mine.contexts[i].contiguous()
+            : at::empty({shapes[i][0].get<std::int64_t>(), shapes[i][1].get<std::int64_t>()}, options));
+    rank.groups.data_root->broadcast(contexts[i].mutable_data_ptr(), contexts[i].nbytes(), 0,
+                                     rank.device->compute());
+  }
+  return contexts;
+}
+
+}  // namespace
+
+std::vector<at::Tensor> text_stage(const StageInput& input, StageRecord& record,
+                                   const std::function<void()>& read) {
+  record.name = "text";
+  const Clock::time_point begin = Clock::now();
+  Encoded encoded;
+  if (input.networks->text) {
+    encoded = encode(input, record, read);
+  } else {
+    from_rank_0(*input.rank->session, [&] {
+      encoded = read_contexts(input);
+      return "";
+    });
+  }
+  std::vector<at::Tensor> contexts = share(*input.rank, encoded);
+  record.run_s = seconds_since(begin) - record.load_s;
+  return contexts;
+}
+
+}  // namespace ferry::worker

@@ -1,0 +1,21 @@
+#include "worker/stages/vae_runtime.h"
+
+#include "worker/job/activations.h"
+
+namespace ferry::worker {
+
+parallel::Group* decoding_group(const StageInput& input) {
+  const Rank& rank = *input.rank;
+  if (decoding_ranks(*input.options, rank.mesh) == 1) return nullptr;
+  // Where these are the same ranks, exchanges over NCCL have made their connections already.
+  return rank.mesh.cfg == 1 ? rank.groups.ulysses.get() : rank.groups.data_root.get();
+}
+
+model::VaeRuntime vae_runtime(const StageInput& input) {
+  return {.device = input.rank->device.get(),
+          .compute = input.networks->vae.compute,
+          .tap = {},
+          .group = decoding_group(input)};
+}
+
+}  // namespace ferry::worker

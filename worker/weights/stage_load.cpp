@@ -1,0 +1,70 @@
+#include "worker/weights/stage_load.h"
+
+#include "base/memory_use.h"
+#include "offload/arena/layout.h"
+#include "worker/agree.h"
+
+namespace ferry::worker {
+namespace {
+
+bool adds(const StageSource& source) { return source.network->lora && source.lora.used(); }
+
+offload::Merge merge_of(const StageSource& source) {
+  if (!adds(source) || adds_in_calls(source)) return {};
+  return {.file = &*source.network->lora, .strength = source.lora.strength};
+}
+
+bool reads(const StageSource& source, const Rank& rank) {
+  return reads_weights(source.runs, rank.session->node_index());
+}
+
+// What the copy of this rank's node will take.
+std::size_t arena_bytes(const StageSource& source, const Rank& rank) {
+  if (!reads(source, rank)) return 0;
+  const int ranks = rank.session->node_size();
+  const offload::ArenaPlan plan = offload::arena_plan(source.network->spec, *source.options, ranks);
+  return offload::arena_layout(plan.stored, ranks).bytes;
+}
+
+void begin(const StageSource& source, Rank& rank, StageLoad& load) {
+  parallel::Session& session = *rank.session;
+  load.meter = std::make_shared<LoadMeter>(session);
+  if (!reads(source, rank)) return;
+  const bool copies = source.runs == Runs::Together || rank.is_first();
+  offload::LoadSetup setup;
+  setup.progress = [meter = load.meter](const offload::LoadProgress& progress) { meter->note(progress); };
+  if (source.options->pin_cpu_memory && copies) setup.pin_for = rank.device.get();
+  const Network& network = *source.network;
+  load.arena = offload::begin_arena({network.checkpoint, network.spec, merge_of(source)}, *source.options,
+                                    offload::node_ranks(session, *rank.device), setup);
+}
+
+}  // namespace
+
+// sequential keeps the weights as they are in the file, and its linears add.
+bool adds_in_calls(const StageSource& source) {
+  return adds(source) && source.options->type == offload::Type::Sequential;
+}
+
+bool has_room(const StageSource& source, Rank& rank, std::size_t beside_bytes) {
+  const std::size_t bytes = arena_bytes(source, rank);
+  return rank.session->all_agree(bytes == 0 || bytes + beside_bytes <= host_memory().available_bytes);
+}
+
+void make_room(Rank& rank, std::size_t bytes, std::size_t available_bytes) {
+  if (rank.session->all_agree(bytes <= available_bytes)) return;
+  rank.janitor.finish();
+  // The memory is free when the last rank has let go of it.
+  rank.session->barrier();
+}
+
+StageLoad begin_load(const StageSource& source, Rank& rank) {
+  StageLoad load;
+  agree(*rank.session, [&] {
+    make_room(rank, arena_bytes(source, rank), host_memory().available_bytes);
+    begin(source, rank, load);
+  });
+  return load;
+}
+
+}  // namespace ferry::worker

@@ -1,0 +1,52 @@
+// The weights of one stage on their way from its network's files into the copies of the nodes.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "offload/arena/arena.h"
+#include "offload/options.h"
+#include "worker/job/options.h"
+#include "worker/networks.h"
+#include "worker/rank.h"
+#include "worker/weights/load_meter.h"
+
+namespace ferry::worker {
+
+// Who computes a stage: all ranks in step, or the first one while the others wait.
+enum class Runs : std::uint8_t { Together, Alone };
+
+// Whether the ranks of a node read the weights of such a stage: the first rank is on node 0.
+constexpr bool reads_weights(Runs runs, int node_index) { return runs == Runs::Together || node_index == 0; }
+
+struct StageSource {
+  const Network* network = nullptr;
+  const offload::Options* options = nullptr;
+  Runs runs = Runs::Together;
+  std::size_t activation_bytes = 0;  // that the stage will want beside its weights
+  LoraOptions lora{};                // for the network's LoRA, if it has one
+};
+
+// Threads fill `arena` and page-lock it where this rank copies from it; nobody has waited for them.
+struct StageLoad {
+  std::unique_ptr<offload::NodeArena> arena;  // nullptr where this rank's node does not read
+  std::shared_ptr<LoadMeter> meter;           // nullptr: nothing has begun
+};
+
+// Whether every node that reads has room for the weights of `source`, as things stand, and for as much again
+// of `beside` bytes.  Collective over the world.
+bool has_room(const StageSource& source, Rank& rank, std::size_t beside_bytes);
+
+// Where `bytes` are more than a rank's `available_bytes`, all wait for what their janitors let go of.
+// Collective over the world.
+void make_room(Rank& rank, std::size_t bytes, std::size_t available_bytes);
+
+// Makes the copies and begins to fill them.  What `source` points to outlives the load.  Collective over the
+// world.  Throws UserError on every rank: not enough memory, options that do not suit the network.
+StageLoad begin_load(const StageSource& source, Rank& rank);
+
+// Whether the calls of linears add the network's LoRA, which otherwise is merged as it is loaded.
+bool adds_in_calls(const StageSource& source);
+
+}  // namespace ferry::worker
