@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "base/pending_file.h"
 #include "checkpoint/folder/hub_folder.h"
-#include "launcher/paths.h"
+#include "launcher/options/paths.h"
 #include "model/text/clean.h"
 #include "worker/output/files.h"
 

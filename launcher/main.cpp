@@ -7,9 +7,9 @@
 #include "base/hardware_queues.h"
 #include "base/run_failure.h"
 #include "base/shown.h"
-#include "launcher/job.h"
+#include "launcher/process/job.h"
+#include "launcher/process/streams.h"
 #include "launcher/program.h"
-#include "launcher/streams.h"
 
 namespace {
 

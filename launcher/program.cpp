@@ -12,10 +12,10 @@
 
 #include "base/error.h"
 #include "base/nearest.h"
-#include "launcher/job.h"
+#include "launcher/process/job.h"
+#include "launcher/process/spawn.h"
+#include "launcher/process/streams.h"
 #include "launcher/ranks.h"
-#include "launcher/spawn.h"
-#include "launcher/streams.h"
 #include "parallel/environment.h"
 #include "worker/record/version.h"
 

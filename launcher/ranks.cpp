@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/run_failure.h"
-#include "launcher/interrupt.h"
+#include "launcher/process/interrupt.h"
 #include "launcher/program.h"
 #include "parallel/alone.h"
 

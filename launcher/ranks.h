@@ -15,7 +15,8 @@ void refuse_unknown_to_mpi();
 // Starts MPI and the log, runs `work` and ends MPI; returns its exit code.
 //   UserError, RunFailure  thrown again on the rank that speaks after MPI has ended; every rank must throw it
 //   any other exception    rank, host and reason are logged, all ranks go down, exit code 1
-//   a signal               all ranks go down, exit code 128 + the signal's number (launcher/interrupt.h)
+//   a signal               all ranks go down, exit code 128 + the signal's number
+//   (launcher/process/interrupt.h)
 int run_ranks(int& argc, char**& argv, const worker::RunOptions& options,
               const std::function<int(parallel::Session&)>& work);
 

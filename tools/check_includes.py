@@ -2,7 +2,7 @@
 """Checks the direction of includes: launcher -> worker -> offload -> checkpoint -> model -> parallel -> base.
 
 A folder includes only itself and what stands to its right; tests/ and bench/ include everything.  Also:
-base/ and launcher/ name no LibTorch header, nobody but launcher/options.cpp names Boost, .cu files name no
+base/ and launcher/ name no LibTorch header, nobody but launcher/options/options.cpp names Boost, .cu files name no
 ATen, and <torch/torch.h> is named nowhere.
 
   tools/check_includes.py [root]     prints each offence as file:line and exits 1 when there is one
@@ -25,8 +25,8 @@ def offence(path: pathlib.PurePath, header: str) -> str | None:
     target = header.split("/")[0]
     if header == "torch/torch.h":
         return "<torch/torch.h> is slow to compile; include the small ATen headers"
-    if header.startswith("boost/") and str(path) != "launcher/options.cpp":
-        return "only launcher/options.cpp includes Boost"
+    if header.startswith("boost/") and str(path) != "launcher/options/options.cpp":
+        return "only launcher/options/options.cpp includes Boost"
     if path.suffix in {".cu", ".cuh"} and header.startswith(("ATen/", "torch/")):
         return "a .cu file sees no ATen"
     if folder in FREE:

@@ -7,10 +7,10 @@
 #include "base/error.h"
 #include "launcher/check.h"
 #include "launcher/commands/generate.h"
-#include "launcher/keys.h"
+#include "launcher/options/keys.h"
+#include "launcher/options/settings.h"
+#include "launcher/options/value.h"
 #include "launcher/ranks.h"
-#include "launcher/settings.h"
-#include "launcher/value.h"
 
 namespace ferry::launcher {
 namespace {

@@ -3,7 +3,7 @@
 #include "bench/decode.h"
 #include "bench/offload.h"
 #include "launcher/commands/bench_networks.h"
-#include "launcher/streams.h"
+#include "launcher/process/streams.h"
 #include "offload/arena/arena.h"
 #include "worker/rank.h"
 #include "worker/stages/attention.h"

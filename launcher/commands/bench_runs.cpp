@@ -9,7 +9,7 @@
 #include "bench/decode.h"
 #include "bench/forward.h"
 #include "launcher/commands/bench_networks.h"
-#include "launcher/streams.h"
+#include "launcher/process/streams.h"
 #include "worker/stages/attention.h"
 #include "worker/weights/stage_weights.h"
 

@@ -9,10 +9,10 @@
 #include "launcher/check.h"
 #include "launcher/commands/demo_words.h"
 #include "launcher/commands/generate.h"
-#include "launcher/keys.h"
+#include "launcher/options/keys.h"
+#include "launcher/options/settings.h"
+#include "launcher/process/streams.h"
 #include "launcher/program.h"
-#include "launcher/settings.h"
-#include "launcher/streams.h"
 #include "worker/output/files.h"
 
 namespace ferry::launcher {

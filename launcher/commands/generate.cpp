@@ -4,9 +4,9 @@
 
 #include "base/error.h"
 #include "launcher/check.h"
-#include "launcher/keys.h"
+#include "launcher/options/keys.h"
+#include "launcher/options/settings.h"
 #include "launcher/ranks.h"
-#include "launcher/settings.h"
 #include "worker/run.h"
 
 namespace ferry::launcher {

@@ -8,10 +8,10 @@
 #include "base/error.h"
 #include "checkpoint/network/unexpected.h"
 #include "launcher/command.h"
-#include "launcher/keys.h"
-#include "launcher/paths.h"
-#include "launcher/streams.h"
-#include "launcher/value.h"
+#include "launcher/options/keys.h"
+#include "launcher/options/paths.h"
+#include "launcher/options/value.h"
+#include "launcher/process/streams.h"
 
 namespace ferry::launcher {
 namespace {

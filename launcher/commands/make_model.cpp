@@ -8,10 +8,10 @@
 
 #include "base/error.h"
 #include "launcher/command.h"
-#include "launcher/interrupt.h"
-#include "launcher/paths.h"
-#include "launcher/streams.h"
-#include "launcher/value.h"
+#include "launcher/options/paths.h"
+#include "launcher/options/value.h"
+#include "launcher/process/interrupt.h"
+#include "launcher/process/streams.h"
 
 namespace ferry::launcher {
 namespace {

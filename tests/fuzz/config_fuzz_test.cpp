@@ -10,7 +10,7 @@
 #include <tuple>
 
 #include "base/error.h"
-#include "launcher/config_text.h"
+#include "launcher/options/config_text.h"
 
 namespace ferry::launcher {
 namespace {

@@ -1,4 +1,4 @@
-#include "launcher/caught.h"
+#include "launcher/process/caught.h"
 
 #include <gtest/gtest.h>
 #include <poll.h>

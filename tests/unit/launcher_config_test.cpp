@@ -4,8 +4,8 @@
 
 #include <cstdlib>
 
-#include "launcher/config_text.h"
-#include "launcher/paths.h"
+#include "launcher/options/config_text.h"
+#include "launcher/options/paths.h"
 #include "launcher_support.h"
 
 namespace ferry::launcher {

@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "base/error.h"
-#include "launcher/keys.h"
-#include "launcher/settings.h"
+#include "launcher/options/keys.h"
+#include "launcher/options/settings.h"
 
 namespace ferry::launcher {
 

@@ -31,7 +31,7 @@ class Includes(unittest.TestCase):
     def test_each_kind_of_offence_is_found_with_its_place(self):
         for path, header in [("base/a.h", "parallel/group.h"), ("model/a.cpp", "offload/options.h"),
                              ("worker/a.cpp", "bench/x.h"), ("base/a.h", "ATen/core/Tensor.h"),
-                             ("launcher/keys.cpp", "boost/any.hpp"), ("model/a.cu", "ATen/ATen.h"),
+                             ("launcher/options/keys.cpp", "boost/any.hpp"), ("model/a.cu", "ATen/ATen.h"),
                              ("model/a.cpp", "torch/torch.h")]:
             code, text = self.offence(path, header)
             self.assertEqual(code, 1, (path, header))

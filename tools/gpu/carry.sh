@@ -8,8 +8,8 @@ rm -rf .carry
 mkdir -p .carry/boost/include .carry/boost/lib .carry/utf8proc/pkgconfig
 grep -qx '/.carry/' .git/info/exclude 2>/dev/null || echo '/.carry/' >>.git/info/exclude
 
-# Only the headers that launcher/options.cpp reaches: 5 of Boost's 200 MB.
-g++ -std=c++20 -M -I. launcher/options.cpp | tr ' \\' '\n\n' | grep '^/usr/include/boost/' | sort -u |
+# Only the headers that launcher/options/options.cpp reaches: 5 of Boost's 200 MB.
+g++ -std=c++20 -M -I. launcher/options/options.cpp | tr ' \\' '\n\n' | grep '^/usr/include/boost/' | sort -u |
   while read -r header; do
     install -D -m 644 "$header" ".carry/boost/include/${header#/usr/include/}"
   done

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "launcher/flag.h"
+#include "launcher/options/flag.h"
 #include "worker/job/options.h"
 
 namespace ferry::launcher {

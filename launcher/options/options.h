@@ -1,6 +1,6 @@
 // The command line, read into settings.  The only file that knows Boost.Program_options.
 //
-// A key of a .cfg file (launcher/config_file.h) is a flag:  [offload] prefetch_size = 2  is
+// A key of a .cfg file (launcher/options/config_file.h) is a flag:  [offload] prefetch_size = 2  is
 // --offload.prefetch_size 2. Command line beats file (--config F, repeatable, later wins) beats the
 // checkpoint's own ferry.cfg beats default.  There are two short options, -n and -h.
 #pragma once
@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "launcher/flag.h"
+#include "launcher/options/flag.h"
 
 namespace ferry::launcher {
 

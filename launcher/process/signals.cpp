@@ -1,4 +1,4 @@
-#include "launcher/signals.h"
+#include "launcher/process/signals.h"
 
 #include <poll.h>
 #include <sys/wait.h>

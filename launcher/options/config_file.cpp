@@ -1,4 +1,4 @@
-#include "launcher/config_file.h"
+#include "launcher/options/config_file.h"
 
 #include <fmt/format.h>
 
@@ -6,10 +6,10 @@
 
 #include "base/error.h"
 #include "base/shown.h"
-#include "launcher/config_text.h"
-#include "launcher/names.h"
-#include "launcher/options.h"
-#include "launcher/paths.h"
+#include "launcher/options/config_text.h"
+#include "launcher/options/names.h"
+#include "launcher/options/options.h"
+#include "launcher/options/paths.h"
 
 namespace ferry::launcher {
 namespace {

@@ -1,4 +1,4 @@
-#include "launcher/job.h"
+#include "launcher/process/job.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -19,10 +19,10 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/handle.h"
-#include "launcher/caught.h"
-#include "launcher/processes.h"
-#include "launcher/relay.h"
-#include "launcher/signals.h"
+#include "launcher/process/caught.h"
+#include "launcher/process/processes.h"
+#include "launcher/process/relay.h"
+#include "launcher/process/signals.h"
 
 namespace ferry::launcher {
 namespace {

@@ -1,4 +1,4 @@
-#include "launcher/relay.h"
+#include "launcher/process/relay.h"
 
 #include <fcntl.h>
 #include <unistd.h>

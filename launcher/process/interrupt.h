@@ -5,12 +5,12 @@
 #include <thread>
 #include <vector>
 
-#include "launcher/caught.h"
+#include "launcher/process/caught.h"
 
 namespace ferry::launcher {
 
-// While one exists, the signals of launcher/signals.h are taken by a thread of its own, which removes the
-// files that this process is still making and ends the process with exit code 128 + the signal's number.
+// While one exists, the signals of launcher/process/signals.h are taken by a thread of its own, which removes
+// the files that this process is still making and ends the process with exit code 128 + the signal's number.
 // (Under mpirun every rank gets the signal, and one rank that ends takes the others along.)
 class Interrupt {
  public:

@@ -1,4 +1,4 @@
-#include "launcher/value.h"
+#include "launcher/options/value.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -12,7 +12,7 @@
 #include "base/lower.h"
 #include "base/nearest.h"
 #include "base/shown.h"
-#include "launcher/words.h"
+#include "launcher/options/words.h"
 
 namespace ferry::launcher {
 namespace {

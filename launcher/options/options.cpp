@@ -1,4 +1,4 @@
-#include "launcher/options.h"
+#include "launcher/options/options.h"
 
 #include <fmt/format.h>
 
@@ -9,9 +9,9 @@
 #include <sstream>
 
 #include "base/error.h"
-#include "launcher/names.h"
-#include "launcher/paths.h"
-#include "launcher/value.h"
+#include "launcher/options/names.h"
+#include "launcher/options/paths.h"
+#include "launcher/options/value.h"
 
 namespace po = boost::program_options;
 

@@ -1,4 +1,4 @@
-#include "launcher/words.h"
+#include "launcher/options/words.h"
 
 #include <fmt/format.h>
 

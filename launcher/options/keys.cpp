@@ -1,4 +1,4 @@
-#include "launcher/keys.h"
+#include "launcher/options/keys.h"
 
 #include <fmt/format.h>
 
@@ -6,8 +6,8 @@
 
 #include "base/error.h"
 #include "base/shown.h"
-#include "launcher/paths.h"
-#include "launcher/value.h"
+#include "launcher/options/paths.h"
+#include "launcher/options/value.h"
 #include "model/text/unicode.h"
 
 namespace ferry::launcher {

@@ -1,4 +1,4 @@
-#include "launcher/names.h"
+#include "launcher/options/names.h"
 
 #include <fmt/format.h>
 
@@ -6,7 +6,7 @@
 #include <set>
 
 #include "base/nearest.h"
-#include "launcher/words.h"
+#include "launcher/options/words.h"
 
 namespace ferry::launcher {
 namespace {

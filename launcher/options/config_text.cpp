@@ -1,4 +1,4 @@
-#include "launcher/config_text.h"
+#include "launcher/options/config_text.h"
 
 #include <fmt/format.h>
 

@@ -5,8 +5,8 @@
 #include <sstream>
 
 #include "base/error.h"
-#include "launcher/keys.h"
-#include "launcher/value.h"
+#include "launcher/options/keys.h"
+#include "launcher/options/value.h"
 #include "offload/sequential/module_config.h"
 
 namespace ferry::launcher {

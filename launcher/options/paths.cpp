@@ -1,4 +1,4 @@
-#include "launcher/paths.h"
+#include "launcher/options/paths.h"
 
 #include <fmt/format.h>
 #include <pwd.h>

@@ -1,4 +1,4 @@
-#include "launcher/streams.h"
+#include "launcher/process/streams.h"
 
 #include <fcntl.h>
 #include <unistd.h>

@@ -1,4 +1,4 @@
-#include "launcher/caught.h"
+#include "launcher/process/caught.h"
 
 #include <fcntl.h>
 #include <unistd.h>

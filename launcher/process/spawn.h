@@ -17,7 +17,7 @@ struct Launch {
 // batch system's other nodes.
 Launch plan_launch(const std::string& program, const std::vector<std::string>& args, int ranks, int cores);
 
-// Runs that mpirun to its end (launcher/job.h) and ends this process with the exit code.
+// Runs that mpirun to its end (launcher/process/job.h) and ends this process with the exit code.
 // Throws UserError: mpirun is not on the PATH.
 [[noreturn]] void launch_ranks(const std::vector<std::string>& args, int ranks);
 

@@ -1,4 +1,4 @@
-#include "launcher/spawn.h"
+#include "launcher/process/spawn.h"
 
 #include <sched.h>
 #include <unistd.h>
@@ -10,7 +10,7 @@
 #include <sstream>
 
 #include "base/error.h"
-#include "launcher/job.h"
+#include "launcher/process/job.h"
 #include "parallel/alone.h"
 
 namespace ferry::launcher {

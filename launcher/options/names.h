@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "launcher/flag.h"
+#include "launcher/options/flag.h"
 
 namespace ferry::launcher {
 
@@ -19,8 +19,9 @@ Names names_of(const std::vector<FlagGroup>& groups);
 enum class Place : std::uint8_t { CommandLine, File };
 
 // "; did you mean --prompt?", or nothing when no name is near.  In this order: the same letters (dashes for
-// underscores, capitals), the word of another program of the field for the same thing (launcher/words.h), a
-// key without its group, the smallest edit distance.  `word` has no leading dashes.
+// underscores, capitals), the word of another program of the field for the same thing
+// (launcher/options/words.h), a key without its group, the smallest edit distance.  `word` has no leading
+// dashes.
 std::string meant(const std::string& word, const Names& names, Place place);
 
 // The same for a group of a file: "; did you mean [offload]?".

@@ -1,4 +1,4 @@
-#include "launcher/settings.h"
+#include "launcher/options/settings.h"
 
 #include <fmt/format.h>
 
@@ -9,9 +9,9 @@
 
 #include "base/error.h"
 #include "checkpoint/folder/hub_folder.h"
-#include "launcher/config_file.h"
-#include "launcher/keys.h"
-#include "launcher/paths.h"
+#include "launcher/options/config_file.h"
+#include "launcher/options/keys.h"
+#include "launcher/options/paths.h"
 
 namespace ferry::launcher {
 namespace {

@@ -1,4 +1,4 @@
-#include "launcher/interrupt.h"
+#include "launcher/process/interrupt.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -11,9 +11,9 @@
 
 #include "base/error.h"
 #include "base/pending_file.h"
-#include "launcher/job.h"
+#include "launcher/process/job.h"
+#include "launcher/process/signals.h"
 #include "launcher/program.h"
-#include "launcher/signals.h"
 
 namespace ferry::launcher {
 namespace {

@@ -14,7 +14,8 @@ struct Flag {
   std::string help;
   std::string default_text = {};  // what holds when it is not given; empty: nothing to say
   bool is_switch = false;         // "--overwrite" alone means "true"
-  // Stores the value.  Throws UserError (through launcher/value.h) naming `flag` as the user wrote it.
+  // Stores the value.  Throws UserError (through launcher/options/value.h) naming `flag` as the user wrote
+  // it.
   std::function<void(const std::string& flag, const std::string& value)> set = {};
 };
 

@@ -1,4 +1,4 @@
-#include "launcher/processes.h"
+#include "launcher/process/processes.h"
 
 #include <cerrno>
 #include <csignal>

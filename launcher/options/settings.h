@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "launcher/options.h"
+#include "launcher/options/options.h"
 #include "worker/job/options.h"
 
 namespace ferry::launcher {
