@@ -1,7 +1,7 @@
 // The CUDA half of base/device.h, numa.h and stream_gate.h in a program that was built without it.
 #include "base/device.h"
 #include "base/error.h"
-#include "base/numa.h"
+#include "base/host/numa.h"
 #include "base/stream_gate.h"
 
 namespace ferry {

@@ -12,7 +12,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
-#include "base/memory_use.h"
+#include "base/host/memory_use.h"
 #include "bench/decode_floor.h"
 #include "model/tensor.h"
 

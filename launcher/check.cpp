@@ -6,7 +6,7 @@
 #include <system_error>
 
 #include "base/error.h"
-#include "base/pending_file.h"
+#include "base/files/pending_file.h"
 #include "checkpoint/folder/hub_folder.h"
 #include "launcher/options/paths.h"
 #include "model/text/clean.h"

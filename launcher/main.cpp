@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "base/hardware_queues.h"
 #include "base/run_failure.h"
-#include "base/shown.h"
+#include "base/text/shown.h"
 #include "launcher/process/job.h"
 #include "launcher/process/streams.h"
 #include "launcher/program.h"

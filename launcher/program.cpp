@@ -11,7 +11,7 @@
 #include <thread>
 
 #include "base/error.h"
-#include "base/nearest.h"
+#include "base/text/nearest.h"
 #include "launcher/process/job.h"
 #include "launcher/process/spawn.h"
 #include "launcher/process/streams.h"

@@ -8,7 +8,7 @@
 
 #include "base/device.h"
 #include "base/error.h"
-#include "base/numa.h"
+#include "base/host/numa.h"
 
 namespace ferry::parallel {
 

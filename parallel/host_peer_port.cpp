@@ -9,7 +9,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
-#include "base/memory_use.h"
+#include "base/host/memory_use.h"
 #include "parallel/descriptor.h"
 #include "parallel/patience.h"
 #include "parallel/peer_port.h"

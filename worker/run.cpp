@@ -7,10 +7,10 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/host/memory_use.h"
 #include "base/log.h"
-#include "base/memory_use.h"
 #include "base/run_failure.h"
-#include "base/shown.h"
+#include "base/text/shown.h"
 #include "worker/generate.h"
 #include "worker/job/latents.h"
 #include "worker/job/plan.h"

@@ -8,8 +8,8 @@
 #include "base/cpu/queue_stream.h"
 #include "base/device.h"
 #include "base/error.h"
-#include "base/memory_use.h"
-#include "base/pages.h"
+#include "base/host/memory_use.h"
+#include "base/host/pages.h"
 
 namespace ferry {
 

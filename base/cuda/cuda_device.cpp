@@ -7,8 +7,8 @@
 #include "base/cuda/event.h"
 #include "base/cuda/stream.h"
 #include "base/device.h"
-#include "base/lower.h"
-#include "base/numa.h"
+#include "base/host/numa.h"
+#include "base/text/lower.h"
 
 namespace ferry {
 

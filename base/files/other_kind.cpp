@@ -9,8 +9,8 @@
 #include <string_view>
 
 #include "base/error.h"
-#include "base/lower.h"
 #include "base/text/describe.h"
+#include "base/text/lower.h"
 
 namespace ferry {
 

@@ -8,7 +8,7 @@
 #include <unordered_map>
 
 #include "base/error.h"
-#include "base/file.h"
+#include "base/files/file.h"
 #include "base/files/other_kind.h"
 #include "base/text/describe.h"
 #include "checkpoint/formats/zip.h"

@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "base/dtype.h"
-#include "base/pending_file.h"
+#include "base/files/pending_file.h"
 #include "checkpoint/checkpoint.h"
 
 namespace ferry::model {
@@ -55,7 +55,7 @@ struct TensorInfo {
 
 // Writes a file as a stream: the header at once, then the tensors' bytes in the order given.  Give wide
 // types first, so that every tensor is aligned.  The file appears under its name with finish(), or not at all
-// (base/pending_file.h).
+// (base/files/pending_file.h).
 class SafetensorsWriter {
  public:
   // Throws std::invalid_argument for a repeated name or an extent below zero; SystemError when the file

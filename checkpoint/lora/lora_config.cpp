@@ -11,9 +11,9 @@
 #include <string_view>
 
 #include "base/error.h"
-#include "base/file.h"
-#include "base/lower.h"
+#include "base/files/file.h"
 #include "base/text/describe.h"
+#include "base/text/lower.h"
 #include "checkpoint/formats/json_text.h"
 #include "checkpoint/lora/lora_words.h"
 

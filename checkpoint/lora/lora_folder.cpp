@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "base/folder_of.h"
+#include "base/files/folder_of.h"
 #include "base/text/describe.h"
 #include "checkpoint/folder/hub_folder.h"
 

@@ -9,7 +9,7 @@
 #include <string_view>
 
 #include "base/error.h"
-#include "base/lower.h"
+#include "base/text/lower.h"
 #include "checkpoint/formats/json_text.h"
 
 namespace ferry::model {

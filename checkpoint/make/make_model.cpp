@@ -10,8 +10,8 @@
 #include <thread>
 
 #include "base/error.h"
-#include "base/file.h"
-#include "base/pending_file.h"
+#include "base/files/file.h"
+#include "base/files/pending_file.h"
 #include "checkpoint/formats/pth_writer.h"
 #include "checkpoint/make/model_plan.h"
 #include "checkpoint/make/random_fill.h"

@@ -5,7 +5,7 @@
 #include <optional>
 
 #include "base/error.h"
-#include "base/shown.h"
+#include "base/text/shown.h"
 #include "launcher/check.h"
 #include "launcher/commands/demo_words.h"
 #include "launcher/commands/generate.h"

@@ -8,7 +8,7 @@
 #include <fstream>
 
 #include "base/error.h"
-#include "base/lower.h"
+#include "base/text/lower.h"
 
 namespace ferry::launcher {
 namespace {

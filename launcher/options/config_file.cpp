@@ -5,7 +5,7 @@
 #include <fstream>
 
 #include "base/error.h"
-#include "base/shown.h"
+#include "base/text/shown.h"
 #include "launcher/options/config_text.h"
 #include "launcher/options/names.h"
 #include "launcher/options/options.h"

@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "base/shown.h"
+#include "base/text/shown.h"
 
 namespace ferry::launcher {
 namespace {

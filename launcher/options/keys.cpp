@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "base/shown.h"
+#include "base/text/shown.h"
 #include "launcher/options/paths.h"
 #include "launcher/options/value.h"
 #include "model/text/unicode.h"

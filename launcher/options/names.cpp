@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <set>
 
-#include "base/nearest.h"
+#include "base/text/nearest.h"
 #include "launcher/options/words.h"
 
 namespace ferry::launcher {

@@ -9,9 +9,9 @@
 #include <optional>
 
 #include "base/error.h"
-#include "base/lower.h"
-#include "base/nearest.h"
-#include "base/shown.h"
+#include "base/text/lower.h"
+#include "base/text/nearest.h"
+#include "base/text/shown.h"
 #include "launcher/options/words.h"
 
 namespace ferry::launcher {

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <array>
 
-#include "base/lower.h"
+#include "base/text/lower.h"
 
 namespace ferry::launcher {
 namespace {

@@ -10,7 +10,7 @@
 #include <functional>
 
 #include "base/error.h"
-#include "base/pending_file.h"
+#include "base/files/pending_file.h"
 #include "launcher/process/job.h"
 #include "launcher/process/signals.h"
 #include "launcher/program.h"

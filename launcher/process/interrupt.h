@@ -26,7 +26,7 @@ class Interrupt {
 };
 
 // The files this process has open for writing under a temporary name: results in the making on a file system
-// that knows no unnamed files (base/pending_file.h).  Reads /proc/self/fd.
+// that knows no unnamed files (base/files/pending_file.h).  Reads /proc/self/fd.
 std::vector<std::string> unfinished_files();
 
 }  // namespace ferry::launcher

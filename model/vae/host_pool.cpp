@@ -20,7 +20,7 @@
 #include <string>
 
 #include "base/error.h"
-#include "base/pages.h"
+#include "base/host/pages.h"
 
 namespace ferry::model::vae {
 

@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/host/memory_use.h"
 #include "base/log.h"
-#include "base/memory_use.h"
 #include "offload/arena/host_check.h"
 #include "offload/arena/host_threads.h"
 #include "offload/arena/huge_pages.h"

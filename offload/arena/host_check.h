@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "base/memory_use.h"
+#include "base/host/memory_use.h"
 #include "model/weights.h"
 #include "offload/arena/arena_plan.h"
 

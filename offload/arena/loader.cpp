@@ -9,7 +9,7 @@
 #include <thread>
 
 #include "base/error.h"
-#include "base/pages.h"
+#include "base/host/pages.h"
 
 namespace ferry::offload {
 

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "base/pages.h"
+#include "base/host/pages.h"
 #include "offload/arena/host_threads.h"
 #include "offload/arena/layout.h"
 #include "offload/arena/node_memory.h"

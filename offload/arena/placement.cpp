@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
+#include "base/host/numa.h"
 #include "base/log.h"
-#include "base/numa.h"
 
 namespace ferry::offload {
 

@@ -2,7 +2,7 @@
 
 #include <cstring>
 
-#include "base/memory_use.h"
+#include "base/host/memory_use.h"
 #include "offload/arena/arena.h"
 #include "tests/support/mpi_fixture.h"
 #include "tests/unit/offload_toy.h"

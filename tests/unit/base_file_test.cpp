@@ -1,5 +1,5 @@
-// base/file.h
-#include "base/file.h"
+// base/files/file.h
+#include "base/files/file.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,5 +1,5 @@
-// base/memory_use.h, on this machine and on made-up trees.
-#include "base/memory_use.h"
+// base/host/memory_use.h, on this machine and on made-up trees.
+#include "base/host/memory_use.h"
 
 #include <gtest/gtest.h>
 

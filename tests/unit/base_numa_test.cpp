@@ -1,4 +1,4 @@
-#include "base/numa.h"
+#include "base/host/numa.h"
 
 #include <gtest/gtest.h>
 

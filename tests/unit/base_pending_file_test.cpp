@@ -1,5 +1,5 @@
-// base/pending_file.h: both forms, what a killed process leaves, and who wins a name.
-#include "base/pending_file.h"
+// base/files/pending_file.h: both forms, what a killed process leaves, and who wins a name.
+#include "base/files/pending_file.h"
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
@@ -16,7 +16,7 @@
 #include <functional>
 
 #include "base/error.h"
-#include "base/file.h"
+#include "base/files/file.h"
 #include "tests/support/temporary_folder.h"
 
 namespace ferry {

@@ -1,5 +1,5 @@
-// base/reservation.h: one process of a node for each file.
-#include "base/reservation.h"
+// base/files/reservation.h: one process of a node for each file.
+#include "base/files/reservation.h"
 
 #include <gtest/gtest.h>
 #include <sys/wait.h>

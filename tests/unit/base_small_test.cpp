@@ -1,4 +1,4 @@
-// base/handle.h, base/nearest.h, base/clock.h, base/log.h, base/lower.h and base/shown.h
+// base/handle.h, base/text/nearest.h, base/clock.h, base/log.h, base/text/lower.h and base/text/shown.h
 #include <gtest/gtest.h>
 
 #include <array>
@@ -10,9 +10,9 @@
 #include "base/error.h"
 #include "base/handle.h"
 #include "base/log.h"
-#include "base/lower.h"
-#include "base/nearest.h"
-#include "base/shown.h"
+#include "base/text/lower.h"
+#include "base/text/nearest.h"
+#include "base/text/shown.h"
 
 namespace ferry {
 namespace {

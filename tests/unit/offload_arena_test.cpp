@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "base/pages.h"
+#include "base/host/pages.h"
 #include "offload/arena/arena.h"
 #include "offload/arena/host_check.h"
 #include "tests/unit/offload_toy.h"

@@ -9,7 +9,7 @@
 #include <fstream>
 #include <memory>
 
-#include "base/memory_use.h"
+#include "base/host/memory_use.h"
 #include "tests/support/temporary_folder.h"
 
 namespace ferry::offload {

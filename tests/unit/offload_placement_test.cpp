@@ -5,8 +5,8 @@
 
 #include <algorithm>
 
-#include "base/numa.h"
-#include "base/pages.h"
+#include "base/host/numa.h"
+#include "base/host/pages.h"
 #include "offload/arena/arena.h"
 #include "tests/unit/offload_toy.h"
 

@@ -9,7 +9,7 @@
 #include <thread>
 
 #include "base/error.h"
-#include "base/memory_use.h"
+#include "base/host/memory_use.h"
 
 namespace ferry::worker {
 namespace {

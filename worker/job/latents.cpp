@@ -13,7 +13,7 @@
 #include "base/error.h"
 #include "base/float_type.h"
 #include "base/log.h"
-#include "base/shown.h"
+#include "base/text/shown.h"
 #include "checkpoint/formats/safetensors.h"
 #include "model/defaults.h"
 #include "model/vae/vae.h"

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "base/device.h"
-#include "base/memory_use.h"
+#include "base/host/memory_use.h"
 #include "parallel/mesh.h"
 #include "parallel/session.h"
 #include "worker/job/job.h"

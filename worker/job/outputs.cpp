@@ -8,8 +8,8 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "base/lower.h"
-#include "base/shown.h"
+#include "base/text/lower.h"
+#include "base/text/shown.h"
 #include "worker/job/inputs.h"
 #include "worker/job/latents.h"
 #include "worker/output/files.h"

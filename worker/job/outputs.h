@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "base/reservation.h"
+#include "base/files/reservation.h"
 #include "worker/job/job.h"
 #include "worker/job/options.h"
 

@@ -2,8 +2,8 @@
 
 #include <fmt/format.h>
 
-#include "base/memory_use.h"
-#include "base/shown.h"
+#include "base/host/memory_use.h"
+#include "base/text/shown.h"
 #include "offload/arena/arena_plan.h"
 #include "offload/arena/layout.h"
 #include "parallel/ulysses.h"

@@ -12,10 +12,10 @@
 #include <filesystem>
 
 #include "base/error.h"
-#include "base/file.h"
-#include "base/folder_of.h"
-#include "base/lower.h"
-#include "base/pending_file.h"
+#include "base/files/file.h"
+#include "base/files/folder_of.h"
+#include "base/files/pending_file.h"
+#include "base/text/lower.h"
 
 namespace ferry::worker {
 namespace {

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "base/pending_file.h"
+#include "base/files/pending_file.h"
 
 namespace ferry::worker {
 

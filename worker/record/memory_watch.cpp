@@ -4,7 +4,7 @@
 #include <chrono>
 #include <exception>
 
-#include "base/memory_use.h"
+#include "base/host/memory_use.h"
 
 namespace ferry::worker {
 

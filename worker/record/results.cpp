@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <span>
 
-#include "base/pending_file.h"
+#include "base/files/pending_file.h"
 #include "checkpoint/formats/safetensors.h"
 #include "model/tensor.h"
 #include "worker/job/latents.h"

@@ -1,6 +1,6 @@
 #include "worker/weights/stage_load.h"
 
-#include "base/memory_use.h"
+#include "base/host/memory_use.h"
 #include "offload/arena/layout.h"
 #include "worker/agree.h"
 

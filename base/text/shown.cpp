@@ -1,4 +1,4 @@
-#include "base/shown.h"
+#include "base/text/shown.h"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "base/memory_use.h"
+#include "base/host/memory_use.h"
 
 #include <algorithm>
 #include <cinttypes>

@@ -1,4 +1,4 @@
-#include "base/numa.h"
+#include "base/host/numa.h"
 
 #include <linux/mempolicy.h>
 #include <sched.h>
@@ -12,7 +12,7 @@
 #include <sstream>
 
 #include "base/error.h"
-#include "base/pages.h"
+#include "base/host/pages.h"
 
 namespace ferry {
 

@@ -1,4 +1,4 @@
-#include "base/pending_file.h"
+#include "base/files/pending_file.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -13,8 +13,8 @@
 #include <random>
 #include <vector>
 
-#include "base/fingerprint.h"
-#include "base/folder_of.h"
+#include "base/files/fingerprint.h"
+#include "base/files/folder_of.h"
 
 namespace ferry {
 

@@ -1,4 +1,4 @@
-#include "base/reservation.h"
+#include "base/files/reservation.h"
 
 #include <fmt/format.h>
 #include <sys/socket.h>
@@ -11,8 +11,8 @@
 #include <filesystem>
 
 #include "base/error.h"
-#include "base/fingerprint.h"
-#include "base/folder_of.h"
+#include "base/files/fingerprint.h"
+#include "base/files/folder_of.h"
 
 namespace ferry {
 

@@ -1,4 +1,4 @@
-#include "base/file.h"
+#include "base/files/file.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -13,7 +13,7 @@
 
 #include "base/error.h"
 #include "base/handle.h"
-#include "base/pages.h"
+#include "base/host/pages.h"
 
 namespace ferry {
 

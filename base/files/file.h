@@ -1,4 +1,4 @@
-// Files as they are read, and the room for others (base/pending_file.h writes them).
+// Files as they are read, and the room for others (base/files/pending_file.h writes them).
 #pragma once
 
 #include <cstddef>

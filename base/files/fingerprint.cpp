@@ -1,4 +1,4 @@
-#include "base/fingerprint.h"
+#include "base/files/fingerprint.h"
 
 #include <fmt/format.h>
 
