@@ -60,6 +60,6 @@ std::string at_place(const char* text, const std::source_location& place);
 
 }  // namespace ferry
 
-// One line over an overloaded check_call(): base/cuda/check.h adds cudaError_t, parallel/nccl_check.h
-// ncclResult_t, parallel/mpi_check.h has FERRY_MPI_CHECK.
+// One line over an overloaded check_call(): base/cuda/check.h adds cudaError_t, parallel/nccl/nccl_check.h
+// ncclResult_t, parallel/mpi/mpi_check.h has FERRY_MPI_CHECK.
 #define FERRY_CHECK(call) ::ferry::check_call((call), #call)

@@ -1,6 +1,6 @@
 // CUDA puts streams on CUDA_DEVICE_MAX_CONNECTIONS hardware queues, 8 unless told otherwise.  What is queued
 // behind a wait in the same queue waits too, whatever its stream: where a stream waits for what another rank,
-// or another stream, is yet to write (base/stream_gate.h, parallel/peer_port.h), that can be for ever.
+// or another stream, is yet to write (base/stream_gate.h, parallel/node/peer_port.h), that can be for ever.
 #pragma once
 
 #include <string>

@@ -16,7 +16,7 @@
 #include "launcher/process/spawn.h"
 #include "launcher/process/streams.h"
 #include "launcher/ranks.h"
-#include "parallel/environment.h"
+#include "parallel/mpi/environment.h"
 #include "worker/record/version.h"
 
 namespace ferry::launcher {

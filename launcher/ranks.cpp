@@ -10,7 +10,7 @@
 #include "base/run_failure.h"
 #include "launcher/process/interrupt.h"
 #include "launcher/program.h"
-#include "parallel/alone.h"
+#include "parallel/mpi/alone.h"
 
 namespace ferry::launcher {
 namespace {

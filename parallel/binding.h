@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "parallel/session.h"
+#include "parallel/mpi/session.h"
 
 namespace ferry::parallel {
 

@@ -8,9 +8,9 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
-#include "parallel/copy_group.h"
-#include "parallel/mpi_group.h"
-#include "parallel/nccl_group.h"
+#include "parallel/mpi/mpi_group.h"
+#include "parallel/nccl/nccl_group.h"
+#include "parallel/node/copy_group.h"
 #include "parallel/patience.h"
 #include "parallel/single_group.h"
 

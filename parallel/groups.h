@@ -6,7 +6,7 @@
 
 #include "parallel/group.h"
 #include "parallel/mesh.h"
-#include "parallel/session.h"
+#include "parallel/mpi/session.h"
 
 namespace ferry::parallel {
 

@@ -4,7 +4,7 @@
 #include <functional>
 #include <string>
 
-#include "parallel/session.h"
+#include "parallel/mpi/session.h"
 
 namespace ferry::worker {
 

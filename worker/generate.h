@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "parallel/choose_cfg.h"
-#include "parallel/session.h"
+#include "parallel/mpi/session.h"
 #include "worker/job/job.h"
 #include "worker/job/options.h"
 #include "worker/job/outputs.h"

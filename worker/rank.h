@@ -11,7 +11,7 @@
 #include "offload/device_account.h"
 #include "parallel/groups.h"
 #include "parallel/mesh.h"
-#include "parallel/session.h"
+#include "parallel/mpi/session.h"
 #include "worker/janitor.h"
 #include "worker/spin_limit.h"
 

@@ -1,7 +1,7 @@
 // The life of one rank: check the job, run the stages, write the results.
 #pragma once
 
-#include "parallel/session.h"
+#include "parallel/mpi/session.h"
 #include "worker/job/options.h"
 
 namespace ferry::worker {

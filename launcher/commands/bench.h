@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "parallel/session.h"
+#include "parallel/mpi/session.h"
 #include "worker/job/options.h"
 
 namespace ferry::launcher {

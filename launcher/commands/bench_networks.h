@@ -4,7 +4,7 @@
 #include <string>
 
 #include "launcher/commands/bench.h"
-#include "parallel/session.h"
+#include "parallel/mpi/session.h"
 #include "worker/networks.h"
 #include "worker/rank.h"
 #include "worker/record/record.h"

@@ -11,7 +11,7 @@
 
 #include "base/error.h"
 #include "launcher/process/job.h"
-#include "parallel/alone.h"
+#include "parallel/mpi/alone.h"
 
 namespace ferry::launcher {
 namespace {

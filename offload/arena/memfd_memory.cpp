@@ -15,8 +15,8 @@
 #include "offload/arena/host_threads.h"
 #include "offload/arena/layout.h"
 #include "offload/arena/node_memory.h"
-#include "parallel/descriptor.h"
-#include "parallel/shared_memfd.h"
+#include "parallel/node/descriptor.h"
+#include "parallel/node/shared_memfd.h"
 
 // Linux 5.1; older headers of the C library lack it.
 constexpr int kSealFutureWrite = 0x0010;

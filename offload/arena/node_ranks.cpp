@@ -6,8 +6,8 @@
 #include "offload/arena/layout.h"
 #include "offload/arena/node_memory.h"
 #include "offload/arena/placement.h"
-#include "parallel/mpi_check.h"
-#include "parallel/session.h"
+#include "parallel/mpi/mpi_check.h"
+#include "parallel/mpi/session.h"
 
 namespace ferry::offload {
 

@@ -23,7 +23,7 @@ struct ShareFigures {
   double sum_gbps = 0;          // of all of them, where the parts follow the links (parts.h); 0: even parts
   double gather_gbps = 0;       // bytes of a whole block per second of its gather, 1e9 bytes/s
   int ranks = 1;                // that share copies
-  bool in_slices = true;        // gathers go by copies (parallel/copy_group.h)
+  bool in_slices = true;        // gathers go by copies (parallel/node/copy_group.h)
 };
 
 // Milliseconds until a block is there with that share.

@@ -21,7 +21,7 @@ struct LinkFigures {
   double exchange_ms = 0;              // an all-to-all alone
   double exchange_beside_ms = 0;  // the same while every rank copies: the best try, so that what else runs
                                   // on the machine does not count as the copies' doing
-  bool by_copies = false;         // gathers and exchanges of all go by copies (parallel/copy_group.h)
+  bool by_copies = false;         // gathers and exchanges of all go by copies (parallel/node/copy_group.h)
 };
 
 // Collective over setup.peers; setup.weights is a group of at least two ranks.  Blocks for some tens of

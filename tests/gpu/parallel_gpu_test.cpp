@@ -1,9 +1,9 @@
-// parallel/nccl_group.h and the binding of ranks to GPUs, on as many GPUs as there are ranks.
+// parallel/nccl/nccl_group.h and the binding of ranks to GPUs, on as many GPUs as there are ranks.
 #include <gtest/gtest.h>
 
 #include <vector>
 
-#include "parallel/nccl_group.h"
+#include "parallel/nccl/nccl_group.h"
 #include "tests/support/ranks_fixture.h"
 
 namespace ferry::parallel {

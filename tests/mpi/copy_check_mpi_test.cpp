@@ -1,4 +1,4 @@
-// parallel/copy_group.h where its check fails.
+// parallel/node/copy_group.h where its check fails.
 #include <gmock/gmock.h>
 
 #include <cstddef>
@@ -11,8 +11,8 @@
 
 #include "base/clock.h"
 #include "base/error.h"
-#include "parallel/copy_group.h"
-#include "parallel/mpi_group.h"
+#include "parallel/mpi/mpi_group.h"
+#include "parallel/node/copy_group.h"
 #include "tests/support/mpi_fixture.h"
 
 namespace ferry::parallel {

@@ -1,4 +1,4 @@
-// parallel/copy_group.h, on the devices of the program.
+// parallel/node/copy_group.h, on the devices of the program.
 #include <gmock/gmock.h>
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// parallel/groups.h and parallel/mpi_group.h on real ranks.
+// parallel/groups.h and parallel/mpi/mpi_group.h on real ranks.
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "parallel/groups.h"
-#include "parallel/mpi_group.h"
+#include "parallel/mpi/mpi_group.h"
 #include "parallel/ulysses.h"
 #include "tests/support/mpi_fixture.h"
 

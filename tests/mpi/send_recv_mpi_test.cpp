@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "base/device.h"
-#include "parallel/mpi_group.h"
+#include "parallel/mpi/mpi_group.h"
 #include "tests/support/mpi_fixture.h"
 
 namespace ferry::parallel {

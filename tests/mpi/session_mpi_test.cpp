@@ -1,4 +1,4 @@
-// parallel/session.h and parallel/control.h on real ranks.
+// parallel/mpi/session.h and parallel/mpi/control.h on real ranks.
 #include <gtest/gtest.h>
 
 #include "base/clock.h"

@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-#include "parallel/session.h"
+#include "parallel/mpi/session.h"
 
 namespace ferry::testing {
 

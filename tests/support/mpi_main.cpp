@@ -8,7 +8,7 @@
 #include <stdexcept>
 
 #include "base/hardware_queues.h"
-#include "parallel/session.h"
+#include "parallel/mpi/session.h"
 #include "tests/support/mpi_fixture.h"
 #include "tests/support/outcome.h"
 

@@ -8,8 +8,8 @@
 #include <string>
 #include <thread>
 
-#include "parallel/mpi_group.h"
-#include "parallel/session.h"
+#include "parallel/mpi/mpi_group.h"
+#include "parallel/mpi/session.h"
 
 namespace {
 

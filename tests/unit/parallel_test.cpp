@@ -1,4 +1,4 @@
-// parallel/mesh.h, parallel/binding.h and parallel/environment.h: what one process can
+// parallel/mesh.h, parallel/binding.h and parallel/mpi/environment.h: what one process can
 // decide alone.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -12,10 +12,10 @@
 #include <vector>
 
 #include "base/error.h"
-#include "parallel/alone.h"
 #include "parallel/binding.h"
-#include "parallel/environment.h"
 #include "parallel/mesh.h"
+#include "parallel/mpi/alone.h"
+#include "parallel/mpi/environment.h"
 #include "parallel/single_group.h"
 
 namespace ferry::parallel {

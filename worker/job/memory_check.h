@@ -7,7 +7,7 @@
 #include "base/device.h"
 #include "base/host/memory_use.h"
 #include "parallel/mesh.h"
-#include "parallel/session.h"
+#include "parallel/mpi/session.h"
 #include "worker/job/job.h"
 #include "worker/job/options.h"
 #include "worker/networks.h"

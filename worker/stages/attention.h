@@ -6,7 +6,7 @@
 #include "base/device.h"
 #include "base/dtype.h"
 #include "model/kernels/attention.h"
-#include "parallel/session.h"
+#include "parallel/mpi/session.h"
 #include "worker/job/options.h"
 
 namespace ferry::worker {

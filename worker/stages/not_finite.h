@@ -18,7 +18,7 @@
 #include "base/run_failure.h"
 #include "model/tap.h"
 #include "model/weights.h"
-#include "parallel/session.h"
+#include "parallel/mpi/session.h"
 #include "worker/stages/finite_flags.h"
 
 namespace ferry::worker {

@@ -4,7 +4,7 @@
 #include <mutex>
 
 #include "offload/arena/loader.h"
-#include "parallel/session.h"
+#include "parallel/mpi/session.h"
 #include "worker/record/progress.h"
 
 namespace ferry::worker {

@@ -1,6 +1,6 @@
 #include <vector>
 
-#include "parallel/nccl_all_to_all.h"
+#include "parallel/nccl/nccl_all_to_all.h"
 
 namespace ferry::parallel {
 

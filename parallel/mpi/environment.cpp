@@ -1,4 +1,4 @@
-#include "parallel/environment.h"
+#include "parallel/mpi/environment.h"
 
 #include <cstdlib>
 

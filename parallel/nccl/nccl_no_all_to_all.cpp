@@ -1,4 +1,4 @@
-#include "parallel/nccl_all_to_all.h"
+#include "parallel/nccl/nccl_all_to_all.h"
 
 namespace ferry::parallel {
 

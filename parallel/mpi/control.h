@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "parallel/comm_thread.h"
+#include "parallel/mpi/comm_thread.h"
 
 namespace ferry::parallel {
 

@@ -4,7 +4,7 @@
 #include <optional>
 #include <string>
 
-#include "parallel/environment.h"
+#include "parallel/mpi/environment.h"
 
 namespace ferry::parallel {
 

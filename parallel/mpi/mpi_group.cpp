@@ -1,10 +1,10 @@
-#include "parallel/mpi_group.h"
+#include "parallel/mpi/mpi_group.h"
 
 #include <algorithm>
 #include <cstring>
 
 #include "parallel/bytes_at.h"
-#include "parallel/mpi_check.h"
+#include "parallel/mpi/mpi_check.h"
 
 namespace ferry::parallel {
 

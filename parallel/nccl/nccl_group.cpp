@@ -1,4 +1,4 @@
-#include "parallel/nccl_group.h"
+#include "parallel/nccl/nccl_group.h"
 
 #include <fmt/format.h>
 
@@ -8,8 +8,8 @@
 
 #include "base/clock.h"
 #include "base/handle.h"
-#include "parallel/nccl_all_to_all.h"
-#include "parallel/nccl_check.h"
+#include "parallel/nccl/nccl_all_to_all.h"
+#include "parallel/nccl/nccl_check.h"
 #include "parallel/patience.h"
 
 namespace ferry::parallel {

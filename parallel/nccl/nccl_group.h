@@ -3,8 +3,8 @@
 
 #include <memory>
 
-#include "parallel/control.h"
 #include "parallel/group.h"
+#include "parallel/mpi/control.h"
 
 namespace ferry::parallel {
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "parallel/descriptor.h"
+#include "parallel/node/descriptor.h"
 
 namespace ferry::parallel {
 

@@ -8,7 +8,7 @@
 #include <string>
 
 #include "base/device.h"
-#include "parallel/control.h"
+#include "parallel/mpi/control.h"
 
 namespace ferry::parallel {
 

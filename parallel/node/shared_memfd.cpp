@@ -1,4 +1,4 @@
-#include "parallel/shared_memfd.h"
+#include "parallel/node/shared_memfd.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>

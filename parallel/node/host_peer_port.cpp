@@ -10,10 +10,10 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/host/memory_use.h"
-#include "parallel/descriptor.h"
+#include "parallel/node/descriptor.h"
+#include "parallel/node/peer_port.h"
+#include "parallel/node/shared_memfd.h"
 #include "parallel/patience.h"
-#include "parallel/peer_port.h"
-#include "parallel/shared_memfd.h"
 
 namespace ferry::parallel {
 

@@ -1,4 +1,4 @@
-#include "parallel/nccl_check.h"
+#include "parallel/nccl/nccl_check.h"
 
 #include <string>
 

@@ -1,4 +1,4 @@
-#include "parallel/alone.h"
+#include "parallel/mpi/alone.h"
 
 #include <unistd.h>
 

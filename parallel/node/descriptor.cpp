@@ -1,4 +1,4 @@
-#include "parallel/descriptor.h"
+#include "parallel/node/descriptor.h"
 
 #include <poll.h>
 #include <sys/socket.h>

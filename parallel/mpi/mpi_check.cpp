@@ -1,4 +1,4 @@
-#include "parallel/mpi_check.h"
+#include "parallel/mpi/mpi_check.h"
 
 #include <array>
 #include <string>

@@ -1,4 +1,4 @@
-#include "parallel/comm_thread.h"
+#include "parallel/mpi/comm_thread.h"
 
 #include <fmt/format.h>
 #include <sys/prctl.h>
@@ -10,7 +10,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
-#include "parallel/mpi_check.h"
+#include "parallel/mpi/mpi_check.h"
 #include "parallel/patience.h"
 
 namespace ferry::parallel {

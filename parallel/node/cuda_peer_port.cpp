@@ -6,8 +6,8 @@
 
 #include "base/cuda/check.h"
 #include "base/cuda/stream_memory.h"
-#include "parallel/peer_port.h"
-#include "parallel/shared_memfd.h"
+#include "parallel/node/peer_port.h"
+#include "parallel/node/shared_memfd.h"
 
 namespace ferry::parallel {
 

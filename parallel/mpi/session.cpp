@@ -1,4 +1,4 @@
-#include "parallel/session.h"
+#include "parallel/mpi/session.h"
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
@@ -9,7 +9,7 @@
 #include <cstdlib>
 #include <exception>
 
-#include "parallel/mpi_check.h"
+#include "parallel/mpi/mpi_check.h"
 
 namespace ferry::parallel {
 

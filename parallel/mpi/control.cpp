@@ -1,4 +1,4 @@
-#include "parallel/control.h"
+#include "parallel/mpi/control.h"
 
 #include <fmt/format.h>
 
@@ -7,7 +7,7 @@
 #include <memory>
 #include <stdexcept>
 
-#include "parallel/mpi_check.h"
+#include "parallel/mpi/mpi_check.h"
 
 namespace ferry::parallel {
 

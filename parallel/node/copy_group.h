@@ -22,8 +22,8 @@
 #include <memory>
 
 #include "base/device.h"
-#include "parallel/control.h"
 #include "parallel/group.h"
+#include "parallel/mpi/control.h"
 
 namespace ferry::parallel {
 

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "parallel/comm_thread.h"
 #include "parallel/group.h"
+#include "parallel/mpi/comm_thread.h"
 
 namespace ferry::parallel {
 

@@ -18,9 +18,9 @@
 #include <vector>
 
 #include "base/handle.h"
-#include "parallel/comm_thread.h"
-#include "parallel/control.h"
-#include "parallel/environment.h"
+#include "parallel/mpi/comm_thread.h"
+#include "parallel/mpi/control.h"
+#include "parallel/mpi/environment.h"
 
 namespace ferry::parallel {
 

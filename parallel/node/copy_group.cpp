@@ -1,4 +1,4 @@
-#include "parallel/copy_group.h"
+#include "parallel/node/copy_group.h"
 
 #include <fmt/format.h>
 
@@ -15,9 +15,9 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "parallel/bytes_at.h"
+#include "parallel/node/peer_port.h"
+#include "parallel/node/shared_memfd.h"
 #include "parallel/patience.h"
-#include "parallel/peer_port.h"
-#include "parallel/shared_memfd.h"
 
 namespace ferry::parallel {
 
