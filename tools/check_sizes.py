@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Checks the sizes of files, functions and classes: the tail is where code stops being readable.
+"""Checks the sizes of files, functions, classes and folders: the tail is where code stops being readable.
 
               aim   say why   never
   file        150     300      500   lines
   function     25      60       80   (CUDA kernels exempt)
   class body   60     120      150
+  folder                        30   files, folders in it not counted (tests/ and docs/ exempt)
 
 What is over the last column is printed and makes the exit code 1; --long also lists what is over the second.
 It reads clang-format's output: a definition starts at some indentation and ends with a brace at the same.
@@ -16,6 +17,8 @@ import pathlib
 import re
 import sys
 
+MOST_FILES = 30
+ELSEWHERE = ["cmake", "configs", "models", "slurm", "tools"]  # where only files are counted
 FOLDERS = ["base", "parallel", "model", "checkpoint", "offload", "worker", "launcher", "bench", "tests"]
 SUFFIXES = {".h", ".cpp", ".cu", ".cuh"}
 LIMITS = {"file": (300, 500), "function": (60, 80), "class": (120, 150)}
@@ -68,6 +71,15 @@ def find_end(lines, i, indent):
     return None
 
 
+def full_folders(root):
+    """(folder, number of files) where that is over the limit."""
+    for top in [name for name in FOLDERS + ELSEWHERE if name != "tests" and (root / name).is_dir()]:
+        for folder in [root / top, *sorted(p for p in (root / top).rglob("*") if p.is_dir())]:
+            count = sum(p.is_file() for p in folder.iterdir()) if folder.name != "__pycache__" else 0
+            if count > MOST_FILES:
+                yield folder.relative_to(root), count
+
+
 def main() -> int:
     arguments = [a for a in sys.argv[1:] if a != "--long"]
     column = 0 if "--long" in sys.argv else 1
@@ -85,6 +97,9 @@ def main() -> int:
             if count > LIMITS[kind][column]:
                 print(f"{path.relative_to(root)}:{line}: {kind} {name} has {count} lines")
                 found = found or count > LIMITS[kind][1]
+    for folder, count in full_folders(root):
+        print(f"{folder}/: {count} files")
+        found = True
     print(f"{len(files)} files; the longest: " + ", ".join(f"{k} {n}" for k, n in worst.items()))
     return 1 if found or not files else 0
 

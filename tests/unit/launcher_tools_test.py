@@ -37,6 +37,16 @@ class Includes(unittest.TestCase):
             self.assertEqual(code, 1, (path, header))
             self.assertIn(f"{path}:1: ", text)
 
+    def test_rooms_of_a_folder_form_no_cycle(self):
+        line = {"offload/x/a.h": "offload/y/b.h", "offload/y/b.h": "offload/z/c.h", "offload/z/c.h": "offload/d.h",
+                "offload/d.h": "offload/x/a.h", "tests/unit/a.h": "tests/mpi/a.h", "tests/mpi/a.h": "tests/unit/a.h"}
+        for header, want in [("base/x/a.h", 0), ("offload/x/a.h", 1), ("offload/y/b.h", 1)]:
+            includes = {path: f'#include "{to}"\n' for path, to in {**line, "offload/z/e.cpp": header}.items()}
+            code, text = run("check_includes.py", includes)
+            self.assertEqual(code, want, (header, text))
+            self.assertEqual("offload/z/e.cpp:1: " in text, want == 1, text)
+            self.assertEqual("offload/x/a.h:1: " in text, header == "offload/x/a.h", text)
+
     def test_an_empty_tree_is_no_success(self):
         self.assertEqual(run("check_includes.py", {"base/readme": ""})[0], 1)
 
@@ -60,6 +70,16 @@ class Sizes(unittest.TestCase):
 
     def test_kernels_may_be_longer(self):
         self.assertEqual(run("check_sizes.py", {"model/a.cu": function_of(100)})[0], 0)
+
+    def test_a_folder_holds_no_more_than_thirty_files(self):
+        def tree(folder, count):
+            return {"base/a.cpp": "", **{f"{folder}/{i}.txt": "" for i in range(count)}}
+
+        for folder, count, want in [("offload/x", 30, 0), ("offload/x", 31, 1), ("tools/x", 31, 1), ("base", 30, 1),
+                                    ("tests/unit", 31, 0), ("docs/results", 31, 0)]:
+            code, text = run("check_sizes.py", tree(folder, count))
+            self.assertEqual(code, want, (folder, count, text))
+            self.assertEqual(f"{folder}/: " in text, want == 1, text)
 
 
 class References(unittest.TestCase):
