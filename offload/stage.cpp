@@ -3,9 +3,6 @@
 #include <stdexcept>
 #include <utility>
 
-#include "base/error.h"
-#include "offload/whole_model.h"
-
 namespace ferry::offload {
 
 StageWeights::StageWeights(NodeArena& arena, const StageSetup& setup, std::unique_ptr<Strategy> strategy)

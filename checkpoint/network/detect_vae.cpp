@@ -4,7 +4,6 @@
 
 #include "base/error.h"
 #include "base/text/describe.h"
-#include "checkpoint/names/keys.h"
 #include "checkpoint/network/config_members.h"
 
 namespace ferry::model {

@@ -16,7 +16,6 @@
 #include "offload/arena/node_memory.h"
 #include "offload/arena/pinning.h"
 #include "offload/options.h"
-#include "parallel/mpi/session.h"
 
 namespace ferry::offload {
 
