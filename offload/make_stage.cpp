@@ -25,7 +25,7 @@ std::size_t room_for_weights(const Options& options, const StageSetup& setup) {
   if (const auto limit = limit_bytes(options)) {
     room = std::min(room, *limit - std::min(*limit, setup.account->used()));
   }
-  for (const std::string& each : gather_words(setup.peers, std::to_string(room))) {
+  for (const std::string& each : all_gather_text(setup.peers, std::to_string(room))) {
     room = std::min<std::size_t>(room, std::stoull(each));
   }
   return room;

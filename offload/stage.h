@@ -18,7 +18,6 @@
 #include "base/trace.h"
 #include "model/weights.h"
 #include "offload/arena/arena.h"
-#include "offload/arena/peers.h"
 #include "offload/arena/views.h"
 #include "offload/device_account.h"
 #include "offload/options.h"
@@ -26,6 +25,7 @@
 #include "offload/report.h"
 #include "parallel/exchange_gate.h"
 #include "parallel/group.h"
+#include "parallel/peers.h"
 
 namespace ferry::offload {
 
@@ -34,7 +34,7 @@ struct StageSetup {
   Device* device = nullptr;
   DeviceAccount* account = nullptr;
   // The ranks that run this stage in step; {} for a stage that runs on one rank.
-  Peers peers;
+  parallel::Peers peers;
   // The ranks of this node among them, for transport `sharded`; nullptr: this rank alone.
   parallel::Group* weights = nullptr;
   // The stream for the shards' gather: session.comm() for MPI groups; nullptr: a stream of its own.

@@ -26,8 +26,8 @@ std::string described(const std::exception& error) {
 }
 
 // Throws the error of the first rank that has one, on every rank.
-void throw_first(const Peers& peers, const std::string& mine) {
-  for (const std::string& error : gather_words(peers, mine)) {
+void throw_first(const parallel::Peers& peers, const std::string& mine) {
+  for (const std::string& error : all_gather_text(peers, mine)) {
     if (error.empty()) continue;
     if (error.starts_with(kUserMark)) throw UserError(error.substr(kUserMark.size()));
     throw Error(error);
@@ -36,7 +36,7 @@ void throw_first(const Peers& peers, const std::string& mine) {
 
 // Runs `work` on every rank and agrees on whether it failed.
 template <class Work>
-void together(const Peers& peers, const Work& work) {
+void together(const parallel::Peers& peers, const Work& work) {
   std::string error;
   try {
     work();

@@ -10,7 +10,7 @@
 #include "checkpoint/lora/lora.h"
 #include "model/weights.h"
 #include "offload/arena/layout.h"
-#include "offload/arena/peers.h"
+#include "parallel/peers.h"
 
 namespace ferry::offload {
 

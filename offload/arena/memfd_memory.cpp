@@ -133,11 +133,11 @@ class MemfdMemory : public NodeMemory {
 
 }  // namespace
 
-std::unique_ptr<NodeMemory> make_memfd_memory(const MemorySize& size, const Peers& node) {
+std::unique_ptr<NodeMemory> make_memfd_memory(const MemorySize& size, const parallel::Peers& node) {
   const std::vector<Part> parts = parts_of(size);
   std::vector<std::size_t> bytes;
   for (const Part& part : parts) bytes.push_back(part.skip() + part.bytes);
-  const auto gather = [&](const std::string& words) { return gather_words(node, words); };
+  const auto gather = [&](const std::string& words) { return all_gather_text(node, words); };
   auto files = parallel::share_memfds("ferry-weights", bytes, node.rank, node.size, gather);
   std::unique_ptr<NodeMemory> memory;
   std::string error;

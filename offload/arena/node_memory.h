@@ -14,7 +14,7 @@
 #include <string_view>
 #include <vector>
 
-#include "offload/arena/peers.h"
+#include "parallel/peers.h"
 
 namespace ferry {
 class Device;
@@ -42,7 +42,7 @@ class NodeMemory {
 
 // The ranks of one node and what they can share.
 struct NodeRanks {
-  Peers peers;
+  parallel::Peers peers;
   // Makes an MPI window of that many bytes, collective over the peers; empty: there is no MPI.
   std::function<std::unique_ptr<NodeMemory>(std::size_t bytes)> make_window{};
   // The NUMA node that this rank's part of the memory should lie on (placement.h); -1: anywhere.
@@ -54,7 +54,7 @@ NodeRanks node_ranks(parallel::Session& session);
 // The same for ranks that compute on these devices: memory is placed near each.
 NodeRanks node_ranks(parallel::Session& session, const Device& device);
 // All ranks of the session.
-Peers world_peers(parallel::Session& session);
+parallel::Peers world_peers(parallel::Session& session);
 
 struct MemorySize {
   std::size_t bytes = 0;
@@ -71,7 +71,7 @@ std::unique_ptr<NodeMemory> make_node_memory(const MemorySize& size, const NodeR
 
 // The single kinds.  Throw SystemError; collective, except private; a rank that throws leaves the others
 // with an exception too.
-std::unique_ptr<NodeMemory> make_memfd_memory(const MemorySize& size, const Peers& node);
+std::unique_ptr<NodeMemory> make_memfd_memory(const MemorySize& size, const parallel::Peers& node);
 std::unique_ptr<NodeMemory> make_private_memory(std::size_t bytes);
 
 }  // namespace ferry::offload

@@ -84,7 +84,7 @@ NodeRanks node_ranks(parallel::Session& session, const Device& device) {
   return node;
 }
 
-Peers world_peers(parallel::Session& session) {
+parallel::Peers world_peers(parallel::Session& session) {
   return {.rank = session.rank(), .size = session.size(), .all_gather = [&session](const auto& words) {
             return session.all_gather(words);
           }};

@@ -66,9 +66,9 @@ void place_pages(const NodeMemory& memory, const ArenaLayout& layout, const Node
   const auto ranks = static_cast<std::size_t>(node.peers.size);
   const std::size_t first = mine.size() * static_cast<std::size_t>(node.peers.rank) / ranks;
   std::rotate(mine.begin(), mine.begin() + static_cast<std::ptrdiff_t>(first), mine.end());
-  const std::vector<std::string> homes = gather_words(node.peers, std::to_string(node.home));
+  const std::vector<std::string> homes = all_gather_text(node.peers, std::to_string(node.home));
   if (std::all_of(homes.begin(), homes.end(), [](const std::string& home) { return home == "-1"; })) return;
-  std::vector<std::string> done = gather_words(node.peers, place_own(memory, mine, node.home));
+  std::vector<std::string> done = all_gather_text(node.peers, place_own(memory, mine, node.home));
   std::replace(done.begin(), done.end(), std::string(), std::string("anywhere"));
   if (node.peers.rank != 0) return;
   spdlog::debug("{}: weights of this machine's ranks lie on its NUMA nodes: {}", name, fmt::join(done, ", "));

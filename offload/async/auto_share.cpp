@@ -10,7 +10,7 @@
 
 namespace ferry::offload {
 
-AutoShare::AutoShare(AutoSharePlan plan, const NodeArena& arena, const Peers& peers, Device& device)
+AutoShare::AutoShare(AutoSharePlan plan, const NodeArena& arena, const parallel::Peers& peers, Device& device)
     : plan_(std::move(plan)),
       share_(plan_.first),
       arena_(arena),
@@ -30,7 +30,7 @@ void AutoShare::ends(PassFit fit, Stream& compute) {
 
 bool AutoShare::pinned_everywhere() const {
   bool everywhere = true;
-  for (const std::string& each : gather_words(peers_, arena_.pinning_over() ? "over" : "")) {
+  for (const std::string& each : all_gather_text(peers_, arena_.pinning_over() ? "over" : "")) {
     everywhere = everywhere && !each.empty();
   }
   return everywhere;
@@ -49,7 +49,7 @@ PassTime AutoShare::worst(Meter& meter) {
   const PassTime mine = this->mine(meter);
   const std::string words = fmt::format("{:.6f} {:.6f} {:.6f}", mine.ms, mine.exposed_ms, mine.copies_ms);
   PassTime worst;
-  for (const std::string& each : gather_words(peers_, words)) {
+  for (const std::string& each : all_gather_text(peers_, words)) {
     PassTime one;
     std::istringstream(each) >> one.ms >> one.exposed_ms >> one.copies_ms;
     worst = {.ms = std::max(worst.ms, one.ms),

@@ -20,10 +20,10 @@
 #include "base/device.h"
 #include "model/weights.h"
 #include "offload/arena/arena.h"
-#include "offload/arena/peers.h"
 #include "offload/async/ferrying.h"
 #include "offload/async/share_trials.h"
 #include "offload/transport/meter.h"
+#include "parallel/peers.h"
 
 namespace ferry::offload {
 
@@ -38,7 +38,7 @@ struct AutoSharePlan {
 class AutoShare {
  public:
   // `arena` outlives it, and what `peers` refer to.  Makes the events.
-  AutoShare(AutoSharePlan plan, const NodeArena& arena, const Peers& peers, Device& device);
+  AutoShare(AutoSharePlan plan, const NodeArena& arena, const parallel::Peers& peers, Device& device);
 
   // The share for what is queued from now on, the same on every rank.  Between two passes.  Unless it is
   // settled, collective over the peers, and waits for the last pass.
@@ -61,7 +61,7 @@ class AutoShare {
   AutoSharePlan plan_;
   double share_;
   const NodeArena& arena_;
-  Peers peers_;
+  parallel::Peers peers_;
   std::unique_ptr<Event> begin_;
   std::unique_ptr<Event> end_;
   // Of the last pass.

@@ -32,7 +32,7 @@ bool divides(const NodeArena& arena, int ranks) {
 int least_sharing(const NodeArena& arena, const StageSetup& setup) {
   const int ranks = weight_ranks(setup);
   int least = divides(arena, ranks) ? ranks : 1;
-  for (const std::string& each : gather_words(setup.peers, std::to_string(least))) {
+  for (const std::string& each : all_gather_text(setup.peers, std::to_string(least))) {
     least = std::min(least, std::stoi(each));
   }
   return least;
@@ -59,7 +59,7 @@ void open_parts(AsyncPlan& plan, NodeArena& arena, const LinkFigures& links) {
 // The share to begin with: while page-locking goes on somewhere, that which needs no more than is locked;
 // else the one with which a block is there soonest.
 void open_share(AsyncPlan& plan, const NodeArena& arena, const LinkFigures& links, int ranks,
-                const Peers& peers) {
+                const parallel::Peers& peers) {
   const ShareFigures figures{.block_bytes = block_bytes(arena.layout(), plan.residency.offloaded),
                              .together_gbps = links.together_gbps,
                              .sum_gbps = plan.sharing.weights.empty() ? 0 : sum_of(links.by_rank_gbps),
@@ -68,7 +68,7 @@ void open_share(AsyncPlan& plan, const NodeArena& arena, const LinkFigures& link
                              .in_slices = links.by_copies};
   plan.open = AutoSharePlan{.figures = figures};
   bool over = true;
-  for (const std::string& each : gather_words(peers, arena.pinning_over() ? "over" : "")) {
+  for (const std::string& each : all_gather_text(peers, arena.pinning_over() ? "over" : "")) {
     over = over && !each.empty();
   }
   plan.sharing.share = over ? share_candidates(figures, 1, 0, 1).front().share : 1;

@@ -32,8 +32,8 @@ std::size_t test_bytes(const NodeArena& arena, const Options& options) {
 }
 
 // Emulated links may differ; what the ranks gather and exchange may not.
-std::size_t same_bytes(const Peers& peers, std::size_t bytes) {
-  for (const std::string& each : gather_words(peers, std::to_string(bytes))) {
+std::size_t same_bytes(const parallel::Peers& peers, std::size_t bytes) {
+  for (const std::string& each : all_gather_text(peers, std::to_string(bytes))) {
     bytes = std::min<std::size_t>(bytes, std::stoull(each));
   }
   return bytes;
@@ -102,9 +102,9 @@ class Bench {
 };
 
 // The largest of every rank's times, so that all decide alike.
-double slowest(const Peers& peers, double seconds) {
+double slowest(const parallel::Peers& peers, double seconds) {
   double most = 0;
-  for (const std::string& each : gather_words(peers, fmt::format("{:.9f}", seconds))) {
+  for (const std::string& each : all_gather_text(peers, fmt::format("{:.9f}", seconds))) {
     most = std::max(most, std::stod(each));
   }
   return std::max(most, 1e-9);
@@ -117,7 +117,7 @@ std::vector<double> by_rank(const StageSetup& setup, double gbps) {
   std::vector<double> speeds(size, std::numeric_limits<double>::infinity());
   bool alike = true;
   const std::string mine = fmt::format("{} {} {}", size, setup.weights->rank(), gbps);
-  for (const std::string& each : gather_words(setup.peers, mine)) {
+  for (const std::string& each : all_gather_text(setup.peers, mine)) {
     std::istringstream words(each);
     std::size_t ranks = 0;
     std::size_t rank = 0;

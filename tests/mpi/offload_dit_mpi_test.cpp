@@ -104,7 +104,7 @@ TEST_F(SameBits, LinksOfLaterForwardsAreEven) {
   }
   const std::uint64_t padding = 7 * 256 * size;
   std::uint64_t all = 0;
-  for (const std::string& each : gather_words(world_peers(session()), std::to_string(mine))) {
+  for (const std::string& each : all_gather_text(world_peers(session()), std::to_string(mine))) {
     EXPECT_LE(std::stoull(each), shards);
     EXPECT_GE(std::stoull(each) + padding, shards);
     all += std::stoull(each);

@@ -64,7 +64,7 @@ std::vector<int> weights_files() {
 }
 
 TEST(NodeArena, RanksLoadTheirSharesIntoOneMemory) {
-  run_ranks(3, [](const Peers& peers) {
+  run_ranks(3, [](const parallel::Peers& peers) {
     NodeArena arena(toy_plan(), {.peers = peers, .make_window = {}});
     EXPECT_EQ(arena.kind(), MemoryKind::Memfd);
     std::size_t mine = 0;
@@ -79,7 +79,7 @@ const std::size_t kPage = page_bytes();
 TEST(NodeArena, RanksSeeTheSamePagesInOneFileAndInSeveral) {
   using Borders = std::vector<std::size_t>;
   for (const Borders& files : {Borders{}, Borders{kPage}, Borders{3 * kPage, 4 * kPage, 9 * kPage}}) {
-    run_ranks(2, [&](const Peers& peers) {
+    run_ranks(2, [&](const parallel::Peers& peers) {
       const auto memory = make_memfd_memory({.bytes = 16 * kPage, .files = files}, peers);
       EXPECT_EQ(memory->bytes(), 16 * kPage);
       // No two pages alike.
@@ -113,7 +113,7 @@ TEST(NodeArena, FilesAndAddressesAreAlikeWithin2MiB) {
 
 TEST(NodeArena, ItsFilesAreFilledAndGivenBack) {
   const std::size_t before = weights_files().size();
-  run_ranks(3, [&](const Peers& peers) {
+  run_ranks(3, [&](const parallel::Peers& peers) {
     ArenaPlan plan = toy_plan();
     plan.file_bytes = kPage;
     auto arena = std::make_unique<NodeArena>(plan, NodeRanks{.peers = peers, .make_window = {}});
@@ -131,7 +131,7 @@ TEST(NodeArena, ItsFilesAreFilledAndGivenBack) {
 }
 
 TEST(NodeArena, PrivateMemoryIsLoadedWholeByEveryRank) {
-  run_ranks(2, [](const Peers& peers) {
+  run_ranks(2, [](const parallel::Peers& peers) {
     NodeArena arena(toy_plan(MemoryKind::Private), {.peers = peers, .make_window = {}});
     EXPECT_EQ(arena.kind(), MemoryKind::Private);
     arena.load(toy_source(), 1, {});
@@ -142,7 +142,7 @@ TEST(NodeArena, PrivateMemoryIsLoadedWholeByEveryRank) {
 TEST(NodeArena, ARankThatCannotReadFailsEveryRankWithItsWords) {
   int failed = 0;
   std::mutex mutex;
-  run_ranks(2, [&](const Peers& peers) {
+  run_ranks(2, [&](const parallel::Peers& peers) {
     NodeArena arena(toy_plan(), {.peers = peers, .make_window = {}});
     const TensorSource source = [&](const model::TensorSpec& spec, std::byte*, std::int64_t, std::int64_t) {
       if (peers.rank == 1) throw UserError("shard.safetensors: " + spec.key + " is damaged");

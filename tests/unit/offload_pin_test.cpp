@@ -72,7 +72,7 @@ TEST(PinCpuMemory, ARefusalLeavesNothingHalfLocked) {
 }
 
 TEST(PinCpuMemory, OnlyRanksThatCopyPageLock) {
-  testing::run_ranks(3, [](const Peers& peers) {
+  testing::run_ranks(3, [](const parallel::Peers& peers) {
     PinningDevice device;
     NodeArena arena(arena_plan(testing::toy_spec(), {}, 3), {.peers = peers, .make_window = {}});
     EXPECT_TRUE(arena.pin(device, peers.rank == 0));
@@ -83,7 +83,7 @@ TEST(PinCpuMemory, OnlyRanksThatCopyPageLock) {
 TEST(PinCpuMemory, RanksThatPageLockNothingSeeThatAnotherDoes) {
   for (const MemoryKind kind : {MemoryKind::Memfd, MemoryKind::Private}) {
     std::latch looked(3);
-    testing::run_ranks(3, [&](const Peers& peers) {
+    testing::run_ranks(3, [&](const parallel::Peers& peers) {
       PinningDevice device;
       device.on_pin = [&](const std::byte*, std::size_t) { looked.wait(); };
       ArenaPlan plan = arena_plan(testing::toy_spec(), {}, 3);
@@ -104,7 +104,7 @@ TEST(PinCpuMemory, RanksThatPageLockNothingSeeThatAnotherDoes) {
 }
 
 TEST(PinCpuMemory, WhenOneRankIsRefusedAllGoWithout) {
-  testing::run_ranks(3, [](const Peers& peers) {
+  testing::run_ranks(3, [](const parallel::Peers& peers) {
     PinningDevice device;
     device.refuses = peers.rank == 1;
     NodeArena arena(arena_plan(testing::toy_spec(), {}, 3), {.peers = peers, .make_window = {}});
@@ -138,7 +138,7 @@ TEST(PinInRotation, EachRankBeginsElsewhereAndNoTwoAreAtTheSameBlob) {
   const std::vector<int> divided = {0, 1, 2, 3, 5, 6, 7, 8};
   Board board;
   std::latch all_at_work(kRanks);
-  testing::run_ranks(kRanks, [&](const Peers& peers) {
+  testing::run_ranks(kRanks, [&](const parallel::Peers& peers) {
     PinningDevice device;
     NodeArena arena(arena_plan(testing::toy_spec({.layers = 9}), {}, kRanks),
                     {.peers = peers, .make_window = {}});
@@ -264,7 +264,7 @@ bool compares_when_all_is_locked() {
   std::vector<int> divided(39);
   std::iota(divided.begin(), divided.end(), 0);
   std::atomic<bool> rests = false;
-  testing::run_ranks(kRanks, [&](const Peers& peers) {
+  testing::run_ranks(kRanks, [&](const parallel::Peers& peers) {
     PinningDevice device;
     NodeArena arena(arena_plan(testing::toy_spec(shape), {}, kRanks), {.peers = peers, .make_window = {}});
     device.on_pin = [](const std::byte*, std::size_t) {
@@ -329,7 +329,7 @@ class Log {
 TEST(PinInRotation, ARefusalOfTheRestLeavesTheShares) {
   constexpr int kRanks = 2;
   const Log log;
-  testing::run_ranks(kRanks, [&](const Peers& peers) {
+  testing::run_ranks(kRanks, [&](const parallel::Peers& peers) {
     PinningDevice device;
     NodeArena arena(arena_plan(testing::toy_spec(), {}, kRanks), {.peers = peers, .make_window = {}});
     const std::size_t first = pin_order(arena.layout(), {3}, peers.rank, kRanks).first.size();
@@ -368,7 +368,7 @@ TEST(PinInRotation, ARankThatStaysAtItsBlobIsNotWaitedForForEver) {
 // Rank 1 stays in its first read until it is told.
 TEST(BeginLoad, TheArenaIsPageLockedWhenAllRanksHaveFilledTheirPart) {
   constexpr int kRanks = 2;
-  testing::run_ranks(kRanks, [](const Peers& peers) {
+  testing::run_ranks(kRanks, [](const parallel::Peers& peers) {
     PinningDevice device;
     std::atomic<int> asked = 0;
     std::latch go_on(1);

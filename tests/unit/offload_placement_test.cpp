@@ -64,7 +64,7 @@ TEST(Placement, PagesAreBackedBeforeLoadingWhereARankHasAHome) {
   const std::vector<NumaNode> nodes = numa_nodes();
   for (const int home : {-1, 0}) {
     if (home == 0 && nodes.empty()) GTEST_SKIP() << "the system tells of no NUMA node";
-    testing::run_ranks(2, [&](const Peers& peers) {
+    testing::run_ranks(2, [&](const parallel::Peers& peers) {
       const auto memory =
           make_memfd_memory({.bytes = layout.bytes, .files = borders_of(layout, kPage)}, peers);
       const int node = home < 0 ? -1 : nodes[0].id;

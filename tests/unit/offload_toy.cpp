@@ -159,19 +159,20 @@ std::unique_ptr<offload::NodeArena> toy_arena(const ToyShape& shape, const offlo
   return arena;
 }
 
-void run_ranks(int ranks, const std::function<void(const offload::Peers&)>& body) {
+void run_ranks(int ranks, const std::function<void(const parallel::Peers&)>& body) {
   std::vector<std::string> words(static_cast<std::size_t>(ranks));
   std::barrier meet(ranks);
   std::mutex mutex;
   std::exception_ptr failure;
   const auto rank_body = [&](int rank) {
-    const offload::Peers peers{.rank = rank, .size = ranks, .all_gather = [&, rank](const std::string& mine) {
-                                 words[static_cast<std::size_t>(rank)] = mine;
-                                 meet.arrive_and_wait();
-                                 std::vector<std::string> all = words;
-                                 meet.arrive_and_wait();
-                                 return all;
-                               }};
+    const parallel::Peers peers{
+        .rank = rank, .size = ranks, .all_gather = [&, rank](const std::string& mine) {
+          words[static_cast<std::size_t>(rank)] = mine;
+          meet.arrive_and_wait();
+          std::vector<std::string> all = words;
+          meet.arrive_and_wait();
+          return all;
+        }};
     try {
       body(peers);
     } catch (...) {

@@ -52,7 +52,7 @@ std::unique_ptr<offload::NodeArena> toy_arena(const ToyShape& shape, const offlo
                                               int weight_ranks = 1);
 
 // Runs `body` on `ranks` threads that are each other's peers.  The first exception is thrown again.
-void run_ranks(int ranks, const std::function<void(const offload::Peers&)>& body);
+void run_ranks(int ranks, const std::function<void(const parallel::Peers&)>& body);
 
 bool same_bits(const at::Tensor& a, const at::Tensor& b);
 bool same_bits(const std::vector<at::Tensor>& a, const std::vector<at::Tensor>& b);

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-namespace ferry::offload {
+namespace ferry::parallel {
 
 struct Peers {
   int rank = 0;
@@ -16,7 +16,7 @@ struct Peers {
 };
 
 // all_gather that needs no call when there is one rank.
-std::vector<std::string> gather_words(const Peers& peers, const std::string& words);
+std::vector<std::string> all_gather_text(const Peers& peers, const std::string& words);
 
 void barrier(const Peers& peers);
 
@@ -28,4 +28,4 @@ std::string first_error(const Peers& peers, const std::string& error);
 // rank that differs.  Collective.
 void require_same(const Peers& peers, const std::string& what, const std::string& words);
 
-}  // namespace ferry::offload
+}  // namespace ferry::parallel

@@ -1,18 +1,18 @@
-#include "offload/arena/peers.h"
+#include "parallel/peers.h"
 
 #include <stdexcept>
 
-namespace ferry::offload {
+namespace ferry::parallel {
 
-std::vector<std::string> gather_words(const Peers& peers, const std::string& words) {
+std::vector<std::string> all_gather_text(const Peers& peers, const std::string& words) {
   if (peers.size == 1) return {words};
   return peers.all_gather(words);
 }
 
-void barrier(const Peers& peers) { gather_words(peers, ""); }
+void barrier(const Peers& peers) { all_gather_text(peers, ""); }
 
 std::string first_error(const Peers& peers, const std::string& error) {
-  const std::vector<std::string> errors = gather_words(peers, error);
+  const std::vector<std::string> errors = all_gather_text(peers, error);
   for (std::size_t r = 0; r < errors.size(); ++r) {
     if (errors[r].empty()) continue;
     return errors.size() == 1 ? errors[r] : "rank " + std::to_string(r) + ": " + errors[r];
@@ -21,7 +21,7 @@ std::string first_error(const Peers& peers, const std::string& error) {
 }
 
 void require_same(const Peers& peers, const std::string& what, const std::string& words) {
-  const std::vector<std::string> all = gather_words(peers, words);
+  const std::vector<std::string> all = all_gather_text(peers, words);
   for (std::size_t r = 1; r < all.size(); ++r) {
     if (all[r] == all[0]) continue;
     throw std::invalid_argument("ranks disagree on " + what + ": rank 0 has " + all[0] + ", rank " +
@@ -29,4 +29,4 @@ void require_same(const Peers& peers, const std::string& what, const std::string
   }
 }
 
-}  // namespace ferry::offload
+}  // namespace ferry::parallel
