@@ -15,7 +15,7 @@
 #include "checkpoint/quantization/find_quantization.h"
 #include "checkpoint/quantization/quantization_names.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 namespace {
 
@@ -187,4 +187,4 @@ const TensorEntry* Checkpoint::find(std::string_view key) const {
   return found == index_.end() ? nullptr : &entries_[found->second];
 }
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

@@ -27,7 +27,7 @@
 #include "model/vae/config.h"
 #include "model/weights.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 enum class Part : std::uint8_t { Dit, Vae, TextEncoder };
 enum class KeyLayout : std::uint8_t { Official, Diffusers };
@@ -119,25 +119,25 @@ class Checkpoint {
 // _std) comes from config.json, else from Wan's constants (head size 128, text_len 512, eps 1e-6).
 // Throws UserError: config.json contradicts the shapes, a tensor needed for this is missing or has the
 // wrong rank, or the network is one that Ferry does not run yet (image-to-video, the Wan2.2 VAE).
-DitConfig dit_config(const Checkpoint& checkpoint);
-VaeConfig vae_config(const Checkpoint& checkpoint);
-Umt5Config umt5_config(const Checkpoint& checkpoint);
+model::DitConfig dit_config(const Checkpoint& checkpoint);
+model::VaeConfig vae_config(const Checkpoint& checkpoint);
+model::Umt5Config umt5_config(const Checkpoint& checkpoint);
 
 // Checks that every tensor of `spec` is there with its shape and a floating-point dtype or a scale.
 // Throws UserError naming the first that is not, with what was expected and found.
-void validate(const Checkpoint& checkpoint, const NetworkSpec& spec);
+void validate(const Checkpoint& checkpoint, const model::NetworkSpec& spec);
 
 // Converts a tensor to spec.dtype (nearest even) and writes it to `dst` in spec.layout: memory_format(spec)
 // describes and sizes dst.  Any source strides; no temporary larger than a few KiB.  A tensor with a scale is
 // multiplied in fp32 and rounded once; its temporaries are some rows.  On the calling thread.
 // Throws UserError when the entry's shape is not the spec's or its dtype is not a floating-point one (int8
 // with a scale is read too).
-void read_tensor(const TensorEntry& entry, const TensorSpec& spec, std::byte* dst);
+void read_tensor(const TensorEntry& entry, const model::TensorSpec& spec, std::byte* dst);
 
 // The rows [row_begin, row_end) of dimension 0 alone; `dst` is the start of the whole tensor's place.  Each
 // layout keeps a row contiguous, so disjoint ranges may be read by different threads or processes.
 // Throws std::invalid_argument when the range is not inside the tensor, else as read_tensor.
-void read_tensor_rows(const TensorEntry& entry, const TensorSpec& spec, std::byte* dst,
+void read_tensor_rows(const TensorEntry& entry, const model::TensorSpec& spec, std::byte* dst,
                       std::int64_t row_begin, std::int64_t row_end);
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

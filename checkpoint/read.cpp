@@ -12,7 +12,7 @@
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/quantization/weight_scale.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 namespace {
 
@@ -35,7 +35,7 @@ struct Source {
   DType dtype = DType::F32;
 };
 
-void check_entry(const TensorEntry& entry, const TensorSpec& spec) {
+void check_entry(const TensorEntry& entry, const model::TensorSpec& spec) {
   if (entry.shape != spec.shape) {
     throw UserError(fmt::format("{}: tensor {} has shape {}, expected {}", entry.file,
                                 printable(entry.source_key), shape_text(entry.shape),
@@ -49,18 +49,18 @@ void check_entry(const TensorEntry& entry, const TensorSpec& spec) {
 }
 
 // The source's dimensions in the order in which the destination walks them, slowest first.
-std::vector<Axis> walk_order(const TensorEntry& entry, Layout layout) {
+std::vector<Axis> walk_order(const TensorEntry& entry, model::Layout layout) {
   std::vector<std::size_t> order;
   switch (layout) {
-    case Layout::Contiguous:
+    case model::Layout::Contiguous:
       for (std::size_t i = 0; i < entry.shape.size(); ++i) order.push_back(i);
       break;
-    case Layout::ChannelsLast:  // O, spatial ..., I
+    case model::Layout::ChannelsLast:  // O, spatial ..., I
       order = {0};
       for (std::size_t i = 2; i < entry.shape.size(); ++i) order.push_back(i);
       order.push_back(1);
       break;
-    case Layout::TimeStacked:
+    case model::Layout::TimeStacked:
       order = {0, 3, 4, 2, 1};
       break;  // O, kh, kw, kt, I
   }
@@ -147,18 +147,18 @@ std::byte* convert_axes(Place to, Source from, std::span<const Axis> axes) {
 }
 
 // Rows of a tensor as they are in the file.
-void convert_rows(const TensorEntry& entry, const TensorSpec& spec, std::byte* dst) {
+void convert_rows(const TensorEntry& entry, const model::TensorSpec& spec, std::byte* dst) {
   std::vector<Axis> axes = entry.shape.empty() ? std::vector<Axis>{{1, 1}} : walk_order(entry, spec.layout);
   convert_axes({dst, spec.dtype}, {entry.data, entry.dtype}, joined(axes));
 }
 
 // The same times the scale: as fp32, some rows at once, then rounded.
-void dequantize_rows(const TensorEntry& entry, const TensorSpec& spec, std::byte* dst) {
+void dequantize_rows(const TensorEntry& entry, const model::TensorSpec& spec, std::byte* dst) {
   constexpr std::int64_t kAtOnce = 16384;
   const std::int64_t rows = entry.shape.empty() ? 1 : entry.shape[0];
   const std::int64_t columns = entry.numel() / rows;
   const std::int64_t step = std::max<std::int64_t>(1, kAtOnce / columns);
-  TensorSpec wide = spec;
+  model::TensorSpec wide = spec;
   wide.dtype = DType::F32;
   std::vector<float> values(static_cast<std::size_t>(std::min(step, rows) * columns));
   for (std::int64_t row = 0; row < rows; row += step) {
@@ -174,11 +174,11 @@ void dequantize_rows(const TensorEntry& entry, const TensorSpec& spec, std::byte
 
 }  // namespace
 
-void read_tensor(const TensorEntry& entry, const TensorSpec& spec, std::byte* dst) {
+void read_tensor(const TensorEntry& entry, const model::TensorSpec& spec, std::byte* dst) {
   read_tensor_rows(entry, spec, dst, 0, entry.shape.empty() ? 1 : entry.shape[0]);
 }
 
-void read_tensor_rows(const TensorEntry& entry, const TensorSpec& spec, std::byte* dst,
+void read_tensor_rows(const TensorEntry& entry, const model::TensorSpec& spec, std::byte* dst,
                       std::int64_t row_begin, std::int64_t row_end) {
   check_entry(entry, spec);
   const std::size_t bytes = memory_format(spec).bytes;
@@ -193,4 +193,4 @@ void read_tensor_rows(const TensorEntry& entry, const TensorSpec& spec, std::byt
   (entry.scale == nullptr ? convert_rows : dequantize_rows)(part, spec, place);
 }
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

@@ -1,7 +1,7 @@
 #include "base/text/describe.h"
 #include "checkpoint/checkpoint.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 std::string_view name_of(Part part) {
   switch (part) {
@@ -34,4 +34,4 @@ TensorEntry TensorEntry::rows(std::int64_t begin, std::int64_t end) const {
   return part;
 }
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

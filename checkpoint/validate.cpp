@@ -4,11 +4,11 @@
 #include "base/text/describe.h"
 #include "checkpoint/checkpoint.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 namespace {
 
-bool is_readable(const TensorEntry& entry, const TensorSpec& spec) {
+bool is_readable(const TensorEntry& entry, const model::TensorSpec& spec) {
   if (entry.scale != nullptr) return true;
   switch (entry.dtype) {
     case DType::F64:
@@ -22,7 +22,7 @@ bool is_readable(const TensorEntry& entry, const TensorSpec& spec) {
   }
 }
 
-void check_tensor(const Checkpoint& checkpoint, const TensorSpec& spec) {
+void check_tensor(const Checkpoint& checkpoint, const model::TensorSpec& spec) {
   const TensorEntry* entry = checkpoint.find(spec.key);
   if (entry == nullptr) {
     throw UserError(fmt::format("{}: the {} needs tensor {} {}, which is missing", checkpoint.files().front(),
@@ -38,18 +38,18 @@ void check_tensor(const Checkpoint& checkpoint, const TensorSpec& spec) {
   }
 }
 
-void check_module(const Checkpoint& checkpoint, const ModuleSpec& module) {
-  for (const TensorSpec& spec : module.tensors) check_tensor(checkpoint, spec);
+void check_module(const Checkpoint& checkpoint, const model::ModuleSpec& module) {
+  for (const model::TensorSpec& spec : module.tensors) check_tensor(checkpoint, spec);
 }
 
 }  // namespace
 
-void validate(const Checkpoint& checkpoint, const NetworkSpec& spec) {
-  for (const ModuleSpec& module : spec.head) check_module(checkpoint, module);
-  for (const BlockSpec& block : spec.blocks) {
-    for (const ModuleSpec& module : block.modules) check_module(checkpoint, module);
+void validate(const Checkpoint& checkpoint, const model::NetworkSpec& spec) {
+  for (const model::ModuleSpec& module : spec.head) check_module(checkpoint, module);
+  for (const model::BlockSpec& block : spec.blocks) {
+    for (const model::ModuleSpec& module : block.modules) check_module(checkpoint, module);
   }
-  for (const ModuleSpec& module : spec.tail) check_module(checkpoint, module);
+  for (const model::ModuleSpec& module : spec.tail) check_module(checkpoint, module);
 }
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

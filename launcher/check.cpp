@@ -21,7 +21,7 @@ void check_folder(const worker::ModelOptions& model) {
   if (model.path.empty())
     throw UserError("--model: the checkpoint folder is missing, as in --model Wan2.1-T2V-1.3B");
   try {
-    model::existing_model_folder(model.path);
+    checkpoint::existing_model_folder(model.path);
   } catch (const UserError& error) {
     throw UserError(fmt::format("--model: {}", error.what()));
   }

@@ -17,8 +17,8 @@
 namespace ferry::worker {
 namespace {
 
-using model::Checkpoint;
-using model::Part;
+using checkpoint::Checkpoint;
+using checkpoint::Part;
 
 DType compute_type(const std::string& key, const std::string& name) {
   if (name == "fp32") return DType::F32;
@@ -28,7 +28,7 @@ DType compute_type(const std::string& key, const std::string& name) {
 
 // The sampler is the user's choice; when he makes none it is not the scheduler's either, and that is said.
 void note_sampler(const Options& options, Networks& networks) {
-  const std::string meant = model::scheduler_sampler(networks.folder);
+  const std::string meant = checkpoint::scheduler_sampler(networks.folder);
   const std::string taken(model::default_job(networks.facts.dit).sampler);
   if (options.job.sampler || meant.empty() || meant == taken) return;
   networks.notes.push_back(fmt::format(
@@ -40,10 +40,11 @@ void note_sampler(const Options& options, Networks& networks) {
 void note_left_out(const Checkpoint& checkpoint, const model::NetworkSpec& spec, const Options& options,
                    std::vector<std::string>& notes) {
   notes.insert(notes.end(), checkpoint.notes().begin(), checkpoint.notes().end());
-  const model::Unexpected unexpected = model::find_unexpected(checkpoint, model::keys_of(spec));
-  model::refuse_beside_8_bits(checkpoint, unexpected);
-  if (options.model.unexpected != "skip") model::refuse_unexpected(checkpoint, unexpected);
-  const std::string part(model::name_of(checkpoint.part()));
+  const checkpoint::Unexpected unexpected =
+      checkpoint::find_unexpected(checkpoint, checkpoint::keys_of(spec));
+  checkpoint::refuse_beside_8_bits(checkpoint, unexpected);
+  if (options.model.unexpected != "skip") checkpoint::refuse_unexpected(checkpoint, unexpected);
+  const std::string part(checkpoint::name_of(checkpoint.part()));
   if (!unexpected.empty()) {
     notes.push_back(fmt::format("{}: left out, as model.unexpected says: {}", part, to_text(unexpected)));
   }
@@ -56,7 +57,7 @@ void note_left_out(const Checkpoint& checkpoint, const model::NetworkSpec& spec,
 // Adds to `notes` what the network leaves out of the checkpoint.
 Network checked(Checkpoint checkpoint, model::NetworkSpec spec, DType compute, const Options& options,
                 std::vector<std::string>& notes) {
-  model::validate(checkpoint, spec);
+  checkpoint::validate(checkpoint, spec);
   note_left_out(checkpoint, spec, options, notes);
   return {std::move(checkpoint), std::move(spec), compute, std::nullopt};
 }
@@ -71,14 +72,14 @@ void check_tokenizer(const Networks& networks) {
 }
 
 void open_dit(Networks& networks, const Options& options, DType compute) {
-  networks.facts.flow_shift = model::scheduler_flow_shift(networks.folder);
+  networks.facts.flow_shift = checkpoint::scheduler_flow_shift(networks.folder);
   Checkpoint dit = Checkpoint::open(networks.folder, Part::Dit, options.model.dit_key);
-  networks.facts.dit = model::dit_config(dit);
+  networks.facts.dit = checkpoint::dit_config(dit);
   networks.dit =
       checked(std::move(dit), model::dit_spec(networks.facts.dit, compute), compute, options, networks.notes);
   note_sampler(options, networks);
   if (!options.lora.path.empty()) {
-    networks.dit->lora = model::LoraFile::open(options.lora.path, networks.dit->spec, Part::Dit);
+    networks.dit->lora = checkpoint::LoraFile::open(options.lora.path, networks.dit->spec, Part::Dit);
   }
 }
 
@@ -89,21 +90,21 @@ Networks open_networks(const Options& options) {
   const DType compute = compute_type("dtype", options.model.dtype);
   const DType vae_compute = compute_type("vae_dtype", options.model.vae_dtype);
   Networks networks;
-  networks.folder = model::existing_model_folder(options.model.path);
+  networks.folder = checkpoint::existing_model_folder(options.model.path);
   const std::string& path = networks.folder;
   if (path != options.model.path) networks.notes.push_back(fmt::format("model: the files of {}", path));
   const bool only_decodes = !options.job.latents.empty();
   if (!only_decodes) open_dit(networks, options, compute);
   Checkpoint vae = Checkpoint::open(path, Part::Vae, options.model.vae_key);
-  networks.facts.vae = model::vae_config(vae);
+  networks.facts.vae = checkpoint::vae_config(vae);
   networks.vae = checked(std::move(vae), model::vae_decoder_spec(networks.facts.vae, vae_compute),
                          vae_compute, options, networks.notes);
   if (only_decodes || !options.job.context.empty()) return networks;
   Checkpoint text = Checkpoint::open(path, Part::TextEncoder, options.model.text_encoder_key);
-  networks.facts.text = model::umt5_config(text);
+  networks.facts.text = checkpoint::umt5_config(text);
   networks.text = checked(std::move(text), model::umt5_spec(*networks.facts.text, compute), compute, options,
                           networks.notes);
-  networks.tokenizer = model::find_tokenizer(path);
+  networks.tokenizer = checkpoint::find_tokenizer(path);
   check_tokenizer(networks);
   return networks;
 }

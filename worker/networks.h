@@ -15,10 +15,10 @@
 namespace ferry::worker {
 
 struct Network {
-  model::Checkpoint checkpoint;
+  checkpoint::Checkpoint checkpoint;
   model::NetworkSpec spec;
   DType compute = DType::F32;
-  std::optional<model::LoraFile> lora{};  // the DiT's, checked against its spec
+  std::optional<checkpoint::LoraFile> lora{};  // the DiT's, checked against its spec
 };
 
 struct Networks {

@@ -42,10 +42,10 @@ std::vector<RankRecord> gather_records(const Rank& rank, const Generation& made)
   return records;
 }
 
-std::vector<std::pair<std::string, model::Quantization>> quantization_of(const Networks& networks) {
-  std::vector<std::pair<std::string, model::Quantization>> found;
+std::vector<std::pair<std::string, checkpoint::Quantization>> quantization_of(const Networks& networks) {
+  std::vector<std::pair<std::string, checkpoint::Quantization>> found;
   const auto add = [&found](const Network& network) {
-    const model::Quantization& quantization = network.checkpoint.quantization();
+    const checkpoint::Quantization& quantization = network.checkpoint.quantization();
     if (quantization.any()) found.emplace_back(network.spec.name, quantization);
   };
   if (networks.text) add(*networks.text);

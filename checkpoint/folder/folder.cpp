@@ -13,7 +13,7 @@
 #include "checkpoint/folder/pipeline_files.h"
 #include "checkpoint/folder/shards.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 namespace {
 
@@ -163,4 +163,4 @@ std::string find_tokenizer(const std::string& model_dir) {
       dir.string(), other ? "; tokenizer.json is not read, spiece.model of google/umt5-xxl is needed" : ""));
 }
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

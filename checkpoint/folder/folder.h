@@ -6,7 +6,7 @@
 
 #include "checkpoint/checkpoint.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 // Where one network lies.
 struct PartFiles {
@@ -26,4 +26,4 @@ PartFiles find_part(const std::string& model_dir, Part part);
 // Throws UserError listing both when there is none.
 std::string find_tokenizer(const std::string& model_dir);
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

@@ -14,7 +14,7 @@
 #include "base/text/describe.h"
 #include "checkpoint/folder/path_kind.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 namespace {
 
@@ -118,4 +118,4 @@ std::string existing_model_folder(const std::string& path) {
   throw UserError(fmt::format("model folder {}: it does not exist{}", shown, advice_for(folder)));
 }
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

@@ -7,7 +7,7 @@
 
 #include <string>
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 // The folder that holds the files: for the top folder of a cached model (or its snapshots/) the snapshot that
 // refs/main names, else the only one; any other path as it is.
@@ -18,4 +18,4 @@ std::string model_folder(const std::string& path);
 // says how to download it, or where it lies in the cache.
 std::string existing_model_folder(const std::string& path);
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

@@ -5,7 +5,7 @@
 #include <string>
 #include <system_error>
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 inline bool is_file(const std::filesystem::path& path) {
   std::error_code error;
@@ -22,4 +22,4 @@ inline std::string if_file(const std::filesystem::path& path) {
   return is_file(path) ? path.string() : std::string();
 }
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

@@ -12,7 +12,7 @@
 #include "checkpoint/folder/path_kind.h"
 #include "checkpoint/network/config_members.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 namespace {
 
@@ -128,4 +128,4 @@ std::string scheduler_sampler(const std::string& model_dir) {
   return "";
 }
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

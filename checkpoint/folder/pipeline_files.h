@@ -6,7 +6,7 @@
 
 #include "checkpoint/checkpoint.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 // Throws UserError when the folder's model_index.json, if there is one, names another pipeline than Wan's
 // text-to-video or another class for this part.
@@ -21,4 +21,4 @@ std::optional<double> scheduler_flow_shift(const std::string& model_dir);
 // euler; empty when the folder does not say.  Throws as scheduler_flow_shift does.
 std::string scheduler_sampler(const std::string& model_dir);
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

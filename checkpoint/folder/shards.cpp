@@ -16,7 +16,7 @@
 #include "checkpoint/names/keys.h"
 #include "checkpoint/quantization/quantization_names.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 namespace {
 
@@ -166,4 +166,4 @@ Shards open_shards(const PartFiles& part) {
   return shards;
 }
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

@@ -7,7 +7,7 @@
 #include "checkpoint/folder/folder.h"
 #include "checkpoint/formats/safetensors.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 // Looks in `folder` for, in this order: <stem>.safetensors.index.json, <stem>.safetensors,
 // <stem>-0000i-of-0000n.safetensors for each stem; with `any_name` then for the only index or the only
@@ -28,4 +28,4 @@ struct Shards {
 };
 Shards open_shards(const PartFiles& part);
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

@@ -3,7 +3,7 @@
 #include <array>
 #include <cstring>
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 namespace {
 
@@ -77,4 +77,4 @@ std::uint32_t crc32_zeros(std::uint32_t sum, std::uint64_t count) {
   return ~state;
 }
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <span>
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 // The checksum of everything seen so far and `bytes`; start with 0.
 std::uint32_t crc32(std::uint32_t sum, std::span<const std::byte> bytes);
@@ -13,4 +13,4 @@ std::uint32_t crc32(std::uint32_t sum, std::span<const std::byte> bytes);
 // The same for `count` bytes of zero, in time log(count).
 std::uint32_t crc32_zeros(std::uint32_t sum, std::uint64_t count);
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

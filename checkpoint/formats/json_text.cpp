@@ -11,7 +11,7 @@
 #include "base/files/other_kind.h"
 #include "base/text/describe.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 namespace {
 
@@ -123,4 +123,4 @@ bool read_extents(const json& value, std::vector<std::int64_t>& extents) {
   return true;
 }
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 // `file` is for messages.  Throws UserError: more than 100 MB, no valid JSON in UTF-8, deeper than 16 levels,
 // more than four million values, or a name that stands twice in one object.
@@ -23,4 +23,4 @@ nlohmann::json read_json_object(const std::string& path);
 // A JSON array of integers that are at least 0 and fit; false for anything else.
 bool read_extents(const nlohmann::json& value, std::vector<std::int64_t>& extents);
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

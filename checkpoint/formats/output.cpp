@@ -1,6 +1,6 @@
 #include "checkpoint/formats/output.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 void Output::write(std::span<const std::byte> bytes) {
   file_.write(bytes, position_);
@@ -19,4 +19,4 @@ void Output::finish(IfTaken if_taken) {
   file_.commit(if_taken);
 }
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

@@ -9,7 +9,7 @@
 
 #include "base/files/pending_file.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 class Output {
  public:
@@ -33,4 +33,4 @@ class Output {
   std::uint64_t position_ = 0;
 };
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

@@ -14,7 +14,7 @@
 #include "checkpoint/formats/zip.h"
 #include "checkpoint/pickle/pickle.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 namespace {
 
@@ -163,4 +163,4 @@ PthFile open_pth(const std::string& path, const PthChoice& choice) {
   return file;
 }
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

@@ -9,7 +9,7 @@
 
 #include "checkpoint/checkpoint.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 struct PthFile {
   std::vector<TensorEntry> entries;     // in the order of the state dict; any strides, storages may be shared
@@ -30,4 +30,4 @@ struct PthChoice {
 // keys.
 PthFile open_pth(const std::string& path, const PthChoice& choice = {});
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

@@ -8,7 +8,7 @@
 
 #include "model/shape.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 namespace {
 
@@ -84,7 +84,7 @@ void pickle_tensor(Pickle& pickle, const TensorInfo& tensor, std::size_t storage
   pickle.text(tensor.name).global("torch._utils", "_rebuild_tensor_v2").op('(');
   pickle.op('(').text("storage").global("torch", storage_class(tensor.dtype));
   pickle.text(std::to_string(storage)).text("cpu").integer(numel).op('t').op('Q');
-  pickle.integer(0).tuple(tensor.shape).tuple(row_major(tensor.shape)).op('\x89').ordered_dict();
+  pickle.integer(0).tuple(tensor.shape).tuple(model::row_major(tensor.shape)).op('\x89').ordered_dict();
   pickle.op('t').op('R');
 }
 
@@ -144,4 +144,4 @@ void PthWriter::finish() {
   zip_.finish();
 }
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

@@ -10,7 +10,7 @@
 #include "checkpoint/formats/safetensors.h"
 #include "checkpoint/formats/zip_writer.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 // The pickle of such a state dict (protocol 2); the storage of tensors[i] has the key "i".
 // Throws std::invalid_argument for a dtype that torch has no storage class for (fp8).
@@ -38,4 +38,4 @@ class PthWriter {
   std::uint64_t left_ = 0;  // of the open member
 };
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

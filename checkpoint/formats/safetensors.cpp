@@ -7,7 +7,7 @@
 #include "base/text/describe.h"
 #include "checkpoint/formats/safetensors_header.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 namespace {
 
@@ -51,4 +51,4 @@ const TensorEntry& SafetensorsFile::at(std::string_view name) const {
       fmt::format("{}: no tensor {}; it has {}", path_, printable(name), entries_.empty() ? "none" : names));
 }
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

@@ -18,7 +18,7 @@
 #include "base/files/pending_file.h"
 #include "checkpoint/checkpoint.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 class SafetensorsFile {
  public:
@@ -79,4 +79,4 @@ class SafetensorsWriter {
   std::unique_ptr<State> state_;
 };
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

@@ -14,7 +14,7 @@
 #include "checkpoint/formats/json_text.h"
 #include "checkpoint/formats/stored_number.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 namespace {
 
@@ -235,4 +235,4 @@ SafetensorsHeader parse_safetensors_header(std::span<const std::byte> file, cons
   return header;
 }
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

@@ -10,7 +10,7 @@
 
 #include "checkpoint/checkpoint.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 struct SafetensorsHeader {
   std::vector<TensorEntry> entries;  // in the order of their data, which point into `file` or `widened`
@@ -23,4 +23,4 @@ struct SafetensorsHeader {
 // `file` is the whole file.  Throws UserError naming `path`, the tensor and the reason.
 SafetensorsHeader parse_safetensors_header(std::span<const std::byte> file, const std::string& path);
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

@@ -8,7 +8,7 @@
 #include "checkpoint/formats/output.h"
 #include "checkpoint/formats/safetensors.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 namespace {
 
@@ -114,4 +114,4 @@ void SafetensorsWriter::finish(IfTaken if_taken) {
   state_->output.finish(if_taken);
 }
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

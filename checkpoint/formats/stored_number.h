@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <cstring>
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 // A number as a file has it, aligned or not.
 template <typename Number>
@@ -13,4 +13,4 @@ double stored_number(const std::byte* data) {
   return static_cast<double>(number);
 }
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

@@ -11,7 +11,7 @@
 #include "base/text/describe.h"
 #include "checkpoint/formats/zip_format.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 namespace {
 
@@ -167,4 +167,4 @@ std::vector<ZipMember> read_zip(std::span<const std::byte> bytes, const std::str
   return members;
 }
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

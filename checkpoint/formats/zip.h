@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 struct ZipMember {
   std::string name;
@@ -24,4 +24,4 @@ struct ZipMember {
 // compressed or encrypted, lies outside the file, or has the name of another.
 std::vector<ZipMember> read_zip(std::span<const std::byte> file, const std::string& path);
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

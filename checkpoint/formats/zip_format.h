@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-namespace ferry::model::zip {
+namespace ferry::checkpoint::zip {
 
 // What records begin with.
 inline constexpr std::uint32_t kLocal = 0x04034b50;
@@ -16,4 +16,4 @@ inline constexpr std::uint64_t kLocalBytes = 30;  // of a local header, without 
 inline constexpr std::uint16_t kExtra64 = 0x0001;
 inline constexpr std::uint32_t kIn64 = 0xffffffff;  // "see the zip64 field"
 
-}  // namespace ferry::model::zip
+}  // namespace ferry::checkpoint::zip

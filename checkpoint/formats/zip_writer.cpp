@@ -7,7 +7,7 @@
 #include "checkpoint/formats/crc32.h"
 #include "checkpoint/formats/zip_format.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 namespace {
 
@@ -128,4 +128,4 @@ void ZipWriter::finish() {
   output_.finish();
 }
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

@@ -11,7 +11,7 @@
 
 #include "checkpoint/formats/output.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 class ZipWriter {
  public:
@@ -43,4 +43,4 @@ class ZipWriter {
   std::uint64_t left_ = 0;  // of the member being written
 };
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

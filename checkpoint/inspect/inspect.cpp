@@ -16,7 +16,7 @@
 #include "checkpoint/network/unexpected.h"
 #include "model/text/tokenizer.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 namespace {
 
@@ -27,7 +27,7 @@ void add(Dimensions& list, const char* name, const T& value) {
   list.emplace_back(name, fmt::format("{}", value));
 }
 
-Dimensions describe(const DitConfig& config) {
+Dimensions describe(const model::DitConfig& config) {
   Dimensions list;
   add(list, "dim", config.dim);
   add(list, "ffn_dim", config.ffn_dim);
@@ -43,7 +43,7 @@ Dimensions describe(const DitConfig& config) {
   return list;
 }
 
-Dimensions describe(const VaeConfig& config) {
+Dimensions describe(const model::VaeConfig& config) {
   Dimensions list;
   add(list, "base_dim", config.base_dim);
   add(list, "z_dim", config.z_dim);
@@ -55,7 +55,7 @@ Dimensions describe(const VaeConfig& config) {
   return list;
 }
 
-Dimensions describe(const Umt5Config& config) {
+Dimensions describe(const model::Umt5Config& config) {
   Dimensions list;
   add(list, "vocab", config.vocab);
   add(list, "dim", config.dim);
@@ -73,19 +73,19 @@ Dimensions describe(const Umt5Config& config) {
 std::vector<ExpectedTensor> detect(const Checkpoint& checkpoint, Dimensions& config) {
   switch (checkpoint.part()) {
     case Part::Dit: {
-      const DitConfig found = dit_config(checkpoint);
+      const model::DitConfig found = dit_config(checkpoint);
       config = describe(found);
       return expected_dit(found);
     }
     case Part::Vae: {
-      const VaeConfig found = vae_config(checkpoint);
+      const model::VaeConfig found = vae_config(checkpoint);
       config = describe(found);
       return expected_vae(found);
     }
     case Part::TextEncoder:
       break;
   }
-  const Umt5Config found = umt5_config(checkpoint);
+  const model::Umt5Config found = umt5_config(checkpoint);
   config = describe(found);
   return expected_umt5(found);
 }
@@ -147,7 +147,7 @@ PartReport inspect_part(const std::string& model_dir, Part part, const std::stri
 // A tokenizer that can be read; its length of text does not matter here.
 std::string checked_tokenizer(const std::string& folder) {
   std::string path = find_tokenizer(folder);
-  const Tokenizer tokenizer(path, 1);
+  const model::Tokenizer tokenizer(path, 1);
   return path;
 }
 
@@ -179,4 +179,4 @@ InspectReport inspect(const std::string& model_dir, const std::map<Part, std::st
   return report;
 }
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

@@ -9,7 +9,7 @@
 
 #include "checkpoint/checkpoint.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 struct WrongShape {
   std::string key;
@@ -71,4 +71,4 @@ std::string to_text(const InspectReport& report, bool list_tensors);
 // The same content as JSON, one object.
 std::string to_json(const InspectReport& report);
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

@@ -6,7 +6,7 @@
 #include "base/text/describe.h"
 #include "checkpoint/inspect/inspect.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 namespace {
 
@@ -109,4 +109,4 @@ std::string to_json(const InspectReport& report) {
   return json.dump(2, ' ', false, ordered_json::error_handler_t::replace);
 }
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

@@ -16,12 +16,12 @@
 #include "checkpoint/lora/lora_names.h"
 #include "checkpoint/lora/lora_scale.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 namespace {
 
 struct Parts {
-  const ModuleSpec* linear = nullptr;
+  const model::ModuleSpec* linear = nullptr;
   const TensorEntry* down = nullptr;
   const TensorEntry* up = nullptr;
   const TensorEntry* alpha = nullptr;
@@ -126,7 +126,7 @@ std::vector<LoraScaleGroup> groups_of(const std::vector<LoraScale>& scales) {
 
 }  // namespace
 
-LoraFile LoraFile::open(const std::string& path, const NetworkSpec& network, Part part) {
+LoraFile LoraFile::open(const std::string& path, const model::NetworkSpec& network, Part part) {
   LoraFile lora;
   lora.path_ = lora_file(path);
   const SafetensorsFile file = SafetensorsFile::open(lora.path_);
@@ -158,4 +158,4 @@ const LoraPair* LoraFile::of_weight(const std::string& key) const {
   return found == pairs_.end() ? nullptr : &found->second;
 }
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

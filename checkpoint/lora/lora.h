@@ -20,7 +20,7 @@
 #include "checkpoint/checkpoint.h"
 #include "model/weights.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 struct LoraPair {
   TensorEntry down;    // A [rank, in]
@@ -43,7 +43,7 @@ class LoraFile {
   // Throws UserError naming the file, the tensor and the reason: a damaged file, a name that is no linear of
   // the network, half a pair, a shape that does not suit the linear's weight, no pair at all; and as
   // lora_scales does.
-  static LoraFile open(const std::string& path, const NetworkSpec& network, Part part);
+  static LoraFile open(const std::string& path, const model::NetworkSpec& network, Part part);
 
   const std::string& path() const { return path_; }  // of the file
   const std::vector<LoraScaleGroup>& scales() const { return scales_; }
@@ -74,7 +74,7 @@ struct RowRange {
 // read_tensor_rows (checkpoint/checkpoint.h) with the addition: computed in fp32, rounded once to
 // spec.dtype.  A value does not depend on how the rows are divided.  `spec` is a contiguous [out, in].
 // Throws what read_tensor_rows throws.
-void read_merged_rows(const TensorEntry& entry, const TensorSpec& spec, const LoraAddition& addition,
+void read_merged_rows(const TensorEntry& entry, const model::TensorSpec& spec, const LoraAddition& addition,
                       std::byte* dst, RowRange rows);
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

@@ -17,7 +17,7 @@
 #include "checkpoint/formats/json_text.h"
 #include "checkpoint/lora/lora_words.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 namespace {
 
@@ -317,4 +317,4 @@ LoraConfig read_adapter_config(const std::string& path) {
   return config;
 }
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

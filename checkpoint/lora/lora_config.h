@@ -22,7 +22,7 @@
 
 #include "checkpoint/lora/name_pattern.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 struct PatternValue {
   std::string text;
@@ -53,4 +53,4 @@ LoraConfig header_lora_config(const std::string& file, const std::map<std::strin
 // An adapter_config.json.  Throws the same, and for a file that is no JSON object.
 LoraConfig read_adapter_config(const std::string& path);
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

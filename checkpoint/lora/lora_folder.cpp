@@ -12,7 +12,7 @@
 #include "base/text/describe.h"
 #include "checkpoint/folder/hub_folder.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 namespace {
 
@@ -113,4 +113,4 @@ AdapterConfig adapter_config_of(const std::string& file) {
   return {};
 }
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

@@ -3,7 +3,7 @@
 
 #include <string>
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 // The safetensors file that `path` names: itself; of a folder as PEFT writes it the
 // adapter_model*.safetensors, or else the only .safetensors there.  A folder of the Hub's cache
@@ -20,4 +20,4 @@ struct AdapterConfig {
 // leads to.
 AdapterConfig adapter_config_of(const std::string& file);
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

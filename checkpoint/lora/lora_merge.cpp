@@ -3,7 +3,7 @@
 
 #include "checkpoint/lora/lora.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 namespace {
 
@@ -11,7 +11,7 @@ constexpr std::int64_t kRowsAtOnce = 16;
 
 std::vector<float> floats_of(const TensorEntry& entry) {
   std::vector<float> values(static_cast<std::size_t>(entry.numel()));
-  const TensorSpec spec{.key = entry.key, .shape = entry.shape, .dtype = DType::F32};
+  const model::TensorSpec spec{.key = entry.key, .shape = entry.shape, .dtype = DType::F32};
   read_tensor(entry, spec, reinterpret_cast<std::byte*>(values.data()));
   return values;
 }
@@ -28,7 +28,7 @@ void add_row(float* row, std::int64_t in, const float* b, const std::vector<floa
 
 }  // namespace
 
-void read_merged_rows(const TensorEntry& entry, const TensorSpec& spec, const LoraAddition& addition,
+void read_merged_rows(const TensorEntry& entry, const model::TensorSpec& spec, const LoraAddition& addition,
                       std::byte* dst, RowRange rows) {
   const std::int64_t in = spec.shape.at(1);
   const std::int64_t rank = addition.pair->down.shape[0];
@@ -46,4 +46,4 @@ void read_merged_rows(const TensorEntry& entry, const TensorSpec& spec, const Lo
   }
 }
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "base/text/describe.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 namespace {
 
@@ -47,10 +47,10 @@ std::string place_of(const TensorEntry& entry) {
   return fmt::format("{}: tensor {}", entry.file, printable(entry.source_key));
 }
 
-LoraNames::LoraNames(const NetworkSpec& network, Part part) : keys_(part) {
-  const auto add = [&](const std::vector<ModuleSpec>& modules) {
-    for (const ModuleSpec& module : modules) {
-      if (module.kind != ModuleKind::Linear) continue;
+LoraNames::LoraNames(const model::NetworkSpec& network, Part part) : keys_(part) {
+  const auto add = [&](const std::vector<model::ModuleSpec>& modules) {
+    for (const model::ModuleSpec& module : modules) {
+      if (module.kind != model::ModuleKind::Linear) continue;
       for (const std::string& name : of(module)) {
         linears_[name] = &module;
         linears_[std::string(kKohyaPrefix) + underscored(name)] = &module;
@@ -58,11 +58,11 @@ LoraNames::LoraNames(const NetworkSpec& network, Part part) : keys_(part) {
     }
   };
   add(network.head);
-  for (const BlockSpec& block : network.blocks) add(block.modules);
+  for (const model::BlockSpec& block : network.blocks) add(block.modules);
   add(network.tail);
 }
 
-std::vector<std::string> LoraNames::of(const ModuleSpec& linear) const {
+std::vector<std::string> LoraNames::of(const model::ModuleSpec& linear) const {
   std::vector<std::string> names = {linear.name};
   if (const auto other = keys_.to_diffusers(linear.name + std::string(kWeightEnding)))
     names.push_back(other->substr(0, other->size() - kWeightEnding.size()));
@@ -87,4 +87,4 @@ LoraName LoraNames::read(const TensorEntry& entry) const {
   return name;
 }
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

@@ -11,7 +11,7 @@
 #include "checkpoint/names/keys.h"
 #include "model/weights.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 // Of the name of a linear's weight, after the linear's own.
 inline constexpr std::string_view kWeightEnding = ".weight";
@@ -23,7 +23,7 @@ struct LoraName {
   std::string module;  // as in the file, without the part's ending
   std::string bare;    // the same without prefixes
   bool peft = false;   // ended as PEFT does, by lora_A or lora_B
-  const ModuleSpec* linear = nullptr;
+  const model::ModuleSpec* linear = nullptr;
 };
 
 // "FILE: tensor NAME", for messages.
@@ -31,16 +31,16 @@ std::string place_of(const TensorEntry& entry);
 
 class LoraNames {
  public:
-  LoraNames(const NetworkSpec& network, Part part);
+  LoraNames(const model::NetworkSpec& network, Part part);
 
   // Throws UserError naming file and tensor: no known ending, no linear of the network.
   LoraName read(const TensorEntry& entry) const;
   // The official name and diffusers' of a linear.
-  std::vector<std::string> of(const ModuleSpec& linear) const;
+  std::vector<std::string> of(const model::ModuleSpec& linear) const;
 
  private:
   KeyMap keys_;
-  std::map<std::string, const ModuleSpec*> linears_;  // under official, diffusers and kohya names
+  std::map<std::string, const model::ModuleSpec*> linears_;  // under official, diffusers and kohya names
 };
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

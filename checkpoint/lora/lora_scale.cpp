@@ -10,7 +10,7 @@
 #include "checkpoint/lora/lora_config.h"
 #include "checkpoint/lora/lora_folder.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 namespace {
 
@@ -225,4 +225,4 @@ LoraScales lora_scales(const std::string& file, const std::map<std::string, std:
   return scales;
 }
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

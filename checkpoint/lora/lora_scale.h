@@ -21,7 +21,7 @@
 #include <string>
 #include <vector>
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 struct LoraLinear {
   std::string name;                      // official, for messages
@@ -48,4 +48,4 @@ struct LoraScales {
 LoraScales lora_scales(const std::string& file, const std::map<std::string, std::string>& metadata,
                        std::span<const LoraLinear> linears);
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

@@ -12,7 +12,7 @@
 #include "base/text/lower.h"
 #include "checkpoint/formats/json_text.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 namespace {
 
@@ -150,4 +150,4 @@ std::vector<ScaleHint> scale_hints(const std::string& name, const std::string& t
   return hints;
 }
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 enum class ScaleWord : std::uint8_t {
   Alpha,   // "my_alpha": any value
@@ -29,4 +29,4 @@ struct ScaleHint {
 // and the graph of ComfyUI (prompt, workflow).
 std::vector<ScaleHint> scale_hints(const std::string& name, const std::string& text);
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

@@ -6,7 +6,7 @@
 #include <stdexcept>
 #include <string>
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 namespace {
 
@@ -268,4 +268,4 @@ bool NamePattern::matches(std::string_view name, std::int64_t* steps) const {
   return found;
 }
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

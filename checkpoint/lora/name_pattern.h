@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 class NamePattern {
  public:
@@ -35,4 +35,4 @@ class NamePattern {
   bool whole_ = false;  // the same behind a ^
 };
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

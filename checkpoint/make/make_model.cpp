@@ -17,7 +17,7 @@
 #include "checkpoint/make/random_fill.h"
 #include "model/shape.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 namespace {
 
@@ -100,7 +100,7 @@ class Chunks {
   template <typename Writer>
   void stream(Writer& writer, const PlannedTensor& tensor, Progress& progress) {
     const RandomValues values = values_of(tensor.expected, seed_);
-    const std::int64_t total = numel(tensor.expected.shape);
+    const std::int64_t total = model::numel(tensor.expected.shape);
     std::future<void> next = make(tensor, values, 0);
     for (std::int64_t begin = 0; begin < total; begin += kChunk) {
       next.get();
@@ -116,7 +116,7 @@ class Chunks {
 
  private:
   std::future<void> make(const PlannedTensor& tensor, const RandomValues& values, std::int64_t begin) {
-    const std::int64_t count = std::min(kChunk, numel(tensor.expected.shape) - begin);
+    const std::int64_t count = std::min(kChunk, model::numel(tensor.expected.shape) - begin);
     std::byte* dst = buffers_[current_].data();
     const DType dtype = tensor.info.dtype;
     const auto policy = count < kPerThread ? std::launch::deferred : std::launch::async;
@@ -247,4 +247,4 @@ MakeModelResult make_model(const MakeModelOptions& options,
   return result;
 }
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

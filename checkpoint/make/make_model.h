@@ -14,7 +14,7 @@
 
 #include "checkpoint/checkpoint.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 struct MakeModelOptions {
   std::string out;              // folder; made when it does not exist
@@ -48,9 +48,9 @@ struct MakeModelResult {
 };
 
 struct ModelConfigs {
-  DitConfig dit;
-  VaeConfig vae;
-  Umt5Config text;
+  model::DitConfig dit;
+  model::VaeConfig vae;
+  model::Umt5Config text;
 };
 
 // The dimensions that make_model would write.
@@ -63,4 +63,4 @@ ModelConfigs preset_configs(const MakeModelOptions& options);
 MakeModelResult make_model(const MakeModelOptions& options,
                            const std::function<void(const MakeModelProgress&)>& progress);
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

@@ -8,7 +8,7 @@
 #include "checkpoint/make/model_texts.h"
 #include "checkpoint/names/keys.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 namespace {
 
@@ -143,4 +143,4 @@ ModelPlan plan_model(const MakeModelOptions& options, const ModelConfigs& config
   return plan;
 }
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

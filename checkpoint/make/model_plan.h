@@ -9,7 +9,7 @@
 #include "checkpoint/make/make_model.h"
 #include "checkpoint/network/expected.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 struct PlannedTensor {
   TensorInfo info;  // name as in the file
@@ -40,4 +40,4 @@ struct ModelPlan {
 
 ModelPlan plan_model(const MakeModelOptions& options, const ModelConfigs& configs);
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

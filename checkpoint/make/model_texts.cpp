@@ -2,7 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 namespace {
 
@@ -10,7 +10,7 @@ using nlohmann::ordered_json;
 
 std::string dumped(const ordered_json& value) { return value.dump(2) + "\n"; }
 
-ordered_json official_dit(const DitConfig& dit) {
+ordered_json official_dit(const model::DitConfig& dit) {
   return {{"_class_name", "WanModel"},
           {"_diffusers_version", "0.30.0"},
           {"dim", dit.dim},
@@ -26,7 +26,7 @@ ordered_json official_dit(const DitConfig& dit) {
 }
 
 // text_len is ours; the library ignores what it does not know.
-ordered_json diffusers_dit(const DitConfig& dit) {
+ordered_json diffusers_dit(const model::DitConfig& dit) {
   return {{"_class_name", "WanTransformer3DModel"},
           {"_diffusers_version", "0.33.0"},
           {"added_kv_proj_dim", nullptr},
@@ -48,7 +48,7 @@ ordered_json diffusers_dit(const DitConfig& dit) {
           {"text_len", dit.text_len}};
 }
 
-ordered_json diffusers_vae(const VaeConfig& vae) {
+ordered_json diffusers_vae(const model::VaeConfig& vae) {
   return {{"_class_name", "AutoencoderKLWan"},
           {"_diffusers_version", "0.33.0"},
           {"attn_scales", ordered_json::array()},
@@ -62,7 +62,7 @@ ordered_json diffusers_vae(const VaeConfig& vae) {
           {"z_dim", vae.z_dim}};
 }
 
-ordered_json transformers_umt5(const Umt5Config& text) {
+ordered_json transformers_umt5(const model::Umt5Config& text) {
   return {{"architectures", {"UMT5EncoderModel"}},
           {"d_ff", text.ffn_dim},
           {"d_kv", text.attn_dim / text.heads},
@@ -122,4 +122,4 @@ std::string index_text(const std::map<std::string, std::string>& weight_map, std
   return dumped({{"metadata", {{"total_size", total_bytes}}}, {"weight_map", weight_map}});
 }
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

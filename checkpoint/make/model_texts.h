@@ -6,7 +6,7 @@
 
 #include "checkpoint/make/make_model.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 // The config.json of a part, as that layout's own library writes it; the official VAE and text encoder have
 // none (empty).
@@ -19,4 +19,4 @@ std::string model_index_text();
 // *.safetensors.index.json: tensor name -> file name.
 std::string index_text(const std::map<std::string, std::string>& weight_map, std::int64_t total_bytes);
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

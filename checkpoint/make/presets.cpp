@@ -4,7 +4,7 @@
 #include "base/text/describe.h"
 #include "checkpoint/make/make_model.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 namespace {
 
@@ -29,7 +29,7 @@ std::int64_t at_most(const char* option, std::int64_t value, std::int64_t most) 
   throw UserError(fmt::format("--{} {}: expected 1 to {}", option, value, most));
 }
 
-void set_heads(const MakeModelOptions& options, DitConfig& dit) {
+void set_heads(const MakeModelOptions& options, model::DitConfig& dit) {
   if (!options.heads && !options.head_dim) return;
   if (options.preset != "tiny") throw UserError("--heads and --head_dim: only the size tiny takes them");
   const std::int64_t head_dim = at_most("head_dim", options.head_dim.value_or(dit.head_dim()), 512);
@@ -50,12 +50,12 @@ ModelConfigs preset_configs(const MakeModelOptions& options) {
   } else if (options.preset != "1.3B") {
     throw UserError(fmt::format("--size {}: expected tiny, 1.3B or 14B", printable(options.preset)));
   }
-  configs.vae.latents_mean = wan21_latents_mean();
-  configs.vae.latents_std = wan21_latents_std();
+  configs.vae.latents_mean = model::wan21_latents_mean();
+  configs.vae.latents_std = model::wan21_latents_std();
   set_heads(options, configs.dit);
   if (options.layers) configs.dit.layers = at_most("layers", *options.layers, 1000);
   if (options.text_layers) configs.text.layers = at_most("text_layers", *options.text_layers, 1000);
   return configs;
 }
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

@@ -4,7 +4,7 @@
 #include <array>
 #include <cassert>
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 namespace {
 
@@ -58,4 +58,4 @@ void fill_random(std::byte* dst, DType dtype, const RandomValues& values, std::u
   }
 }
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

@@ -7,7 +7,7 @@
 
 #include "base/dtype.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 // mean + deviation * z, with z about normal: the centred sum of four uniform bytes, at most 3.45 in size.
 struct RandomValues {
@@ -24,4 +24,4 @@ std::uint64_t stream_of(std::uint64_t seed, std::string_view key);
 void fill_random(std::byte* dst, DType dtype, const RandomValues& values, std::uint64_t begin,
                  std::size_t count);
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

@@ -5,7 +5,7 @@
 #include <string>
 #include <utility>
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 namespace {
 
@@ -120,4 +120,4 @@ std::vector<KeyRule> vae_key_rules(std::int64_t resnets) {
   return rules;
 }
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

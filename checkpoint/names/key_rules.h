@@ -6,10 +6,10 @@
 
 #include "checkpoint/names/keys.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 std::vector<KeyRule> dit_key_rules();
 std::vector<KeyRule> umt5_key_rules();
 std::vector<KeyRule> vae_key_rules(std::int64_t resnets);
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

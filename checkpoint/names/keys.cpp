@@ -5,7 +5,7 @@
 
 #include "checkpoint/names/key_rules.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 namespace {
 
@@ -139,4 +139,4 @@ std::optional<std::int64_t> number_after(std::string_view key, std::string_view 
   return std::stoll(std::string(key.substr(0, digits)));
 }
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

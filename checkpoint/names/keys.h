@@ -11,7 +11,7 @@
 
 #include "checkpoint/checkpoint.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 // A name without "model.diffusion_model.", "diffusion_model.", "model.", "transformer.", "module." before it
 // and without "_orig_mod.", "_fsdp_wrapped_module." and "_checkpoint_wrapped_module." anywhere
@@ -49,4 +49,4 @@ std::optional<KeyLayout> detect_layout(const KeyMap& map, std::span<const std::s
 // key does not begin so or the number has more than four digits.
 std::optional<std::int64_t> number_after(std::string_view key, std::string_view prefix);
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

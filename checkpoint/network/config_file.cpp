@@ -13,7 +13,7 @@
 #include "checkpoint/formats/json_text.h"
 #include "checkpoint/names/keys.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 namespace {
 
@@ -183,4 +183,4 @@ std::int64_t text_length(const ConfigFile& config) {
   return length;
 }
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

@@ -11,7 +11,7 @@
 
 #include "checkpoint/checkpoint.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 class ConfigFile {
  public:
@@ -62,4 +62,4 @@ std::int64_t count_after(const Checkpoint& checkpoint, const char* prefix);
 // text_len of a configuration: at most 65536; 512 when it does not say.
 std::int64_t text_length(const ConfigFile& config);
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

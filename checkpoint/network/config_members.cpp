@@ -10,7 +10,7 @@
 
 #include "base/error.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 namespace {
 
@@ -280,4 +280,4 @@ std::vector<std::string> unknown_members(const ConfigFile& config, Part part) {
   return unknown;
 }
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

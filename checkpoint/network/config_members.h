@@ -6,7 +6,7 @@
 
 #include "checkpoint/network/config_file.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 // Throws UserError saying what the network is unless _class_name, architectures and umT5's model_type are
 // those of Wan's parts.
@@ -26,4 +26,4 @@ const std::vector<std::string>& class_names(Part part);
 // What another class is, in a few words: "VACE, which is conditioned on videos"; empty when it is not known.
 std::string known_class(const std::string& name);
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

@@ -4,7 +4,7 @@
 #include "base/text/describe.h"
 #include "checkpoint/network/config_members.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 namespace {
 
@@ -16,7 +16,8 @@ constexpr std::int64_t kPatch = 4;  // pixels of a 1 x 2 x 2 patch
                               checkpoint.files().front(), what));
 }
 
-void refuse_later_models(const Checkpoint& checkpoint, const DitConfig& found, const ConfigFile& config) {
+void refuse_later_models(const Checkpoint& checkpoint, const model::DitConfig& found,
+                         const ConfigFile& config) {
   const bool image_branch = checkpoint.find("blocks.0.cross_attn.k_img.weight") != nullptr ||
                             checkpoint.find("img_emb.proj.0.weight") != nullptr;
   if (image_branch) not_yet(checkpoint, "image-to-video (it has an image branch)");
@@ -29,8 +30,8 @@ void refuse_later_models(const Checkpoint& checkpoint, const DitConfig& found, c
   config.expect("model_type", R"(["t2v"])");
 }
 
-DitConfig from_shapes(const Checkpoint& checkpoint) {
-  DitConfig found;
+model::DitConfig from_shapes(const Checkpoint& checkpoint) {
+  model::DitConfig found;
   const TensorEntry& patch = needed(checkpoint, "patch_embedding.weight", 5);
   if (patch.shape[2] != 1 || patch.shape[3] != 2 || patch.shape[4] != 2) {
     throw UserError(
@@ -70,7 +71,7 @@ std::int64_t heads_of(const Checkpoint& checkpoint, const ConfigFile& config, st
   return dim / kHeadDim;
 }
 
-void check_config(const ConfigFile& config, const DitConfig& found) {
+void check_config(const ConfigFile& config, const model::DitConfig& found) {
   config.check("dim", found.dim);
   config.check("ffn_dim", found.ffn_dim);
   config.check("freq_dim", found.freq_dim);
@@ -86,10 +87,10 @@ void check_config(const ConfigFile& config, const DitConfig& found) {
 
 }  // namespace
 
-DitConfig dit_config(const Checkpoint& checkpoint) {
+model::DitConfig dit_config(const Checkpoint& checkpoint) {
   const ConfigFile config(checkpoint.config_file());
   check_class(config, Part::Dit);
-  DitConfig found = from_shapes(checkpoint);
+  model::DitConfig found = from_shapes(checkpoint);
   refuse_later_models(checkpoint, found, config);
   found.heads = heads_of(checkpoint, config, found.dim);
   found.text_len = text_length(config);
@@ -98,4 +99,4 @@ DitConfig dit_config(const Checkpoint& checkpoint) {
   return found;
 }
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

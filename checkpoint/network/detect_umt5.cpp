@@ -4,12 +4,12 @@
 #include "base/text/describe.h"
 #include "checkpoint/network/config_members.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 namespace {
 
-Umt5Config from_shapes(const Checkpoint& checkpoint) {
-  Umt5Config found;
+model::Umt5Config from_shapes(const Checkpoint& checkpoint) {
+  model::Umt5Config found;
   const TensorEntry& embedding = needed(checkpoint, "token_embedding.weight", 2);
   found.vocab = embedding.shape[0];
   found.dim = embedding.shape[1];
@@ -26,7 +26,7 @@ Umt5Config from_shapes(const Checkpoint& checkpoint) {
   return found;
 }
 
-void check_config(const ConfigFile& config, const Umt5Config& found) {
+void check_config(const ConfigFile& config, const model::Umt5Config& found) {
   config.check("vocab_size", found.vocab);
   config.check("d_model", found.dim);
   config.check("d_ff", found.ffn_dim);
@@ -39,10 +39,10 @@ void check_config(const ConfigFile& config, const Umt5Config& found) {
 
 }  // namespace
 
-Umt5Config umt5_config(const Checkpoint& checkpoint) {
+model::Umt5Config umt5_config(const Checkpoint& checkpoint) {
   const ConfigFile config(checkpoint.config_file());
   check_class(config, Part::TextEncoder);
-  Umt5Config found = from_shapes(checkpoint);
+  model::Umt5Config found = from_shapes(checkpoint);
   check_config(config, found);
   found.eps = config.positive("layer_norm_epsilon").value_or(1e-6);
   // The DiT pads the context to the length at which the text encoder cuts it.
@@ -51,4 +51,4 @@ Umt5Config umt5_config(const Checkpoint& checkpoint) {
   return found;
 }
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

@@ -6,7 +6,7 @@
 #include "base/text/describe.h"
 #include "checkpoint/network/config_members.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 namespace {
 
@@ -62,7 +62,7 @@ void refuse_later_models(const Checkpoint& checkpoint, std::int64_t z, const Con
   }
 }
 
-void check_config(const ConfigFile& config, const VaeConfig& found) {
+void check_config(const ConfigFile& config, const model::VaeConfig& found) {
   config.check("base_dim", found.base_dim);
   config.check("z_dim", found.z_dim);
   config.check("num_res_blocks", found.res_blocks);
@@ -82,7 +82,7 @@ void check_config(const ConfigFile& config, const VaeConfig& found) {
 }
 
 std::vector<double> statistics(const ConfigFile& config, const char* name, const std::vector<double>& wan,
-                               const VaeConfig& found, const std::string& file) {
+                               const model::VaeConfig& found, const std::string& file) {
   const auto given = config.numbers(name);
   const auto count = static_cast<std::size_t>(found.z_dim);
   if (given && given->size() != count) config.refuse(name, fmt::format("expected {} numbers", count));
@@ -95,11 +95,11 @@ std::vector<double> statistics(const ConfigFile& config, const char* name, const
 
 }  // namespace
 
-VaeConfig vae_config(const Checkpoint& checkpoint) {
+model::VaeConfig vae_config(const Checkpoint& checkpoint) {
   const ConfigFile config(checkpoint.config_file());
   const std::string& file = checkpoint.files().front();
   check_class(config, Part::Vae);
-  VaeConfig found;
+  model::VaeConfig found;
   found.z_dim = needed(checkpoint, "decoder.conv1.weight", 5).shape[1];
   refuse_later_models(checkpoint, found.z_dim, config);
   found.base_dim = needed(checkpoint, "decoder.head.2.weight", 5).shape[1];
@@ -117,12 +117,12 @@ VaeConfig vae_config(const Checkpoint& checkpoint) {
   if (found.res_blocks < 1)
     throw UserError(fmt::format("{}: the VAE decoder has too few residual blocks", file));
   check_config(config, found);
-  found.latents_mean = statistics(config, "latents_mean", wan21_latents_mean(), found, file);
-  found.latents_std = statistics(config, "latents_std", wan21_latents_std(), found, file);
+  found.latents_mean = statistics(config, "latents_mean", model::wan21_latents_mean(), found, file);
+  found.latents_std = statistics(config, "latents_std", model::wan21_latents_std(), found, file);
   for (const double deviation : found.latents_std) {
     if (!(deviation > 0)) config.refuse("latents_std", "expected numbers above 0");
   }
   return found;
 }
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 namespace {
 
@@ -63,7 +63,7 @@ void vae_head(List& list, const std::string& name, std::int64_t in, std::int64_t
   list.affine(name + "2", {out, in, 3, 3, 3});
 }
 
-void vae_encoder(List& list, const VaeConfig& config) {
+void vae_encoder(List& list, const model::VaeConfig& config) {
   std::int64_t width = config.base_dim;
   std::int64_t index = 0;
   const auto unit = [&index] { return fmt::format("encoder.downsamples.{}.", index++); };
@@ -84,7 +84,7 @@ void vae_encoder(List& list, const VaeConfig& config) {
 }
 
 // The up-samplers halve the width, so all stages but the first begin with half of the one before.
-void vae_decoder(List& list, const VaeConfig& config) {
+void vae_decoder(List& list, const model::VaeConfig& config) {
   const std::size_t stages = config.dim_mult.size();
   std::int64_t width = config.base_dim * config.dim_mult.back();
   std::int64_t index = 0;
@@ -109,7 +109,7 @@ void vae_decoder(List& list, const VaeConfig& config) {
 
 }  // namespace
 
-std::vector<ExpectedTensor> expected_dit(const DitConfig& config) {
+std::vector<ExpectedTensor> expected_dit(const model::DitConfig& config) {
   const std::int64_t dim = config.dim;
   const double out_gain = residual_gain(3 * config.layers);
   List list;
@@ -134,7 +134,7 @@ std::vector<ExpectedTensor> expected_dit(const DitConfig& config) {
   return list.take();
 }
 
-std::vector<ExpectedTensor> expected_vae(const VaeConfig& config) {
+std::vector<ExpectedTensor> expected_vae(const model::VaeConfig& config) {
   List list;
   vae_encoder(list, config);
   list.affine("conv1", {2 * config.z_dim, 2 * config.z_dim, 1, 1, 1});
@@ -144,7 +144,7 @@ std::vector<ExpectedTensor> expected_vae(const VaeConfig& config) {
 }
 
 // umT5 does not divide its scores by the root of the head size; small queries stand for it.
-std::vector<ExpectedTensor> expected_umt5(const Umt5Config& config) {
+std::vector<ExpectedTensor> expected_umt5(const model::Umt5Config& config) {
   const double out_gain = residual_gain(2 * config.layers);
   const double query_gain = 1.0 / std::sqrt(static_cast<double>(config.attn_dim / config.heads));
   List list;
@@ -166,4 +166,4 @@ std::vector<ExpectedTensor> expected_umt5(const Umt5Config& config) {
   return list.take();
 }
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

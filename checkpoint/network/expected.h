@@ -10,7 +10,7 @@
 #include "model/text/config.h"
 #include "model/vae/config.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 // How make_model fills a tensor.
 enum class Fill : std::uint8_t {
@@ -28,8 +28,8 @@ struct ExpectedTensor {
   double gain = 1.0;  // of Fill::Weight: below 1 for outputs into a residual stream
 };
 
-std::vector<ExpectedTensor> expected_dit(const DitConfig& config);
-std::vector<ExpectedTensor> expected_vae(const VaeConfig& config);
-std::vector<ExpectedTensor> expected_umt5(const Umt5Config& config);
+std::vector<ExpectedTensor> expected_dit(const model::DitConfig& config);
+std::vector<ExpectedTensor> expected_vae(const model::VaeConfig& config);
+std::vector<ExpectedTensor> expected_umt5(const model::Umt5Config& config);
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

@@ -13,7 +13,7 @@
 #include "checkpoint/names/keys.h"
 #include "checkpoint/network/config_members.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 namespace {
 
@@ -103,15 +103,15 @@ Unexpected find_unexpected(const Checkpoint& checkpoint, const std::unordered_se
   return found;
 }
 
-std::unordered_set<std::string> keys_of(const NetworkSpec& spec) {
+std::unordered_set<std::string> keys_of(const model::NetworkSpec& spec) {
   std::unordered_set<std::string> keys;
-  const auto add = [&](const std::vector<ModuleSpec>& modules) {
-    for (const ModuleSpec& module : modules) {
-      for (const TensorSpec& tensor : module.tensors) keys.insert(tensor.key);
+  const auto add = [&](const std::vector<model::ModuleSpec>& modules) {
+    for (const model::ModuleSpec& module : modules) {
+      for (const model::TensorSpec& tensor : module.tensors) keys.insert(tensor.key);
     }
   };
   add(spec.head);
-  for (const BlockSpec& block : spec.blocks) add(block.modules);
+  for (const model::BlockSpec& block : spec.blocks) add(block.modules);
   add(spec.tail);
   return keys;
 }
@@ -138,4 +138,4 @@ void refuse_unexpected(const Checkpoint& checkpoint, const Unexpected& unexpecte
                   checkpoint.files().front(), name_of(checkpoint.part()), to_text(unexpected)));
 }
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

@@ -7,7 +7,7 @@
 
 #include "checkpoint/checkpoint.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 struct Unexpected {
   std::vector<std::string> tensors;   // names in the files
@@ -26,7 +26,7 @@ struct Unexpected {
 Unexpected find_unexpected(const Checkpoint& checkpoint, const std::unordered_set<std::string>& known);
 
 // The official names in a spec.
-std::unordered_set<std::string> keys_of(const NetworkSpec& spec);
+std::unordered_set<std::string> keys_of(const model::NetworkSpec& spec);
 
 // "12 tensors (a, b, c and 9 more) and 1 setting of config.json (vace_in_dim = 96)".
 std::string to_text(const Unexpected& unexpected);
@@ -38,4 +38,4 @@ void refuse_beside_8_bits(const Checkpoint& checkpoint, const Unexpected& unexpe
 // out.
 void refuse_unexpected(const Checkpoint& checkpoint, const Unexpected& unexpected);
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

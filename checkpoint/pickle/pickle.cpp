@@ -7,7 +7,7 @@
 #include "checkpoint/pickle/pickle_dicts.h"
 #include "checkpoint/pickle/pickle_machine.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 namespace {
 
@@ -270,4 +270,4 @@ std::vector<PickledDict> read_pickle(std::span<const std::byte> pickle, const st
   return tensor_dicts(machine, Reader(pickle, machine).run());
 }
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

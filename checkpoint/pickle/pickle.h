@@ -12,7 +12,7 @@
 
 #include "base/dtype.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 // A view of a storage; nothing is checked against the storage's size yet.
 struct PickledTensor {
@@ -36,4 +36,4 @@ struct PickledDict {
 // key that stands twice.
 std::vector<PickledDict> read_pickle(std::span<const std::byte> pickle, const std::string& file);
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

@@ -7,7 +7,7 @@
 
 #include "base/text/describe.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 namespace {
 
@@ -57,4 +57,4 @@ std::vector<PickledDict> tensor_dicts(const PickleMachine& machine, PickleRef ro
   return found;
 }
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

@@ -5,9 +5,9 @@
 
 #include "checkpoint/pickle/pickle_machine.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 // As read_pickle (checkpoint/pickle/pickle.h) promises, from the machine's root.
 std::vector<PickledDict> tensor_dicts(const PickleMachine& machine, PickleRef root);
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

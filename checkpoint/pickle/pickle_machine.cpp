@@ -6,7 +6,7 @@
 #include "base/text/describe.h"
 #include "checkpoint/pickle/pickle_rebuild.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 namespace {
 
@@ -104,4 +104,4 @@ void PickleMachine::get(std::uint32_t place) {
   stack_.push_back(found->second);
 }
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

@@ -10,7 +10,7 @@
 
 #include "checkpoint/pickle/pickle_value.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 class PickleMachine {
  public:
@@ -48,4 +48,4 @@ class PickleMachine {
   std::unordered_map<std::uint32_t, PickleRef> memo_;
 };
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "base/text/describe.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 namespace {
 
@@ -228,4 +228,4 @@ PickleValue storage_of(const PickleValue& id, const std::vector<PickleValue>& va
   return storage;
 }
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

@@ -7,7 +7,7 @@
 
 #include "checkpoint/pickle/pickle_value.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 // The value of `callable(*arguments)`; `values` is the machine's list.
 // Throws UserError naming `file` when the arguments are not what torch.save writes.
@@ -18,4 +18,4 @@ PickleValue call_global(const KnownGlobal& callable, std::span<const PickleRef> 
 PickleValue storage_of(const PickleValue& id, const std::vector<PickleValue>& values,
                        const std::string& file);
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

@@ -9,7 +9,7 @@
 
 #include "checkpoint/pickle/pickle.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 enum class PickleKind : std::uint8_t {
   None,
@@ -57,4 +57,4 @@ struct KnownGlobal {
 // nullptr for a name that is not on the list.
 const KnownGlobal* find_global(std::string_view name);
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

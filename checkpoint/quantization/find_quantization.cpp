@@ -11,7 +11,7 @@
 #include "checkpoint/quantization/quantization_names.h"
 #include "checkpoint/quantization/weight_scale.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 namespace {
 
@@ -190,4 +190,4 @@ Quantization find_quantization(std::vector<TensorEntry>& entries, const std::vec
   return finder.take();
 }
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

@@ -7,7 +7,7 @@
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/quantization/quantization.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 // Gives each quantised tensor its scale, and marks what only describes others as `companion`.  `names` are
 // those of `entries` without foreign prefixes. Throws UserError: half of a pair, two scales for one weight, a
@@ -17,4 +17,4 @@ namespace ferry::model {
 Quantization find_quantization(std::vector<TensorEntry>& entries, const std::vector<std::string>& names,
                                const HeaderMarks& marks, const std::string& config_file);
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

@@ -4,7 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 std::string text_of(const Quantization& quantization) {
   std::string text;
@@ -28,4 +28,4 @@ std::string to_json(const Quantization& quantization) {
   return json.dump();
 }
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

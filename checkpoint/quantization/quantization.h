@@ -28,7 +28,7 @@
 #include <map>
 #include <string>
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 // What Checkpoint::open found.
 struct Quantization {
@@ -48,4 +48,4 @@ std::string text_of(const Quantization& quantization);
 // The counts as one JSON object, under the names of the struct.
 std::string to_json(const Quantization& quantization);
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

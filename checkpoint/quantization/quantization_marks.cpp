@@ -11,7 +11,7 @@
 #include "checkpoint/formats/json_text.h"
 #include "checkpoint/names/keys.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 namespace {
 
@@ -179,4 +179,4 @@ ConfigMark config_mark(const std::string& config_file) {
   return mark;
 }
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

@@ -10,7 +10,7 @@
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/quantization/weight_scale.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 // Of one module.
 struct LayerMark {
@@ -42,4 +42,4 @@ LayerMarks layer_marks(std::string_view text, const std::string& file);
 // Throws UserError when the file is damaged or says what is not read: 4 bits, asymmetric, rotated.
 ConfigMark config_mark(const std::string& config_file);
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

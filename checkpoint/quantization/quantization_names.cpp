@@ -5,7 +5,7 @@
 
 #include "base/text/lower.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 namespace {
 
@@ -107,4 +107,4 @@ QuantizationName quantization_name(std::string_view name) {
   return {};
 }
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 enum class QuantizationRole : std::uint8_t {
   None,         // an ordinary tensor
@@ -25,4 +25,4 @@ struct QuantizationName {
 // `name` is without foreign prefixes (without_prefix).
 QuantizationName quantization_name(std::string_view name);
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "base/text/describe.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 namespace {
 
@@ -118,7 +118,7 @@ WeightScale read_scale(const TensorEntry& scale, const TensorEntry& weight,
   }
   WeightScale read = grid_of(scale, weight, said);
   read.values.resize(static_cast<std::size_t>(scale.numel()));
-  const TensorSpec spec{.key = scale.source_key, .shape = scale.shape, .dtype = DType::F32};
+  const model::TensorSpec spec{.key = scale.source_key, .shape = scale.shape, .dtype = DType::F32};
   read_tensor(scale, spec, reinterpret_cast<std::byte*>(read.values.data()));
   for (const float value : read.values) {
     if (!std::isfinite(value) || !(value > 0))
@@ -146,4 +146,4 @@ std::string text_of(const WeightScale& scale) {
   return fmt::format("in blocks of {}x{}", scale.block.rows, scale.block.columns);
 }
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

@@ -8,7 +8,7 @@
 
 #include "checkpoint/checkpoint.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 
 struct BlockSize {
   std::int64_t rows = 0;
@@ -43,4 +43,4 @@ void multiply(const WeightScale& scale, std::int64_t first_row, std::int64_t row
 // "per tensor", "per row", "in blocks of 128x128".
 std::string text_of(const WeightScale& scale);
 
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

@@ -14,12 +14,12 @@
 namespace ferry::launcher {
 namespace {
 
-using model::Part;
+using checkpoint::Part;
 
-worker::Network checked(model::Checkpoint checkpoint, const model::NetworkSpec& spec, DType compute,
+worker::Network checked(checkpoint::Checkpoint checkpoint, const model::NetworkSpec& spec, DType compute,
                         const worker::ModelOptions& options) {
-  model::validate(checkpoint, spec);
-  const model::Unexpected unexpected = find_unexpected(checkpoint, model::keys_of(spec));
+  checkpoint::validate(checkpoint, spec);
+  const checkpoint::Unexpected unexpected = find_unexpected(checkpoint, checkpoint::keys_of(spec));
   if (options.unexpected != "skip") refuse_unexpected(checkpoint, unexpected);
   if (!unexpected.empty()) spdlog::warn("left out, as model.unexpected says: {}", to_text(unexpected));
   for (const std::string& note : checkpoint.notes()) spdlog::warn("{}", note);
@@ -31,9 +31,10 @@ worker::Network checked(model::Checkpoint checkpoint, const model::NetworkSpec& 
 DitNetwork open_dit(const worker::ModelOptions& options, parallel::Session& session) {
   DitNetwork dit;
   worker::agree(session, [&] {
-    model::Checkpoint checkpoint = model::Checkpoint::open(options.path, Part::Dit, options.dit_key);
+    checkpoint::Checkpoint checkpoint =
+        checkpoint::Checkpoint::open(options.path, Part::Dit, options.dit_key);
     const DType compute = dtype_from_name(options.dtype);
-    dit.config = model::dit_config(checkpoint);
+    dit.config = checkpoint::dit_config(checkpoint);
     dit.network = checked(std::move(checkpoint), model::dit_spec(dit.config, compute), compute, options);
   });
   return dit;
@@ -42,9 +43,10 @@ DitNetwork open_dit(const worker::ModelOptions& options, parallel::Session& sess
 VaeNetwork open_vae(const worker::ModelOptions& options, parallel::Session& session) {
   VaeNetwork vae;
   worker::agree(session, [&] {
-    model::Checkpoint checkpoint = model::Checkpoint::open(options.path, Part::Vae, options.vae_key);
+    checkpoint::Checkpoint checkpoint =
+        checkpoint::Checkpoint::open(options.path, Part::Vae, options.vae_key);
     const DType compute = dtype_from_name(options.vae_dtype);
-    vae.config = model::vae_config(checkpoint);
+    vae.config = checkpoint::vae_config(checkpoint);
     vae.network =
         checked(std::move(checkpoint), model::vae_decoder_spec(vae.config, compute), compute, options);
   });

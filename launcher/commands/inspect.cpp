@@ -20,43 +20,44 @@ struct InspectOptions {
   std::string path;
   bool json = false;
   bool tensors = false;
-  std::map<model::Part, std::string> keys;  // of .pth files that hold several networks
+  std::map<checkpoint::Part, std::string> keys;  // of .pth files that hold several networks
 };
 
 std::vector<FlagGroup> inspect_keys(InspectOptions& options) {
   const auto into = [](bool& target) {
     return [&target](const std::string& flag, const std::string& value) { target = to_bool(flag, value); };
   };
-  const auto key = [&options](model::Part part) {
+  const auto key = [&options](checkpoint::Part part) {
     return [&options, part](const std::string&, const std::string& value) { options.keys[part] = value; };
   };
-  return {{"[inspect]",
-           {{"json", "", "", "one JSON object instead of text", "", true, into(options.json)},
-            {"tensors", "", "", "list every tensor", "", true, into(options.tensors)},
-            {"model.dit_key", "dit_key", "KEY", "of a .pth file that holds several networks: the DiT's", "",
-             false, key(model::Part::Dit)},
-            {"model.vae_key", "vae_key", "KEY", "the same for the VAE", "", false, key(model::Part::Vae)},
-            {"model.text_encoder_key", "text_encoder_key", "KEY", "the same for the text encoder", "", false,
-             key(model::Part::TextEncoder)}}}};
+  return {
+      {"[inspect]",
+       {{"json", "", "", "one JSON object instead of text", "", true, into(options.json)},
+        {"tensors", "", "", "list every tensor", "", true, into(options.tensors)},
+        {"model.dit_key", "dit_key", "KEY", "of a .pth file that holds several networks: the DiT's", "",
+         false, key(checkpoint::Part::Dit)},
+        {"model.vae_key", "vae_key", "KEY", "the same for the VAE", "", false, key(checkpoint::Part::Vae)},
+        {"model.text_encoder_key", "text_encoder_key", "KEY", "the same for the text encoder", "", false,
+         key(checkpoint::Part::TextEncoder)}}}};
 }
 
 // The first thing wrong with a checkpoint, as one line; empty when it can be used.
-std::string first_fault(const model::InspectReport& report) {
-  for (const model::PartReport& part : report.parts) {
-    const std::string name(model::name_of(part.part));
+std::string first_fault(const checkpoint::InspectReport& report) {
+  for (const checkpoint::PartReport& part : report.parts) {
+    const std::string name(checkpoint::name_of(part.part));
     if (!part.error.empty()) return part.error;
     if (!part.missing.empty()) return name + ": tensor " + part.missing.front() + " is missing";
     if (!part.wrong_shapes.empty())
       return name + ": tensor " + part.wrong_shapes.front().key + " has a wrong shape";
-    const model::Unexpected unexpected{part.unexpected, part.unknown_settings, {}};
+    const checkpoint::Unexpected unexpected{part.unexpected, part.unknown_settings, {}};
     if (!unexpected.empty()) return fmt::format("{}: unexpected {}", name, to_text(unexpected));
   }
   return report.tokenizer_error.empty() ? report.scheduler_error : report.tokenizer_error;
 }
 
 int inspect(const InspectOptions& options) {
-  const model::InspectReport report = model::inspect(options.path, options.keys);
-  say(options.json ? model::to_json(report) + "\n" : model::to_text(report, options.tensors));
+  const checkpoint::InspectReport report = checkpoint::inspect(options.path, options.keys);
+  say(options.json ? checkpoint::to_json(report) + "\n" : checkpoint::to_text(report, options.tensors));
   if (!report.usable()) throw UserError(first_fault(report));
   return 0;
 }

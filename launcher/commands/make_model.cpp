@@ -16,7 +16,7 @@
 namespace ferry::launcher {
 namespace {
 
-using model::MakeModelOptions;
+using checkpoint::MakeModelOptions;
 using Set = std::function<void(const std::string&, const std::string&)>;
 
 Set text(std::string& target) {
@@ -44,13 +44,13 @@ Set boolean(bool& target) {
   return [&target](const std::string& flag, const std::string& value) { target = to_bool(flag, value); };
 }
 
-Set parts(std::vector<model::Part>& target) {
+Set parts(std::vector<checkpoint::Part>& target) {
   return [&target](const std::string& flag, const std::string& value) {
     target.clear();
     for (std::size_t begin = 0; begin <= value.size();) {
       const std::size_t end = std::min(value.find(',', begin), value.size());
       const std::string word = value.substr(begin, end - begin);
-      target.push_back(static_cast<model::Part>(to_choice(flag, word, {"dit", "vae", "text_encoder"})));
+      target.push_back(static_cast<checkpoint::Part>(to_choice(flag, word, {"dit", "vae", "text_encoder"})));
       begin = end + 1;
     }
   };
@@ -63,9 +63,9 @@ Set dtype(std::optional<DType>& target) {
   };
 }
 
-Set layout(model::KeyLayout& target) {
+Set layout(checkpoint::KeyLayout& target) {
   return [&target](const std::string& flag, const std::string& value) {
-    target = static_cast<model::KeyLayout>(to_choice(flag, value, {"official", "diffusers"}));
+    target = static_cast<checkpoint::KeyLayout>(to_choice(flag, value, {"official", "diffusers"}));
   };
 }
 
@@ -95,7 +95,7 @@ std::vector<FlagGroup> make_model_keys(MakeModelOptions& o) {
         {"overwrite", "", "", "replace files that exist", "", true, boolean(o.overwrite)}}}};
 }
 
-void show_progress(const model::MakeModelProgress& progress) {
+void show_progress(const checkpoint::MakeModelProgress& progress) {
   if (isatty(STDERR_FILENO) == 0) return;
   const double done = 1e-9 * static_cast<double>(progress.bytes_done);
   const double total = 1e-9 * static_cast<double>(progress.bytes_total);
@@ -106,7 +106,7 @@ void show_progress(const model::MakeModelProgress& progress) {
 
 int make_model(const MakeModelOptions& options) {
   const Interrupt interrupt;
-  const model::MakeModelResult result = model::make_model(options, show_progress);
+  const checkpoint::MakeModelResult result = checkpoint::make_model(options, show_progress);
   for (const std::string& file : result.files) say(file + "\n");
   say(fmt::format("{:.3f} GB of weights in {} files\n", 1e-9 * static_cast<double>(result.bytes),
                   result.files.size()));

@@ -182,7 +182,7 @@ std::unique_ptr<NodeArena> begin_arena(const ArenaSource& source, const Options&
                                        const NodeRanks& node, LoadSetup setup) {
   auto arena = std::make_unique<NodeArena>(arena_plan(source.spec, options, node.peers.size), node);
   std::size_t source_bytes = 0;
-  for (const model::TensorEntry& entry : source.checkpoint.entries()) {
+  for (const checkpoint::TensorEntry& entry : source.checkpoint.entries()) {
     source_bytes += static_cast<std::size_t>(entry.numel()) * size_of(entry.dtype);
   }
   const bool tight = arena->bytes() + source_bytes > host_memory().available_bytes;

@@ -100,7 +100,7 @@ class NodeArena {
 
 // What an arena is filled with.
 struct ArenaSource {
-  const model::Checkpoint& checkpoint;
+  const checkpoint::Checkpoint& checkpoint;
   const model::NetworkSpec& spec;
   Merge merge{};
 };

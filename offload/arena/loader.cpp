@@ -38,7 +38,7 @@ void add_pieces(std::vector<Piece>& pieces, const model::TensorSpec& spec, const
 }
 
 // Rows of a mapped file that will not be read again; whole pages only, neighbours may still be needed.
-void forget_rows(const model::TensorEntry& entry, std::int64_t row_begin, std::int64_t row_end,
+void forget_rows(const checkpoint::TensorEntry& entry, std::int64_t row_begin, std::int64_t row_end,
                  bool drop_cache) {
   if (entry.shape.empty() || !entry.contiguous()) return;
   const auto row_bytes = static_cast<std::size_t>(entry.numel() / std::max<std::int64_t>(1, entry.shape[0])) *
@@ -131,17 +131,18 @@ std::vector<Piece> spread(const std::vector<Piece>& pieces, int threads) {
   return order;
 }
 
-TensorSource checkpoint_source(const model::Checkpoint& checkpoint, bool drop_cache, const Merge& merge) {
+TensorSource checkpoint_source(const checkpoint::Checkpoint& checkpoint, bool drop_cache,
+                               const Merge& merge) {
   return [&checkpoint, drop_cache, merge](const model::TensorSpec& spec, std::byte* tensor,
                                           std::int64_t row_begin, std::int64_t row_end) {
-    const model::TensorEntry* entry = checkpoint.find(spec.key);
+    const checkpoint::TensorEntry* entry = checkpoint.find(spec.key);
     if (entry == nullptr) throw UserError("checkpoint has no tensor " + spec.key);
-    if (spec.shape.empty()) return model::read_tensor(*entry, spec, tensor);
-    const model::LoraPair* pair = merge.file == nullptr ? nullptr : merge.file->of_weight(spec.key);
+    if (spec.shape.empty()) return checkpoint::read_tensor(*entry, spec, tensor);
+    const checkpoint::LoraPair* pair = merge.file == nullptr ? nullptr : merge.file->of_weight(spec.key);
     if (pair != nullptr) {
-      model::read_merged_rows(*entry, spec, {pair, merge.strength}, tensor, {row_begin, row_end});
+      checkpoint::read_merged_rows(*entry, spec, {pair, merge.strength}, tensor, {row_begin, row_end});
     } else {
-      model::read_tensor_rows(*entry, spec, tensor, row_begin, row_end);
+      checkpoint::read_tensor_rows(*entry, spec, tensor, row_begin, row_end);
     }
     forget_rows(*entry, row_begin, row_end, drop_cache);
   };

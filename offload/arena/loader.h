@@ -41,14 +41,15 @@ using TensorSource = std::function<void(const model::TensorSpec& spec, std::byte
 
 // A LoRA that is merged into the weights as they are read.
 struct Merge {
-  const model::LoraFile* file = nullptr;  // nullptr: nothing is added
+  const checkpoint::LoraFile* file = nullptr;  // nullptr: nothing is added
   double strength = 1.0;
 };
 
 // Reads a checkpoint, with what `merge` adds.  Pages of the files that have been read leave this process's
 // memory, so that the host never holds much more than one copy; with `drop_cache` they leave the page cache
 // as well, for machines on which both copies do not fit.  The checkpoint and the LoRA outlive the source.
-TensorSource checkpoint_source(const model::Checkpoint& checkpoint, bool drop_cache, const Merge& merge = {});
+TensorSource checkpoint_source(const checkpoint::Checkpoint& checkpoint, bool drop_cache,
+                               const Merge& merge = {});
 
 struct LoadProgress {
   std::size_t bytes_done = 0;   // by this rank

@@ -19,7 +19,7 @@
 #include "tests/unit/checkpoint_quantization_support.h"
 #include "tests/unit/checkpoint_support.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 namespace {
 
 using testing::TempFolder;
@@ -30,7 +30,7 @@ void touch(const std::vector<TensorEntry>& entries) {
   for (const TensorEntry& entry : entries) {
     if (entry.numel() > 1'000'000) continue;
     const DType dtype = entry.scale == nullptr ? entry.dtype : DType::F32;
-    const TensorSpec spec = {entry.key, entry.shape, dtype, Layout::Contiguous};
+    const model::TensorSpec spec = {entry.key, entry.shape, dtype, model::Layout::Contiguous};
     dst.resize(memory_format(spec).bytes);
     read_tensor(entry, spec, dst.data());
   }
@@ -205,4 +205,4 @@ TEST(CheckpointFuzz, InspectNeverThrows) {
 }
 
 }  // namespace
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

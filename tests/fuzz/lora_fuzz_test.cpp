@@ -16,7 +16,7 @@
 #include "model/dit/spec.h"
 #include "tests/unit/checkpoint_support.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 namespace {
 
 using testing::TempFolder;
@@ -24,7 +24,7 @@ using Json = nlohmann::ordered_json;
 using Metadata = std::map<std::string, std::string>;
 using Scales = std::vector<double>;
 
-const DitConfig kDit{.dim = 24, .ffn_dim = 40, .heads = 2, .layers = 2};
+const model::DitConfig kDit{.dim = 24, .ffn_dim = 40, .heads = 2, .layers = 2};
 struct Linear {
   const char* official;
   const char* diffusers;
@@ -113,7 +113,7 @@ class LoraFuzz : public ::testing::Test {
   }
 
   TempFolder folder;
-  NetworkSpec spec = dit_spec(kDit, DType::BF16);
+  model::NetworkSpec spec = model::dit_spec(kDit, DType::BF16);
   std::mt19937_64 random;
   std::string why;
 };
@@ -401,4 +401,4 @@ TEST_F(LoraBytes, AHeaderChangedAnywhereIsReadOrRefused) {
 }
 
 }  // namespace
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

@@ -9,30 +9,31 @@ namespace {
 
 using namespace ferry;
 
-void read_back(const std::string& folder, model::Part part, const std::string& out) {
-  const model::Checkpoint checkpoint = model::Checkpoint::open(folder, part);
-  std::vector<model::TensorInfo> infos;
-  for (const model::TensorEntry& entry : checkpoint.entries())
+void read_back(const std::string& folder, checkpoint::Part part, const std::string& out) {
+  const checkpoint::Checkpoint checkpoint = checkpoint::Checkpoint::open(folder, part);
+  std::vector<checkpoint::TensorInfo> infos;
+  for (const checkpoint::TensorEntry& entry : checkpoint.entries())
     infos.push_back({entry.key, entry.dtype, entry.shape});
-  model::SafetensorsWriter writer(out, infos);
-  for (const model::TensorInfo& info : infos) {
+  checkpoint::SafetensorsWriter writer(out, infos);
+  for (const checkpoint::TensorInfo& info : infos) {
     std::vector<std::byte> bytes(info.bytes());
-    model::read_tensor(*checkpoint.find(info.name),
-                       {info.name, info.shape, info.dtype, model::Layout::Contiguous}, bytes.data());
+    checkpoint::read_tensor(*checkpoint.find(info.name),
+                            {info.name, info.shape, info.dtype, model::Layout::Contiguous}, bytes.data());
     writer.write(bytes);
   }
   writer.finish();
 }
 
 void run(const std::string& folder) {
-  for (const auto& [layout, name] : {std::pair(model::KeyLayout::Official, "official"),
-                                     std::pair(model::KeyLayout::Diffusers, "diffusers")}) {
-    model::MakeModelOptions options;
+  for (const auto& [layout, name] : {std::pair(checkpoint::KeyLayout::Official, "official"),
+                                     std::pair(checkpoint::KeyLayout::Diffusers, "diffusers")}) {
+    checkpoint::MakeModelOptions options;
     options.out = folder + "/" + name;
     options.layout = layout;
     options.layers = 12;
-    model::make_model(options, {});
-    for (const model::Part part : {model::Part::Dit, model::Part::Vae, model::Part::TextEncoder}) {
+    checkpoint::make_model(options, {});
+    for (const checkpoint::Part part :
+         {checkpoint::Part::Dit, checkpoint::Part::Vae, checkpoint::Part::TextEncoder}) {
       read_back(options.out, part,
                 options.out + "-" + std::to_string(static_cast<int>(part)) + ".safetensors");
     }

@@ -22,13 +22,13 @@ namespace {
 void run(const testing::Arguments& args, Device& device) {
   const model::TorchStream on(device);
   const at::Device place = model::torch_device(device);
-  const auto checkpoint = model::Checkpoint::open(args.at(0), model::Part::Dit);
-  const model::DitConfig config = model::dit_config(checkpoint);
+  const auto checkpoint = checkpoint::Checkpoint::open(args.at(0), checkpoint::Part::Dit);
+  const model::DitConfig config = checkpoint::dit_config(checkpoint);
   model::NetworkSpec spec = model::dit_spec(config, DType::F32);
-  model::validate(checkpoint, spec);
+  checkpoint::validate(checkpoint, spec);
   const auto read = [&](const model::TensorSpec& tensor) {
     const at::Tensor value = at::empty(tensor.shape, at::kFloat);
-    model::read_tensor(*checkpoint.find(tensor.key), tensor, static_cast<std::byte*>(value.data_ptr()));
+    checkpoint::read_tensor(*checkpoint.find(tensor.key), tensor, static_cast<std::byte*>(value.data_ptr()));
     return value;
   };
   testing::PlainWeights weights(std::move(spec), read, place);

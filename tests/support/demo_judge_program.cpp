@@ -14,7 +14,7 @@
 namespace {
 
 void judge_file(const std::string& path) {
-  const auto file = ferry::model::SafetensorsFile::open(path);
+  const auto file = ferry::checkpoint::SafetensorsFile::open(path);
   const auto* clips = file.find("clips");
   const auto& tensor = clips != nullptr ? *clips : file.at("frames");
   const std::size_t first = clips != nullptr ? 1 : 0;

@@ -11,7 +11,7 @@
 namespace ferry::testing {
 
 TensorMap read_safetensors(const std::string& path) {
-  const auto file = model::SafetensorsFile::open(path);
+  const auto file = checkpoint::SafetensorsFile::open(path);
   TensorMap tensors;
   for (const auto& entry : file.entries()) {
     at::Tensor tensor = at::empty(entry.shape, model::scalar_type(entry.dtype));
@@ -22,11 +22,11 @@ TensorMap read_safetensors(const std::string& path) {
 }
 
 void write_safetensors(const std::string& path, const TensorMap& tensors) {
-  std::vector<model::TensorInfo> infos;
+  std::vector<checkpoint::TensorInfo> infos;
   for (const auto& [name, tensor] : tensors) {
     infos.push_back({.name = name, .dtype = model::dtype_of(tensor), .shape = tensor.sizes().vec()});
   }
-  model::SafetensorsWriter writer(path, infos);
+  checkpoint::SafetensorsWriter writer(path, infos);
   for (const auto& [name, tensor] : tensors) {
     const at::Tensor host = tensor.to(at::kCPU).contiguous();
     writer.write({static_cast<const std::byte*>(host.const_data_ptr()), host.nbytes()});

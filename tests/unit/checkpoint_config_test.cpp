@@ -9,7 +9,7 @@
 #include "checkpoint/make/make_model.h"
 #include "tests/unit/checkpoint_support.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 namespace {
 
 using nlohmann::json;
@@ -53,35 +53,35 @@ TEST_P(Sparse, DimensionsOfEverySizeAreFound) {
 }
 
 TEST(Config, DemoModel) {
-  const DitConfig dit = dit_config(Checkpoint::open(testing::demo_model(), Part::Dit));
-  EXPECT_EQ(dit, (DitConfig{.dim = 192,
-                            .ffn_dim = 768,
-                            .heads = 4,
-                            .layers = 6,
-                            .in_channels = 16,
-                            .out_channels = 16,
-                            .text_dim = 128,
-                            .text_len = 32,
-                            .freq_dim = 256,
-                            .eps = 1e-6}));
+  const model::DitConfig dit = dit_config(Checkpoint::open(testing::demo_model(), Part::Dit));
+  EXPECT_EQ(dit, (model::DitConfig{.dim = 192,
+                                   .ffn_dim = 768,
+                                   .heads = 4,
+                                   .layers = 6,
+                                   .in_channels = 16,
+                                   .out_channels = 16,
+                                   .text_dim = 128,
+                                   .text_len = 32,
+                                   .freq_dim = 256,
+                                   .eps = 1e-6}));
   EXPECT_EQ(dit.head_dim(), 48);
-  const VaeConfig vae = vae_config(Checkpoint::open(testing::demo_model(), Part::Vae));
+  const model::VaeConfig vae = vae_config(Checkpoint::open(testing::demo_model(), Part::Vae));
   EXPECT_EQ(vae.base_dim, 16);
   EXPECT_EQ(vae.res_blocks, 1);
   EXPECT_EQ(vae.dim_mult, (std::vector<std::int64_t>{1, 2, 4, 4}));
   EXPECT_EQ(vae.temporal_down, (std::vector<bool>{false, true, true}));
   EXPECT_EQ(vae.latents_mean.at(1), -0.421123743057251);
   EXPECT_EQ(vae.latents_std.at(15), 1.559584617614746);
-  const Umt5Config text = umt5_config(Checkpoint::open(testing::demo_model(), Part::TextEncoder));
-  EXPECT_EQ(text, (Umt5Config{.vocab = 129,
-                              .dim = 128,
-                              .attn_dim = 128,
-                              .ffn_dim = 256,
-                              .heads = 4,
-                              .layers = 2,
-                              .buckets = 32,
-                              .text_len = 32,
-                              .eps = 1e-6}));
+  const model::Umt5Config text = umt5_config(Checkpoint::open(testing::demo_model(), Part::TextEncoder));
+  EXPECT_EQ(text, (model::Umt5Config{.vocab = 129,
+                                     .dim = 128,
+                                     .attn_dim = 128,
+                                     .ffn_dim = 256,
+                                     .heads = 4,
+                                     .layers = 2,
+                                     .buckets = 32,
+                                     .text_len = 32,
+                                     .eps = 1e-6}));
 }
 
 // Without a config.json only a width of whole 128-wide heads is understood.
@@ -92,7 +92,7 @@ TEST(Config, HeadsWithoutConfigFile) {
   options.head_dim = 128;
   make_model(options, {});
   std::filesystem::remove(folder / "config.json");
-  const DitConfig found = dit_config(Checkpoint::open(folder.path(), Part::Dit));
+  const model::DitConfig found = dit_config(Checkpoint::open(folder.path(), Part::Dit));
   EXPECT_EQ(found.heads, 2);
   EXPECT_EQ(found.text_len, 512);
   options.head_dim = 48;
@@ -210,25 +210,27 @@ TEST(Config, TensorThatDetectionNeeds) {
   EXPECT_THAT(dit_refused(tensors, ""), HasSubstr("at least 1"));
 }
 
-NetworkSpec spec_of(const TensorSpec& tensor) {
-  NetworkSpec spec;
+model::NetworkSpec spec_of(const model::TensorSpec& tensor) {
+  model::NetworkSpec spec;
   spec.name = "dit";
-  spec.blocks = {{"block", {{"module", ModuleKind::Linear, {tensor}, false}}}};
+  spec.blocks = {{"block", {{"module", model::ModuleKind::Linear, {tensor}, false}}}};
   return spec;
 }
 
 TEST(Validate, NamesWhatIsMissingOrWrong) {
   const Checkpoint dit = Checkpoint::open(testing::demo_model(), Part::Dit);
-  validate(dit, spec_of({"blocks.5.norm3.weight", {192}, DType::F32, Layout::Contiguous}));
-  EXPECT_THAT(refusal([&] {
-                validate(dit, spec_of({"blocks.6.norm3.weight", {192}, DType::F32, Layout::Contiguous}));
-              }),
-              AllOf(HasSubstr("blocks.6.norm3.weight"), HasSubstr("[192]"), HasSubstr("missing"),
-                    HasSubstr(".safetensors")));
-  EXPECT_THAT(refusal([&] {
-                validate(dit, spec_of({"blocks.5.norm3.weight", {191}, DType::F32, Layout::Contiguous}));
-              }),
-              AllOf(HasSubstr("blocks.5.norm3.weight"), HasSubstr("[192]"), HasSubstr("[191]")));
+  validate(dit, spec_of({"blocks.5.norm3.weight", {192}, DType::F32, model::Layout::Contiguous}));
+  EXPECT_THAT(
+      refusal([&] {
+        validate(dit, spec_of({"blocks.6.norm3.weight", {192}, DType::F32, model::Layout::Contiguous}));
+      }),
+      AllOf(HasSubstr("blocks.6.norm3.weight"), HasSubstr("[192]"), HasSubstr("missing"),
+            HasSubstr(".safetensors")));
+  EXPECT_THAT(
+      refusal([&] {
+        validate(dit, spec_of({"blocks.5.norm3.weight", {191}, DType::F32, model::Layout::Contiguous}));
+      }),
+      AllOf(HasSubstr("blocks.5.norm3.weight"), HasSubstr("[192]"), HasSubstr("[191]")));
 }
 
 TEST(Validate, RefusesIntegersButNotFp8) {
@@ -241,7 +243,8 @@ TEST(Validate, RefusesIntegersButNotFp8) {
     writer.finish();
   };
   const auto check = [&] {
-    validate(Checkpoint::open(folder.path(), Part::Dit), spec_of({key, {2}, DType::F32, Layout::Contiguous}));
+    validate(Checkpoint::open(folder.path(), Part::Dit),
+             spec_of({key, {2}, DType::F32, model::Layout::Contiguous}));
   };
   write({{key, DType::I32, {2}}});
   EXPECT_THAT(refusal(check), AllOf(HasSubstr(key), HasSubstr("int32")));
@@ -250,4 +253,4 @@ TEST(Validate, RefusesIntegersButNotFp8) {
 }
 
 }  // namespace
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

@@ -9,7 +9,7 @@
 #include "checkpoint/folder/hub_folder.h"
 #include "tests/unit/checkpoint_support.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 namespace {
 
 namespace fs = std::filesystem;
@@ -90,4 +90,4 @@ TEST(HubFolder, NamesOfTheHubAreAnsweredWithHowToDownload) {
 }
 
 }  // namespace
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

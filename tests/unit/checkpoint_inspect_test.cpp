@@ -10,7 +10,7 @@
 #include "checkpoint/network/expected.h"
 #include "tests/unit/checkpoint_support.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 namespace {
 
 using nlohmann::json;
@@ -80,4 +80,4 @@ TEST(Inspect, FaultsOfOnePartAreInItsReport) {
 }
 
 }  // namespace
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

@@ -10,7 +10,7 @@
 #include "model/shape.h"
 #include "tests/unit/checkpoint_support.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 namespace {
 
 struct Totals {
@@ -23,7 +23,7 @@ Totals totals(const std::vector<ExpectedTensor>& list, const std::string& prefix
   for (const ExpectedTensor& tensor : list) {
     if (!tensor.key.starts_with(prefix)) continue;
     ++sum.tensors;
-    sum.parameters += numel(tensor.shape);
+    sum.parameters += model::numel(tensor.shape);
   }
   return sum;
 }
@@ -33,8 +33,8 @@ void expect_totals(const Totals& found, std::size_t tensors, std::int64_t parame
   EXPECT_EQ(found.parameters, parameters);
 }
 
-DitConfig config_14b() {
-  DitConfig config;
+model::DitConfig config_14b() {
+  model::DitConfig config;
   config.dim = 5120;
   config.ffn_dim = 13824;
   config.heads = 40;
@@ -111,7 +111,7 @@ TEST(Keys, EveryOfficialNameHasItsOwnDiffusersName) {
   expect_round_trip(Part::Dit, expected_dit({}), KeyMap(Part::Dit));
   expect_round_trip(Part::TextEncoder, expected_umt5({}), KeyMap(Part::TextEncoder));
   for (const std::int64_t blocks : {1, 2, 3}) {
-    VaeConfig config;
+    model::VaeConfig config;
     config.res_blocks = blocks;
     expect_round_trip(Part::Vae, expected_vae(config), KeyMap(Part::Vae, blocks + 1));
   }
@@ -178,4 +178,4 @@ TEST(Keys, EveryNameOfTheDemoModelIsKnown) {
 }
 
 }  // namespace
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

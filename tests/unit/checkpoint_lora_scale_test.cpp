@@ -13,7 +13,7 @@
 #include "model/dit/spec.h"
 #include "tests/unit/checkpoint_support.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 namespace {
 
 using ::ferry::testing::refusal;
@@ -22,7 +22,7 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using Metadata = std::map<std::string, std::string>;
 
-const DitConfig kDit{.dim = 24, .ffn_dim = 40, .heads = 2, .layers = 2};
+const model::DitConfig kDit{.dim = 24, .ffn_dim = 40, .heads = 2, .layers = 2};
 constexpr const char* kQuery = "blocks.0.self_attn.q";  // diffusers: attn1.to_q
 constexpr const char* kUp = "blocks.1.ffn.0";           // diffusers: ffn.net.0.proj
 
@@ -91,7 +91,7 @@ class LoraScaleTest : public ::testing::Test {
   }
 
   TempFolder folder;
-  NetworkSpec spec = dit_spec(kDit, DType::BF16);
+  model::NetworkSpec spec = model::dit_spec(kDit, DType::BF16);
 };
 
 using Pair = std::pair<double, double>;
@@ -486,4 +486,4 @@ TEST_F(LoraScaleTest, AFolderOfTheHubsCacheStandsForItsSnapshot) {
 }
 
 }  // namespace
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

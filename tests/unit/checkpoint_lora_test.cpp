@@ -11,7 +11,7 @@
 #include "model/shape.h"
 #include "tests/unit/checkpoint_support.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 namespace {
 
 using ::ferry::testing::refusal;
@@ -19,7 +19,7 @@ using ::ferry::testing::TempFolder;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-const DitConfig kDit{.dim = 24, .ffn_dim = 40, .heads = 2, .layers = 2};
+const model::DitConfig kDit{.dim = 24, .ffn_dim = 40, .heads = 2, .layers = 2};
 constexpr std::int64_t kRank = 3;
 
 struct Tensor {
@@ -31,7 +31,7 @@ struct Tensor {
 float value(std::size_t i) { return std::sin(static_cast<float>(i) * 0.37F); }
 
 Tensor make(const std::string& name, std::vector<std::int64_t> shape, std::size_t from = 0) {
-  std::vector<float> values(static_cast<std::size_t>(numel(shape)));
+  std::vector<float> values(static_cast<std::size_t>(model::numel(shape)));
   for (std::size_t i = 0; i < values.size(); ++i) values[i] = value(i + from);
   return {name, std::move(shape), std::move(values)};
 }
@@ -59,7 +59,7 @@ class Lora : public ::testing::Test {
 
   TempFolder folder;
   std::string path = folder / "lora.safetensors";
-  NetworkSpec spec = dit_spec(kDit, DType::BF16);
+  model::NetworkSpec spec = model::dit_spec(kDit, DType::BF16);
 };
 
 TEST_F(Lora, EveryLayoutOfNamesLeadsToTheOfficialOne) {
@@ -118,7 +118,7 @@ TEST_F(Lora, TheMergeIsThePlainSumRoundedOnceHoweverRowsAreDivided) {
   const LoraPair pair{.down = file.at("blocks.0.ffn.0.lora_A.weight"),
                       .up = file.at("blocks.0.ffn.0.lora_B.weight"),
                       .scale = 0.5};
-  TensorSpec weight{.key = "w", .shape = {40, 24}, .dtype = DType::F32};
+  model::TensorSpec weight{.key = "w", .shape = {40, 24}, .dtype = DType::F32};
   std::vector<float> whole(40 * 24);
   std::vector<float> pieces(whole.size());
   const auto merge = [&](std::vector<float>& to, RowRange rows) {
@@ -144,4 +144,4 @@ TEST_F(Lora, TheMergeIsThePlainSumRoundedOnceHoweverRowsAreDivided) {
 }
 
 }  // namespace
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

@@ -11,7 +11,7 @@
 #include "checkpoint/make/make_model.h"
 #include "tests/unit/checkpoint_support.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 namespace {
 
 namespace fs = std::filesystem;
@@ -30,7 +30,7 @@ std::vector<float> values_of(const Checkpoint& checkpoint, const std::string& ke
   const TensorEntry* entry = checkpoint.find(key);
   if (entry == nullptr) throw std::out_of_range(key);
   std::vector<float> values(static_cast<std::size_t>(entry->numel()));
-  read_tensor(*entry, {key, entry->shape, DType::F32, Layout::Contiguous},
+  read_tensor(*entry, {key, entry->shape, DType::F32, model::Layout::Contiguous},
               reinterpret_cast<std::byte*>(values.data()));
   return values;
 }
@@ -146,7 +146,7 @@ TEST(MakeModel, LayersAndHeads) {
   options.head_dim = 32;
   options.text_layers = 3;
   make_model(options, {});
-  const DitConfig dit = dit_config(Checkpoint::open(folder.path(), Part::Dit));
+  const model::DitConfig dit = dit_config(Checkpoint::open(folder.path(), Part::Dit));
   EXPECT_EQ(dit.layers, 9);
   EXPECT_EQ(dit.heads, 6);
   EXPECT_EQ(dit.dim, 192);
@@ -235,4 +235,4 @@ TEST(MakeModel, ReplacesOnlyWhenTold) {
 }
 
 }  // namespace
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

@@ -10,7 +10,7 @@
 #include "checkpoint/make/make_model.h"
 #include "tests/unit/checkpoint_support.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 namespace {
 
 using nlohmann::json;
@@ -211,4 +211,4 @@ TEST_F(Members, NumbersThatAreNotFinite) {
 }
 
 }  // namespace
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

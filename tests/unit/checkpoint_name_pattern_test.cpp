@@ -5,7 +5,7 @@
 #include "checkpoint/lora/name_pattern.h"
 #include "tests/unit/checkpoint_support.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 namespace {
 
 const std::vector<std::string> kNames = {"q",
@@ -83,4 +83,4 @@ TEST(NamePattern, TakesNoLongerForAHostilePattern) {
 }
 
 }  // namespace
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

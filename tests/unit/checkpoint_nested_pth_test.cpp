@@ -8,7 +8,7 @@
 #include "checkpoint/formats/pth.h"
 #include "tests/unit/checkpoint_support.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 namespace {
 
 namespace fs = std::filesystem;
@@ -163,4 +163,4 @@ save("storage.pth", torch.float16)
 }
 
 }  // namespace
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

@@ -11,7 +11,7 @@
 #include "model/text/tokenizer.h"
 #include "tests/unit/checkpoint_support.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 namespace {
 
 using ::testing::AllOf;
@@ -86,7 +86,7 @@ TEST(OtherKind, IsSaidWhereverAFileIsRead) {
     };
     said("x.safetensors", [](const std::string& path) { SafetensorsFile::open(path); });
     said("x.json", [](const std::string& path) { read_json_object(path); });
-    if (!content.empty()) said("spiece.model", [](const std::string& path) { Tokenizer(path, 8); });
+    if (!content.empty()) said("spiece.model", [](const std::string& path) { model::Tokenizer(path, 8); });
     if (!content.starts_with("PK\x03\x04")) said("x.pth", [](const std::string& path) { open_pth(path); });
   }
 }
@@ -119,4 +119,4 @@ TEST(Safetensors, MetadataMayBeNull) {
 }
 
 }  // namespace
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

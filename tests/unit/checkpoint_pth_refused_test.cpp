@@ -6,7 +6,7 @@
 #include "checkpoint/formats/zip_writer.h"
 #include "tests/unit/checkpoint_support.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 namespace {
 
 using ::testing::AllOf;
@@ -144,4 +144,4 @@ TEST(PthRefused, ForeignByteOrderAndRepeatedMembers) {
 }
 
 }  // namespace
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

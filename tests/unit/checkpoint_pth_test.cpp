@@ -10,7 +10,7 @@
 #include "checkpoint/formats/zip.h"
 #include "tests/unit/checkpoint_support.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 namespace {
 
 using ::testing::AllOf;
@@ -28,7 +28,7 @@ const TensorEntry& at(const PthFile& file, const std::string& key) {
 
 std::vector<float> values_of(const TensorEntry& entry) {
   std::vector<float> values(static_cast<std::size_t>(entry.numel()));
-  read_tensor(entry, {entry.key, entry.shape, DType::F32, Layout::Contiguous},
+  read_tensor(entry, {entry.key, entry.shape, DType::F32, model::Layout::Contiguous},
               reinterpret_cast<std::byte*>(values.data()));
   return values;
 }
@@ -248,4 +248,4 @@ TEST(Pth, ChecksumOfZerosIsThatOfTheirBytes) {
 }
 
 }  // namespace
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

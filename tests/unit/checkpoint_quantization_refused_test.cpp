@@ -8,7 +8,7 @@
 #include "tests/unit/checkpoint_quantization_support.h"
 #include "tests/unit/checkpoint_support.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 namespace {
 
 using ::testing::AllOf;
@@ -244,4 +244,4 @@ TEST_F(RefusedQuantization, InspectSaysWhyAndListsTheTensors) {
 }
 
 }  // namespace
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

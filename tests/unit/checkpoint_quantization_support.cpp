@@ -135,15 +135,15 @@ std::vector<std::uint16_t> expected_bf16(const RawTensor& weight,
   return bits;
 }
 
-std::vector<std::uint16_t> read_bf16(const model::Checkpoint& checkpoint, const std::string& key) {
-  const model::TensorEntry* entry = checkpoint.find(key);
+std::vector<std::uint16_t> read_bf16(const checkpoint::Checkpoint& checkpoint, const std::string& key) {
+  const checkpoint::TensorEntry* entry = checkpoint.find(key);
   if (entry == nullptr) throw std::invalid_argument(key);
   const model::TensorSpec spec{.key = key, .shape = entry->shape, .dtype = DType::BF16};
   std::vector<std::uint16_t> bits(elements_of(entry->shape));
   const std::int64_t rows = entry->shape.empty() ? 1 : entry->shape[0];
   auto* place = reinterpret_cast<std::byte*>(bits.data());
-  model::read_tensor_rows(*entry, spec, place, rows / 3, rows);
-  model::read_tensor_rows(*entry, spec, place, 0, rows / 3);
+  checkpoint::read_tensor_rows(*entry, spec, place, rows / 3, rows);
+  checkpoint::read_tensor_rows(*entry, spec, place, 0, rows / 3);
   return bits;
 }
 

@@ -36,6 +36,6 @@ std::vector<std::uint16_t> expected_bf16(const RawTensor& weight,
                                          const std::function<float(std::int64_t, std::int64_t)>& scale_at);
 
 // The tensor of an official key, read as bf16 in two parts.
-std::vector<std::uint16_t> read_bf16(const model::Checkpoint& checkpoint, const std::string& key);
+std::vector<std::uint16_t> read_bf16(const checkpoint::Checkpoint& checkpoint, const std::string& key);
 
 }  // namespace ferry::testing

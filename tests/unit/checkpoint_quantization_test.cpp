@@ -7,7 +7,7 @@
 #include "tests/unit/checkpoint_quantization_support.h"
 #include "tests/unit/checkpoint_support.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 namespace {
 
 using ::testing::AllOf;
@@ -225,7 +225,7 @@ TEST_F(QuantizedCheckpoint, LorasAreAddedToTheProduct) {
                        reinterpret_cast<const std::byte*>(values.data())};
   };
   const LoraPair pair{.down = entry_of(down, {1, in}), .up = entry_of(up, {out, 1}), .scale = 0.5};
-  const TensorSpec spec{.key = kWeight, .shape = {out, in}, .dtype = DType::F32};
+  const model::TensorSpec spec{.key = kWeight, .shape = {out, in}, .dtype = DType::F32};
   std::vector<float> merged(static_cast<std::size_t>(out * in));
   for (const RowRange rows : {RowRange{17, out}, RowRange{0, 17}}) {
     read_merged_rows(*checkpoint.find(kWeight), spec, {&pair, 1.0},
@@ -242,4 +242,4 @@ TEST_F(QuantizedCheckpoint, LorasAreAddedToTheProduct) {
 }
 
 }  // namespace
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

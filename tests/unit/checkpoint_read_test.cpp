@@ -9,7 +9,7 @@
 #include "checkpoint/checkpoint.h"
 #include "tests/unit/checkpoint_support.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 namespace {
 
 using ::testing::AllOf;
@@ -41,16 +41,16 @@ float element(const std::vector<std::byte>& bytes, DType dtype, std::int64_t ind
 }
 
 // The place of logical index `at` in the memory of a layout, in elements.
-std::int64_t place(const Shape& shape, const Shape& at, Layout layout) {
+std::int64_t place(const Shape& shape, const Shape& at, model::Layout layout) {
   const Shape& s = shape;
-  if (layout == Layout::TimeStacked) {  // [O, kt * I, kh, kw], channels last
+  if (layout == model::Layout::TimeStacked) {  // [O, kt * I, kh, kw], channels last
     const std::int64_t channel = at[2] * s[1] + at[1];
     return ((at[0] * s[3] + at[3]) * s[4] + at[4]) * s[1] * s[2] + channel;
   }
   std::int64_t index = at[0];
-  const std::size_t first = layout == Layout::ChannelsLast ? 2 : 1;
+  const std::size_t first = layout == model::Layout::ChannelsLast ? 2 : 1;
   for (std::size_t i = first; i < s.size(); ++i) index = index * s[i] + at[i];
-  return layout == Layout::ChannelsLast ? index * s[1] + at[1] : index;
+  return layout == model::Layout::ChannelsLast ? index * s[1] + at[1] : index;
 }
 
 void for_each_index(const Shape& shape, const std::function<void(const Shape&)>& visit) {
@@ -66,12 +66,12 @@ void for_each_index(const Shape& shape, const std::function<void(const Shape&)>&
   }
 }
 
-void check_read(const Shape& shape, const Shape& strides, DType from, DType to, Layout layout) {
+void check_read(const Shape& shape, const Shape& strides, DType from, DType to, model::Layout layout) {
   std::int64_t extent = 1;
   for (std::size_t i = 0; i < shape.size(); ++i) extent += (shape[i] - 1) * strides[i];
   const std::vector<std::byte> source = numbers(extent, from);
   const TensorEntry entry = {"t", "t", "file", from, shape, strides, source.data()};
-  const TensorSpec spec = {"t", shape, to, layout};
+  const model::TensorSpec spec = {"t", shape, to, layout};
   const std::size_t bytes = memory_format(spec).bytes;
   std::vector<std::byte> whole(bytes + 1, std::byte{0x5a});
   read_tensor(entry, spec, whole.data());
@@ -93,41 +93,42 @@ void check_read(const Shape& shape, const Shape& strides, DType from, DType to, 
 TEST(ReadTensor, EveryLayoutOfContiguousSources) {
   for (const DType from : {DType::F32, DType::BF16, DType::F16, DType::F64}) {
     for (const DType to : {DType::F32, DType::BF16}) {
-      check_read({7}, {1}, from, to, Layout::Contiguous);
-      check_read({5, 1030}, row_major({5, 1030}), from, to, Layout::Contiguous);
-      check_read({6, 5, 3, 2}, row_major({6, 5, 3, 2}), from, to, Layout::ChannelsLast);
-      check_read({6, 5, 3, 2, 2}, row_major({6, 5, 3, 2, 2}), from, to, Layout::ChannelsLast);
-      check_read({6, 5, 3, 2, 2}, row_major({6, 5, 3, 2, 2}), from, to, Layout::TimeStacked);
+      check_read({7}, {1}, from, to, model::Layout::Contiguous);
+      check_read({5, 1030}, row_major({5, 1030}), from, to, model::Layout::Contiguous);
+      check_read({6, 5, 3, 2}, row_major({6, 5, 3, 2}), from, to, model::Layout::ChannelsLast);
+      check_read({6, 5, 3, 2, 2}, row_major({6, 5, 3, 2, 2}), from, to, model::Layout::ChannelsLast);
+      check_read({6, 5, 3, 2, 2}, row_major({6, 5, 3, 2, 2}), from, to, model::Layout::TimeStacked);
     }
   }
 }
 
 TEST(ReadTensor, StridedSources) {
-  check_read({6, 4}, {1, 6}, DType::F32, DType::BF16, Layout::Contiguous);     // transposed
-  check_read({4, 2500}, {1, 4}, DType::BF16, DType::F32, Layout::Contiguous);  // more than one gather
-  check_read({4, 3}, {10, 2}, DType::F16, DType::F32, Layout::Contiguous);     // steps in both
-  check_read({4, 3}, {0, 1}, DType::F32, DType::F32, Layout::Contiguous);      // expanded
-  check_read({5}, {3}, DType::F64, DType::F32, Layout::Contiguous);
-  check_read({4, 3, 2, 5}, {30, 1, 15, 3}, DType::F32, DType::F32, Layout::ChannelsLast);  // already in place
-  check_read({4, 3, 2, 2, 5}, {1, 4, 12, 24, 48}, DType::BF16, DType::BF16, Layout::TimeStacked);
+  check_read({6, 4}, {1, 6}, DType::F32, DType::BF16, model::Layout::Contiguous);     // transposed
+  check_read({4, 2500}, {1, 4}, DType::BF16, DType::F32, model::Layout::Contiguous);  // more than one gather
+  check_read({4, 3}, {10, 2}, DType::F16, DType::F32, model::Layout::Contiguous);     // steps in both
+  check_read({4, 3}, {0, 1}, DType::F32, DType::F32, model::Layout::Contiguous);      // expanded
+  check_read({5}, {3}, DType::F64, DType::F32, model::Layout::Contiguous);
+  check_read({4, 3, 2, 5}, {30, 1, 15, 3}, DType::F32, DType::F32,
+             model::Layout::ChannelsLast);  // already in place
+  check_read({4, 3, 2, 2, 5}, {1, 4, 12, 24, 48}, DType::BF16, DType::BF16, model::Layout::TimeStacked);
 }
 
 TEST(ReadTensor, AxesOfOne) {
-  check_read({1, 1, 1}, {1, 1, 1}, DType::F32, DType::BF16, Layout::Contiguous);
-  check_read({3, 1, 1, 1, 1}, {1, 1, 1, 1, 1}, DType::F32, DType::BF16, Layout::TimeStacked);
-  check_read({3, 4, 1, 1}, {4, 1, 1, 1}, DType::F32, DType::BF16, Layout::ChannelsLast);
-  check_read({1, 6, 8}, {48, 8, 1}, DType::F32, DType::F32, Layout::Contiguous);
+  check_read({1, 1, 1}, {1, 1, 1}, DType::F32, DType::BF16, model::Layout::Contiguous);
+  check_read({3, 1, 1, 1, 1}, {1, 1, 1, 1, 1}, DType::F32, DType::BF16, model::Layout::TimeStacked);
+  check_read({3, 4, 1, 1}, {4, 1, 1, 1}, DType::F32, DType::BF16, model::Layout::ChannelsLast);
+  check_read({1, 6, 8}, {48, 8, 1}, DType::F32, DType::F32, model::Layout::Contiguous);
 }
 
 TEST(ReadTensor, ScalarsAndEmptyTensors) {
   const float value = 2.5F;
   TensorEntry entry = {"t", "t", "file", DType::F32, {}, {}, reinterpret_cast<const std::byte*>(&value)};
   float found = 0;
-  read_tensor(entry, {"t", {}, DType::F32, Layout::Contiguous}, reinterpret_cast<std::byte*>(&found));
+  read_tensor(entry, {"t", {}, DType::F32, model::Layout::Contiguous}, reinterpret_cast<std::byte*>(&found));
   EXPECT_EQ(found, 2.5F);
   entry.shape = {0, 3};
   entry.strides = {3, 1};
-  read_tensor(entry, {"t", {0, 3}, DType::F32, Layout::Contiguous}, nullptr);
+  read_tensor(entry, {"t", {0, 3}, DType::F32, model::Layout::Contiguous}, nullptr);
 }
 
 TEST(ReadTensor, RoundsToNearestEven) {
@@ -136,7 +137,8 @@ TEST(ReadTensor, RoundsToNearestEven) {
   const TensorEntry entry = {
       "t", "t", "file", DType::F32, {2}, {1}, reinterpret_cast<const std::byte*>(values.data())};
   std::vector<std::uint16_t> found(2);
-  read_tensor(entry, {"t", {2}, DType::BF16, Layout::Contiguous}, reinterpret_cast<std::byte*>(found.data()));
+  read_tensor(entry, {"t", {2}, DType::BF16, model::Layout::Contiguous},
+              reinterpret_cast<std::byte*>(found.data()));
   EXPECT_EQ(found[0], 0x3f80);
   EXPECT_EQ(found[1], 0x3f82);
 }
@@ -146,12 +148,12 @@ TEST(ReadTensor, RefusesWrongShapesAndIntegers) {
   TensorEntry entry = {"a.b", "a.b", "some/file", DType::F32, {4, 2}, {2, 1}, source.data()};
   std::vector<std::byte> dst(64);
   EXPECT_THAT(refusal([&] {
-                read_tensor(entry, {"a.b", {2, 4}, DType::F32, Layout::Contiguous}, dst.data());
+                read_tensor(entry, {"a.b", {2, 4}, DType::F32, model::Layout::Contiguous}, dst.data());
               }),
               AllOf(HasSubstr("some/file"), HasSubstr("a.b"), HasSubstr("[4, 2]"), HasSubstr("[2, 4]")));
   entry.dtype = DType::I64;
   EXPECT_THAT(refusal([&] {
-                read_tensor(entry, {"a.b", {4, 2}, DType::F32, Layout::Contiguous}, dst.data());
+                read_tensor(entry, {"a.b", {4, 2}, DType::F32, model::Layout::Contiguous}, dst.data());
               }),
               AllOf(HasSubstr("some/file"), HasSubstr("a.b"), HasSubstr("int64")));
 }
@@ -159,7 +161,7 @@ TEST(ReadTensor, RefusesWrongShapesAndIntegers) {
 TEST(ReadTensor, RefusesRowsOutside) {
   const std::vector<std::byte> source(64);
   const TensorEntry entry = {"t", "t", "file", DType::F32, {4, 2}, {2, 1}, source.data()};
-  const TensorSpec spec = {"t", {4, 2}, DType::F32, Layout::Contiguous};
+  const model::TensorSpec spec = {"t", {4, 2}, DType::F32, model::Layout::Contiguous};
   std::vector<std::byte> dst(64);
   EXPECT_THROW(read_tensor_rows(entry, spec, dst.data(), -1, 2), std::invalid_argument);
   EXPECT_THROW(read_tensor_rows(entry, spec, dst.data(), 3, 2), std::invalid_argument);
@@ -168,4 +170,4 @@ TEST(ReadTensor, RefusesRowsOutside) {
 }
 
 }  // namespace
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

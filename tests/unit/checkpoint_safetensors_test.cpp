@@ -7,7 +7,7 @@
 #include "checkpoint/formats/safetensors.h"
 #include "tests/unit/checkpoint_support.h"
 
-namespace ferry::model {
+namespace ferry::checkpoint {
 namespace {
 
 using ::testing::AllOf;
@@ -154,7 +154,8 @@ TEST(Safetensors, UnalignedDataAreRead) {
   testing::write_bytes(folder / "x.safetensors", testing::safetensors_bytes(header, data));
   const SafetensorsFile file = SafetensorsFile::open(folder / "x.safetensors");
   float found = 0;
-  read_tensor(file.at("b"), {"b", {1}, DType::F32, Layout::Contiguous}, reinterpret_cast<std::byte*>(&found));
+  read_tensor(file.at("b"), {"b", {1}, DType::F32, model::Layout::Contiguous},
+              reinterpret_cast<std::byte*>(&found));
   EXPECT_EQ(found, value);
 }
 
@@ -259,4 +260,4 @@ TEST(SafetensorsRefused, NameWithControlCharactersIsShownOnOneLine) {
 }
 
 }  // namespace
-}  // namespace ferry::model
+}  // namespace ferry::checkpoint

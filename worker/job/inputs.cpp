@@ -19,9 +19,9 @@ void add(Files& files, const char* what, const std::string& path) {
   if (!path.empty()) files.push_back({what, path});
 }
 
-void add_part(Files& files, const std::string& folder, model::Part part) {
+void add_part(Files& files, const std::string& folder, checkpoint::Part part) {
   try {
-    const model::PartFiles found = model::find_part(folder, part);
+    const checkpoint::PartFiles found = checkpoint::find_part(folder, part);
     for (const std::string& file : found.files) add(files, "model", file);
     for (const std::string& file : {found.index, found.config, found.dit_config}) add(files, "model", file);
   } catch (const UserError&) {  // a part that is not there, which this run does not need
@@ -30,14 +30,15 @@ void add_part(Files& files, const std::string& folder, model::Part part) {
 
 void add_model(Files& files, const std::string& path) {
   if (path.empty()) return;
-  for (const model::Part part : {model::Part::Dit, model::Part::Vae, model::Part::TextEncoder}) {
+  for (const checkpoint::Part part :
+       {checkpoint::Part::Dit, checkpoint::Part::Vae, checkpoint::Part::TextEncoder}) {
     add_part(files, path, part);
   }
   try {
-    add(files, "model", model::find_tokenizer(path));
+    add(files, "model", checkpoint::find_tokenizer(path));
   } catch (const UserError&) {
   }
-  const std::filesystem::path folder = model::model_folder(path);
+  const std::filesystem::path folder = checkpoint::model_folder(path);
   for (const char* name : {"ferry.cfg", "model_index.json", "scheduler/scheduler_config.json"}) {
     add(files, "model", (folder / name).string());
   }
@@ -45,9 +46,9 @@ void add_model(Files& files, const std::string& path) {
 
 void add_lora(Files& files, const std::string& path) {
   if (path.empty()) return;
-  const std::string file = model::lora_file(path);
+  const std::string file = checkpoint::lora_file(path);
   add(files, "LoRA", file);
-  add(files, "LoRA", model::adapter_config_of(file).path);
+  add(files, "LoRA", checkpoint::adapter_config_of(file).path);
 }
 
 }  // namespace

@@ -41,7 +41,8 @@ std::string temporary_folder() {
   return named != nullptr && *named != '\0' ? named : "/tmp";
 }
 
-void check_shape(const std::string& path, const model::TensorEntry& latents, const model::VaeConfig& vae) {
+void check_shape(const std::string& path, const checkpoint::TensorEntry& latents,
+                 const model::VaeConfig& vae) {
   const bool fits = latents.shape.size() == 4 && latents.shape[0] == vae.z_dim &&
                     std::all_of(latents.shape.begin(), latents.shape.end(), [](auto n) { return n >= 1; });
   if (!fits || !is_unscaled_float(latents.dtype)) {
@@ -101,7 +102,7 @@ std::string stem_of_latents(const std::string& path) {
 
 bool are_latents_of(const std::string& path, const Options& options, const Job& job) {
   try {
-    const auto file = model::SafetensorsFile::open(path);
+    const auto file = checkpoint::SafetensorsFile::open(path);
     const auto made_by = file.metadata().find(kMadeBy);
     return made_by != file.metadata().end() && made_by->second == maker_json(options, job);
   } catch (const UserError&) {
@@ -111,8 +112,8 @@ bool are_latents_of(const std::string& path, const Options& options, const Job& 
 
 void take_latents(Job& job, const JobOptions& options, const model::VaeConfig& vae) {
   job.latents = options.latents;
-  const auto file = model::SafetensorsFile::open(job.latents);
-  const model::TensorEntry& latents = file.at(kTensor);
+  const auto file = checkpoint::SafetensorsFile::open(job.latents);
+  const checkpoint::TensorEntry& latents = file.at(kTensor);
   check_shape(job.latents, latents, vae);
   std::copy(latents.shape.begin(), latents.shape.end(), job.latent_shape.begin());
   job.frames = (latents.shape[1] - 1) * model::temporal_scale(vae) + 1;
@@ -141,8 +142,8 @@ void KeptLatents::keep(const at::Tensor& latents) {
 
 bool KeptLatents::write(const std::string& path, bool replace) {
   try {
-    model::SafetensorsWriter file(path, {{kTensor, DType::F32, latents_.sizes().vec()}},
-                                  {{kMadeBy, maker_json(*options_, *job_)}});
+    checkpoint::SafetensorsWriter file(path, {{kTensor, DType::F32, latents_.sizes().vec()}},
+                                       {{kMadeBy, maker_json(*options_, *job_)}});
     file.write({static_cast<const std::byte*>(latents_.const_data_ptr()), latents_.nbytes()});
     file.finish(if_taken(replace));
   } catch (const SystemError& error) {

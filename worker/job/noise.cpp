@@ -21,11 +21,11 @@ at::Tensor draw(const Job& job, at::Device where) {
 }  // namespace
 
 at::Tensor read_float_tensor(const std::string& path, const std::string& name) {
-  const auto file = model::SafetensorsFile::open(path);
-  const model::TensorEntry& entry = file.at(name);
+  const auto file = checkpoint::SafetensorsFile::open(path);
+  const checkpoint::TensorEntry& entry = file.at(name);
   at::Tensor tensor = at::empty(entry.shape, at::kFloat);
   const model::TensorSpec spec{.key = name, .shape = entry.shape, .dtype = DType::F32};
-  model::read_tensor(entry, spec, static_cast<std::byte*>(tensor.mutable_data_ptr()));
+  checkpoint::read_tensor(entry, spec, static_cast<std::byte*>(tensor.mutable_data_ptr()));
   return tensor;
 }
 

@@ -22,7 +22,7 @@ std::string weights_lines(const Network& network, const offload::Options& option
       fmt::format("\n  {:<13} {:7.3f} GB of weights in {} blocks, about {:.3f} GB of activations, {}",
                   network.spec.name, static_cast<double>(layout.bytes) / kGigabyte, layout.blocks.size(),
                   static_cast<double>(activation_bytes) / kGigabyte, name_of(network.compute));
-  const model::Quantization& quantization = network.checkpoint.quantization();
+  const checkpoint::Quantization& quantization = network.checkpoint.quantization();
   if (quantization.any()) line += fmt::format("\n  {:<13} {}", "", text_of(quantization));
   return line;
 }
@@ -48,9 +48,9 @@ std::string networks_lines(const Options& options, const Prepared& prepared) {
 }
 
 // "LoRA x.safetensors: 30 linears, scale 4 (lora_alpha of the file's header); strength 1"
-std::string lora_lines(const model::LoraFile& lora, double strength) {
+std::string lora_lines(const checkpoint::LoraFile& lora, double strength) {
   std::string scales;
-  for (const model::LoraScaleGroup& group : lora.scales()) {
+  for (const checkpoint::LoraScaleGroup& group : lora.scales()) {
     const std::string scale = group.least == group.most
                                   ? fmt::format("scale {:g}", group.least)
                                   : fmt::format("scales {:g} to {:g}", group.least, group.most);

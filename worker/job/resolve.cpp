@@ -106,8 +106,8 @@ void fill_noise(Job& job, const JobOptions& options, bool device_is_cuda) {
 }
 
 void check_noise_file(const Job& job) {
-  const auto file = model::SafetensorsFile::open(job.noise);
-  const model::TensorEntry& noise = file.at("noise");
+  const auto file = checkpoint::SafetensorsFile::open(job.noise);
+  const checkpoint::TensorEntry& noise = file.at("noise");
   const std::vector<std::int64_t> wanted(job.latent_shape.begin(), job.latent_shape.end());
   if (noise.shape != wanted || !is_unscaled_float(noise.dtype)) {
     throw UserError(fmt::format("noise {}: tensor `noise` is [{}] {}, this job needs [{}] fp32", job.noise,
@@ -115,7 +115,8 @@ void check_noise_file(const Job& job) {
   }
 }
 
-void check_context(const std::string& path, const model::TensorEntry& rows, const model::DitConfig& dit) {
+void check_context(const std::string& path, const checkpoint::TensorEntry& rows,
+                   const model::DitConfig& dit) {
   const bool fits = rows.shape.size() == 2 && rows.shape[1] == dit.text_dim && rows.shape[0] >= 1 &&
                     rows.shape[0] <= dit.text_len && is_unscaled_float(rows.dtype);
   if (!fits) {
@@ -126,7 +127,7 @@ void check_context(const std::string& path, const model::TensorEntry& rows, cons
 }
 
 void check_context_file(const Job& job, const model::DitConfig& dit) {
-  const auto file = model::SafetensorsFile::open(job.context);
+  const auto file = checkpoint::SafetensorsFile::open(job.context);
   check_context(job.context, file.at("positive"), dit);
   if (job.guided()) check_context(job.context, file.at("negative"), dit);
 }

@@ -33,11 +33,11 @@ Json named(const std::vector<std::pair<std::string, std::string>>& values) {
 }
 
 // Which LoRA and how: merged into the stored weights, or added in each call; by which scales, from where.
-Json lora_record(const Options& options, const model::LoraFile& lora) {
+Json lora_record(const Options& options, const checkpoint::LoraFile& lora) {
   const bool in_calls = options.dit.type == offload::Type::Sequential;
   const char* how = !options.lora.used() ? "not applied" : in_calls ? "added in calls" : "merged";
   Json scales = Json::array();
-  for (const model::LoraScaleGroup& group : lora.scales()) {
+  for (const checkpoint::LoraScaleGroup& group : lora.scales()) {
     Json scale = {{"from", group.from}, {"linears", group.linears}};
     if (group.least == group.most) {
       scale["scale"] = group.least;
@@ -114,12 +114,12 @@ void write_tensors(const Job& job, const Generation& made) {
     tensors.emplace_back(i == 0 ? "positive" : "negative", made.contexts[i]);
   }
   if (made.frames.defined()) tensors.emplace_back("frames", made.frames);
-  std::vector<model::TensorInfo> infos;
+  std::vector<checkpoint::TensorInfo> infos;
   for (auto& [name, tensor] : tensors) {
     tensor = tensor.contiguous();
     infos.push_back({name, model::dtype_of(tensor), tensor.sizes().vec()});
   }
-  model::SafetensorsWriter file(job.save, infos);
+  checkpoint::SafetensorsWriter file(job.save, infos);
   for (const auto& [name, tensor] : tensors) file.write(bytes_of(tensor));
   file.finish(if_taken(job.overwrite));
 }

@@ -25,9 +25,10 @@ struct RunFacts {
   std::vector<std::string> notes;  // of Networks
   Clock::time_point begin;         // of the program's work
   double total_s = 0;              // from there until the results were on disk; write_results() sets it
-  std::vector<std::pair<std::string, model::Quantization>> quantization{};  // of the networks that have one
-  const model::LoraFile* lora = nullptr;                                    // of the DiT, if it has one
-  parallel::CfgChoice cfg{};                                                // as in Prepared
+  std::vector<std::pair<std::string, checkpoint::Quantization>>
+      quantization{};                          // of the networks that have one
+  const checkpoint::LoraFile* lora = nullptr;  // of the DiT, if it has one
+  parallel::CfgChoice cfg{};                   // as in Prepared
 };
 
 // The video, the sheet, the tensors and the record of what was made, encoded.  All are on disk before the

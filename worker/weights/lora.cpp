@@ -10,16 +10,16 @@
 namespace ferry::worker {
 namespace {
 
-at::Tensor on_device(const model::TensorEntry& entry, DType dtype, const Device& device) {
+at::Tensor on_device(const checkpoint::TensorEntry& entry, DType dtype, const Device& device) {
   const model::TensorSpec spec{.key = entry.key, .shape = entry.shape, .dtype = dtype};
   const at::Tensor host = at::empty(entry.shape, at::TensorOptions().dtype(model::scalar_type(dtype)));
-  model::read_tensor(entry, spec, static_cast<std::byte*>(host.mutable_data_ptr()));
+  checkpoint::read_tensor(entry, spec, static_cast<std::byte*>(host.mutable_data_ptr()));
   return host.to(model::torch_device(device));
 }
 
 }  // namespace
 
-void check_wrappers(const model::LoraFile& lora, const model::NetworkSpec& spec,
+void check_wrappers(const checkpoint::LoraFile& lora, const model::NetworkSpec& spec,
                     const offload::Options& options) {
   if (options.type != offload::Type::Sequential) return;
   for (const offload::ModulePlan& plan : offload::plan_sequential(spec, options)) {
@@ -30,8 +30,9 @@ void check_wrappers(const model::LoraFile& lora, const model::NetworkSpec& spec,
   }
 }
 
-std::map<std::string, model::Lora> device_loras(const model::LoraFile& lora, const model::NetworkSpec& spec,
-                                                double strength, Device& device) {
+std::map<std::string, model::Lora> device_loras(const checkpoint::LoraFile& lora,
+                                                const model::NetworkSpec& spec, double strength,
+                                                Device& device) {
   std::map<std::string, model::Lora> loras;
   for (const model::ModuleId id : offload::all_modules(spec)) {
     const model::ModuleSpec& module = model::module_of(spec, id);

@@ -12,12 +12,13 @@
 namespace ferry::worker {
 
 // Throws UserError when a linear of the file is wrapped by AutoWrappedModule, which adds nothing.
-void check_wrappers(const model::LoraFile& lora, const model::NetworkSpec& spec,
+void check_wrappers(const checkpoint::LoraFile& lora, const model::NetworkSpec& spec,
                     const offload::Options& options);
 
 // The file's pairs on the device, in the type of the weight each belongs to, by module name; the scale is
 // strength * alpha / rank.  Queued on device.compute().
-std::map<std::string, model::Lora> device_loras(const model::LoraFile& lora, const model::NetworkSpec& spec,
-                                                double strength, Device& device);
+std::map<std::string, model::Lora> device_loras(const checkpoint::LoraFile& lora,
+                                                const model::NetworkSpec& spec, double strength,
+                                                Device& device);
 
 }  // namespace ferry::worker
