@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "model/tensor.h"
 #include "model/torch_stream.h"
-#include "worker/agree.h"
+#include "parallel/agree.h"
 #include "worker/job/fit_offload.h"
 #include "worker/job/guidance.h"
 #include "worker/job/memory_check.h"

@@ -8,7 +8,7 @@
 #include "checkpoint/network/unexpected.h"
 #include "model/dit/spec.h"
 #include "model/vae/vae.h"
-#include "worker/agree.h"
+#include "parallel/agree.h"
 #include "worker/record/version.h"
 
 namespace ferry::launcher {
@@ -30,7 +30,7 @@ worker::Network checked(checkpoint::Checkpoint checkpoint, const model::NetworkS
 
 DitNetwork open_dit(const worker::ModelOptions& options, parallel::Session& session) {
   DitNetwork dit;
-  worker::agree(session, [&] {
+  parallel::agree(session, [&] {
     checkpoint::Checkpoint checkpoint =
         checkpoint::Checkpoint::open(options.path, Part::Dit, options.dit_key);
     const DType compute = dtype_from_name(options.dtype);
@@ -42,7 +42,7 @@ DitNetwork open_dit(const worker::ModelOptions& options, parallel::Session& sess
 
 VaeNetwork open_vae(const worker::ModelOptions& options, parallel::Session& session) {
   VaeNetwork vae;
-  worker::agree(session, [&] {
+  parallel::agree(session, [&] {
     checkpoint::Checkpoint checkpoint =
         checkpoint::Checkpoint::open(options.path, Part::Vae, options.vae_key);
     const DType compute = dtype_from_name(options.vae_dtype);

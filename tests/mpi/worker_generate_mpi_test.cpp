@@ -12,11 +12,11 @@
 #include <filesystem>
 
 #include "base/error.h"
+#include "parallel/agree.h"
 #include "tests/support/demo_job.h"
 #include "tests/support/mpi_fixture.h"
 #include "tests/support/safetensors_io.h"
 #include "tests/support/temporary_folder.h"
-#include "worker/agree.h"
 #include "worker/generate.h"
 #include "worker/job/noise.h"
 

@@ -11,7 +11,7 @@
 #include "model/kernels/fa3.h"
 #include "model/tensor.h"
 #include "model/torch_stream.h"
-#include "worker/agree.h"
+#include "parallel/agree.h"
 
 namespace ferry::worker {
 namespace {

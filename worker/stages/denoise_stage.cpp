@@ -5,7 +5,7 @@
 #include "model/sampler/sampler.h"
 #include "model/tensor.h"
 #include "offload/arena/layout.h"
-#include "worker/agree.h"
+#include "parallel/agree.h"
 #include "worker/job/activations.h"
 #include "worker/job/noise.h"
 #include "worker/stages/branches.h"

@@ -8,7 +8,7 @@
 #include "model/text/clean.h"
 #include "model/text/tokenizer.h"
 #include "model/text/umt5.h"
-#include "worker/agree.h"
+#include "parallel/agree.h"
 #include "worker/cores.h"
 #include "worker/job/activations.h"
 #include "worker/job/noise.h"

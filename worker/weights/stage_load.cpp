@@ -2,7 +2,7 @@
 
 #include "base/host/memory_use.h"
 #include "offload/arena/layout.h"
-#include "worker/agree.h"
+#include "parallel/agree.h"
 
 namespace ferry::worker {
 namespace {

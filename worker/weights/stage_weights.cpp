@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "base/clock.h"
-#include "worker/agree.h"
+#include "parallel/agree.h"
 #include "worker/weights/lora.h"
 
 namespace ferry::worker {

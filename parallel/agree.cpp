@@ -1,8 +1,8 @@
-#include "worker/agree.h"
+#include "parallel/agree.h"
 
 #include "base/error.h"
 
-namespace ferry::worker {
+namespace ferry::parallel {
 namespace {
 
 // What went wrong, or nothing.  A UserError without words would otherwise look like success.
@@ -18,13 +18,13 @@ std::string error_of(const std::function<void()>& work) {
 
 }  // namespace
 
-void agree(parallel::Session& session, const std::function<void()>& work) {
+void agree(Session& session, const std::function<void()>& work) {
   for (const std::string& error : session.all_gather(error_of(work))) {
     if (!error.empty()) throw UserError(error);
   }
 }
 
-std::string from_rank_0(parallel::Session& session, const std::function<std::string()>& work) {
+std::string from_rank_0(Session& session, const std::function<std::string()>& work) {
   std::string result;
   std::string error;
   if (session.rank() == 0) {
@@ -35,4 +35,4 @@ std::string from_rank_0(parallel::Session& session, const std::function<std::str
   return session.broadcast(result, 0);
 }
 
-}  // namespace ferry::worker
+}  // namespace ferry::parallel
