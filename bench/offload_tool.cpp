@@ -39,7 +39,7 @@ struct Bench {
   offload::StageSetup setup() {
     return {.device = device.get(),
             .account = &account,
-            .peers = offload::world_peers(ranks),
+            .peers = parallel::world_peers(ranks),
             .weights = groups.weights.get(),
             .gather = &ranks.comm()};
   }

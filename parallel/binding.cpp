@@ -9,6 +9,7 @@
 #include "base/device.h"
 #include "base/error.h"
 #include "base/host/numa.h"
+#include "parallel/agree.h"
 
 namespace ferry::parallel {
 
@@ -56,13 +57,8 @@ void refuse_sharing(std::span<const VisibleGpus> node, const std::vector<int>& c
   }
 }
 
-// This node's assignment, or why there is none.
-struct Outcome {
-  int gpu = -1;
-  std::string error;
-};
-
-Outcome assign_here(Session& ranks) {
+// This rank's GPU; throws this node's UserError, with the host's name.
+int assign_here(Session& ranks) {
   const std::vector<std::string> lines =
       ranks.node().all_gather(fmt::format("{} {}", ranks.rank(), visible_here()));
   std::vector<VisibleGpus> node;
@@ -71,9 +67,9 @@ Outcome assign_here(Session& ranks) {
     node.push_back({.rank = std::stoi(fields.front()), .uuids = {fields.begin() + 1, fields.end()}});
   }
   try {
-    return {.gpu = assign_gpus(node)[static_cast<std::size_t>(ranks.node_rank())], .error = {}};
+    return assign_gpus(node)[static_cast<std::size_t>(ranks.node_rank())];
   } catch (const UserError& error) {
-    return {.gpu = -1, .error = fmt::format("{}: {}", ranks.host(), error.what())};
+    throw UserError(fmt::format("{}: {}", ranks.host(), error.what()));
   }
 }
 
@@ -89,11 +85,9 @@ std::vector<int> assign_gpus(std::span<const VisibleGpus> node) {
 }
 
 int gpu_of_rank(Session& ranks) {
-  const Outcome mine = assign_here(ranks);
-  for (const std::string& error : ranks.all_gather(mine.error)) {
-    if (!error.empty()) throw UserError(error);
-  }
-  return mine.gpu;
+  int gpu = -1;
+  agree(ranks, [&] { gpu = assign_here(ranks); });
+  return gpu;
 }
 
 int usable_cores() { return static_cast<int>(allowed_cores().size()); }

@@ -2,7 +2,19 @@
 
 #include <stdexcept>
 
+#include "parallel/mpi/session.h"
+
 namespace ferry::parallel {
+
+Peers peers_of(Control& ranks) {
+  return {.rank = ranks.rank(), .size = ranks.size(), .all_gather = [&ranks](const auto& words) {
+            return ranks.all_gather(words);
+          }};
+}
+
+Peers world_peers(Session& session) { return peers_of(session.world()); }
+
+Peers node_peers(Session& session) { return peers_of(session.node()); }
 
 std::vector<std::string> all_gather_text(const Peers& peers, const std::string& words) {
   if (peers.size == 1) return {words};

@@ -1,4 +1,4 @@
-// Ranks that decide something together.
+// Ranks that decide something together: those of a communicator, and in tests threads.
 #pragma once
 
 #include <functional>
@@ -7,6 +7,9 @@
 
 namespace ferry::parallel {
 
+class Control;
+class Session;
+
 struct Peers {
   int rank = 0;
   int size = 1;
@@ -14,6 +17,11 @@ struct Peers {
   // empty when size is 1.
   std::function<std::vector<std::string>(const std::string&)> all_gather;
 };
+
+// The ranks of `ranks`, which outlives them; all ranks of the session; those of this rank's node.
+Peers peers_of(Control& ranks);
+Peers world_peers(Session& session);
+Peers node_peers(Session& session);
 
 // all_gather that needs no call when there is one rank.
 std::vector<std::string> all_gather_text(const Peers& peers, const std::string& words);

@@ -70,7 +70,7 @@ offload::StageSetup setup_of(worker::Rank& rank) {
   offload::StageSetup setup;
   setup.device = rank.device.get();
   setup.account = &rank.account;
-  setup.peers = offload::world_peers(*rank.session);
+  setup.peers = parallel::world_peers(*rank.session);
   setup.weights = rank.groups.weights.get();
   setup.gather = rank.on_gpu() ? nullptr : &rank.session->comm();
   setup.trace = rank.trace.get();

@@ -12,41 +12,9 @@
 #include "offload/arena/huge_pages.h"
 #include "offload/arena/placement.h"
 #include "offload/sequential/sequential_plan.h"
+#include "parallel/agree.h"
 
 namespace ferry::offload {
-
-namespace {
-
-// Errors of the user keep their kind on their way between ranks.
-constexpr std::string_view kUserMark = "user: ";
-
-std::string described(const std::exception& error) {
-  const bool user = dynamic_cast<const UserError*>(&error) != nullptr;
-  return (user ? std::string(kUserMark) : std::string()) + error.what();
-}
-
-// Throws the error of the first rank that has one, on every rank.
-void throw_first(const parallel::Peers& peers, const std::string& mine) {
-  for (const std::string& error : all_gather_text(peers, mine)) {
-    if (error.empty()) continue;
-    if (error.starts_with(kUserMark)) throw UserError(error.substr(kUserMark.size()));
-    throw Error(error);
-  }
-}
-
-// Runs `work` on every rank and agrees on whether it failed.
-template <class Work>
-void together(const parallel::Peers& peers, const Work& work) {
-  std::string error;
-  try {
-    work();
-  } catch (const std::exception& failed) {
-    error = described(failed);
-  }
-  throw_first(peers, error);
-}
-
-}  // namespace
 
 ArenaPlan arena_plan(const model::NetworkSpec& spec, const Options& options, int weight_ranks) {
   return {.spec = spec, .stored = stored_spec(spec, options), .weight_ranks = weight_ranks};
@@ -66,7 +34,7 @@ struct NodeArena::Loading {
 NodeArena::NodeArena(ArenaPlan plan, const NodeRanks& node)
     : plan_(std::move(plan)), node_(node), layout_(arena_layout(plan_.stored, plan_.weight_ranks)) {
   const auto check = [&](std::size_t copies) {
-    together(node_.peers, [&] {
+    parallel::fail_together(node_.peers, [&] {
       if (node_.peers.rank != 0) return;
       const HostMemory memory = host_memory();
       check_host_memory(plan_, layout_.bytes, copies, memory, place_of(memory));
@@ -107,7 +75,7 @@ void NodeArena::begin_load(TensorSource source, const LoadSetup& setup) {
           load_share(plan, stoppable, progress);
           PinLocks(plan.arena + plan.layout->bytes).filled();
         } catch (const std::exception& failed) {
-          loading->error = described(failed);
+          loading->error = parallel::failure_words(failed);
         }
       });
   if (setup.pin_for != nullptr) begin_pin(*setup.pin_for, setup.divided);
@@ -115,7 +83,7 @@ void NodeArena::begin_load(TensorSource source, const LoadSetup& setup) {
 
 void NodeArena::finish_load() {
   loading_->thread.join();
-  throw_first(node_.peers, loading_->error);
+  parallel::throw_first_failure(node_.peers, loading_->error);
   if (node_.peers.rank == 0 || kind() == MemoryKind::Private) memory_->seal();
   if (node_.peers.rank != 0 || kind() != MemoryKind::Memfd) return;
   const std::string advice = huge_page_advice(plan_.spec.name, bytes(), shared_huge_pages());

@@ -15,6 +15,7 @@
 #include "offload/arena/host_threads.h"
 #include "offload/arena/layout.h"
 #include "offload/arena/node_memory.h"
+#include "parallel/agree.h"
 #include "parallel/node/descriptor.h"
 #include "parallel/node/shared_memfd.h"
 
@@ -137,17 +138,10 @@ std::unique_ptr<NodeMemory> make_memfd_memory(const MemorySize& size, const para
   const std::vector<Part> parts = parts_of(size);
   std::vector<std::size_t> bytes;
   for (const Part& part : parts) bytes.push_back(part.skip() + part.bytes);
-  const auto gather = [&](const std::string& words) { return all_gather_text(node, words); };
-  auto files = parallel::share_memfds("ferry-weights", bytes, node.rank, node.size, gather);
+  auto files = parallel::share_memfds("ferry-weights", bytes, node);
   std::unique_ptr<NodeMemory> memory;
-  std::string error;
-  try {
-    memory = std::make_unique<MemfdMemory>(std::move(files), parts, node.size);
-  } catch (const SystemError& failed) {
-    error = failed.what();
-  }
-  error = first_error(node, error);
-  if (!error.empty()) throw SystemError(error);
+  parallel::fail_together(
+      node, [&] { memory = std::make_unique<MemfdMemory>(std::move(files), parts, node.size); });
   return memory;
 }
 

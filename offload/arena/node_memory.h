@@ -53,8 +53,6 @@ struct NodeRanks {
 NodeRanks node_ranks(parallel::Session& session);
 // The same for ranks that compute on these devices: memory is placed near each.
 NodeRanks node_ranks(parallel::Session& session, const Device& device);
-// All ranks of the session.
-parallel::Peers world_peers(parallel::Session& session);
 
 struct MemorySize {
   std::size_t bytes = 0;

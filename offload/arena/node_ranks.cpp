@@ -1,4 +1,4 @@
-// Node memory and peers on an MPI session.
+// Node memory on an MPI session.
 #include <mpi.h>
 
 #include <memory>
@@ -71,9 +71,7 @@ std::unique_ptr<NodeMemory> make_window_memory(parallel::Session& session, std::
 
 NodeRanks node_ranks(parallel::Session& session) {
   NodeRanks node;
-  node.peers = {.rank = session.node_rank(),
-                .size = session.node_size(),
-                .all_gather = [&session](const auto& words) { return session.node().all_gather(words); }};
+  node.peers = node_peers(session);
   node.make_window = [&session](std::size_t bytes) { return make_window_memory(session, bytes); };
   return node;
 }
@@ -82,12 +80,6 @@ NodeRanks node_ranks(parallel::Session& session, const Device& device) {
   NodeRanks node = node_ranks(session);
   node.home = numa_home(device, node.peers.rank, node.peers.size);
   return node;
-}
-
-parallel::Peers world_peers(parallel::Session& session) {
-  return {.rank = session.rank(), .size = session.size(), .all_gather = [&session](const auto& words) {
-            return session.all_gather(words);
-          }};
 }
 
 }  // namespace ferry::offload

@@ -14,10 +14,11 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "parallel/agree.h"
 #include "parallel/bytes_at.h"
 #include "parallel/node/peer_port.h"
-#include "parallel/node/shared_memfd.h"
 #include "parallel/patience.h"
+#include "parallel/peers.h"
 
 namespace ferry::parallel {
 
@@ -76,9 +77,7 @@ class CopyGroup final : public Group {
   DeviceMemory allocate(Device& device, std::size_t bytes) override;
 
  private:
-  AllGather gather() {
-    return [this](const std::string& words) { return members_.all_gather(words); };
-  }
+  Peers peers() { return peers_of(members_); }
   Region make_region(std::size_t bytes);
   std::string check(Region& region);
   std::string trade_known_bytes(Region& region, std::size_t bytes);
@@ -242,7 +241,7 @@ Region CopyGroup::make_region(std::size_t bytes) {
     error = failed.what();
   }
   full = !members_.all_agree(!full);
-  error = first_error_of(error, gather());
+  error = first_error(peers(), error);
   if (full) throw OutOfMemory(error);
   if (!error.empty()) throw Error(error);
 
@@ -255,7 +254,7 @@ Region CopyGroup::make_region(std::size_t bytes) {
   } catch (const std::exception& failed) {
     error = failed.what();
   }
-  error = first_error_of(error, gather());
+  error = first_error(peers(), error);
   if (error.empty()) error = check(region);
   if (error.empty()) return region;
   region.peers.clear();
@@ -270,7 +269,7 @@ std::string CopyGroup::check(Region& region) {
   const std::uint32_t turn = turn_ + 1;
   const std::string error = trade_known_bytes(region, bytes);
   turn_ = turn;
-  return first_error_of(error, gather());
+  return first_error(peers(), error);
 }
 
 // What fills the piece that goes from one rank to another.
@@ -340,14 +339,7 @@ void CopyGroup::give_up(std::uint32_t turn) noexcept {
 
 DeviceMemory CopyGroup::allocate_without_copies(Device& device, std::size_t bytes) {
   DeviceMemory memory;
-  std::string error;
-  try {
-    memory = device.allocate(bytes);
-  } catch (const OutOfMemory& failed) {
-    error = failed.what();
-  }
-  error = first_error_of(error, gather());
-  if (!error.empty()) throw OutOfMemory(error);
+  fail_together(peers(), [&] { memory = device.allocate(bytes); });
   return memory;
 }
 
@@ -399,7 +391,6 @@ std::unique_ptr<PeerPort> make_port(Device& device, Control& members, double dea
 
 std::unique_ptr<Group> make_copy_group(std::unique_ptr<Group> base, Control members, Device& device,
                                        double deadline_s, std::string& why) {
-  const AllGather gather = [&](const std::string& words) { return members.all_gather(words); };
   std::unique_ptr<CopyGroup> made;
   std::string error;
   try {
@@ -407,7 +398,7 @@ std::unique_ptr<Group> make_copy_group(std::unique_ptr<Group> base, Control memb
   } catch (const std::exception& failed) {
     error = failed.what();
   }
-  why = first_error_of(error, gather);
+  why = first_error(peers_of(members), error);
   if (made == nullptr && !why.empty()) members.barrier();  // as the end of the others' is
   if (why.empty()) why = made->check_copies();
   if (!why.empty()) return base;

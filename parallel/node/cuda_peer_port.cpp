@@ -6,8 +6,8 @@
 
 #include "base/cuda/check.h"
 #include "base/cuda/stream_memory.h"
+#include "parallel/agree.h"
 #include "parallel/node/peer_port.h"
-#include "parallel/node/shared_memfd.h"
 
 namespace ferry::parallel {
 
@@ -93,29 +93,22 @@ class CudaPeerPort final : public PeerPort {
 }  // namespace
 
 std::unique_ptr<PeerPort> make_cuda_peer_port(Device& device, Control& members) {
-  const AllGather gather = [&](const std::string& words) { return members.all_gather(words); };
+  const Peers peers = peers_of(members);
   std::unique_ptr<CudaPeerPort> port;
-  std::string error;
   std::string handle;
-  try {
+  fail_together(peers, [&] {
     port = std::make_unique<CudaPeerPort>(device, members);
     handle = port->share_flags();
-  } catch (const Error& failed) {
-    error = failed.what();
-  }
-  error = first_error_of(error, gather);
-  if (!error.empty()) throw Error(error);
+  });
   const std::vector<std::string> handles = members.all_gather(handle);
   try {
-    port->open_flags(handles);
-  } catch (const Error& failed) {
-    error = failed.what();
+    fail_together(peers, [&] { port->open_flags(handles); });
+  } catch (const Error&) {
+    port->close_flags();
+    members.barrier();
+    throw;
   }
-  error = first_error_of(error, gather);
-  if (error.empty()) return port;
-  port->close_flags();
-  members.barrier();
-  throw Error(error);
+  return port;
 }
 
 }  // namespace ferry::parallel

@@ -110,9 +110,7 @@ class HostPeerPort final : public PeerPort {
 
 std::unique_ptr<PeerPort> make_host_peer_port(Control& members, double deadline_s) {
   const std::size_t bytes = flag_bytes(members.size());
-  const AllGather gather = [&](const std::string& words) { return members.all_gather(words); };
-  std::vector<OwnedDescriptor> memory =
-      share_memfds("ferry-flags", {bytes}, members.rank(), members.size(), gather);
+  std::vector<OwnedDescriptor> memory = share_memfds("ferry-flags", {bytes}, peers_of(members));
   return std::make_unique<HostPeerPort>(map(std::move(memory.front()), bytes), members.rank(), members.size(),
                                         deadline_s);
 }

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "parallel/agree.h"
 
 namespace ferry::parallel {
 
@@ -98,34 +99,20 @@ Offer read_offer(const std::string& words) {
 
 }  // namespace
 
-std::string first_error_of(const std::string& mine, const AllGather& all_gather) {
-  const std::vector<std::string> errors = all_gather(mine);
-  for (std::size_t r = 0; r < errors.size(); ++r) {
-    if (errors[r].empty()) continue;
-    return errors.size() == 1 ? errors[r] : "rank " + std::to_string(r) + ": " + errors[r];
-  }
-  return {};
-}
-
-std::vector<OwnedDescriptor> share_memfds(const char* name, const std::vector<std::size_t>& bytes, int rank,
-                                          int size, const AllGather& all_gather) {
+std::vector<OwnedDescriptor> share_memfds(const char* name, const std::vector<std::size_t>& bytes,
+                                          const Peers& peers) {
   FirstRank first;
-  const std::string words = rank == 0 ? open_offer(name, bytes, first) : "";
-  const Offer offer = read_offer(all_gather(words)[0]);
+  const std::string words = peers.rank == 0 ? open_offer(name, bytes, first) : "";
+  const Offer offer = read_offer(all_gather_text(peers, words)[0]);
   std::vector<OwnedDescriptor> memory;
-  std::string error;
-  try {
-    if (rank == 0) {
-      try_to_send(std::move(first.listener), first.memory, size - 1);
+  fail_together(peers, [&] {
+    if (peers.rank == 0) {
+      try_to_send(std::move(first.listener), first.memory, peers.size - 1);
       memory = std::move(first.memory);
     } else {
       memory = take(offer);
     }
-  } catch (const SystemError& failed) {
-    error = failed.what();
-  }
-  error = first_error_of(error, all_gather);
-  if (!error.empty()) throw SystemError(error);
+  });
   return memory;
 }
 

@@ -63,7 +63,7 @@ struct OffloadRig {
     const bool alone = last_alone && ranks().rank() == ranks().size() - 1;
     return {.device = &device,
             .account = &account,
-            .peers = offload::world_peers(ranks()),
+            .peers = parallel::world_peers(ranks()),
             .weights = alone ? nullptr : groups.weights.get(),
             .gather = own_gather ? nullptr : &comm,
             .poison = true,

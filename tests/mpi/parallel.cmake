@@ -1,5 +1,5 @@
-ferry_mpi_test(parallel_mpi_test SOURCES mpi/group_mpi_test.cpp mpi/groups_beside_mpi_test.cpp
-  mpi/session_mpi_test.cpp support/cpu_device.cpp LIBS ferry::parallel)
+ferry_mpi_test(parallel_mpi_test SOURCES mpi/agree_mpi_test.cpp mpi/group_mpi_test.cpp
+  mpi/groups_beside_mpi_test.cpp mpi/session_mpi_test.cpp support/cpu_device.cpp LIBS ferry::parallel)
 ferry_mpi_test(parallel_send_recv_mpi_test SOURCES mpi/send_recv_mpi_test.cpp LIBS ferry::parallel
   RANKS 1 2 3 4)
 ferry_mpi_test(parallel_pieces_mpi_test SOURCES mpi/pieces_mpi_test.cpp support/cpu_device.cpp

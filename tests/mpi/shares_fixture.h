@@ -25,7 +25,7 @@ class SharesTest : public DeviceRanksTest {
   offload::StageSetup setup(offload::DeviceAccount& account) {
     return {.device = &device(),
             .account = &account,
-            .peers = offload::world_peers(session()),
+            .peers = parallel::world_peers(session()),
             .weights = groups().weights.get(),
             .gather = on_gpu() || own_gather_ ? nullptr : &session().comm(),
             .poison = true,

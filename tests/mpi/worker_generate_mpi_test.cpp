@@ -12,7 +12,6 @@
 #include <filesystem>
 
 #include "base/error.h"
-#include "parallel/agree.h"
 #include "tests/support/demo_job.h"
 #include "tests/support/mpi_fixture.h"
 #include "tests/support/safetensors_io.h"
@@ -359,20 +358,6 @@ TEST_F(Generate, RefusesSeveralVideosAtATime) {
   if (size() == 1) GTEST_SKIP() << "one rank makes one video";
   options.parallel.data = size();
   EXPECT_THAT(refusal(options), HasSubstr("not yet"));
-}
-
-TEST_F(Generate, AgreeThrowsTheFirstErrorOnEveryRank) {
-  const int last = size() - 1;
-  try {
-    agree(session(), [&] {
-      if (rank() == last) throw UserError("wrong on the last rank");
-    });
-    ADD_FAILURE() << "no error on rank " << rank();
-  } catch (const UserError& error) {
-    EXPECT_STREQ(error.what(), "wrong on the last rank");
-  }
-  EXPECT_EQ(from_rank_0(session(), [&] { return std::string("from ") + std::to_string(rank()); }), "from 0");
-  EXPECT_THROW(from_rank_0(session(), []() -> std::string { throw UserError("no"); }), UserError);
 }
 
 }  // namespace

@@ -11,7 +11,7 @@
 #include "model/kernels/fa3.h"
 #include "model/tensor.h"
 #include "model/torch_stream.h"
-#include "parallel/agree.h"
+#include "parallel/peers.h"
 
 namespace ferry::worker {
 namespace {
@@ -61,11 +61,7 @@ std::string refusal_of(parallel::Session& session, const std::function<void()>& 
   } catch (const c10::Error& error) {
     mine = error.what_without_backtrace();
   }
-  const std::vector<std::string> all = session.all_gather(mine);
-  for (std::size_t rank = 0; rank < all.size(); ++rank) {
-    if (!all[rank].empty()) return all.size() == 1 ? all[rank] : fmt::format("rank {}: {}", rank, all[rank]);
-  }
-  return {};
+  return first_error(world_peers(session), mine);
 }
 
 Attention asked_for(AttentionImpl impl, const Trial& trial, parallel::Session& session) {

@@ -16,7 +16,7 @@ offload::StageSetup setup_of(Rank& rank, const StageSource& source) {
   setup.trace = rank.trace.get();
   setup.activation_bytes = source.activation_bytes;
   if (source.runs == Runs::Alone) return setup;
-  setup.peers = offload::world_peers(*rank.session);
+  setup.peers = parallel::world_peers(*rank.session);
   setup.weights = rank.groups.weights.get();
   setup.gather = rank.on_gpu() ? nullptr : &rank.session->comm();
   return setup;
