@@ -1,4 +1,4 @@
-// Time that only goes forward.
+// Monotonic time.
 #pragma once
 
 #include <chrono>
@@ -17,12 +17,12 @@ inline Clock::duration as_duration(double seconds) {
   return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
 }
 
-// A moment after which waiting is a failure.
+// A point in time after which a wait counts as failed.
 class Deadline {
  public:
   explicit Deadline(double seconds) : seconds_(seconds), end_(Clock::now() + as_duration(seconds)) {}
   bool passed() const { return Clock::now() >= end_; }
-  double seconds() const { return seconds_; }  // from its making
+  double seconds() const { return seconds_; }  // counted from construction
   Clock::time_point end() const { return end_; }
 
  private:

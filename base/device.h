@@ -5,8 +5,8 @@
 // stream is one thread with a queue, which does copies, casts, pacing and host calls only, never ATen.
 // On CUDA a Stream wraps a cudaStream_t and an Event a cudaEvent_t.
 //
-// Nothing here makes the host wait except what says so.  A failed operation of a queue is kept and
-// thrown by the next wait() or synchronize() that meets it.
+// Nothing here blocks the host unless it says so.  A failed operation of a queue is kept and thrown by the
+// next wait() or synchronize() that meets it.
 #pragma once
 
 #include <cstddef>
@@ -24,7 +24,7 @@ enum class DeviceType : std::uint8_t { Cpu, Cuda };
 enum class Priority : std::uint8_t { Normal, High };
 enum class EventKind : std::uint8_t { Order, Timed };
 
-// A point in a stream.  Made once, recorded many times.
+// A point in a stream.  Created once, recorded many times.
 class Event {
  public:
   virtual ~Event() = default;
@@ -44,7 +44,7 @@ class Stream {
  public:
   virtual ~Stream() = default;
   virtual const std::string& name() const = 0;
-  // The event fires when all work queued so far is done.
+  // Fires the event when all work queued so far is done.
   virtual void record(Event& event) = 0;
   // Work queued later waits for the record that is the event's latest at the time of this call.  On the
   // CPU's compute stream this blocks the caller.
@@ -63,7 +63,7 @@ class Stream {
   virtual void* native() const = 0;
 };
 
-// Owns a range of device memory (on the CPU: host memory that stands for it), aligned to 256 bytes.
+// Owns a range of device memory (on the CPU: host memory in its place), aligned to 256 bytes.
 class DeviceMemory {
  public:
   using Release = std::function<void(void*)>;
@@ -95,7 +95,7 @@ class DeviceMemory {
 };
 
 struct MemoryUse {
-  std::size_t total_bytes = 0;  // of the device (CPU: of the machine or its cgroup)
+  std::size_t total_bytes = 0;  // of the device (CPU: of the host or its cgroup)
   std::size_t free_bytes = 0;
 };
 
@@ -109,8 +109,8 @@ class Device {
   virtual Stream& compute() = 0;
   virtual std::unique_ptr<Stream> make_stream(const std::string& name, Priority priority) = 0;
   virtual std::unique_ptr<Event> make_event(EventKind kind) = 0;
-  // Memory with unspecified content; an empty DeviceMemory for 0 bytes.  Throws OutOfMemory with both
-  // numbers.  Blocks; never called in a forward.
+  // Memory with unspecified content; an empty DeviceMemory for 0 bytes.  Throws OutOfMemory with the bytes
+  // requested and free.  Blocks; never called during a forward.
   virtual DeviceMemory allocate(std::size_t bytes) = 0;
   // Page-locks host memory for fast copies; a no-op on the CPU.  Throws CudaError (and clears the sticky
   // error) when the driver refuses.
@@ -122,13 +122,13 @@ class Device {
 // Number of usable GPUs; 0 when built without CUDA, without a driver, or with none visible.
 int cuda_device_count();
 
-// What makes GPU `index` one of a kind: 32 hexadecimal digits that no other GPU, nor another part of a
-// divided one, has.  Throws UserError as make_cuda_device does.
+// The UUID of GPU `index` or of its MIG instance: 32 hexadecimal digits.  Throws UserError as
+// make_cuda_device does.
 std::string cuda_device_uuid(int index);
 
 std::unique_ptr<Device> make_cpu_device();
-// Makes GPU `index` current for the calling thread.  Throws UserError when there is no such GPU or the
-// program was built without CUDA.
+// Makes GPU `index` current for the calling thread.  Throws UserError if there is no such GPU or the program
+// was built without CUDA.
 std::unique_ptr<Device> make_cuda_device(int index);
 
 }  // namespace ferry

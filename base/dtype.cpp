@@ -47,7 +47,7 @@ template <DType dst_type, DType src_type>
   }
 }
 
-// The same loop for processors with wider vectors; the arithmetic is exact, so the bits are the same.
+// convert_row compiled for wider vectors; the arithmetic is exact, so the bits are the same.
 template <DType dst_type, DType src_type>
 [[gnu::target("avx2")]] void convert_row_avx2(void* dst, const void* src, std::size_t count) {
   convert_row<dst_type, src_type>(dst, src, count);

@@ -1,5 +1,5 @@
-// How one element of a DType is stored, and how it becomes another: the row arithmetic that ferry::convert
-// and the CUDA cast kernel share.  Only the five floating-point types convert.
+// Storage and conversion of one element of a DType: the arithmetic shared by ferry::convert and the CUDA cast
+// kernel.  Only the five floating-point types convert.
 #pragma once
 
 #include <cstdint>
@@ -33,7 +33,7 @@ struct Element<DType::F32> {
   }
 };
 
-// A value on its way into a type narrower than fp32.
+// Prepares a value for rounding to a type narrower than fp32.
 constexpr float before_narrowing(float x) { return x; }
 constexpr float before_narrowing(double x) { return odd_float_from_double(x); }
 
@@ -78,7 +78,7 @@ constexpr Stored<dst> convert_element(Stored<src> x) {
 template <DType type>
 using DTypeConstant = std::integral_constant<DType, type>;
 
-// Calls visit(DTypeConstant<t>{}) for the floating-point type `type`; false when it is not one.
+// Calls visit(DTypeConstant<t>{}) for the floating-point type `type`; returns false if it is not one.
 template <class Visit>
 bool with_float_type(DType type, Visit&& visit) {
   switch (type) {

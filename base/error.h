@@ -19,7 +19,7 @@ class Error : public std::runtime_error {
   explicit Error(const std::string& what) : std::runtime_error(what) {}
 };
 
-// What the user asked for cannot be done: what was wrong, the offending value, what would be accepted.
+// A request that cannot be met: what was wrong, the offending value, what would be accepted.
 class UserError : public Error {
  public:
   explicit UserError(const std::string& what) : Error(what) {}
@@ -46,7 +46,7 @@ class SystemError : public Error {
   explicit SystemError(const std::string& what) : Error(what) {}
 };
 
-// The device or the host has no room for what was asked.
+// The device or the host lacks the memory requested.
 class OutOfMemory : public Error {
  public:
   explicit OutOfMemory(const std::string& what) : Error(what) {}

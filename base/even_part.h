@@ -1,4 +1,4 @@
-// Consecutive things in parts that are as even as they can be.
+// Even split of consecutive items.
 #pragma once
 
 #include <algorithm>
@@ -11,7 +11,7 @@ struct Part {
   std::int64_t count = 0;
 };
 
-// Part `index` of `count` things in `parts` parts: the first count % parts of them have one thing more.
+// Part `index` of `count` items split into `parts` parts: the first count % parts of them have one item more.
 constexpr Part even_part(std::int64_t count, std::int64_t parts, std::int64_t index) {
   const std::int64_t least = count / parts;
   const std::int64_t longer = count % parts;

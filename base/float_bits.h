@@ -29,7 +29,7 @@ constexpr std::uint16_t bf16_from_float(float value) {
 constexpr float float_from_fp16(std::uint16_t half) {
   const std::uint32_t sign = (half & 0x8000u) << 16;
   const std::uint32_t magnitude = half & 0x7fffu;
-  // A normal number only needs its exponent moved by 127 - 15; infinity and NaN move twice.
+  // A normal number only needs its exponent rebiased by 127 - 15; infinity and NaN twice.
   const std::uint32_t special = magnitude >= 0x7c00u ? 112u << 23 : 0u;
   const std::uint32_t normal = (magnitude << 13) + (112u << 23) + special;
   // A subnormal is magnitude * 2^-24: 0.5 + magnitude * 2^-24 has it in its low bits.
@@ -77,8 +77,8 @@ constexpr std::uint8_t fp8_from_float(float value) {
   return static_cast<std::uint8_t>(sign | (magnitude > 0x43e00000u ? special : finite));
 }
 
-// The fp32 next to `value` whose last bit says "inexact" (round to odd): rounding it again to a type with
-// at most 22 bits of fraction gives what rounding `value` at once would.
+// Rounds to odd: the fp32 next to `value` whose last bit marks it as inexact. Rounding the result again to a
+// type with at most 22 fraction bits gives the same as rounding `value` once.
 constexpr float odd_float_from_double(double value) {
   const float nearest = static_cast<float>(value);
   const double back = nearest;

@@ -4,7 +4,7 @@
 
 namespace ferry {
 
-// The floating-point types that need no scales beside them, as fp8 does.
+// True for floating-point types that need no scale tensor, unlike fp8.
 constexpr bool is_unscaled_float(DType dtype) {
   return dtype == DType::F64 || dtype == DType::F32 || dtype == DType::F16 || dtype == DType::BF16;
 }

@@ -14,7 +14,7 @@ GatePatience::~GatePatience() {
   state_.store(kGateOpen);
 }
 
-// Looks once in the time: a number that two looks see one after the other has been there that long.
+// Polls once per kGatePatience: a number seen by two polls in a row has been there that long.
 void GatePatience::watch() {
   std::uint32_t last = kGateOpen;
   std::unique_lock lock(mutex_);

@@ -1,4 +1,4 @@
-// What opens a gate (stream_gate.h) that stays closed.
+// Opens a gate (stream_gate.h) that was closed for too long.
 #pragma once
 
 #include <atomic>
@@ -11,15 +11,15 @@
 
 namespace ferry {
 
-// Who closes a gate writes the next number into its state, who opens it 0.
+// Closing a gate writes the next number; opening it writes 0.
 using GateState = std::atomic<std::uint32_t>;
 inline constexpr std::uint32_t kGateOpen = 0;
 
-// Writes kGateOpen into a state that has been at another number for kGatePatience, from a thread of its own
-// that calls nothing of the device.
+// Opens the gate once its state has kept one nonzero value for kGatePatience, from a thread of its own that
+// never calls the device.
 class GatePatience {
  public:
-  // `state` outlives this.
+  // `state` must outlive this object.
   explicit GatePatience(GateState& state) : state_(state), thread_([this] { watch(); }) {}
   ~GatePatience();
   GatePatience(const GatePatience&) = delete;

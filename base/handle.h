@@ -1,13 +1,13 @@
-// The one owner of a raw handle: stream, event, communicator, descriptor.  Move-only; functions that use
-// the handle take it raw.
+// The owner of a raw handle: stream, event, communicator, descriptor.  Move-only; functions that use the
+// handle take it raw.
 #pragma once
 
 #include <utility>
 
 namespace ferry {
 
-// Owns `value` and calls Destroy(value) once, unless it equals `Null`.  Destroy must not throw; what it
-// returns is ignored.
+// Owns `value` and calls Destroy(value) once, unless it equals `Null`.  Destroy must not throw; its result is
+// ignored.
 //
 //   using OwnedStream = Handle<cudaStream_t, cudaStreamDestroy>;
 //   using OwnedFile = Handle<int, ::close, -1>;

@@ -1,9 +1,9 @@
-// Messages to people, on stderr, through spdlog's default logger:
+// Log messages, on stderr, through spdlog's default logger:
 //
 //   start_log("info", rank, size);
 //   spdlog::warn("no room for {} slots", n);
 //
-// A line reads "18:02:11 [1/4] warning: no room for 3 slots"; the rank is left out when there is one rank.
+// A line reads "18:02:11 [1/4] warning: no room for 3 slots"; the rank is omitted if there is only one.
 #pragma once
 
 #include <spdlog/spdlog.h>

@@ -1,4 +1,4 @@
-// The CUDA half of base/device.h, numa.h and stream_gate.h in a program that was built without it.
+// CUDA functions of base/device.h, numa.h and stream_gate.h for builds without CUDA.
 #include "base/device.h"
 #include "base/error.h"
 #include "base/host/numa.h"

@@ -1,4 +1,4 @@
-// A run that its ranks give up together.
+// A failure on which all ranks agree.
 #pragma once
 
 #include <string>
@@ -7,8 +7,8 @@
 
 namespace ferry {
 
-// The run cannot go on.  Every rank throws it alike at the same point, so that they end together and one of
-// them says why: one line, which main() prints before it exits with code 1.
+// The run cannot go on.  Every rank throws it at the same point, so that they end together and one of them
+// reports it: one line, which main() prints before it exits with code 1.
 class RunFailure : public Error {
  public:
   explicit RunFailure(const std::string& what) : Error(what) {}

@@ -1,10 +1,10 @@
-// A gate across streams of a device, which one of them closes and opens and another passes.  Unlike an event
-// it can be waited at before anybody has queued what opens it.
+// A gate between streams of a device: one closes and opens it, another passes it.  Unlike an event it can be
+// waited on before the operation that opens it has been queued.
 //
-// So it can hold up what its own opening depends on: the driver makes a thread wait for all streams when it
-// loads a kernel, gives memory back or locks pages, and if that is the thread that would have queued the
-// opening, or another rank's that this one waits for, nobody would go on.  Therefore a gate is a courtesy: it
-// opens by itself when it has been closed for between once and twice kGatePatience.
+// It can therefore block the very work that is to open it: the driver makes a thread wait for all streams
+// when it loads a kernel, frees memory or locks pages.  If that thread, or one of another rank that this rank
+// waits for, was about to queue the opening, the result is a deadlock.  A gate is therefore only a hint: it
+// opens by itself after being closed for between one and two times kGatePatience.
 #pragma once
 
 #include <chrono>
@@ -14,23 +14,23 @@
 
 namespace ferry {
 
-// Longer than exchanges that nothing is in the way of.
+// Longer than an unobstructed exchange.
 inline constexpr std::chrono::milliseconds kGatePatience{50};
 
-// Open at first.  All are queued, in stream order, and return at once; on the CPU's compute stream pass()
-// blocks the caller.
+// Initially open.  All calls queue their work in stream order and return at once; on the CPU's compute stream
+// pass() blocks the caller.
 class StreamGate {
  public:
   virtual ~StreamGate() = default;
   virtual void close(Stream& stream) = 0;
   virtual void open(Stream& stream) = 0;
-  // What is queued on `stream` from now on begins when the gate is open, and is not held up any more once it
-  // has begun.
+  // Work queued on `stream` from now on starts once the gate is open, and is not held up after it has
+  // started.
   virtual void pass(Stream& stream) = 0;
 };
 
-// It has a thread, and on CUDA page-locks a few bytes.  `device` outlives it, as it outlives what was queued.
-// Throws OutOfMemory, CudaError.
+// The gate has a thread, and on CUDA page-locks a few bytes.  `device` must outlive it, and it the queued
+// work.  Throws OutOfMemory, CudaError.
 std::unique_ptr<StreamGate> make_stream_gate(Device& device);
 
 // make_stream_gate() for a GPU.

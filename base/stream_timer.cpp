@@ -8,7 +8,7 @@ namespace ferry {
 
 namespace {
 
-// Room for the passes of a long run, so that a pass allocates nothing on the host either.
+// Capacity for the passes of a long run, so that a pass allocates no host memory either.
 constexpr std::size_t kPasses = 1024;
 
 }  // namespace

@@ -1,6 +1,6 @@
-// How long spans of a stream took, by the device's own events: in all, by pass and by place in a pass.
+// Durations of spans of a stream, from device events: in total, per pass and per place within a pass.
 //
-// A span is a wait or a copy; a pass is one forward of a network, its places are the layers.
+// A span is a wait or a copy; a pass is one forward of a network, its places are the blocks.
 #pragma once
 
 #include <cstddef>
@@ -14,23 +14,23 @@ namespace ferry {
 
 struct StreamTimes {
   double ms = 0;
-  std::vector<double> ms_by_place;  // mean of one pass
+  std::vector<double> ms_by_place;  // mean per pass
   std::vector<double> ms_by_pass;   // in order
 };
 
-// The events of a span are made once and used again `samples` spans later.  A span that is not over by then
-// is given up (the host never waits), and times are scaled to the spans that were read.
+// A span's events are created once and reused `samples` spans later.  A span not over by then is dropped (the
+// host never waits), and times are scaled up from the spans that were read.
 class StreamTimer {
  public:
   // Throws std::invalid_argument unless both are at least 1.
   StreamTimer(Device& device, int places, int samples);
 
-  // Before the first span.
+  // Call before the first span.
   void begin_pass();
-  // Around what is timed, in the order of `stream`; spans do not nest.
+  // Call around the timed work, in the order of `stream`; spans do not nest.
   void begins(int place, Stream& stream);
   void ends(Stream& stream);
-  // All that is over by now.  Not in a forward: it reads every event.
+  // Times of all spans over by now.  Not during a forward: it reads every event.
   StreamTimes times();
 
  private:

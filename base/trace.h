@@ -1,8 +1,8 @@
-// Who worked when: spans on four lanes of one rank, timed by the device's own events, for Perfetto.
+// Timeline of one rank: spans on four lanes, timed by device events, for Perfetto.
 //
-// Off (a null Trace*) it costs a pointer test.  On, its events are made once, at construction, so that a
-// traced forward allocates nothing either; when they are used up, later spans are dropped and counted.
-// Every TraceScope is an NVTX range of the same name as well, traced or not, in a build with CUDA.
+// Disabled (a null Trace*) it costs a pointer test.  Enabled, its events are created at construction, so that
+// a traced forward allocates nothing either; when they are used up, later spans are dropped and counted.
+// Every TraceScope is also an NVTX range of the same name, traced or not, in a build with CUDA.
 #pragma once
 
 #include <atomic>
@@ -26,24 +26,25 @@ std::string_view name_of(Lane lane);  // "compute", "copy", "exchange", "gather"
 struct TraceSpan {
   Lane lane = Lane::Compute;
   std::string name;     // "attention 12"
-  double begin_us = 0;  // since the Unix epoch, so that ranks of one node line up
+  double begin_us = 0;  // since the Unix epoch, to align ranks of one node
   double end_us = 0;
 };
 
 class Trace {
  public:
-  // Room for `capacity` spans.  Blocks until the device has passed its first event.
+  // Holds up to `capacity` spans.  Blocks until the device has passed its first event.
   explicit Trace(Device& device, std::size_t capacity = 1U << 15U);
 
-  // Records the beginning of a span in `stream`; `name` lives as long as the program (a literal), `index`
-  // is appended to it unless negative.  Returns the span for close().  Any thread may call.
-  // Throws what is kept, as spans() does.
+  // Records the beginning of a span in `stream`; `name` must have static lifetime (a literal), `index` is
+  // appended to it unless negative.  Returns the span for close().  Any thread may call.  Throws the kept
+  // failure, as spans() does.
   std::size_t open(Lane lane, const char* name, int index, Stream& stream);
   void close(std::size_t span, Stream& stream);
-  // The failure of a TraceScope's end, which a destructor cannot throw; the first is kept, and thrown once.
+  // Keeps the failure of a TraceScope's end, which a destructor cannot throw; the first one is kept, and
+  // thrown once.
   void keep(std::exception_ptr failure) noexcept;
 
-  // Every closed span, in order of opening; blocks until they are over.
+  // Returns all closed spans in order of opening; blocks until they are over.
   std::vector<TraceSpan> spans();
   std::size_t dropped() const;
 
@@ -61,7 +62,7 @@ class Trace {
   double origin_us_ = 0;
   std::vector<Slot> slots_;
   std::atomic<std::size_t> next_{0};
-  std::mutex mutex_;  // of what follows
+  std::mutex mutex_;  // guards the members below
   std::exception_ptr kept_;
 };
 
@@ -78,7 +79,7 @@ class TraceScope {
   std::size_t span_ = 0;
 };
 
-// Ranges for Nsight Systems, named as spans are; nothing in a build without CUDA.
+// Ranges for Nsight Systems, named like spans; no-ops in a build without CUDA.
 void nvtx_push(const char* name, int index);
 void nvtx_pop();
 
@@ -86,7 +87,7 @@ void nvtx_pop();
 // chrome://tracing open: a process per rank, a thread per lane, times in microseconds from the first span.
 std::string perfetto_json(const std::vector<std::vector<TraceSpan>>& ranks);
 
-// One rank's spans as text and back, to bring them to rank 0.
+// Serializes one rank's spans as text and back, to send them to rank 0.
 std::string to_text(const std::vector<TraceSpan>& spans);
 std::vector<TraceSpan> spans_from_text(std::string_view text);
 

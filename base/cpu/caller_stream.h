@@ -7,7 +7,7 @@
 
 namespace ferry {
 
-// Does everything at once; wait() blocks the caller, synchronize() has nothing left to do.  A failed
+// Runs every operation at once; wait() blocks the caller, synchronize() has nothing left to do.  A failed
 // operation throws where it is called.
 class CallerStream final : public Stream {
  public:

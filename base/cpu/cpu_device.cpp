@@ -41,7 +41,7 @@ class CpuDevice final : public Device {
 
 DeviceMemory CpuDevice::allocate(std::size_t bytes) {
   if (bytes == 0) return {};
-  // The system promises more than it has, so the promise is checked here.
+  // The kernel overcommits, so check for real memory here.
   const MemoryUse use = memory();
   const bool large = bytes >= kHugePage;
   const std::size_t alignment = large ? kHugePage : kAlignment;

@@ -13,7 +13,7 @@
 
 namespace ferry {
 
-// What an Event and the queues that have yet to fire it share.  Each record is a number, counted up; a wait
+// State shared by an Event and the queues that have yet to fire it.  Records are numbered upwards; a wait
 // names the record it is bound to, so a record that fires late never satisfies a wait for a newer one.
 class EventState {
  public:
@@ -22,14 +22,14 @@ class EventState {
   // Opens a record; the caller fires it later, once.
   Record begin();
   void fire(Record record, std::exception_ptr error);
-  // The latest record; 0 when there is none, which is as good as fired.
+  // The latest record; 0 if there is none, which counts as fired.
   Record latest() const;
   bool fired(Record record) const;
-  // Blocks until `record` has fired; the first error that any record brought, or nullptr.
+  // Blocks until `record` has fired; returns the first error of any record, or nullptr.
   std::exception_ptr wait(Record record) const;
-  // The same with an end; false when `record` had not fired by then.
+  // As above with a time limit; returns false if `record` had not fired by `end`. Ignores errors.
   bool wait_until(Record record, Clock::time_point end) const;
-  Clock::time_point time() const;  // of the latest record that fired
+  Clock::time_point time() const;  // at which the latest record fired
 
  private:
   bool pending(Record record) const;  // mutex_ held
@@ -47,9 +47,9 @@ class CpuEvent final : public Event {
   explicit CpuEvent(EventKind kind) : kind_(kind), state_(std::make_shared<EventState>()) {}
   bool done() const override { return state_->fired(state_->latest()); }
   void synchronize() const override;
-  // Blocks until done() or `end`; false when it was not done by then.
+  // Blocks until done() or `end`; returns false if it was not done by then.
   bool wait_until(Clock::time_point end) const { return state_->wait_until(state_->latest(), end); }
-  // synchronize() with an end; false when it was not done by then.
+  // synchronize() with a time limit; returns false if it was not done by `end`.
   bool synchronize_until(Clock::time_point end) const;
   double ms_since(const Event& begin) const override;
   void* native() const override { return nullptr; }
@@ -60,7 +60,7 @@ class CpuEvent final : public Event {
   std::shared_ptr<EventState> state_;
 };
 
-// Throws std::invalid_argument when `event` belongs to another kind of device.
+// Throws std::invalid_argument if `event` belongs to another kind of device.
 const CpuEvent& as_cpu(const Event& event);
 
 }  // namespace ferry

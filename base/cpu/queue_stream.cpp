@@ -8,7 +8,7 @@
 namespace ferry {
 
 QueueStream::QueueStream(std::string name) : name_(std::move(name)), thread_([this] { run(); }) {
-  // The kernel keeps 15 characters.
+  // The kernel limits thread names to 15 characters.
   ::pthread_setname_np(thread_.native_handle(), name_.substr(0, 15).c_str());
 }
 
@@ -58,7 +58,7 @@ void QueueStream::push(Work work) {
 bool QueueStream::take(std::vector<Work>& batch) {
   std::unique_lock lock(mutex_);
   queued_.wait(lock, [&] { return stop_ || !queue_.empty(); });
-  // Two vectors change places, so a steady state allocates nothing.
+  // The two vectors are swapped, so a steady state allocates nothing.
   std::swap(queue_, batch);
   return !batch.empty();
 }

@@ -1,4 +1,4 @@
-// A stream that is one thread with a queue.
+// A stream made of a queue and one thread that works through it.
 #pragma once
 
 #include <condition_variable>
@@ -15,9 +15,9 @@
 
 namespace ferry {
 
-// Works through its queue in order.  Once an operation or a wait has failed, later copies, fills, casts and
-// calls are skipped and later records fire with that error.  The destructor works off what is queued.
-// Any thread may queue; the order among threads is theirs to settle.
+// Executes its queue in order.  Once an operation or a wait has failed, later copies, fills, casts and calls
+// are skipped and later records fire with that error.  The destructor first completes all queued work.  Any
+// thread may queue; ordering between threads is up to the callers.
 class QueueStream final : public Stream {
  public:
   explicit QueueStream(std::string name);
@@ -69,7 +69,7 @@ class QueueStream final : public Stream {
 
   std::string name_;
   std::shared_ptr<EventState> finished_ = std::make_shared<EventState>();  // for synchronize()
-  std::exception_ptr error_;                                               // of the thread alone
+  std::exception_ptr error_;                                               // used by the thread only
   std::mutex mutex_;
   std::condition_variable queued_;
   std::vector<Work> queue_;

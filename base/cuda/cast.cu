@@ -12,7 +12,7 @@ namespace {
 
 constexpr int kThreads = 256;
 constexpr std::size_t kMaxBlocks = 4096;
-constexpr int kPack = 8;  // elements a thread moves at once: 16 bytes of a 2-byte type
+constexpr int kPack = 8;  // elements per access of a thread: 16 bytes of a 2-byte type
 
 template <class T>
 struct alignas(std::min<std::size_t>(16, kPack * sizeof(T))) Pack {

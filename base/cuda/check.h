@@ -9,8 +9,8 @@
 
 namespace ferry {
 
-// Throws CudaError with CUDA's own words, and clears the runtime's last error, so that the next call does
-// not report this one again.  (An error that broke the context stays, as CUDA keeps it.)
+// Throws CudaError with CUDA's error string, and clears the runtime's last error so that the next call does
+// not report it again.  (An error that corrupted the context is sticky in CUDA and stays.)
 void check_call(cudaError_t result, const char* text,
                 const std::source_location& place = std::source_location::current());
 

@@ -14,7 +14,7 @@ namespace ferry {
 
 namespace {
 
-// The GPU's properties, current on this thread from now on.
+// Makes the GPU current on this thread and returns its properties.
 cudaDeviceProp take(int index) {
   const int count = cuda_device_count();
   if (count == 0)
@@ -22,7 +22,7 @@ cudaDeviceProp take(int index) {
   if (index < 0 || index >= count)
     throw UserError(fmt::format("GPU {}: this process sees GPUs 0 to {}", index, count - 1));
   FERRY_CHECK(cudaSetDevice(index));
-  // A host that waits for the GPU sleeps: its core may be another rank's.
+  // Waiting host threads sleep instead of spinning: the core may be needed by another rank.
   FERRY_CHECK(cudaSetDeviceFlags(cudaDeviceScheduleBlockingSync));
   cudaDeviceProp properties = {};
   FERRY_CHECK(cudaGetDeviceProperties(&properties, index));
@@ -65,8 +65,8 @@ DeviceMemory CudaDevice::allocate(std::size_t bytes) {
   return {data, bytes, [](void* memory) { static_cast<void>(cudaFree(memory)); }};
 }
 
-// Portable: the pages are another rank's too, and every context of this process may copy from them.  A thread
-// that has not used CUDA before would make a context on GPU 0.
+// Portable, because the pages are shared with other ranks and every context of this process may copy from
+// them. cudaSetDevice, because a thread new to CUDA would otherwise create a context on GPU 0.
 void CudaDevice::pin(void* data, std::size_t bytes) {
   if (bytes == 0) return;
   FERRY_CHECK(cudaSetDevice(index_));
@@ -89,7 +89,7 @@ MemoryUse CudaDevice::memory() const {
 int cuda_device_count() {
   int count = 0;
   if (cudaGetDeviceCount(&count) == cudaSuccess) return count;
-  // No driver, or none that works: that means "no GPU", and the error must not reach the next call.
+  // No driver, or a broken one, means "no GPU"; clear the error so that the next call does not report it.
   static_cast<void>(cudaGetLastError());
   return 0;
 }
@@ -106,7 +106,7 @@ std::string cuda_device_uuid(int index) {
   return digits;
 }
 
-// The system writes the hexadecimal digits of an address small, CUDA large.
+// sysfs spells PCI addresses with lower-case digits, CUDA with upper-case ones.
 std::string cuda_pci_address(int index) {
   std::array<char, 32> text{};
   if (cudaDeviceGetPCIBusId(text.data(), static_cast<int>(text.size()), index) != cudaSuccess) {

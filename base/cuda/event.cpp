@@ -9,7 +9,7 @@ namespace ferry {
 namespace {
 
 cudaEvent_t make(EventKind kind) {
-  // A host that waits sleeps: its core may be another rank's.
+  // Waiting host threads sleep instead of spinning: the core may be needed by another rank.
   const unsigned flags = cudaEventBlockingSync | (kind == EventKind::Order ? cudaEventDisableTiming : 0U);
   cudaEvent_t event = nullptr;
   FERRY_CHECK(cudaEventCreateWithFlags(&event, flags));

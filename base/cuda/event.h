@@ -21,7 +21,7 @@ class CudaEvent final : public Event {
   Handle<cudaEvent_t, cudaEventDestroy> event_;
 };
 
-// The event's handle.  Throws std::invalid_argument when it belongs to another kind of device.
+// Returns the event's handle.  Throws std::invalid_argument if it belongs to another kind of device.
 cudaEvent_t as_cuda(const Event& event);
 
 }  // namespace ferry

@@ -12,7 +12,7 @@ void nvtx_push(const char* name, int index) {
     nvtxRangePushA(name);
     return;
   }
-  std::array<char, 64> text{};  // a longer name is cut
+  std::array<char, 64> text{};  // longer names are truncated
   std::snprintf(text.data(), text.size(), "%s %d", name, index);
   nvtxRangePushA(text.data());
 }

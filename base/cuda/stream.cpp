@@ -49,7 +49,7 @@ cudaStream_t make(Priority priority) {
 CudaStream::CudaStream(std::string name, Priority priority)
     : name_(std::move(name)), failure_(std::make_shared<Failure>()), stream_(make(priority)) {}
 
-// Buffers that queued work still uses are usually freed next.
+// Drain the stream: the owner usually frees the buffers of queued work next.
 CudaStream::~CudaStream() { static_cast<void>(cudaStreamSynchronize(stream_.get())); }
 
 void CudaStream::record(Event& event) { FERRY_CHECK(cudaEventRecord(as_cuda(event), stream_.get())); }

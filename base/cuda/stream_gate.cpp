@@ -15,7 +15,7 @@ namespace {
 
 static_assert(sizeof(GateState) == sizeof(std::uint32_t) && GateState::is_always_lock_free);
 
-// The state in host memory that the device has mapped, where a thread can open the gate without the driver.
+// The gate's state in mapped host memory, where a thread can open the gate without calling the driver.
 class MappedState {
  public:
   MappedState() {

@@ -40,7 +40,7 @@ CUstream native(Stream& stream) { return static_cast<CUstream>(stream.native());
 
 StreamMemory::StreamMemory() : batch_(driver_function<decltype(cuStreamBatchMemOp)>("cuStreamBatchMemOp")) {}
 
-// The fence is the default.
+// The default flags include the fence.
 StreamMemory::Operation StreamMemory::write_of(CUdeviceptr address, std::uint32_t value) {
   Operation operation = {};
   operation.writeValue.operation = CU_STREAM_MEM_OP_WRITE_VALUE_32;
@@ -60,7 +60,8 @@ StreamMemory::Operation StreamMemory::wait_equal_of(CUdeviceptr address, std::ui
 
 void StreamMemory::queue(Stream& stream, std::span<Operation> operations) const {
   if (operations.empty()) return;
-  check(batch_(native(stream), static_cast<unsigned>(operations.size()), operations.data(), 0), "cuStreamBatchMemOp");
+  check(batch_(native(stream), static_cast<unsigned>(operations.size()), operations.data(), 0),
+        "cuStreamBatchMemOp");
 }
 
 }  // namespace ferry

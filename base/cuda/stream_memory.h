@@ -1,4 +1,4 @@
-// Memory operations of streams: a number that one stream writes and another waits for.
+// Stream memory operations: one stream writes a number, another waits for it.
 #pragma once
 
 #include <cuda.h>
@@ -10,22 +10,22 @@
 
 namespace ferry {
 
-// Functions of the driver, which the program is not linked with.
+// Driver functions, resolved at run time because the program is not linked with the driver.
 class StreamMemory {
  public:
-  // Throws CudaError when the driver lacks them.
+  // Throws CudaError if the driver lacks them.
   StreamMemory();
 
   using Operation = CUstreamBatchMemOpParams;
-  // Writes after a fence for the whole system.  `address` is this device's, another's that this process has
-  // mapped, or page-locked host memory.
+  // Writes after a system-wide fence.  `address` is in this device's memory, in another device's memory that
+  // this process has mapped, or in page-locked host memory.
   static Operation write_of(CUdeviceptr address, std::uint32_t value);
-  // What is queued behind it comes after the number is (int32_t)(number - value) >= 0.
+  // Holds up later work of the stream until (int32_t)(number - value) >= 0.
   static Operation wait_reached_of(CUdeviceptr address, std::uint32_t value);
-  // ... is `value`.
+  // As above, until the number equals `value`.
   static Operation wait_equal_of(CUdeviceptr address, std::uint32_t value);
 
-  // In their order, in stream order.  At most 255, which the driver may write to.
+  // Queues them in order.  At most 255; the driver may write to `operations`.
   void queue(Stream& stream, std::span<Operation> operations) const;
   void write(Stream& stream, CUdeviceptr address, std::uint32_t value) const {
     Operation one = write_of(address, value);

@@ -41,7 +41,7 @@ struct Pages {
   std::size_t bytes = 0;
 };
 
-// The pages that the range touches, cut to the file.
+// The pages that overlap the range, clipped to the file.
 Pages touched_pages(std::size_t offset, std::size_t bytes, std::size_t total) {
   if (offset >= total) return {};
   const std::size_t begin = offset / page_bytes() * page_bytes();

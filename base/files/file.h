@@ -1,4 +1,4 @@
-// Files as they are read, and the room for others (base/files/pending_file.h writes them).
+// Reading files and querying disk space (base/files/pending_file.h writes files).
 #pragma once
 
 #include <cstddef>
@@ -8,11 +8,11 @@
 
 namespace ferry {
 
-// A whole file in memory, read-only and shared with the page cache.  Movable; the bytes stay where they are.
+// A whole file mapped read-only and shared with the page cache.  Movable; the mapping keeps its address.
 class MappedFile {
  public:
   MappedFile() = default;
-  // Throws UserError when the file is missing, unreadable or not a regular file.
+  // Throws UserError if the file is missing, unreadable or not a regular file.
   explicit MappedFile(const std::string& path);
   MappedFile(MappedFile&& other) noexcept { swap(other); }
   MappedFile& operator=(MappedFile&& other) noexcept {
@@ -28,12 +28,12 @@ class MappedFile {
   std::size_t bytes() const { return bytes_; }
   std::span<const std::byte> span() const { return {data_, bytes_}; }
 
-  // Tells the system that the file will be read from front to back.
+  // Hints to the kernel that the file will be read from front to back.
   void advise_sequential() const;
   // Starts reading a range; a hint that never fails.
   void prefetch(std::size_t offset, std::size_t bytes) const;
-  // Drops a range that will not be read again from this process's mapping, so that it does not count as its
-  // resident memory; whole pages inside the range only.
+  // Drops a range that will not be read again from this process's mapping, so that it no longer counts as
+  // resident; whole pages inside the range only.
   void drop(std::size_t offset, std::size_t bytes) const;
 
  private:
@@ -46,7 +46,7 @@ class MappedFile {
 // The whole content.  Throws as MappedFile does.
 std::string read_file(const std::string& path);
 
-// Bytes this user can still write in the file system that holds `folder`.  Throws SystemError.
+// Bytes this user can still write on the file system that holds `folder`.  Throws SystemError.
 std::uint64_t free_disk_bytes(const std::string& folder);
 
 }  // namespace ferry

@@ -1,4 +1,4 @@
-// Short names for long texts.
+// Short identifiers for long texts.
 #pragma once
 
 #include <string>
@@ -6,8 +6,8 @@
 
 namespace ferry {
 
-// 32 hexadecimal digits made from a text (FNV-1a, 128 bits); the same in every process and build.  For names,
-// not against forgery.
+// Hash of a text as 32 hexadecimal digits (FNV-1a, 128 bits); the same in every process and build.  Not
+// cryptographic.
 std::string fingerprint(std::string_view text);
 
 }  // namespace ferry

@@ -5,7 +5,7 @@
 
 namespace ferry {
 
-// The folder of a file, "." where its path names none.
+// The folder part of a file's path; "." if it has none.
 inline std::string folder_of(const std::string& path) {
   const std::filesystem::path folder = std::filesystem::path(path).parent_path();
   return folder.empty() ? "." : folder.string();

@@ -18,8 +18,8 @@ namespace {
 
 using std::string_view_literals::operator""sv;
 
-constexpr std::size_t kLooked = 1024;  // bytes at the front that are looked at
-constexpr std::size_t kShown = 60;     // of a text
+constexpr std::size_t kLooked = 1024;  // bytes inspected at the front
+constexpr std::size_t kShown = 60;     // bytes quoted of a text
 
 struct Signature {
   std::size_t offset;
@@ -56,7 +56,7 @@ constexpr auto kSignatures = std::to_array<Signature>({
      "a program (ELF)"},
     {0, "\xff\xfe"sv, "text in UTF-16: save it as UTF-8"},
     {0, "\xfe\xff"sv, "text in UTF-16: save it as UTF-8"},
-    // The number that torch.save put first; then pickles of protocols 2 to 5.
+    // The magic number of torch.save's legacy format; then pickles of protocols 2 to 5.
     {0, "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46"sv, kBarePickle},
     {0, "\x80\x02}"sv, kBarePickle},
     {0,
@@ -95,7 +95,7 @@ std::string zip_kind(std::string_view head) {
   return "a zip archive: unpack it";
 }
 
-// Without a byte order mark and white space before it.
+// Strips a byte order mark and leading white space.
 std::string_view text_of(std::string_view head) {
   if (head.starts_with("\xef\xbb\xbf")) head.remove_prefix(3);
   head.remove_prefix(std::min(head.find_first_not_of(" \t\r\n"), head.size()));

@@ -1,5 +1,4 @@
-// What a file is when it is not what its name says: downloads that went wrong, and formats under another
-// name.
+// Identifies files that are not what their name says: failed downloads, and formats under another name.
 #pragma once
 
 #include <cstddef>
@@ -8,15 +7,14 @@
 
 namespace ferry {
 
-// What the first bytes of a file say it is, with what to do about it: "a Git LFS pointer, not the file
-// itself:
-// ...".  Known are pointers of Git LFS, git-annex and Xet, web pages, error messages of servers and other
+// Identifies a file by its first bytes and says what to do about it, as in "a Git LFS pointer, not the file
+// itself: ...".  Knows pointers of Git LFS, git-annex and Xet, web pages, server error messages and other
 // text, GGUF, zip and PyTorch's two formats, safetensors, other archives, tensors and media, and a download
-// that has only zeros yet.  Empty for anything else.
+// that is all zeros so far.  Empty for anything else.
 std::string other_kind(std::span<const std::byte> file);
 
 // For a reader whose own check of `file` failed.  Throws UserError "<path>: it is <other_kind>; <wanted> is
-// expected"; returns when other_kind() does not know.
+// expected"; returns if other_kind() does not recognise the file.
 void refuse_other_kind(std::span<const std::byte> file, const std::string& path, const char* wanted);
 
 }  // namespace ferry

@@ -36,7 +36,7 @@ std::string host_digits() {
   return fingerprint(host).substr(0, kHostDigits);
 }
 
-// Short, so that it fits wherever the final name does.
+// Short enough to be valid wherever the final name is.
 std::string temporary_name() {
   std::random_device draw;
   const std::uint64_t random = (std::uint64_t{draw()} << 32U) | draw();
@@ -68,7 +68,7 @@ void remove_if_stale(int folder, const std::string& name) {
   if (!file || ::fstat(file.get(), &info) != 0) return;
   if (!S_ISREG(info.st_mode) || info.st_uid != ::geteuid() || info.st_nlink != 1) return;
   if (of_another_host(name) && info.st_mtime > std::time(nullptr) - kUntouched_s) return;
-  // A name is never used twice: under the lock it is this file, or nothing.
+  // Names are never reused: under the lock it is this file, or gone.
   if (::flock(file.get(), LOCK_EX | LOCK_NB) == 0) ::unlinkat(folder, name.c_str(), 0);
 }
 
@@ -100,11 +100,11 @@ void PendingFile::open_named() {
     Descriptor file(::openat(folder_.get(), name.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0666));
     if (!file && errno == EEXIST) continue;
     if (!file) fail(errno);
-    // Where the file system has no locks, nobody can lock the file to remove it either.
+    // On a file system without locks, remove_if_stale() cannot lock the file either and leaves it.
     ::flock(file.get(), LOCK_EX);
     struct stat info = {};
     if (::fstat(file.get(), &info) != 0) fail(errno);
-    if (info.st_nlink == 0) continue;  // taken for stale before it was locked
+    if (info.st_nlink == 0) continue;  // removed as stale before it was locked
     temporary_ = name;
     file_ = std::move(file);
     return;
@@ -129,7 +129,7 @@ void PendingFile::flush() {
   if (::fsync(file_.get()) != 0) fail(errno);
 }
 
-// By way of /proc, which unlike AT_EMPTY_PATH needs no capability.
+// Through /proc, which unlike AT_EMPTY_PATH needs no capability.
 bool PendingFile::link_as(const std::string& name) const {
   const std::string self = fmt::format("/proc/self/fd/{}", file_.get());
   return ::linkat(AT_FDCWD, self.c_str(), folder_.get(), name.c_str(), AT_SYMLINK_FOLLOW) == 0;
@@ -142,7 +142,7 @@ void PendingFile::take_temporary_name() {
     temporary_ = name;
     return;
   }
-  // No /proc here, or a policy against links.
+  // No /proc, or links are forbidden: copy into a named file.
   const Descriptor unnamed = std::move(file_);
   open_named();
   copy(unnamed.get(), file_.get());
@@ -157,7 +157,8 @@ void PendingFile::rename_temporary(IfTaken if_taken) {
   if (!replace) {
     if (::renameat2(folder, from, folder, to, RENAME_NOREPLACE) == 0) return;
     if (errno == EEXIST) fail(EEXIST);
-    // File systems without that flag: a link decides; without links, an empty file holds the name.
+    // The file system lacks RENAME_NOREPLACE: a hard link decides; without links, an empty file claims the
+    // name.
     if (::linkat(folder, from, folder, to, 0) == 0) {
       ::unlinkat(folder, from, 0);
       return;
@@ -177,7 +178,7 @@ void PendingFile::commit(IfTaken if_taken) {
   }
   if (!temporary_.empty()) rename_temporary(if_taken);
   temporary_.clear();
-  // The name lasts through a power cut where folders can be flushed; the file is there in any case.
+  // Makes the name survive a power failure where folders can be flushed; the file exists in any case.
   const Descriptor folder(::openat(folder_.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (folder) ::fsync(folder.get());
 }

@@ -1,4 +1,4 @@
-// Files that appear under their names whole or not at all.
+// Files that appear under their final names complete or not at all.
 #pragma once
 
 #include <unistd.h>
@@ -14,51 +14,50 @@
 
 namespace ferry {
 
-// A file that could not be written: its path and why.
+// A file that could not be written: path and reason.
 class FileError : public SystemError {
  public:
   FileError(const std::string& path, int code);
-  int code() const { return code_; }  // of errno
+  int code() const { return code_; }  // errno of the failed call
 
  private:
   int code_;
 };
 
-// What to do with a file that has the name already.
+// What commit() does if the name exists already.
 enum class IfTaken : std::uint8_t { Replace, Refuse };
 
-// A file in the making; commit() gives it its name.  It has one of two forms:
+// A file being written; commit() gives it its name.  It has one of two forms:
 //
-//   unnamed  without any name (O_TMPFILE): nothing of it can stay, not even after SIGKILL
-//   named    where the file system has no such files: .ferry-HOST-RANDOM.part in the same folder, locked
-//            (flock) while it is written.  What a killed process left of it, remove_stale_temporaries()
-//            removes.
+//   unnamed  no name (O_TMPFILE): nothing is left behind, not even after SIGKILL
+//   named    on file systems without O_TMPFILE: .ferry-HOST-RANDOM.part in the same folder, locked
+//            (flock) while it is written. remove_stale_temporaries() removes what a killed process left.
 //
-// A link cannot replace a file, so an unnamed file that replaces one gets a name of the second kind for the
-// time between two system calls.
+// linkat() cannot replace a file, so an unnamed file that replaces one has a name of the second form between
+// two system calls.
 class PendingFile {
  public:
   enum class Form : std::uint8_t { Best, Named };
 
-  // Throws FileError when the folder does not exist or takes no file.
+  // Throws FileError if the folder does not exist or files cannot be created in it.
   explicit PendingFile(std::string path, Form form = Form::Best);
   PendingFile(const PendingFile&) = delete;
   PendingFile& operator=(const PendingFile&) = delete;
-  // Without commit() nothing stays.
+  // Discards the file unless commit() succeeded.
   ~PendingFile();
 
   const std::string& path() const { return path_; }
-  // The hidden name in the folder; empty in the unnamed form.
+  // The temporary name in the folder; empty in the unnamed form.
   const std::string& temporary() const { return temporary_; }
 
-  // These throw FileError, for a full disk say.
+  // These throw FileError, for example when the disk is full.
   void write(std::span<const std::byte> bytes, std::uint64_t offset);
   void resize(std::uint64_t bytes);
-  // Brings the bytes to disk: what can fail for want of room has failed after it.
+  // Writes the bytes to disk: a lack of space is reported here at the latest.
   void flush();
-  // flush(), and the name, in the folder as it was when the file was begun.  Of several processes, also of
-  // several nodes, that refuse a taken name one gets it.  Throws FileError, with the code EEXIST when the
-  // name is taken.
+  // Flushes and gives the file its name, in the folder as it was at construction.  Of several processes, also
+  // on several nodes, that commit the same name with Refuse, one succeeds.  Throws FileError, with code
+  // EEXIST if the name is taken.
   void commit(IfTaken if_taken = IfTaken::Replace);
 
  private:
@@ -76,18 +75,18 @@ class PendingFile {
   Descriptor file_;
 };
 
-// Writes `content` to `path` by way of a PendingFile.  Throws FileError.
+// Writes `content` to `path` through a PendingFile.  Throws FileError.
 void write_file(const std::string& path, std::string_view content, IfTaken if_taken = IfTaken::Replace);
 
-// Whether a file's name is one that PendingFile's named form gives.
+// True if `name` has the form of PendingFile's temporary names.
 bool is_temporary_name(std::string_view name);
 
-// Removes what killed processes of this user left of their named files in `folder`: those that nobody holds
-// locked.  Locks may not reach other nodes, so a file of another host goes only after a day untouched.
+// Removes temporary files in `folder` that killed processes of this user left: those not locked.  Locks may
+// not reach other nodes, so a file of another host is removed only after a day untouched.
 void remove_stale_temporaries(const std::string& folder);
 
-// Throws UserError unless `folder` is a directory in which this process can make files.  Also removes what is
-// stale there.
+// Throws UserError unless `folder` is a directory in which this process can create files.  Also removes stale
+// temporaries there.
 void check_writable_folder(const std::string& folder);
 
 }  // namespace ferry

@@ -30,7 +30,7 @@ std::optional<Reservation> Reservation::take(const std::string& path) {
   sockaddr_un address = {};
   address.sun_family = AF_UNIX;
   static_assert(sizeof(address.sun_path) > 100, "the key is at most 6 + 16 + 1 + 16 + 1 + 32 bytes");
-  // A first byte of zero: no file.
+  // A leading zero byte makes the socket abstract: no file.
   std::memcpy(address.sun_path + 1, key.data(), key.size());
   const auto bytes = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + key.size());
   if (socket && ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), bytes) != 0) {

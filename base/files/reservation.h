@@ -1,4 +1,4 @@
-// A file name that one process of a node holds while it works towards that file.
+// Reserves a file name for one process of a node until its file is written.
 #pragma once
 
 #include <unistd.h>
@@ -10,17 +10,15 @@
 
 namespace ferry {
 
-// An abstract Unix socket whose name is made from the folder's device and inode and the file's name, so that
-// all paths to one file are the same.  It leaves nothing on disk and ends with the process, however that
-// ends.  It reaches the processes of one network namespace: of runs on different nodes, the one that writes
-// first gets the name (PendingFile::commit).
+// An abstract Unix socket named after the folder's device and inode and the file's name, so that all paths to
+// one file agree.  It leaves nothing on disk and ends with the process, however that ends.  Its scope is one
+// network namespace: of runs on different nodes, the first to write gets the name (PendingFile::commit).
 class Reservation {
  public:
-  // Nothing when another process, or another Reservation of this one, holds the name.  Where sockets are
-  // forbidden it holds nothing and refuses nobody.
-  // Throws SystemError when the folder is not there.
+  // Returns nothing if another process, or another Reservation of this one, holds the name.  Where sockets
+  // are forbidden, succeeds without holding anything.  Throws SystemError if the folder does not exist.
   static std::optional<Reservation> take(const std::string& path);
-  // What `path` is reserved as.  Throws SystemError as take() does.
+  // The socket's name for `path`.  Throws SystemError as take() does.
   static std::string key_of(const std::string& path);
 
   const std::string& key() const { return key_; }

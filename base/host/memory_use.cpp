@@ -26,7 +26,7 @@ std::ifstream open_text(const std::string& path) {
   return file;
 }
 
-// "VmHWM:   1234 kB" -> bytes; 0 when the line is not there.
+// "VmHWM:   1234 kB" -> bytes; 0 if there is no such line.
 std::size_t kib_line(const std::string& path, std::string_view name) {
   std::ifstream file = open_text(path);
   for (std::string line; std::getline(file, line);) {
@@ -35,7 +35,7 @@ std::size_t kib_line(const std::string& path, std::string_view name) {
   return 0;
 }
 
-// A file that holds one number or the word "max".
+// Reads a file that holds one number or the word "max".
 std::optional<std::size_t> number_in(const std::string& path) {
   std::ifstream file(path);
   std::string word;
@@ -43,7 +43,7 @@ std::optional<std::size_t> number_in(const std::string& path) {
   return word == "max" ? kNoLimit : std::stoull(word);
 }
 
-// "inactive_file 4096" in memory.stat: cache that is dropped before anyone is killed.
+// "inactive_file 4096" in memory.stat: page cache, which is reclaimed before anything is killed.
 std::size_t droppable(const std::string& folder, const char* key) {
   std::ifstream file(folder + "/memory.stat");
   std::string name;
@@ -74,7 +74,7 @@ void apply_limit(HostMemory& memory, const std::string& folder, const CgroupFile
   }
 }
 
-// The group's own folder and every one above it up to the mount; limits of all of them hold.
+// Applies the limits of the group and of every group above it up to the mount.
 void apply_tree(HostMemory& memory, const std::string& mount, std::string group, const CgroupFiles& files) {
   while (true) {
     apply_limit(memory, mount + group, files);
@@ -84,7 +84,7 @@ void apply_tree(HostMemory& memory, const std::string& mount, std::string group,
   }
 }
 
-// Of the mappings that overlap the range: the lines of /proc/self/smaps with one of these names.
+// Sums the lines with these names in /proc/self/smaps over the mappings that overlap the range.
 std::size_t sum_of_mappings(const void* data, std::size_t bytes,
                             std::initializer_list<std::string_view> names) {
   const auto begin = reinterpret_cast<std::uintptr_t>(data);

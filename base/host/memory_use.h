@@ -1,4 +1,4 @@
-// How much host memory there is, and how much of it this process uses, as the system sees it.
+// Host memory: how much there is, and how much of it this process uses, according to the kernel.
 #pragma once
 
 #include <cstddef>
@@ -8,29 +8,29 @@ namespace ferry {
 
 struct ProcessMemory {
   std::size_t rss_bytes = 0;       // resident now
-  std::size_t peak_rss_bytes = 0;  // most that was ever resident
-  std::size_t anon_bytes = 0;      // resident now and this process's own
-  std::size_t file_bytes = 0;      // resident now from files: programs, libraries, mapped checkpoints
+  std::size_t peak_rss_bytes = 0;  // peak of rss_bytes
+  std::size_t anon_bytes = 0;      // resident and anonymous
+  std::size_t file_bytes = 0;      // resident from files: programs, libraries, mapped checkpoints
 };
 
 struct HostMemory {
-  std::size_t total_bytes = 0;      // of the machine, or the cgroup's limit when that is smaller
-  std::size_t available_bytes = 0;  // what can still be taken without swapping or being killed
+  std::size_t total_bytes = 0;      // of the node, or the cgroup's limit if that is lower
+  std::size_t available_bytes = 0;  // can still be allocated without swapping or being killed
   bool limited_by_cgroup = false;   // total_bytes is the cgroup's limit
 };
 
-// This process's use, from counters that the kernel keeps.  `root` stands before /proc, for tests.  Throws
-// SystemError when /proc cannot be read.
+// This process's use, from kernel counters.  `root` is prepended to /proc, for tests.  Throws SystemError if
+// /proc cannot be read.
 ProcessMemory process_memory(const std::string& root = "");
 
-// The machine's memory under the limits of cgroup v1 and v2 of this process and of the groups above it.
-// Page cache that can be dropped counts as available.  Throws SystemError when /proc cannot be read.
+// The node's memory under the cgroup v1 and v2 limits of this process and of the groups above it.  Page cache
+// that can be dropped counts as available.  Throws SystemError if /proc cannot be read.
 HostMemory host_memory(const std::string& root = "");
 
 // Pss in bytes of the mappings that overlap [data, data + bytes).  Reads /proc/self/smaps: milliseconds.
 std::size_t mapped_pss(const void* data, std::size_t bytes);
 
-// What of these mappings lies on pages of 2 MiB.  Walks page tables: milliseconds a GiB on pages of 4 KiB.
+// Bytes of these mappings on 2 MiB pages.  Walks page tables: milliseconds per GiB on 4 KiB pages.
 std::size_t mapped_huge(const void* data, std::size_t bytes);
 
 }  // namespace ferry

@@ -21,7 +21,7 @@ namespace {
 constexpr std::size_t kMostNodes = 1024;
 constexpr std::size_t kBits = sizeof(unsigned long) * CHAR_BIT;
 
-// "0-3,8" -> 0 1 2 3 8; nothing for a file that is not there.
+// "0-3,8" -> 0 1 2 3 8; empty if there is no such file.
 std::vector<int> list_in(const std::string& path) {
   std::ifstream file(path);
   std::vector<int> found;
@@ -42,7 +42,7 @@ std::size_t count_common(const std::vector<int>& a, const std::vector<int>& b) {
       a.begin(), a.end(), [&](int each) { return std::find(b.begin(), b.end(), each) != b.end(); }));
 }
 
-// Where this thread's new pages come from; the C library has no call for it.
+// Sets this thread's memory policy; the C library has no wrapper for it.
 bool set_policy(int mode, const unsigned long* nodes) {
   return ::syscall(SYS_set_mempolicy, mode, nodes, nodes == nullptr ? 0 : kMostNodes) == 0;
 }
@@ -98,7 +98,7 @@ bool back_pages_on(int node, std::span<std::byte> pages) {
   mask[bit / kBits] = 1UL << bit % kBits;
   if (!set_policy(MPOL_PREFERRED, mask.data())) return false;
   const std::size_t page = page_bytes();
-  // Reading a page of shared memory and writing back what was read backs it, and changes nothing.
+  // Reading a byte and writing it back faults the page in without changing it.
   for (std::size_t at = 0; at < pages.size(); at += page) {
     volatile std::byte* first = pages.data() + at;
     *first = *first;

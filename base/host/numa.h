@@ -1,4 +1,4 @@
-// Which memory is near which processor, on machines with more than one NUMA node.
+// NUMA topology and placement of memory.
 #pragma once
 
 #include <cstddef>
@@ -8,40 +8,40 @@
 
 namespace ferry {
 
-// A part of the machine with memory of its own.
+// A part of a node (a computer) with memory of its own.
 struct NumaNode {
   int id = 0;
   std::vector<int> cores;
 };
 
-// The nodes that have memory, ascending; empty where the system does not say.  `root` stands before /sys,
-// for tests.
+// The NUMA nodes that have memory, ascending; empty if the system does not report them.  `root` is prepended
+// to /sys, for tests.
 std::vector<NumaNode> numa_nodes(const std::string& root = "");
 
-// The node of a PCI device ("0000:17:00.0"); -1 where the system does not say.
+// The NUMA node of a PCI device ("0000:17:00.0"); -1 if unknown.
 int numa_node_of_pci(const std::string& address, const std::string& root = "");
 
-// "0000:17:00.0", the address of GPU `index`; empty when built without CUDA or the driver does not say.
+// The PCI address of GPU `index`, such as "0000:17:00.0"; empty if built without CUDA or unknown.
 std::string cuda_pci_address(int index);
 
 // The cores that this process may run on, ascending.  Throws SystemError.
 std::vector<int> allowed_cores();
 
-// One of the ranks of a machine, and what it computes on.
+// One of the ranks of a node, and its processors.
 struct NumaSeat {
-  int rank = 0;  // index among the ranks of this machine
+  int rank = 0;  // index among the ranks of this node
   int ranks = 1;
-  int gpu_node = -1;       // of its GPU; -1: it has none, or nobody knows
-  std::vector<int> cores;  // that it may run on
+  int gpu_node = -1;       // NUMA node of its GPU; -1: no GPU, or unknown
+  std::vector<int> cores;  // it may run on
 };
 
-// The node that memory for this rank should lie on: its GPU's, else the one with most of its cores; where
-// several have as many, ranks are dealt to them in consecutive runs.  -1 where there is nothing to choose.
+// Chooses the NUMA node for this rank's memory: its GPU's, else the one with most of its cores; in a tie,
+// ranks are spread over the tied NUMA nodes in consecutive groups.  Returns -1 if there is no choice.
 int choose_numa_node(std::span<const NumaNode> nodes, const NumaSeat& seat);
 
-// Makes the system back the pages of [data, data + bytes) now, with memory of `node` if it has any left.
-// Pages that are backed already stay where they are.  Whole pages, zero or not yet written by anybody.
-// Returns false, having done nothing, when the system does not let this process choose.
+// Faults in the pages of [data, data + bytes) now, preferably from memory of `node`.  Pages already backed
+// stay where they are.  Whole pages, zero or not yet written.  Returns false, having done nothing, if this
+// process may not set its memory policy.
 bool back_pages_on(int node, std::span<std::byte> pages);
 
 }  // namespace ferry

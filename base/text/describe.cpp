@@ -16,13 +16,13 @@ constexpr std::int64_t kMostElements = std::int64_t{1} << 60;
 struct Sequence {
   unsigned lead_mask;
   unsigned lead;
-  int continuation;        // bytes that follow
+  int continuation;        // bytes after the lead byte
   std::uint32_t smallest;  // code point that needs this length
 };
 constexpr std::array<Sequence, 4> kSequences = {
     {{0x80, 0x00, 0, 0}, {0xe0, 0xc0, 1, 0x80}, {0xf0, 0xe0, 2, 0x800}, {0xf8, 0xf0, 3, 0x10000}}};
 
-// Bytes of the code point at the front of `text`, or 0 when it is malformed.
+// Length in bytes of the code point at the front of `text`, or 0 if malformed.
 std::size_t code_point_bytes(std::string_view text) {
   const auto lead = static_cast<unsigned char>(text[0]);
   for (const Sequence& form : kSequences) {
@@ -61,7 +61,7 @@ std::string shape_text(std::span<const std::int64_t> shape) {
 }
 
 std::optional<std::int64_t> checked_numel(std::span<const std::int64_t> shape) {
-  std::int64_t product = 1;  // of the extents that are not 0, so that strides fit too
+  std::int64_t product = 1;  // of the nonzero extents, so that strides fit too
   bool empty = false;
   for (const std::int64_t extent : shape) {
     if (extent < 0) return {};

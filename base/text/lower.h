@@ -1,4 +1,4 @@
-// ASCII in lower case.  Other bytes stay as they are, those of UTF-8 with them.
+// ASCII to lower case.  Other bytes, so those of UTF-8 sequences, are unchanged.
 #pragma once
 
 #include <string>

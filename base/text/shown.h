@@ -1,4 +1,4 @@
-// Text of the user inside a message of one line.
+// User text inside a one-line message.
 #pragma once
 
 #include <cstddef>
@@ -7,11 +7,11 @@
 
 namespace ferry {
 
-// `text` with control characters as \x0a; what is longer than `most` bytes ends in "...", at a character's
-// end.
+// Escapes control characters as \x0a; text longer than `most` bytes is truncated between characters and ends
+// in "...".
 std::string shown(std::string_view text, std::size_t most = 80);
 
-// `text` as one word of a shell's command line: as it is where it needs no quotes.
+// Quotes `text` as one word of a shell command line; unchanged if it needs no quotes.
 std::string shell_word(std::string_view text);
 
 }  // namespace ferry
