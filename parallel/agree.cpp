@@ -13,7 +13,7 @@ namespace ferry::parallel {
 namespace {
 
 struct Kind {
-  std::string_view name;  // before a colon in words for other ranks
+  std::string_view name;  // prefix of failure_words(), before a colon
   bool (*is)(const std::exception& error);
   void (*raise)(const std::string& what);
 };
@@ -36,7 +36,7 @@ const Kind& kind_where(const Is& is) {
   return found == kKinds.end() ? kOther : *found;
 }
 
-// Throws what failure_words() has described, when it has.
+// Throws the error that failure_words() encoded; does nothing if `words` is empty.
 void raise(const std::string& words, std::string_view rank) {
   if (words.empty()) return;
   const std::string_view name = std::string_view(words).substr(0, words.find(':'));

@@ -15,7 +15,7 @@ namespace ferry::parallel {
 
 namespace {
 
-// One line of words, the way ranks tell each other what they see.
+// The UUIDs of the visible GPUs on one line, as ranks exchange them.
 std::string visible_here() {
   std::string line;
   for (int i = 0; i < cuda_device_count(); ++i) line += cuda_device_uuid(i) + " ";
@@ -57,7 +57,7 @@ void refuse_sharing(std::span<const VisibleGpus> node, const std::vector<int>& c
   }
 }
 
-// This rank's GPU; throws this node's UserError, with the host's name.
+// Returns this rank's GPU; throws this node's UserError, with the host's name.
 int assign_here(Session& ranks) {
   const std::vector<std::string> lines =
       ranks.node().all_gather(fmt::format("{} {}", ranks.rank(), visible_here()));

@@ -1,4 +1,4 @@
-// Which GPU a rank uses, and how many CPU cores it may use.
+// Assignment of GPUs and CPU cores to ranks.
 #pragma once
 
 #include <span>
@@ -9,20 +9,19 @@
 
 namespace ferry::parallel {
 
-// What one rank of a node sees.
+// The GPUs visible to one rank of a node.
 struct VisibleGpus {
   int rank = 0;                    // in the world
   std::vector<std::string> uuids;  // by CUDA index in that process
 };
 
-// The CUDA index for each rank of a node, given in the order of their index on the node.  A rank that sees
-// exactly one GPU takes it (Slurm's binding, or CUDA_VISIBLE_DEVICES of each task); one that sees several
-// takes the one whose index is its own on the node.
-// Throws UserError: a rank that sees none; more ranks than GPUs; two ranks that would share one GPU (names
-// both and the GPU).
+// Returns the CUDA index for each rank of a node; `node` is ordered by index on the node.  A rank that sees
+// exactly one GPU takes it (Slurm's binding, or CUDA_VISIBLE_DEVICES per task); one that sees several takes
+// the one whose index is its own on the node.  Throws UserError if a rank sees none, there are more ranks
+// than GPUs, or two ranks would share one GPU (names both and the GPU).
 std::vector<int> assign_gpus(std::span<const VisibleGpus> node);
 
-// The CUDA index for this rank.  Collective over the world; when one node's ranks cannot be bound, every
+// Returns the CUDA index for this rank.  Collective over the world; if a node's ranks cannot be bound, every
 // rank throws that node's UserError, with the host's name.
 int gpu_of_rank(Session& ranks);
 

@@ -4,7 +4,7 @@
 
 namespace ferry::parallel {
 
-// The place `offset` bytes into a buffer.
+// Pointer `offset` bytes into a buffer.
 inline std::byte* at(void* data, std::size_t offset) { return static_cast<std::byte*>(data) + offset; }
 inline const std::byte* at(const void* data, std::size_t offset) {
   return static_cast<const std::byte*>(data) + offset;

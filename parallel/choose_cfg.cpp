@@ -11,20 +11,20 @@ namespace ferry::parallel {
 
 namespace {
 
-// Ranks that do better in halves though all could share a sequence.  Two then exchange nothing inside a
-// forward.  Four measured alike: a guided step of 14B on four H200 1.60 s in halves and 1.61 s paired (81
-// frames), 0.43 s both (29 frames), at bb05212.
+// Number of ranks that is faster in halves even if all can share a sequence: two then exchange nothing inside
+// a forward.  Four were equally fast: a guided step of 14B on four H200 took 1.60 s in halves and 1.61 s
+// paired (81 frames), 0.43 s both (29 frames), at bb05212.
 constexpr int kHalvesBetter = 2;
-// Of a device's memory; the rest is for contexts and libraries.
+// Fraction of device memory; the rest is for contexts and libraries.
 constexpr double kUsable = 0.95;
 
-// The ranks of a sequence when one video's are `branches` groups; 0: they cannot be.
+// Ranks per sequence with each video's ranks in `branches` groups; 0: impossible.
 int ulysses_of(const CfgCase& on, int branches) {
   const int ulysses = ulysses_left(on.ranks, branches * std::max(1, on.options.data), on.heads);
   return on.options.ulysses == 0 || on.options.ulysses == ulysses ? ulysses : 0;
 }
 
-// How many times its even share of the heads the rank with the most has, as attention waits for that one.
+// Load of the rank with the most heads relative to an even share; attention waits for that rank.
 double overload(const CfgCase& on, int ulysses) {
   const HeadSplit split(on.heads, ulysses);
   return static_cast<double>(split.most() * ulysses) / on.heads;

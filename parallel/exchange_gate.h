@@ -1,10 +1,10 @@
-// Where the network says that its ranks exchange activations, for whoever moves weights meanwhile.
+// Hook that brackets each activation exchange, so that weight copies can stay off the link meanwhile.
 //
-// On machines whose GPUs share one path to the host (no NVLink), an all-to-all and a weight copy slow each
-// other down.  A network calls before() and after() around each exchange, in program order, on the thread
-// that queues the work; offload/ answers by keeping weight chunks off the link in between.  Where both go by
-// the engine that copies between GPUs, an exchange stands in line behind weights on their way from one to
-// another: soon() says when those had better leave it the engine.  None makes the host wait.
+// On nodes whose GPUs share one path to the host (no NVLink), an all-to-all and a weight copy slow each other
+// down.  A network calls before() and after() around each exchange, in program order, on the thread that
+// queues the work; offload/ keeps weight chunks off the link in between.  If both use the engine that copies
+// between GPUs, an exchange queues behind weights in transit between GPUs: soon() announces exchanges so that
+// weights leave that engine free.  None of these blocks the host.
 #pragma once
 
 #include "base/device.h"
@@ -14,8 +14,8 @@ namespace ferry::parallel {
 class ExchangeGate {
  public:
   virtual ~ExchangeGate() = default;
-  // So many exchanges follow, close to each other, from where `compute` is now, which has waited for those
-  // before.
+  // Announces that `exchanges` exchanges follow in close succession from the current point of `compute`,
+  // which has waited for the previous ones.
   virtual void soon(Stream& compute, int exchanges) {
     static_cast<void>(compute);
     static_cast<void>(exchanges);
@@ -26,8 +26,8 @@ class ExchangeGate {
   virtual void after(Stream& exchange) = 0;
 };
 
-// Calls `work`, which queues an exchange, between before() and after(); `work` alone when `gate` is nullptr.
-// What `work` throws is thrown behind after(), whose own failure then counts for nothing.
+// Calls `work`, which queues an exchange, between before() and after(); only `work` if `gate` is nullptr. If
+// `work` throws, after() is still called, and its own failure is ignored.
 template <class Work>
 void gated_exchange(ExchangeGate* gate, Stream& exchange, const Work& work) {
   if (gate == nullptr) return work();
@@ -37,7 +37,7 @@ void gated_exchange(ExchangeGate* gate, Stream& exchange, const Work& work) {
   } catch (...) {
     try {
       gate->after(exchange);
-    } catch (...) {  // the first failure is thrown
+    } catch (...) {  // the failure of `work` is thrown
     }
     throw;
   }

@@ -17,8 +17,8 @@ bool even_and_adjacent(std::span<const Range> parts) {
 
 }  // namespace
 
-// One operation, however many slices there are: each would be a kernel of NCCL that takes multiprocessors
-// from those that compute, and waits until they leave it some.
+// One operation regardless of the number of slices: each would be an NCCL kernel that takes multiprocessors
+// from the compute kernels, and waits until some are free.
 void Group::all_gather_parts(void* data, std::span<const Range> parts, std::span<const Slice> mine,
                              StreamGate*, Stream& stream) {
   for (const Slice& slice : mine) stream.wait(*slice.there);

@@ -36,7 +36,7 @@ struct Range {
   std::size_t bytes = 0;
   friend bool operator==(const Range&, const Range&) = default;
 };
-// A piece of what all_gather_parts takes from this rank, which is there once `there` has happened.
+// A piece of this rank's part in all_gather_parts, ready once `there` has fired.
 struct Slice {
   Range range;
   const Event* there = nullptr;
@@ -48,44 +48,43 @@ class Group {
   virtual int rank() const = 0;
   virtual int size() const = 0;
   virtual const std::string& backend() const = 0;  // "mpi", "nccl 2.28.9", "single"
-  // Ranks copy into each other's memory of allocate().
+  // True if ranks copy directly into each other's memory from allocate().
   virtual bool copies() const { return false; }
 
-  // The piece of `recv` that comes from rank r becomes, on rank q, the piece of r's `send` that goes to q.  A
-  // number of bytes stands for even pieces.  Pieces without_own leave r's own place as it is.  The buffers do
-  // not overlap.
-  // Throws std::invalid_argument for pieces of another number of ranks.
+  // The piece of rank r's `send` that goes to q becomes the piece of q's `recv` that comes from r.  A number
+  // of bytes means even pieces.  With pieces without_own, r's own piece is not moved.  The buffers must not
+  // overlap.  Throws std::invalid_argument for pieces of another number of ranks.
   virtual void all_to_all(void* recv, const void* send, const Pieces& pieces, Stream& stream) = 0;
 
-  // recv[r * bytes_per_rank ...] on every rank becomes `send` of rank r.  `send` may be this rank's own
-  // place in `recv`; otherwise the two do not overlap.
+  // recv[r * bytes_per_rank ...] on every rank becomes rank r's `send`.  `send` may be this rank's own place
+  // in `recv`; otherwise the two must not overlap.
   virtual void all_gather(void* recv, const void* send, std::size_t bytes_per_rank, Stream& stream) = 0;
 
   // Part r of `data` on every rank becomes that of rank r, which has it in place.  `parts`, by rank, do not
-  // overlap; some may be empty.  `mine` are this rank's pieces of its own part, in the order in which they
-  // get there; their events have been recorded.  Where ranks copy into each other's memory a piece is on its
-  // way to the others as soon as it is there and `gate` (nullptr: none) is open; otherwise the parts go
-  // together when all are.
+  // overlap; some may be empty.  `mine` are the pieces of this rank's part, in the order in which they become
+  // ready; their events have been recorded.  If ranks copy into each other's memory, a piece is sent once it
+  // is ready and `gate` (optional) is open; otherwise all parts are sent together when all are ready.
   virtual void all_gather_parts(void* data, std::span<const Range> parts, std::span<const Slice> mine,
                                 StreamGate* gate, Stream& stream);
 
   // `buffer` of every rank becomes that of `root`.
   virtual void broadcast(void* buffer, std::size_t bytes, int root, Stream& stream) = 0;
 
-  // Messages between pairs of ranks, all under way at once: the n-th that goes to a peer is the n-th that it
-  // expects from this rank, of equal bytes.  What is sent may be sent to several peers; no two of the other
-  // places overlap.  The lists may go when the call returns.  A rank without messages may leave the call out.
-  // Throws std::invalid_argument for a peer that is this rank or none of the group.
+  // Point-to-point messages, all in flight at once: the n-th message to a peer matches the n-th that it
+  // expects from this rank, of the same size.  One send buffer may go to several peers; otherwise buffers
+  // must not overlap.  The lists need not outlive the call.  A rank without messages may omit the call.
+  // Throws std::invalid_argument if a peer is this rank or not in the group.
   virtual void send_recv(std::span<const Outgoing> sends, std::span<const Incoming> receives,
                          Stream& stream) = 0;
 
-  // Memory of `device` with unspecified content: where ranks can copy into each other's, all-to-alls and
-  // all-gathers that receive at the same place of it on every rank go that way (copy_group.h).  The group
-  // outlives it.  Collective, as giving it back is; blocks.  Throws OutOfMemory, on every rank.
+  // Memory of `device` with unspecified content.  If ranks can copy into each other's memory, all-to-alls and
+  // all-gathers that receive at the same place in it on every rank are done by copies (copy_group.h).  The
+  // group must outlive the memory.  Allocating and freeing are collective and block.  Throws OutOfMemory, on
+  // every rank.
   virtual DeviceMemory allocate(Device& device, std::size_t bytes) { return device.allocate(bytes); }
 
-  // Throws NcclError when the communicator has failed; a group over MPI reports at its stream instead.
-  // Cheap; for a host that waits and wants to know whether what it waits for can still come.
+  // Throws NcclError if the communicator has failed; a group over MPI reports errors through its stream
+  // instead. Cheap; call it while polling for completion.
   virtual void check() = 0;
 };
 

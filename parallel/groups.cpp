@@ -23,7 +23,7 @@ struct Made {
   Control members;
 };
 
-// The group of the ranks that pass the same color.  Collective over the world.
+// Makes the group of the ranks that pass the same color.  Collective over the world.
 Made make_group(Session& ranks, int color, Device& device) {
   const MPI_Comm comm = ranks.split(color);
   Control members(ranks.thread(), comm);
@@ -41,7 +41,7 @@ bool on_one_node(Session& ranks, Control& members) {
   return std::all_of(nodes.begin(), nodes.end(), [&](const std::string& node) { return node == nodes[0]; });
 }
 
-// Copies where they may be and work.
+// Wraps the group in a copy group if copies are allowed and work.
 std::unique_ptr<Group> with_copies(Made made, Session& ranks, Device& device, ExchangeBy exchange) {
   if (made.group->size() == 1 || !may_copy(exchange, device)) return std::move(made.group);
   std::string why = "its ranks are on several nodes";

@@ -1,4 +1,4 @@
-// The groups of ranks that a mesh means, on the communicators of a device.
+// The communicators of a mesh, for one device type.
 #pragma once
 
 #include <memory>
@@ -12,20 +12,20 @@ namespace ferry::parallel {
 
 // Each rank is in one group of each kind.
 struct Groups {
-  std::unique_ptr<Group> ulysses;    // the ranks of one sequence; rank in it = mesh.ulysses_index
-  std::unique_ptr<Group> cfg;        // the guidance branches of one shard; rank in it = mesh.cfg_index
-  std::unique_ptr<Group> data_root;  // all ranks of one video, for broadcasts; rank 0 is its first
-  std::unique_ptr<Group> weights;    // the ranks of one video on this node, whatever their branches: they use
+  std::unique_ptr<Group> ulysses;    // ranks of one sequence; rank in it = mesh.ulysses_index
+  std::unique_ptr<Group> cfg;        // guidance branches of one shard; rank in it = mesh.cfg_index
+  std::unique_ptr<Group> data_root;  // ranks of one video, for broadcasts; rank 0 is its first
+  std::unique_ptr<Group> weights;    // ranks of one video on this node, across branches: they use
                                      // the same weights in the same order; a communicator of their own
 };
 
-// NCCL when `device` is a GPU, MPI on the CPU; a group of one rank needs neither.  `ulysses` and `weights`
-// copy where `exchange` says so and all their ranks are on one node; where copies turn out not to work that
-// is logged, and a warning when they were asked for. Collective over the world; `ranks` and `device` outlive
+// NCCL if `device` is a GPU, MPI on the CPU; a group of one rank needs neither.  `ulysses` and `weights` use
+// copies as `exchange` says if all their ranks are on one node; if copies turn out not to work, that is
+// logged, as a warning if they were requested.  Collective over the world; `ranks` and `device` must outlive
 // the groups.  Throws MpiError, NcclError, Error.
 Groups make_groups(Session& ranks, const Mesh& mesh, Device& device, ExchangeBy exchange = ExchangeBy::Auto);
 
-// Blocks the host until `event` is done, as Event::synchronize does, but gives up when a group has failed
+// Blocks the host until `event` is done, as Event::synchronize does, but throws if a group has failed
 // (NcclError) or after `deadline_s` seconds (Error).
 void wait_for(const Event& event, const Groups& groups, double deadline_s);
 

@@ -13,7 +13,7 @@ namespace ferry::parallel {
 
 namespace {
 
-// The degree that takes what the others leave of the ranks.
+// The degree that uses all ranks left by the others.
 int what_is_left(int world_size, int others, const char* key) {
   if (world_size % others != 0) {
     throw UserError(
@@ -30,8 +30,7 @@ void check_not_negative(const char* key, int value) {
 }
 
 // "; use --cfg parallel (ulysses 4, with guidance), or start 6 or 4 ranks": what the heads allow on these
-// ranks with either number of branches, and the next smaller numbers of ranks for the mode that was asked
-// for.
+// ranks with one or two branches, and the next smaller numbers of ranks for the requested mode.
 std::string what_works(const Options& options, int world_size, int heads) {
   const int data = std::max(1, options.data);
   std::vector<std::string> ways;

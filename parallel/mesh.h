@@ -19,14 +19,14 @@ struct Mesh {
   int size() const { return data * cfg * ulysses; }
 };
 
-// The degrees that `options` mean for `world_size` ranks and a model of `heads` attention heads, at
-// `world_rank`.  Of the modes of cfg only Parallel takes ranks.
-// Throws UserError: degrees whose product is not world_size; more Ulysses ranks than heads; cfg parallel with
-// an odd number of ranks.  It names what works on these ranks, and how many others would.
+// Resolves `options` for `world_size` ranks and a model of `heads` attention heads, at `world_rank`.  Of the
+// cfg modes only Parallel uses ranks.  Throws UserError if the product of the degrees is not world_size,
+// there are more Ulysses ranks than heads, or cfg is parallel with an odd number of ranks.  The message names
+// what works on these ranks, and how many others would.
 Mesh make_mesh(const Options& options, int world_size, int world_rank, int heads);
 
-// The Ulysses degree when `others` is the product of the other degrees; 0: they do not divide the ranks, or
-// it is more than the heads.
+// The Ulysses degree if `others` is the product of the other degrees; 0 if they do not divide the ranks, or
+// it exceeds the heads.
 int ulysses_left(int ranks, int others, int heads);
 
 }  // namespace ferry::parallel

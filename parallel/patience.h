@@ -1,4 +1,4 @@
-// A deadline for a loop that looks at the clock.
+// A deadline for polling loops that does not count time while suspended.
 #pragma once
 
 #include <utility>
@@ -7,13 +7,13 @@
 
 namespace ferry::parallel {
 
-// True when so much time lies between two looks that this process was stopped meanwhile (Ctrl-Z), as those it
-// waits for were.
+// True if the gap between two polls shows that this process was suspended meanwhile (Ctrl-Z), and so were
+// those it waits for.
 inline bool was_stopped(Clock::time_point last_look, Clock::time_point now) {
   return now - last_look > std::chrono::seconds(1);
 }
 
-// Time in which this process was stopped does not count.
+// Time during which this process was suspended does not count.
 class Patience {
  public:
   explicit Patience(double seconds) : look_(Clock::now()), end_(look_ + as_duration(seconds)) {}

@@ -1,4 +1,4 @@
-// The group of one rank, on any device: copies on the stream that is passed.
+// A group of one rank, on any device: copies on the given stream.
 #pragma once
 
 #include <memory>

@@ -1,8 +1,8 @@
 // The exchange of DeepSpeed-Ulysses (arXiv:2309.14509): sequence shards become head shards and back.
 //
-// Of H heads rank r of P has h_r, floor or ceil of H / P and one more on the first ranks. "Destination-major"
-// means that what one rank receives is one contiguous piece, so that the exchange is a plain all-to-all; the
-// kernels before and after it write and read that order directly.
+// Of H heads rank r of P has h_r, floor or ceil of H / P, one more on the first ranks. "Destination-major"
+// order makes the data for each rank contiguous, so that the exchange is a plain all-to-all; the kernels
+// before and after it write and read that order directly.
 //
 //   tokens   [s, H, D]                       s = S / P tokens of this rank, all heads
 //   packed   [s, h_0, D] [s, h_1, D] ...     piece r goes to rank r, or came from it
@@ -17,10 +17,10 @@
 
 namespace ferry::parallel {
 
-// Which heads each of `ranks` has.
+// Distribution of the heads over `ranks` ranks.
 class HeadSplit {
  public:
-  // Throws std::invalid_argument when a rank would have none.
+  // Throws std::invalid_argument if a rank would have none.
   HeadSplit(std::int64_t heads, int ranks);
 
   std::int64_t heads() const { return heads_; }
@@ -29,7 +29,8 @@ class HeadSplit {
   std::int64_t most() const { return of(0).count; }
   std::int64_t fewest() const { return of(ranks_ - 1).count; }
 
-  // The pieces of the exchange there, packed to heads, and back; one head of a rank's s tokens has `bytes`.
+  // Pieces of the exchange from packed to heads, and back; `bytes` is the size of one head of a rank's s
+  // tokens.
   Pieces to_heads(std::size_t bytes) const;
   Pieces to_tokens(std::size_t bytes) const;
 

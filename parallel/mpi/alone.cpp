@@ -11,7 +11,7 @@ namespace ferry::parallel {
 namespace {
 
 bool belongs_to_step(std::string_view name) {
-  // PMIX_MCA_ holds the user's settings.
+  // PMIX_MCA_ variables are the user's settings.
   return name.starts_with("SLURM_STEP") || name.starts_with("PMI_") ||
          (name.starts_with("PMIX_") && !name.starts_with("PMIX_MCA_"));
 }

@@ -1,4 +1,4 @@
-// A process that is no rank of MPI, in an environment that may say something else.
+// A process that is not an MPI rank, in an environment that may suggest otherwise.
 #pragma once
 
 #include <optional>
@@ -8,20 +8,20 @@
 
 namespace ferry::parallel {
 
-// Processes that were started together, as a variable says.
+// Number of processes started together, according to an environment variable.
 struct Started {
   std::string variable;  // "PMI_SIZE"
   int processes = 0;
 };
 
-// Several processes, by a variable of Slurm's steps, of another MPI's launcher (PMI_SIZE, MPI_LOCALNRANKS,
-// MV2_COMM_WORLD_SIZE; FLUX_JOB_SIZE, PALS_NRANKS, JSM_NAMESPACE_SIZE) or of torchrun (WORLD_SIZE); nothing
-// when none says more than one.  Open MPI does not know of them unless is_rank().  (SLURM_NTASKS is also set
-// in a batch script, where one process runs.)
+// Detects several processes from a variable of Slurm's steps, of another MPI's launcher (PMI_SIZE,
+// MPI_LOCALNRANKS, MV2_COMM_WORLD_SIZE; FLUX_JOB_SIZE, PALS_NRANKS, JSM_NAMESPACE_SIZE) or of torchrun
+// (WORLD_SIZE); returns nothing if none exceeds one.  Open MPI is unaware of them unless is_rank().
+// (SLURM_NTASKS is also set in a batch script, where one process runs.)
 std::optional<Started> started_together(const Environment& environment = environment_variable);
 
-// Takes the variables of the Slurm step and of its PMI and PMIx out of this process's environment, so that
-// MPI starts as if there were no step.  Called before MPI by a process that is no rank.
+// Removes the variables of the Slurm step and of its PMI and PMIx from this process's environment, so that
+// MPI starts as if there were no step.  Call before MPI starts, in a process that is not a rank.
 void leave_step();
 
 }  // namespace ferry::parallel

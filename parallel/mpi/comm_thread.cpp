@@ -20,8 +20,8 @@ namespace {
 constexpr int kSignTag = 2;
 constexpr std::chrono::milliseconds kLongWait(500);
 
-// One pause between two tests: a hundredth of what has been waited, so that it is not waited much longer
-// than needed, and no more than a test a millisecond while another rank works alone.
+// Sleeps between two tests for a hundredth of the time waited so far, which bounds the overshoot, and for at
+// most 1 ms while another rank works alone.
 void pause(Clock::duration waited) {
   std::this_thread::sleep_for(
       std::clamp<Clock::duration>(waited / 100, std::chrono::microseconds(20), std::chrono::milliseconds(1)));
@@ -30,7 +30,7 @@ void pause(Clock::duration waited) {
 }  // namespace
 
 CommThread::CommThread(double deadline_s) : deadline_s_(deadline_s) {
-  // Linux rounds sleeps up by 50 us unless told otherwise.
+  // Linux adds up to 50 us to sleeps by default.
   stream_.call([] { ::prctl(PR_SET_TIMERSLACK, 1000, 0, 0, 0); });
 }
 
@@ -38,7 +38,7 @@ void CommThread::run(std::function<void()> work) {
   const Clock::time_point begin = Clock::now();
   stream_.call(std::move(work));
   stream_.record(done_);
-  // The thread keeps the deadline itself; this one is for work whose turn does not come.
+  // The thread enforces the deadline itself; this one covers work whose turn never comes.
   constexpr std::chrono::seconds kGrace(1);
   while (true) {
     const Clock::time_point end = limit(begin) + kGrace;
@@ -50,7 +50,7 @@ void CommThread::run(std::function<void()> work) {
   }
 }
 
-// On the thread.
+// Runs on the thread.
 void CommThread::look_for_signs() {
   while (true) {
     int found = 0;

@@ -1,8 +1,8 @@
-// The one thread of a rank that calls MPI.
+// The only thread of a rank that calls MPI.
 //
-// It is a CPU queue stream, so exchanges and control messages are entries of one schedule, which is the
-// same on every rank.  It waits for MPI with MPI_Test and gives its core away between tests: it yields for
-// the first moments and then sleeps, the longer the longer nothing happens.
+// It is a CPU queue stream, so exchanges and control messages form one schedule, the same on every rank.  It
+// waits for MPI with MPI_Test and gives up its core between tests: at first it yields, then it sleeps, longer
+// the longer the wait lasts.
 #pragma once
 
 #include <mpi.h>
@@ -19,31 +19,31 @@ namespace ferry::parallel {
 
 class CommThread {
  public:
-  // `deadline_s`: how long one wait may last without a sign of life from the other ranks.
+  // `deadline_s`: limit of one wait without a heartbeat from the other ranks, in seconds.
   explicit CommThread(double deadline_s);
 
   Stream& stream() { return stream_; }
 
-  // Runs `work` on the thread in its turn and blocks until it is done.  Called by any other thread; `work`
-  // owns what it uses, since it may run after this gave up.
-  // Throws what `work` threw; Error when it was not done within the deadline.
+  // Runs `work` on the thread in its turn and blocks until it is done.  Call from any other thread; `work`
+  // must own what it uses, since it may run after this call has timed out.  Throws what `work` threw; Error
+  // if it was not done within the deadline.
   void run(std::function<void()> work);
 
-  // Called on the thread: completes all `requests`.  `what` names the operation in messages.  For the first
-  // `busy_s` seconds it only yields between tests: MPI moves large messages piece by piece inside them.
-  // Throws MpiError; Error when the deadline passes or stop() was called.
+  // Completes all `requests`; call on the thread.  `what` names the operation in messages.  For the first
+  // `busy_s` seconds it only yields between tests: MPI progresses large messages inside them.  Throws
+  // MpiError; Error if the deadline passes or stop() was called.
   void wait_all(std::span<MPI_Request> requests, const char* what, double busy_s = 100e-6);
 
-  // Tells the other ranks that this one is at work, so that those who wait for it wait on: their deadline
-  // counts from here.  Called by any thread, before and during what takes long; returns at once.
+  // Sends the other ranks a heartbeat, which restarts the deadline of those that wait for this rank.  Call
+  // from any thread, before and during long work; returns at once.
   void send_sign_of_life();
 
   void set_deadline(double seconds) { deadline_s_ = seconds; }
   double deadline_s() const { return deadline_s_; }
 
-  // Every wait_all, now and later, throws.
+  // Makes every wait_all, current and later, throw.
   void stop() { stopped_ = true; }
-  // Blocks until what was queued is done or `seconds` have passed; true when done.
+  // Blocks until all queued work is done or `seconds` have passed; returns true if done.
   bool drain(double seconds);
 
  private:

@@ -37,7 +37,7 @@ struct Place {
 
 }  // namespace
 
-// What follows runs on the communication thread with values it owns: when a rank gives up waiting, this
+// The code below runs on the communication thread with values it owns: if a rank gives up waiting, this
 // object and the caller's locals may be gone before their turn comes.
 
 Control::Control(CommThread& thread, MPI_Comm comm) : thread_(thread), comm_(comm) {

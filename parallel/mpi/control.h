@@ -1,4 +1,4 @@
-// The control plane: small messages in host memory by which ranks agree on what to do.
+// The control plane: small host-memory messages with which ranks coordinate.
 #pragma once
 
 #include <mpi.h>
@@ -10,13 +10,12 @@
 
 namespace ferry::parallel {
 
-// Every operation is collective over the communicator, called by the main thread of each of its ranks in
-// the same order, and blocks.  It takes its turn on the communication thread, after the exchanges that are
-// already queued there.
-// Throws MpiError, and Error when a rank does not come within the deadline.
+// Every operation is collective over the communicator, called by the main thread of each of its ranks in the
+// same order, and blocks.  It runs on the communication thread, after the exchanges already queued there.
+// Throws MpiError, and Error if a rank does not arrive within the deadline.
 class Control {
  public:
-  // Both stay the caller's and outlive this object.
+  // Neither is owned; both must outlive this object.
   Control(CommThread& thread, MPI_Comm comm);
 
   int rank() const { return rank_; }
@@ -24,13 +23,13 @@ class Control {
   MPI_Comm comm() const { return comm_; }
 
   void barrier();
-  // The text of `root`, whatever the others pass.  Any length, any bytes.
+  // Returns the text of `root`; that of the others is ignored.  Any length, any bytes.
   std::string broadcast(const std::string& text, int root);
-  // Every rank's text, by rank.
+  // Returns every rank's text, by rank.
   std::vector<std::string> all_gather(const std::string& text);
-  // True when every rank says true.
+  // True if `mine` is true on every rank.
   bool all_agree(bool mine);
-  // The largest of every rank's number.
+  // The maximum of `mine` over the ranks.
   double max(double mine);
 
  private:

@@ -1,4 +1,4 @@
-// What the environment says about this process, before MPI is started.
+// The process's environment, before MPI is started.
 #pragma once
 
 #include <functional>
@@ -7,12 +7,13 @@
 
 namespace ferry::parallel {
 
-// Looks a variable up; the process's own environment is environment_variable.
+// Looks up a variable; environment_variable uses the process's own environment.
 using Environment = std::function<std::optional<std::string>(const char* name)>;
 std::optional<std::string> environment_variable(const char* name);
 
-// True when mpirun or PMIx started this process as a rank: OMPI_COMM_WORLD_RANK is set, or PMIX_RANK outside
-// a Slurm step of one task.  (Such a step is a shell, `srun --pty bash`; what runs in it runs alone.)
+// True if mpirun or PMIx started this process as a rank: OMPI_COMM_WORLD_RANK is set, or PMIX_RANK outside a
+// Slurm step of one task.  (Such a step is a shell, `srun --pty bash`; a program started in it is not a
+// rank.)
 bool is_rank(const Environment& environment = environment_variable);
 
 }  // namespace ferry::parallel

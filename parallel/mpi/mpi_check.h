@@ -1,4 +1,4 @@
-// FERRY_MPI_CHECK(MPI_X(...)): throws MpiError with the call's text, place and MPI's own words.
+// FERRY_MPI_CHECK(MPI_X(...)): throws MpiError with the call's text, place and MPI's error string.
 #pragma once
 
 #include <mpi.h>

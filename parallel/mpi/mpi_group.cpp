@@ -11,9 +11,9 @@ namespace ferry::parallel {
 namespace {
 
 constexpr std::size_t kLargeBytes = std::size_t{256} << 10;
-constexpr double kSlowest = 0.5e9;  // bytes/s; a transfer that is slower is stuck, and its waiter sleeps
+constexpr double kSlowest = 0.5e9;  // bytes/s; below it a transfer counts as stalled, and its waiter sleeps
 
-constexpr int kTag = 1;  // operations follow one another, and so do messages between two ranks
+constexpr int kTag = 1;  // one suffices: operations, and messages between two ranks, are ordered
 
 void copy_own(std::byte* to, const void* from, std::size_t bytes) {
   if (bytes > 0 && to != from) std::memcpy(to, from, bytes);
@@ -64,7 +64,7 @@ void MpiGroup::post_send(const void* data, std::size_t bytes, int peer) {
   });
 }
 
-// Before a transfer that is worth it: sleeps until every rank is there, so that finish() need not.
+// Sleeps until every rank has arrived, so that finish() need not; only before large transfers.
 void MpiGroup::meet(std::size_t bytes, const char* what) {
   if (bytes < kLargeBytes) return;
   MPI_Request request = MPI_REQUEST_NULL;
@@ -81,10 +81,10 @@ void MpiGroup::finish(std::size_t bytes, const char* what) {
 void MpiGroup::all_to_all(void* recv, const void* send, const Pieces& pieces, Stream& stream) {
   pieces.check(size_);
   queue(stream, [=, this] {
-    // There and here, at most: a figure that every rank has, since all meet or none.
+    // Upper bound of the bytes sent and received: the same on every rank, since all must call meet() or none.
     const std::size_t moved = 2 * pieces.largest() * static_cast<std::size_t>(size_ - 1);
     meet(moved, "all_to_all");
-    // Rank r starts with its neighbour r + 1, so that no rank is everybody's first.
+    // Rank r starts with its neighbour r + 1, so that no rank is the first target of all.
     for (int i = 1; i < size_; ++i) {
       const int peer = (rank_ + size_ - i) % size_;
       post_receive(at(recv, pieces.place_received(peer, rank_)), pieces.bytes(peer, rank_), peer);
@@ -127,7 +127,7 @@ void MpiGroup::broadcast(void* buffer, std::size_t bytes, int root, Stream& stre
   });
 }
 
-// No meet(): a rank without messages would be missed there.
+// No meet(): a rank without messages may omit the call.
 void MpiGroup::send_recv(std::span<const Outgoing> sends, std::span<const Incoming> receives,
                          Stream& stream) {
   check_peers(*this, sends, receives);

@@ -12,15 +12,15 @@
 
 namespace ferry::parallel {
 
-// Any CPU stream may be passed to an operation: the operation itself runs on the communication thread,
-// tied to the stream by two events.  An error (MpiError, or Error when a rank does not come within the
-// thread's deadline) is thrown by the next wait or synchronize of that stream.
+// Operations accept any CPU stream; they run on the communication thread, ordered with the stream by two
+// events.  An error (MpiError, or Error if a rank does not arrive within the thread's deadline) is thrown by
+// the next wait or synchronize of that stream.
 class MpiGroup final : public Group {
  public:
   static constexpr std::size_t kMessageBytes = std::size_t{1} << 30;
 
-  // `thread` and `comm` stay the caller's and outlive the group.  No message is longer than
-  // `message_bytes`, which is at most INT_MAX.
+  // `thread` and `comm` are not owned and must outlive the group.  Messages are at most `message_bytes` long,
+  // itself at most INT_MAX.
   MpiGroup(CommThread& thread, MPI_Comm comm, std::size_t message_bytes = kMessageBytes);
 
   int rank() const override { return rank_; }
@@ -48,7 +48,7 @@ class MpiGroup final : public Group {
   std::string backend_ = "mpi";
   CpuEvent ready_{EventKind::Order};
   CpuEvent done_{EventKind::Order};
-  std::vector<MPI_Request> requests_;  // of the communication thread alone
+  std::vector<MPI_Request> requests_;  // used by the communication thread only
 };
 
 }  // namespace ferry::parallel

@@ -18,7 +18,7 @@ namespace {
 constexpr double kFirstDeadline_s = 600;
 constexpr double kDrain_s = 2;
 
-// True when this call started MPI.
+// Returns true if this call started MPI.
 bool start_mpi(int& argc, char**& argv) {
   int running = 0;
   int provided = 0;
@@ -31,7 +31,7 @@ bool start_mpi(int& argc, char**& argv) {
   if (provided < MPI_THREAD_SERIALIZED) {
     throw MpiError("this MPI does not let a second thread communicate (MPI_THREAD_SERIALIZED)");
   }
-  // Communicators made from this one inherit it.
+  // Inherited by communicators made from this one.
   FERRY_MPI_CHECK(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN));
   return running == 0;
 }
@@ -54,7 +54,7 @@ Session::Session(int& argc, char**& argv)
   node_ = std::make_unique<Control>(*thread_, node_comm_.get());
 }
 
-// Runs before there is a communication thread.
+// Runs before the communication thread exists.
 void Session::find_nodes() {
   int rank = 0;
   int size = 1;
@@ -64,7 +64,7 @@ void Session::find_nodes() {
   FERRY_MPI_CHECK(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, rank, MPI_INFO_NULL, &node));
   node_comm_ = OwnedComm(node);
 
-  // A node is known by its lowest rank.
+  // A node is identified by its lowest rank.
   int lowest = rank;
   FERRY_MPI_CHECK(MPI_Bcast(&lowest, 1, MPI_INT, 0, node));
   std::vector<int> all(static_cast<std::size_t>(size));
@@ -76,7 +76,7 @@ void Session::find_nodes() {
 }
 
 MPI_Comm Session::split(int color) {
-  // The split itself spins inside MPI: let it begin when everybody is there.
+  // MPI_Comm_split spins while it waits: enter it once all ranks have arrived.
   barrier();
   auto made = std::make_shared<MPI_Comm>(MPI_COMM_NULL);
   thread_->run([made, color, key = rank()] {
@@ -91,7 +91,7 @@ void Session::abort(const std::string& reason, int exit_code) {
   spdlog::default_logger()->flush();
   thread_->stop();
   thread_->drain(kDrain_s);
-  // One rank has nobody to bring down, and MPI_Abort says much about itself.
+  // A single rank has no others to bring down, and MPI_Abort is verbose.
   if (size() > 1) MPI_Abort(MPI_COMM_WORLD, exit_code);
   std::_Exit(exit_code);
 }

@@ -29,20 +29,20 @@ using OwnedComm = Handle<MPI_Comm, free_comm>;
 
 class Session {
  public:
-  // Starts MPI (or joins an MPI that was started with at least MPI_THREAD_SERIALIZED, and then leaves it
-  // running) and finds the node's ranks.  Works without mpirun, as one rank.  Throws MpiError.
+  // Starts MPI and determines the ranks of the node.  Joins an MPI that runs already with at least
+  // MPI_THREAD_SERIALIZED, and leaves that running.  Works without mpirun, as one rank.  Throws MpiError.
   Session(int& argc, char**& argv);
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
-  // Meets the other ranks and ends MPI.  When an exception is leaving its scope, or a rank does not come,
-  // it brings every rank down instead; so main catches inside.  Groups must be gone.
+  // Waits for the other ranks and finalizes MPI. If an exception is leaving its scope, or a rank does not
+  // arrive, it brings every rank down instead; so main catches inside.  Destroy all groups first.
   ~Session();
 
   int rank() const { return world().rank(); }
   int size() const { return world().size(); }
   int node_rank() const { return node().rank(); }  // this rank's index on its node
   int node_size() const { return node().size(); }
-  int node_index() const { return node_index_; }  // nodes are ordered by their lowest rank
+  int node_index() const { return node_index_; }  // nodes are ordered by lowest rank
   int node_count() const { return node_count_; }
   const std::string& host() const { return host_; }
 
@@ -56,23 +56,22 @@ class Session {
   std::vector<std::string> all_gather(const std::string& text) { return world().all_gather(text); }
   bool all_agree(bool mine) { return world().all_agree(mine); }
 
-  // The communication thread.  MPI is called from work queued there and nowhere else.
+  // The communication thread.  Only work queued there calls MPI.
   Stream& comm() { return thread_->stream(); }
   CommThread& thread() { return *thread_; }
   MPI_Comm node_comm() const { return node().comm(); }
 
-  // A communicator of the ranks that pass the same `color`, ordered by world rank.  Collective over the
-  // world; the Session keeps it until MPI ends.
+  // Makes a communicator of the ranks that pass the same `color`, ordered by world rank.  Collective over the
+  // world; the Session owns it until MPI ends.
   MPI_Comm split(int color);
 
-  // How long any wait for another rank may last without a sign of life from the others, in seconds (600 at
-  // first).
+  // Limit of any wait for another rank without a heartbeat from the others, in seconds (initially 600).
   void set_deadline(double seconds) { thread_->set_deadline(seconds); }
-  // Says that this rank is at work.  A rank that works while others wait for it (text encoding, decoding,
-  // loading) calls it now and then, at every report of progress.  Any thread; returns at once.
+  // Sends a heartbeat.  A rank that works while others wait for it (text encoding, decoding, loading) calls
+  // it regularly, with every progress report.  Any thread; returns at once.
   void send_sign_of_life() { thread_->send_sign_of_life(); }
 
-  // Logs rank, host and reason and ends all ranks with `exit_code`, which is not 0.
+  // Logs rank, host and reason and ends all ranks with `exit_code`, which must not be 0.
   [[noreturn]] void abort(const std::string& reason, int exit_code = 1);
 
  private:

@@ -1,4 +1,4 @@
-// All-to-alls and other messages of NCCL.
+// All-to-all and point-to-point messages over NCCL.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -12,17 +12,17 @@
 
 namespace ferry::parallel {
 
-// Even pieces of `bytes` among `ranks` ranks, by whichever call NCCL's header has: CMake picks
-// nccl_all_to_all.cpp (2.28 and later) or nccl_no_all_to_all.cpp.
+// All-to-all of even pieces of `bytes` among `ranks` ranks, by the best call that NCCL's header offers: CMake
+// picks nccl_all_to_all.cpp (2.28 and later) or nccl_no_all_to_all.cpp.
 ncclResult_t nccl_all_to_all(void* recv, const void* send, std::size_t bytes, int ranks, ncclComm_t comm,
                              cudaStream_t stream);
 
-// Any messages, which NCCL starts as one; empty ones are left out.  Returns the first error, or
-// ncclInProgress while NCCL goes on in the background.
+// Point-to-point messages, as one NCCL group call; empty ones are skipped.  Returns the first error, or
+// ncclInProgress while NCCL continues in the background.
 ncclResult_t nccl_send_recv(std::span<const Outgoing> sends, std::span<const Incoming> receives,
                             ncclComm_t comm, cudaStream_t stream);
 
-// Any pieces, as such messages.
+// All-to-all of any pieces, as such messages.
 ncclResult_t nccl_send_recv(void* recv, const void* send, const Pieces& pieces, int rank, int ranks,
                             ncclComm_t comm, cudaStream_t stream);
 

@@ -9,7 +9,7 @@
 
 namespace ferry {
 
-// Throws NcclError with NCCL's own words.  ncclInProgress passes: see NcclGroup for how it is waited out.
+// Throws NcclError with NCCL's error string.  Accepts ncclInProgress, which NcclGroup waits out.
 void check_call(ncclResult_t result, const char* text,
                 const std::source_location& place = std::source_location::current());
 

@@ -16,7 +16,7 @@ namespace ferry::parallel {
 
 namespace {
 
-// A communicator that is still owned when it is destroyed has failed or never came to be.
+// A communicator still owned when destroyed has failed or was never completed, so abort it.
 using OwnedNccl = Handle<ncclComm_t, ncclCommAbort>;
 
 std::string loaded_version() {
@@ -32,8 +32,8 @@ cudaStream_t native(Stream& stream) {
   return handle;
 }
 
-// NCCL works non-blocking: a call may go on in the background, and the next one waits for it here, never
-// longer than the deadline.
+// Uses NCCL's non-blocking mode: a call may continue in the background and is waited for here, at most until
+// the deadline.
 class NcclGroup final : public Group {
  public:
   NcclGroup(const ncclUniqueId& id, int rank, int size, double deadline_s);
@@ -84,7 +84,7 @@ ncclComm_t NcclGroup::working() const {
   return comm_.get();
 }
 
-// ncclInProgress once more when the deadline passed.
+// Returns ncclInProgress if the deadline passed.
 ncclResult_t NcclGroup::wait_while_in_progress() const {
   Patience patience(deadline_s_);
   const Clock::time_point begin = Clock::now();

@@ -1,4 +1,4 @@
-// parallel/nccl/nccl_group.h and peer_port.h in a program that was built without CUDA and NCCL.
+// parallel/nccl/nccl_group.h and peer_port.h for builds without CUDA and NCCL.
 #include "base/error.h"
 #include "parallel/nccl/nccl_group.h"
 #include "parallel/node/peer_port.h"

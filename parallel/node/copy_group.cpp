@@ -25,9 +25,9 @@ namespace ferry::parallel {
 namespace {
 
 constexpr double kCheckDeadline_s = 10;
-constexpr std::size_t kCheckBytes = 256;  // of each rank's piece
+constexpr std::size_t kCheckBytes = 256;  // per piece
 
-// Memory of the same size on every rank.
+// An allocation of the same size on every rank.
 struct Region {
   DeviceMemory mine;
   std::vector<DeviceMemory> peers;  // by rank; this rank's is empty
@@ -51,7 +51,7 @@ class CopyGroup final : public Group {
         last_(device.make_event(EventKind::Order)) {}
   ~CopyGroup() override;
 
-  // The words of the first rank where copies do not work; empty when they do.
+  // Returns the error of the lowest rank on which copies do not work; empty if they do.
   std::string check_copies();
   void set_base(std::unique_ptr<Group> base) {
     base_ = std::move(base);
@@ -95,16 +95,16 @@ class CopyGroup final : public Group {
   Device& device_;
   std::unique_ptr<PeerPort> port_;
   std::unique_ptr<Group> base_;
-  std::unique_ptr<Stream> own_;  // this rank's own pieces, from the first that is not in place
+  std::unique_ptr<Stream> own_;  // for this rank's own pieces; made when first needed
   std::unique_ptr<Event> begin_;
   std::unique_ptr<Event> end_;
   std::unique_ptr<Event> last_;  // after the last exchange, whatever its stream
   std::vector<Region> regions_;
   std::string backend_;
-  std::uint32_t turn_ = 0;  // counts exchanges, alike on every rank
+  std::uint32_t turn_ = 0;  // number of exchanges, the same on every rank
 };
 
-// Not while an exception is on its way: the others may not come.
+// No barrier while an exception propagates: the others may not arrive.
 CopyGroup::~CopyGroup() {
   if (std::uncaught_exceptions() > 0) return;
   try {
@@ -138,7 +138,7 @@ void CopyGroup::all_gather(void* recv, const void* send, std::size_t bytes, Stre
       *region, recv, bytes, in_place, [&](int) { return send; }, stream);
 }
 
-// What any rank receives, so that all refuse or none.
+// Checks what every rank receives, so that all ranks throw or none.
 void check_room(std::size_t room, const Pieces& pieces, int ranks) {
   for (int rank = 0; rank < ranks; ++rank) {
     std::size_t bytes = 0;
@@ -151,7 +151,7 @@ void check_room(std::size_t room, const Pieces& pieces, int ranks) {
   }
 }
 
-// Beside the copies to peers: it crosses no link.
+// In parallel with the copies to peers: it crosses no link.
 void CopyGroup::copy_own(void* to, const void* from, std::size_t bytes, Stream& stream) {
   stream.record(*begin_);
   own_->wait(*begin_);
@@ -159,7 +159,7 @@ void CopyGroup::copy_own(void* to, const void* from, std::size_t bytes, Stream& 
   own_->record(*end_);
 }
 
-// Flags only rise: exchanges of one group come one after the other, on whatever streams they are.
+// Flags only increase: exchanges of one group are serialized, whatever their streams.
 void CopyGroup::take_turn(Stream& stream) {
   stream.wait(*last_);
   ++turn_;
@@ -183,7 +183,7 @@ void CopyGroup::exchange(Region& region, void* recv, const Pieces& pieces, bool 
     copy_own(at(recv, pieces.place_received(me, me)), piece(me), pieces.bytes(me, me), stream);
   }
   port_->meet(stream, Signal::Free, turn_);
-  // Rank r starts with its neighbour r + 1, so that no rank is everybody's first.
+  // Rank r starts with its neighbour r + 1, so that no rank is the first target of all.
   for (int i = 1; i < ranks; ++i) {
     const int peer = (me + i) % ranks;
     stream.copy(region.peers[static_cast<std::size_t>(peer)].data() + begin + pieces.place_received(me, peer),
@@ -194,8 +194,8 @@ void CopyGroup::exchange(Region& region, void* recv, const Pieces& pieces, bool 
   end_turn(region, stream);
 }
 
-// The others hear once that this rank's memory is free, and once that all its slices have landed: between the
-// two each rank sends what its link brings, whatever the links of the others do.
+// One signal that this rank's memory is free, one that all its slices have landed: in between each rank sends
+// at the speed of its own link, independent of the others.
 void CopyGroup::all_gather_parts(void* data, std::span<const Range> parts, std::span<const Slice> mine,
                                  StreamGate* gate, Stream& stream) {
   Region* region = region_of(data);
@@ -224,7 +224,7 @@ void CopyGroup::all_gather_parts(void* data, std::span<const Range> parts, std::
   end_turn(*region, stream);
 }
 
-// Memory and handles, alike on every rank or not at all.  Throws OutOfMemory and Error on every rank.
+// Allocates and opens a region, on every rank or on none.  Throws OutOfMemory and Error on every rank.
 Region CopyGroup::make_region(std::size_t bytes) {
   Region region;
   std::string error;
@@ -258,11 +258,11 @@ Region CopyGroup::make_region(std::size_t bytes) {
   if (error.empty()) error = check(region);
   if (error.empty()) return region;
   region.peers.clear();
-  members_.barrier();  // an owner frees its memory when nobody has it open
+  members_.barrier();  // an owner frees its memory once no peer has it open
   throw Error(error);
 }
 
-// One exchange of known bytes, which takes a turn on every rank, also where it fails before.
+// Runs one exchange of known bytes, which takes a turn on every rank even if it fails early.
 std::string CopyGroup::check(Region& region) {
   const std::size_t bytes = std::min(kCheckBytes, region.mine.bytes() / static_cast<std::size_t>(size()));
   if (bytes == 0) return {};
@@ -272,7 +272,7 @@ std::string CopyGroup::check(Region& region) {
   return first_error(peers(), error);
 }
 
-// What fills the piece that goes from one rank to another.
+// Fill byte of the piece that goes from one rank to another.
 struct KnownByte {
   std::size_t ranks;
   std::uint32_t turn;
@@ -281,7 +281,7 @@ struct KnownByte {
   }
 };
 
-// The words of the first piece of others that is not as it was sent.
+// Returns an error for the first of the others' pieces that is not as sent.
 std::string lost_piece(const std::vector<std::uint8_t>& got, std::size_t me, const KnownByte& byte_of) {
   const std::size_t bytes = got.size() / byte_of.ranks;
   for (std::size_t from = 0; from < byte_of.ranks; ++from) {
@@ -293,7 +293,7 @@ std::string lost_piece(const std::vector<std::uint8_t>& got, std::size_t me, con
   return {};
 }
 
-// The words of what failed on this rank.  When it returns, this rank's waits have ended and nothing of the
+// Returns this rank's error, or an empty string.  On return, this rank's waits have ended and nothing of the
 // exchange is queued, so no flag of this turn rises later.
 std::string CopyGroup::trade_known_bytes(Region& region, std::size_t bytes) {
   const auto ranks = static_cast<std::size_t>(size());
@@ -302,7 +302,7 @@ std::string CopyGroup::trade_known_bytes(Region& region, std::size_t bytes) {
   const KnownByte byte_of = {ranks, turn};
   std::vector<std::uint8_t> got(bytes * ranks);
   DeviceMemory sent;
-  std::unique_ptr<Stream> stream;  // ends first: what it has queued uses the others
+  std::unique_ptr<Stream> stream;  // destroyed first: its queued work uses the others
   try {
     sent = device_.allocate(bytes * ranks);
     stream = device_.make_stream("check", Priority::High);
@@ -328,7 +328,7 @@ std::string CopyGroup::trade_known_bytes(Region& region, std::size_t bytes) {
   return lost_piece(got, me, byte_of);
 }
 
-// Ends this rank's waits in exchange `turn`, as far as the device still does anything.
+// Ends this rank's waits in exchange `turn`, if the device still works.
 void CopyGroup::give_up(std::uint32_t turn) noexcept {
   try {
     port_->release(turn);
@@ -356,7 +356,7 @@ DeviceMemory CopyGroup::allocate(Device& device, std::size_t bytes) {
   return {regions_.back().mine.data(), bytes, [this](void* memory) { retire(memory); }};
 }
 
-// While an exception is on its way other ranks may not come; then the memory lives as long as the group.
+// While an exception propagates other ranks may not arrive; then the memory lives as long as the group.
 void CopyGroup::retire(void* memory) noexcept {
   try {
     Region* region = region_of(memory);
@@ -399,7 +399,7 @@ std::unique_ptr<Group> make_copy_group(std::unique_ptr<Group> base, Control memb
     error = failed.what();
   }
   why = first_error(peers_of(members), error);
-  if (made == nullptr && !why.empty()) members.barrier();  // as the end of the others' is
+  if (made == nullptr && !why.empty()) members.barrier();  // matches the barrier in the others' destructors
   if (why.empty()) why = made->check_copies();
   if (!why.empty()) return base;
   made->set_base(std::move(base));

@@ -1,22 +1,22 @@
-// A group of ranks of one node whose large exchanges are copies between their devices' memory.
+// A group of ranks of one node that does its large exchanges by copies between device memories.
 //
-// On GPUs the copy engines do them, over CUDA IPC: they begin at once and take no multiprocessor, where a
-// kernel of NCCL waits until the kernels that compute leave it one.  On the CPU they are memcpy through
-// shared mappings.  Every rank pushes its pieces into the others' memory:
+// On GPUs the copy engines do them, over CUDA IPC: they start at once and take no multiprocessor, whereas an
+// NCCL kernel waits until compute kernels leave one free.  On the CPU they are memcpy through shared
+// mappings.  Every rank pushes its pieces into the others' memory:
 //
-//   all meet       "mine is free"
+//   barrier        "mine is free"
 //   to each peer   copy this rank's piece there
-//   all meet       "mine have landed"
+//   barrier        "mine have landed"
 //
-// A meeting is one operation to queue, as what a GPU has yet to begin takes longer while weights come from
-// the host.
+// Each barrier is queued as one operation (PeerPort::meet), since each operation a GPU has yet to start takes
+// longer while weights come from the host.
 //
-// Where a piece goes in another rank's memory follows from where this rank receives, which is the same place
-// of the same allocation on every rank.
+// The destination in another rank's memory follows from where this rank receives, which is the same place of
+// the same allocation on every rank.
 //
-// Of all_gather_parts every slice is a piece, copied to each peer when it is there, and the second meeting
-// is behind the last.  A GPU copies to its peers with one engine, whatever the stream: where another group's
-// exchanges are to go first, a gate between the slices holds them up.
+// In all_gather_parts every slice is a piece, copied to each peer once it is ready, and the second barrier
+// follows the last.  A GPU copies to its peers with one engine, whatever the stream: to let another group's
+// exchanges go first, a gate between the slices holds them back.
 #pragma once
 
 #include <memory>
@@ -27,10 +27,10 @@
 
 namespace ferry::parallel {
 
-// `base` with all-to-alls and all-gathers by copies, where they receive into memory from allocate(); all else
-// is left to `base`.  `members` are the ranks of `base`, all on one node, and `device` outlives the group, as
-// the group outlives its memory.  Collective; blocks.
-// Where copies do not work, on whichever rank: `base` itself, on every rank, and `why` says the reason.
+// Wraps `base`: all-to-alls and all-gathers that receive into memory from allocate() are done by copies, all
+// else by `base`.  `members` are the ranks of `base`, all on one node; `device` must outlive the group, and
+// the group its memory.  Collective; blocks.  If copies fail on any rank, returns `base` itself on every rank
+// and sets `why` to the reason.
 std::unique_ptr<Group> make_copy_group(std::unique_ptr<Group> base, Control members, Device& device,
                                        double deadline_s, std::string& why);
 

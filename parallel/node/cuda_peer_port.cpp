@@ -13,9 +13,9 @@ namespace ferry::parallel {
 
 namespace {
 
-// A flag has 128 bytes to itself.
+// Each flag has 128 bytes to itself.
 constexpr std::size_t kFlagWords = 32;
-// A page of the device, which IPC maps whole.
+// A device page, the unit that IPC maps.
 constexpr std::size_t kFlagsBytes = std::size_t{2} << 20;
 
 class CudaPeerPort final : public PeerPort {
@@ -58,7 +58,7 @@ class CudaPeerPort final : public PeerPort {
     stream->synchronize();
   }
 
-  // Collective, one after the other; both throw Error.
+  // share_flags, then open_flags: collective; both throw Error.
   std::string share_flags() {
     if (flag_words() * sizeof(std::uint32_t) > kFlagsBytes) throw CudaError("too many ranks share one node");
     Shared shared = share(kFlagsBytes);
@@ -76,7 +76,7 @@ class CudaPeerPort final : public PeerPort {
 
  private:
   std::size_t flag_words() const { return 2 * static_cast<std::size_t>(ranks_) * kFlagWords; }
-  // Of `owner`, who waits for it.
+  // Address of a flag of `owner`, the rank that waits for it.
   CUdeviceptr flag(int owner, Signal signal, int from) const {
     const DeviceMemory& memory = owner == rank_ ? own_flags_ : flags_[static_cast<std::size_t>(owner)];
     const auto index = static_cast<std::size_t>(static_cast<int>(signal) * ranks_ + from);

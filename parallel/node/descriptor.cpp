@@ -16,7 +16,7 @@ namespace {
 
 constexpr int kBacklog = 64;
 
-// An abstract address: the first byte of the path is zero.
+// An abstract address: the path's first byte is zero.
 socklen_t abstract_address(const std::string& name, sockaddr_un& address) {
   address = {};
   address.sun_family = AF_UNIX;
@@ -41,7 +41,7 @@ void await_input(int descriptor, int timeout_ms, const char* what) {
     throw SystemError(std::string(what) + ": nothing within " + std::to_string(timeout_ms) + " ms");
 }
 
-// A message of one byte with room for descriptors beside it.
+// A message of one byte with ancillary space for descriptors.
 struct Message {
   Message() {
     part = {.iov_base = &byte, .iov_len = 1};

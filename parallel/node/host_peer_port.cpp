@@ -22,12 +22,12 @@ namespace {
 DeviceMemory map(OwnedDescriptor descriptor, std::size_t bytes) {
   void* data = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor.get(), 0);
   if (data == MAP_FAILED) throw_errno(fmt::format("cannot map {} shared bytes", bytes));
-  // The descriptor stays open as long as the mapping, so that others can open it.
+  // The descriptor stays open as long as the mapping, so that peers can open it.
   auto kept = std::make_shared<OwnedDescriptor>(std::move(descriptor));
   return {data, bytes, [kept, bytes](void* memory) { ::munmap(memory, bytes); }};
 }
 
-// A number that all ranks have mapped.
+// A number in memory shared by all ranks.
 struct alignas(128) Flag {
   std::atomic<std::uint32_t> value;
 };
@@ -38,7 +38,7 @@ bool reached(std::uint32_t value, std::uint32_t wanted) {
   return static_cast<std::int32_t>(value - wanted) >= 0;
 }
 
-// Those of all pairs of ranks.
+// Size of the flags of all pairs of ranks.
 std::size_t flag_bytes(int ranks) { return static_cast<std::size_t>(2 * ranks * ranks) * sizeof(Flag); }
 
 void wait_for_flag(const Flag& flag, std::uint32_t value, double deadline_s) {
@@ -61,7 +61,7 @@ class HostPeerPort final : public PeerPort {
       : flags_(std::move(flags)), rank_(rank), ranks_(ranks), deadline_s_(deadline_s) {}
 
   Shared share(std::size_t bytes) override {
-    // The system promises more than it has.
+    // The kernel overcommits, so check for real memory here.
     const std::uint64_t free_bytes = host_memory().available_bytes;
     if (bytes > free_bytes) {
       throw OutOfMemory(
@@ -88,7 +88,7 @@ class HostPeerPort final : public PeerPort {
       }
     });
   }
-  void close_flags() override {}  // the mapping is everybody's own
+  void close_flags() override {}  // every rank has its own mapping
   void release(std::uint32_t value) override {
     for (int peer = 0; peer < ranks_; ++peer) {
       for (const Signal signal : {Signal::Free, Signal::Landed}) at(signal, peer, rank_).value.store(value);

@@ -25,7 +25,8 @@ OwnedDescriptor make_memfd(const char* name, std::size_t bytes) {
   return made;
 }
 
-// What rank 0 tells its peers: the socket's name, and its process and descriptors for the way through /proc.
+// Rank 0's message to its peers: the socket's name, and its process and descriptors in case they go through
+// /proc.
 struct Offer {
   std::string socket;
   long process = 0;
@@ -64,7 +65,7 @@ struct FirstRank {
   std::vector<OwnedDescriptor> memory;
 };
 
-// Rank 0's part before the others know of it; the words to send, or "error: ...".
+// Rank 0 makes the memory and the socket; returns the message to send, or "error: ...".
 std::string open_offer(const char* name, const std::vector<std::size_t>& bytes, FirstRank& first) {
   try {
     Offer offer;
@@ -79,7 +80,7 @@ std::string open_offer(const char* name, const std::vector<std::size_t>& bytes, 
   }
 }
 
-// A peer whose connection breaks off opens them through /proc.
+// A peer that loses its connection opens them through /proc.
 void try_to_send(OwnedDescriptor listener, const std::vector<OwnedDescriptor>& memory, int peers) {
   try {
     send_descriptors(listener.get(), memory, peers, kTimeoutMs);

@@ -1,5 +1,5 @@
-// Memory that the ranks of one node share and that has no name in a file system: nothing is left behind,
-// however they end.
+// Memory shared by the ranks of one node without a name in a file system: nothing is left behind, however
+// they end.
 #pragma once
 
 #include <cstddef>
@@ -10,9 +10,9 @@
 
 namespace ferry::parallel {
 
-// Memfds of that many zeroed bytes each, called `name` in /proc/PID/maps; kMostDescriptors at most.  Rank 0
-// makes them and passes the descriptors over an abstract Unix socket, or the others open them through /proc.
-// Collective over the peers, ranks of one node.  Throws SystemError, on every rank when one fails.
+// Creates zeroed memfds of the given sizes, called `name` in /proc/PID/maps; kMostDescriptors at most.  Rank
+// 0 makes them and passes the descriptors over an abstract Unix socket, or the others open them through
+// /proc.  Collective over the peers, ranks of one node.  Throws SystemError, on every rank if one fails.
 std::vector<OwnedDescriptor> share_memfds(const char* name, const std::vector<std::size_t>& bytes,
                                           const Peers& peers);
 
