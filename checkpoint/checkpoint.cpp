@@ -24,7 +24,7 @@ constexpr std::size_t kLongestName = 1000;
 
 bool is_archive(const std::string& path) { return path.ends_with(".pth") || path.ends_with(".pt"); }
 
-// The option that names a dict of this part's .pth file.
+// The option that selects a dict of this part's .pth file.
 const char* key_option(Part part) {
   switch (part) {
     case Part::Dit:
@@ -51,7 +51,7 @@ std::vector<std::string> bare_names(const std::vector<TensorEntry>& entries, con
   return names;
 }
 
-// Whether most of a dict's names are of this part.
+// True if most of a dict's names belong to this part.
 bool is_network(std::span<const TensorEntry> entries, Part part) {
   std::vector<std::string> names;
   for (const TensorEntry& entry : entries) {
@@ -66,7 +66,7 @@ bool is_network(std::span<const TensorEntry> entries, Part part) {
   return 2 * static_cast<std::size_t>(known) >= names.size();
 }
 
-// What is said when a .pth file's tensors were not at its root, or not alone.
+// Note for a .pth file whose tensors are not at its root, or not alone.
 std::string choice_note(const PthFile& file, const std::string& path) {
   std::string text =
       fmt::format("{}: its tensors are those of {}", path, file.key == "." ? "the top level" : file.key);
@@ -76,7 +76,7 @@ std::string choice_note(const PthFile& file, const std::string& path) {
   return fmt::format("{}; not read: {}{}", text, file.other_keys.front(), more);
 }
 
-// transformers may write umT5's one embedding under two names.
+// transformers may write umT5's single embedding under two names.
 bool is_second_name(const TensorEntry& entry, const TensorEntry& other) {
   return entry.key == "token_embedding.weight" && entry.shape == other.shape && entry.dtype == other.dtype;
 }
@@ -178,7 +178,7 @@ void Checkpoint::name_entry(std::size_t i) {
                                 printable(other.source_key), printable(entries_[i].source_key),
                                 printable(entries_[i].key)));
   }
-  // transformers has written files whose encoder.embed_tokens is all zeros beside a true shared.weight.
+  // transformers has written files whose encoder.embed_tokens is all zeros beside the real shared.weight.
   if (entries_[i].source_key.ends_with("shared.weight")) held->second = i;
 }
 

@@ -16,7 +16,7 @@ namespace ferry::checkpoint {
 
 namespace {
 
-constexpr std::int64_t kGathered = 1024;  // elements that are brought together before they are converted
+constexpr std::int64_t kGathered = 1024;  // elements gathered before conversion
 constexpr std::size_t kWidest = 8;
 
 // One dimension of the source, in elements.
@@ -48,7 +48,7 @@ void check_entry(const TensorEntry& entry, const model::TensorSpec& spec) {
   }
 }
 
-// The source's dimensions in the order in which the destination walks them, slowest first.
+// The source's dimensions in the destination's order, slowest first.
 std::vector<Axis> walk_order(const TensorEntry& entry, model::Layout layout) {
   std::vector<std::size_t> order;
   switch (layout) {
@@ -69,7 +69,7 @@ std::vector<Axis> walk_order(const TensorEntry& entry, model::Layout layout) {
   return axes;
 }
 
-// Joins neighbours that one longer axis describes; a contiguous tensor becomes one axis.
+// Merges adjacent axes where possible; a contiguous tensor becomes one axis.
 std::vector<Axis> joined(const std::vector<Axis>& axes) {
   std::vector<Axis> result;
   for (const Axis& axis : axes) {
@@ -105,7 +105,7 @@ void gather(std::byte* to, const std::byte* from, Axis axis, std::size_t element
   }
 }
 
-// convert, and int8 to fp32 for weights with scales.
+// As convert(), plus int8 to fp32 for weights with scales.
 void convert_numbers(std::byte* to, DType to_type, const std::byte* from, DType from_type,
                      std::int64_t count) {
   if (from_type != DType::I8 || to_type != DType::F32)
@@ -116,7 +116,7 @@ void convert_numbers(std::byte* to, DType to_type, const std::byte* from, DType 
   }
 }
 
-// The fastest axis: a run of the destination.
+// Converts along the fastest axis: one contiguous run of the destination.
 void convert_run(const Place& to, const Source& from, Axis axis) {
   if (axis.stride == 1) {
     convert_numbers(to.data, to.dtype, from.data, from.dtype, axis.extent);
@@ -133,7 +133,7 @@ void convert_run(const Place& to, const Source& from, Axis axis) {
   }
 }
 
-// Walks all axes and moves `to` on; returns the place after the last element.
+// Converts all axes, advancing `to`; returns the end of the written range.
 std::byte* convert_axes(Place to, Source from, std::span<const Axis> axes) {
   if (axes.size() == 1) {
     convert_run(to, from, axes[0]);
@@ -146,13 +146,13 @@ std::byte* convert_axes(Place to, Source from, std::span<const Axis> axes) {
   return to.data;
 }
 
-// Rows of a tensor as they are in the file.
+// Converts rows without scaling.
 void convert_rows(const TensorEntry& entry, const model::TensorSpec& spec, std::byte* dst) {
   std::vector<Axis> axes = entry.shape.empty() ? std::vector<Axis>{{1, 1}} : walk_order(entry, spec.layout);
   convert_axes({dst, spec.dtype}, {entry.data, entry.dtype}, joined(axes));
 }
 
-// The same times the scale: as fp32, some rows at once, then rounded.
+// As above, multiplied by the scale: in fp32, a few rows at a time, then rounded.
 void dequantize_rows(const TensorEntry& entry, const model::TensorSpec& spec, std::byte* dst) {
   constexpr std::int64_t kAtOnce = 16384;
   const std::int64_t rows = entry.shape.empty() ? 1 : entry.shape[0];

@@ -19,7 +19,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Where the layouts keep a part.
+// Locations of a part in the layouts.
 struct Places {
   const char* folder;                 // diffusers
   std::vector<std::string> stems;     // official: <stem>.safetensors, <stem>-00001-of-00006.safetensors
@@ -62,7 +62,7 @@ std::vector<std::string> names_in(const fs::path& folder) {
   return names;
 }
 
-// The folder's only .pth or .pt file that is no other part of an official checkpoint, or empty.
+// The folder's only .pth or .pt file that is not another part of an official checkpoint, or empty.
 std::string only_archive(const fs::path& folder) {
   std::string only;
   for (const std::string& name : names_in(folder)) {
@@ -78,14 +78,14 @@ std::string only_archive(const fs::path& folder) {
   return only.empty() ? only : (folder / only).string();
 }
 
-// Whether a name is one under which some part of the official layout is looked for.
+// True for names that the official layout uses for some part.
 bool has_a_place(const std::string& name) {
   return name.starts_with("diffusion_pytorch_model") || name.starts_with("models_") ||
          name.starts_with("Wan2.1_VAE");
 }
 
-// The first file that may be what was missed, in words: of a format that is not read, or under another name.
-// Empty when there is none.
+// Describes the first file that may be the missing one: in an unsupported format, or under another name.
+// Empty if there is none.
 std::string near_miss(const fs::path& folder) {
   const std::vector<std::string> names = names_in(folder);
   for (const std::string& name : names) {

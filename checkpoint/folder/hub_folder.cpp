@@ -30,7 +30,7 @@ std::vector<std::string> folders_in(const fs::path& folder) {
   return names;
 }
 
-// The commit of refs/main, or empty.
+// The commit in refs/main, or empty.
 std::string main_commit(const fs::path& top) {
   std::ifstream file(top / "refs" / "main");
   std::string commit;
@@ -59,7 +59,7 @@ std::string snapshot_of(const fs::path& top) {
                   top.string(), snapshots.size(), top.string(), fmt::join(snapshots, ", ")));
 }
 
-// Wan-AI/Wan2.1-T2V-1.3B, also behind https://huggingface.co/; empty when it is no such name.
+// Wan-AI/Wan2.1-T2V-1.3B, with or without https://huggingface.co/; empty if it is not such a name.
 std::string hub_name(std::string path) {
   for (const std::string start : {"https://", "http://", "huggingface.co/", "hf.co/"}) {
     if (path.starts_with(start)) path.erase(0, start.size());
@@ -73,7 +73,7 @@ std::string hub_name(std::string path) {
   return path;
 }
 
-// Where the Hub's programs keep downloads: HF_HUB_CACHE, HF_HOME/hub, ~/.cache/huggingface/hub.
+// The Hub's download cache: HF_HUB_CACHE, HF_HOME/hub, ~/.cache/huggingface/hub.
 fs::path hub_cache() {
   if (const char* folder = std::getenv("HF_HUB_CACHE")) return folder;
   if (const char* home = std::getenv("HF_HOME")) return fs::path(home) / "hub";

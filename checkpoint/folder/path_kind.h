@@ -1,4 +1,4 @@
-// What a path leads to; one that cannot be looked at leads to nothing.
+// Queries of a path; errors count as "does not exist".
 #pragma once
 
 #include <filesystem>
@@ -17,7 +17,7 @@ inline bool is_folder(const std::filesystem::path& path) {
   return std::filesystem::is_directory(path, error);
 }
 
-// The path, or empty unless there is a file.
+// The path if it is a file, else empty.
 inline std::string if_file(const std::filesystem::path& path) {
   return is_file(path) ? path.string() : std::string();
 }

@@ -42,7 +42,8 @@ struct SchedulerRule {
   const char* name;
   const char* accepted;
 };
-// What the samplers compute; members that only matter without flow sigmas (betas, spacing) have no rule.
+// Values that the samplers implement; members that matter only without flow sigmas (betas, spacing) have no
+// rule.
 constexpr auto kSchedulerRules = std::to_array<SchedulerRule>({
     {"prediction_type", R"(["flow_prediction"])"},
     {"use_flow_sigmas", "[true]"},
@@ -83,7 +84,7 @@ constexpr auto kSchedulers = std::to_array<SchedulerClass>({
     {"FlowMatchEulerDiscreteScheduler", "euler"},
 });
 
-// The file, of which every member has been checked.
+// Opens the file and checks every member.
 ConfigFile scheduler_config(const std::string& model_dir) {
   ConfigFile config(if_file(fs::path(model_folder(model_dir)) / "scheduler" / "scheduler_config.json"));
   std::vector<std::string> names;

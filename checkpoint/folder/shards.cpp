@@ -31,14 +31,14 @@ std::vector<std::string> names_in(const std::string& folder, std::string_view en
   std::error_code error;
   for (const auto& item : fs::directory_iterator(folder, error)) {
     const std::string name = item.path().filename().string();
-    // A dot file is one that is being written.
+    // Dot files are still being written.
     if (name.ends_with(end) && name[0] != '.') names.push_back(name);
   }
   std::sort(names.begin(), names.end());
   return names;
 }
 
-// Tensor name -> file name, as the index has it.
+// Tensor name -> file name, from the index.
 std::map<std::string, std::string> read_weight_map(const std::string& index) {
   const json root = read_json_object(index);
   const auto map = root.find("weight_map");
@@ -77,7 +77,7 @@ bool is_of_quantization(const TensorEntry& entry) {
   return quantization_name(without_prefix(entry.source_key)).role != QuantizationRole::None;
 }
 
-// <stem>-0000i-of-0000n.safetensors without an index: all n must be there.
+// <stem>-0000i-of-0000n.safetensors without an index: all n must exist.
 PartFiles numbered(const std::string& folder, const std::string& stem,
                    const std::vector<std::string>& names) {
   PartFiles found;

@@ -10,7 +10,7 @@ namespace {
 constexpr std::size_t kSlices = 16;
 using Table = std::array<std::array<std::uint32_t, 256>, kSlices>;
 
-// table[k][b]: what byte b, k bytes before the end of a slice, adds to the register.
+// table[k][b]: contribution of byte b, k bytes before the end of a slice, to the register.
 constexpr Table make_table() {
   Table table = {};
   for (std::uint32_t byte = 0; byte < 256; ++byte) {
@@ -29,7 +29,7 @@ constexpr Table make_table() {
 
 constexpr Table kTable = make_table();
 
-// Sixteen bytes at once; the lookups do not depend on each other.
+// Advances by sixteen bytes with independent lookups.
 std::uint32_t advance_slice(std::uint32_t state, const std::byte* bytes) {
   std::array<std::uint8_t, kSlices> block;
   std::memcpy(block.data(), bytes, kSlices);
@@ -39,7 +39,7 @@ std::uint32_t advance_slice(std::uint32_t state, const std::byte* bytes) {
   return next;
 }
 
-// A linear map of registers: columns[i] is the image of bit i.
+// A linear map on the register: columns[i] is the image of bit i.
 using Map = std::array<std::uint32_t, 32>;
 
 std::uint32_t apply(const Map& map, std::uint32_t state) {
@@ -63,7 +63,7 @@ std::uint32_t crc32(std::uint32_t sum, std::span<const std::byte> bytes) {
 
 std::uint32_t crc32_zeros(std::uint32_t sum, std::uint64_t count) {
   std::uint32_t state = ~sum;
-  Map map;  // of 2^k zero bytes
+  Map map;  // effect of 2^k zero bytes
   for (std::size_t i = 0; i < map.size(); ++i) {
     const std::uint32_t bit = 1U << i;
     map[i] = (bit >> 8U) ^ kTable[0][bit & 0xffU];

@@ -7,10 +7,10 @@
 
 namespace ferry::checkpoint {
 
-// The checksum of everything seen so far and `bytes`; start with 0.
+// Extends the checksum `sum` by `bytes`; start with 0.
 std::uint32_t crc32(std::uint32_t sum, std::span<const std::byte> bytes);
 
-// The same for `count` bytes of zero, in time log(count).
+// As above for `count` zero bytes, in time O(log count).
 std::uint32_t crc32_zeros(std::uint32_t sum, std::uint64_t count);
 
 }  // namespace ferry::checkpoint

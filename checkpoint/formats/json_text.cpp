@@ -20,10 +20,10 @@ using nlohmann::json;
 constexpr std::size_t kMostBytes = 100'000'000;
 constexpr int kMostLevels = 16;
 constexpr std::size_t kMostValues = 4'000'000;
-// Finding a name among others takes time in proportion to their number there.
+// Lookup in an ordered object is linear in its members.
 constexpr std::size_t kMostOrderedValues = 10'000;
 
-// Watches the parser from the side; nlohmann keeps the last of repeated names without a word.
+// Enforces the limits through the parser's callback; nlohmann silently keeps the last of repeated names.
 class Watch {
  public:
   Watch(const std::string& file, std::size_t most_values) : file_(file), most_values_(most_values) {}
@@ -53,8 +53,8 @@ class Watch {
   std::vector<std::unordered_set<std::string>> names_;
 };
 
-// Python writes NaN and infinities as words that JSON does not have; they become texts, which no number's
-// reader accepts.
+// Quotes the NaN and infinities that Python writes and JSON lacks; as strings, no numeric reader accepts
+// them.
 std::string with_quoted_words(std::string_view text) {
   std::string result;
   bool quoted = false;
@@ -79,7 +79,7 @@ std::string with_quoted_words(std::string_view text) {
 template <typename Json>
 Json parse_watched(std::string_view text, const std::string& file, std::size_t most_values) {
   if (text.size() > kMostBytes) throw UserError(fmt::format("{}: more than 100 MB of JSON", file));
-  // nlohmann takes it for the end, and what is behind it for nothing.
+  // nlohmann takes a zero byte for the end of the text and ignores the rest.
   if (const std::size_t zero = text.find('\0'); zero != std::string_view::npos)
     throw UserError(fmt::format("{}: no valid JSON: a zero byte behind {} bytes", file, zero));
   try {

@@ -14,7 +14,7 @@ void Output::skip(std::uint64_t bytes) { position_ += bytes; }
 void Output::patch(std::uint64_t offset, std::span<const std::byte> bytes) { file_.write(bytes, offset); }
 
 void Output::finish(IfTaken if_taken) {
-  // A hole at the end is not there until the size says so.
+  // A trailing hole exists only once the size is set.
   file_.resize(position_);
   file_.commit(if_taken);
 }

@@ -1,4 +1,4 @@
-// A file written from front to back, which appears under its name only when it is complete.
+// A file written sequentially; it appears under its name only when complete.
 #pragma once
 
 #include <cstddef>
@@ -13,17 +13,17 @@ namespace ferry::checkpoint {
 
 class Output {
  public:
-  // Throws SystemError when the folder cannot be written.
+  // Throws SystemError if the folder is not writable.
   explicit Output(const std::string& path) : file_(path) {}
 
   // The offset of the next byte.
   std::uint64_t position() const { return position_; }
-  // These throw SystemError, for a full disk say.
+  // These throw SystemError, for example when the disk is full.
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text);
-  // A hole of zeros.
+  // Leaves a hole, which reads as zeros.
   void skip(std::uint64_t bytes);
-  // Replaces bytes that were written before.
+  // Overwrites bytes written earlier.
   void patch(std::uint64_t offset, std::span<const std::byte> bytes);
   // Gives the file its name.
   void finish(IfTaken if_taken = IfTaken::Replace);

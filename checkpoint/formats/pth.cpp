@@ -22,7 +22,7 @@ constexpr std::string_view kPickle = "/data.pkl";
 
 struct Archive {
   std::unordered_map<std::string, std::span<const std::byte>> members;
-  std::string prefix;  // of every member, without the slash
+  std::string prefix;  // common prefix of the members, without the slash
 };
 
 bool is_zip(std::span<const std::byte> file) {
@@ -49,7 +49,7 @@ Archive open_archive(std::span<const std::byte> file, const std::string& path) {
   return archive;
 }
 
-// Elements between the first and the last that a view touches, plus 1; nothing when that overflows.
+// Elements spanned by a view; nothing if that overflows.
 std::optional<std::int64_t> extent_of(const PickledTensor& tensor) {
   std::int64_t extent = 1;
   for (std::size_t i = 0; i < tensor.shape.size(); ++i) {
@@ -107,7 +107,7 @@ std::vector<std::string> keys_of(const Dicts& dicts) {
   return keys;
 }
 
-// What PthChoice::fits looks at: names without places.
+// Calls PthChoice::fits with entries that have only names.
 bool fits(const PickledDict& dict, const PthChoice& choice) {
   if (!choice.fits) return true;
   std::vector<TensorEntry> names(dict.tensors.size());

@@ -40,7 +40,7 @@ const char* storage_class(DType dtype) {
   throw std::invalid_argument("pth: torch has no storage class for fp8");
 }
 
-// Opcodes are named in comments as in Python's pickletools.
+// Opcode names in comments are those of Python's pickletools.
 class Pickle {
  public:
   Pickle& op(char code) {

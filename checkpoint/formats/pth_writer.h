@@ -1,5 +1,4 @@
-// Writes a state dict as torch.save does: an OrderedDict of contiguous tensors, each with a storage of its
-// own.
+// Writes a state dict as torch.save does: an OrderedDict of contiguous tensors, each with its own storage.
 #pragma once
 
 #include <cstdint>
@@ -12,11 +11,11 @@
 
 namespace ferry::checkpoint {
 
-// The pickle of such a state dict (protocol 2); the storage of tensors[i] has the key "i".
-// Throws std::invalid_argument for a dtype that torch has no storage class for (fp8).
+// Pickles such a state dict (protocol 2); the storage of tensors[i] has the key "i". Throws
+// std::invalid_argument for a dtype that torch has no storage class for (fp8).
 std::string pickle_state_dict(const std::vector<TensorInfo>& tensors);
 
-// A stream like SafetensorsWriter: the tensors' bytes in the order given; the file appears with
+// Streaming writer like SafetensorsWriter: the tensors' bytes in the order given; the file appears with
 // finish().
 class PthWriter {
  public:
@@ -28,14 +27,14 @@ class PthWriter {
   void finish();
 
  private:
-  // Ends members that are full and starts the next; returns the bytes that fit, at most `bytes`.
+  // Closes complete members and opens the next; returns how many of `bytes` fit into it.
   std::size_t room(std::size_t bytes);
 
   ZipWriter zip_;
   std::string prefix_;
   std::vector<std::uint64_t> sizes_;
-  std::size_t next_ = 0;    // tensor whose member starts next
-  std::uint64_t left_ = 0;  // of the open member
+  std::size_t next_ = 0;    // next tensor to start
+  std::uint64_t left_ = 0;  // bytes left in the open member
 };
 
 }  // namespace ferry::checkpoint

@@ -11,7 +11,7 @@ namespace ferry::checkpoint {
 
 namespace {
 
-// What the entries' data point into.
+// Owns the data that the entries point into.
 struct Held {
   explicit Held(const std::string& path) : file(path) {}
   MappedFile file;

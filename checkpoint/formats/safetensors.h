@@ -1,4 +1,4 @@
-// Single safetensors files, read and written (wan21.md section 8).
+// Reads and writes single safetensors files (wan21.md section 8).
 //
 //   [u64 N][N bytes of JSON, padded with spaces][data]
 //   JSON: {"__metadata__": {text: text}, name: {"dtype", "shape", "data_offsets": [begin, end]}, ...}
@@ -22,17 +22,16 @@ namespace ferry::checkpoint {
 
 class SafetensorsFile {
  public:
-  // Maps the file and reads its header.
-  // Throws UserError naming the file, the tensor and the reason.
+  // Maps the file and reads its header. Throws UserError naming the file, the tensor and the reason.
   static SafetensorsFile open(const std::string& path);
 
   const std::string& path() const { return path_; }
-  // In the order of their data.
+  // In order of their data.
   const std::vector<TensorEntry>& entries() const { return entries_; }
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
   // The tensor of that name, or nullptr.
   const TensorEntry* find(std::string_view name) const;
-  // The same; throws UserError naming the file and the names it has.
+  // As above; throws UserError naming the file and the names in it.
   const TensorEntry& at(std::string_view name) const;
   // Keeps the mapping, and so every entry's data, alive.
   std::shared_ptr<const void> mapping() const { return mapping_; }
@@ -53,25 +52,25 @@ struct TensorInfo {
   std::size_t bytes() const;
 };
 
-// Writes a file as a stream: the header at once, then the tensors' bytes in the order given.  Give wide
-// types first, so that every tensor is aligned.  The file appears under its name with finish(), or not at all
+// Streaming writer: the header at once, then the tensors' bytes in the order given.  Pass wide types first,
+// so that every tensor is aligned.  The file appears under its name with finish(), or not at all
 // (base/files/pending_file.h).
 class SafetensorsWriter {
  public:
-  // Throws std::invalid_argument for a repeated name or an extent below zero; SystemError when the file
-  // cannot be made.
+  // Throws std::invalid_argument for a repeated name or a negative extent; SystemError if the file cannot be
+  // created.
   SafetensorsWriter(const std::string& path, const std::vector<TensorInfo>& tensors,
                     const std::map<std::string, std::string>& metadata = {});
   SafetensorsWriter(SafetensorsWriter&&) noexcept;
   SafetensorsWriter& operator=(SafetensorsWriter&&) noexcept;
   ~SafetensorsWriter();
 
-  // The next bytes; a tensor may come in several pieces.
-  // Throws std::invalid_argument past the end of the last tensor; SystemError, for a full disk say.
+  // Appends bytes; a tensor may be written in several pieces. Throws std::invalid_argument past the end of
+  // the last tensor; SystemError, for example when the disk is full.
   void write(std::span<const std::byte> bytes);
-  // Leaves a hole that reads as zeros and takes no room on disk.
+  // Leaves a hole that reads as zeros and takes no disk space.
   void skip(std::size_t bytes);
-  // Throws std::invalid_argument unless all bytes were given; SystemError.
+  // Throws std::invalid_argument unless all bytes were written; SystemError.
   void finish(IfTaken if_taken = IfTaken::Replace);
 
  private:

@@ -33,7 +33,7 @@ constexpr const char* kMetadata = "__metadata__";
 }
 
 std::string_view header_text(std::span<const std::byte> file, const std::string& path) {
-  // The ninth byte opens the JSON of every safetensors file.
+  // In every safetensors file the ninth byte opens the JSON.
   if (file.size() < 9 || file[8] != std::byte{'{'}) refuse_other_kind(file, path, "a safetensors file");
   if (file.size() < 8) refuse(path, fmt::format("{} bytes are no safetensors file", file.size()));
   std::uint64_t bytes = 0;
@@ -50,7 +50,7 @@ std::string_view header_text(std::span<const std::byte> file, const std::string&
 }
 
 std::map<std::string, std::string> read_metadata(const json& value, const std::string& path) {
-  if (value.is_null()) return {};  // the reference library reads it as absent
+  if (value.is_null()) return {};  // as in the reference library
   if (!value.is_object()) refuse(path, "__metadata__ is no JSON object");
   std::map<std::string, std::string> metadata;
   for (const auto& [name, text] : value.items()) {
@@ -66,7 +66,7 @@ struct AlphaType {
   double (*read)(const std::byte* data);
 };
 
-// fp16 without the last 8 bits of its fraction.
+// e5m2 is fp16 without the low 8 bits of its fraction.
 double stored_e5m2(const std::byte* data) {
   const auto half = static_cast<std::uint16_t>(std::to_integer<unsigned>(*data) << 8U);
   double number = 0;
@@ -79,7 +79,7 @@ constexpr auto kAlphaTypes = std::to_array<AlphaType>({{"U16", 2, stored_number<
                                                        {"U64", 8, stored_number<std::uint64_t>},
                                                        {"F8_E5M2", 1, stored_e5m2}});
 
-// The type, where the tensor is an alpha and its type is one for alphas alone; else nullptr.
+// The tensor's type if it is an alpha with a type supported only for alphas; else nullptr.
 const AlphaType* alpha_type(const json& dtype, const std::string& tensor, std::int64_t numel) {
   if (!tensor.ends_with(".alpha") || numel != 1) return nullptr;
   const auto* found = std::find_if(kAlphaTypes.begin(), kAlphaTypes.end(),
@@ -87,7 +87,7 @@ const AlphaType* alpha_type(const json& dtype, const std::string& tensor, std::i
   return found == kAlphaTypes.end() ? nullptr : found;
 }
 
-// What stands behind a type of 4 or 8 bits that is not read.
+// Describes unsupported types of 4 or 8 bits.
 std::string_view narrow_type(const std::string& name) {
   if (name.starts_with("F8_E5M2")) return ": fp8 with 2 bits of fraction (e5m2), with fp8 scales or without";
   if (name.starts_with("F8_E8M0")) return ": fp8 scales that are powers of two, as mxfp8 has them";
@@ -98,7 +98,7 @@ std::string_view narrow_type(const std::string& name) {
 DType read_dtype(const json& value, const std::string& path, const std::string& tensor) {
   if (!value.is_string()) refuse(path, tensor, "dtype is no text");
   const std::string name = value.get<std::string>();
-  // Ferry's own words ("fp32") are none of the format's.
+  // Ferry's own names ("fp32") are not valid in the format.
   const bool upper = !name.empty() && name[0] >= 'A' && name[0] <= 'Z';
   try {
     if (upper) return dtype_from_name(name);
@@ -118,7 +118,7 @@ struct Range {
 struct Placed {
   TensorEntry entry;
   Range range;
-  const AlphaType* alpha = nullptr;  // its bytes are of this type
+  const AlphaType* alpha = nullptr;  // its type if only alphas may have it, else nullptr
 };
 
 std::vector<std::int64_t> read_list(const json& tensor, const char* member, const std::string& path,
@@ -146,7 +146,7 @@ Range read_range(const json& tensor, std::size_t data_bytes, const std::string& 
   return range;
 }
 
-// Row-major, as PyTorch has them: an extent of 0 counts as 1.
+// Row-major strides as in PyTorch: an extent of 0 counts as 1.
 std::vector<std::int64_t> strides_of(const std::vector<std::int64_t>& shape) {
   std::vector<std::int64_t> strides(shape.size(), 1);
   for (std::size_t i = shape.size(); i-- > 1;)
@@ -189,7 +189,7 @@ Placed read_entry(const std::string& name, const json& tensor, std::size_t data_
   return placed;
 }
 
-// The tensors cover the data exactly.
+// Checks that the tensors cover the data exactly.
 void check_cover(const std::vector<Placed>& tensors, std::size_t data_bytes, const std::string& path) {
   std::int64_t end = 0;
   for (const Placed& tensor : tensors) {

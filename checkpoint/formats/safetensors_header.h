@@ -13,10 +13,10 @@
 namespace ferry::checkpoint {
 
 struct SafetensorsHeader {
-  std::vector<TensorEntry> entries;  // in the order of their data, which point into `file` or `widened`
+  std::vector<TensorEntry> entries;  // in order of their data, in `file` or `widened`
   std::map<std::string, std::string> metadata;
-  // A LoRA's alpha ("X.alpha", one value) may be of a type that is read nowhere else: U16, U32, U64, F8_E5M2.
-  // Its entry is fp64 and its value lies here; moving the deque leaves it in its place.
+  // A LoRA's alpha ("X.alpha", one value) may have a type that is read nowhere else: U16, U32, U64, F8_E5M2.
+  // Its entry is fp64 and its value is stored here; moving the deque keeps its address.
   std::deque<double> widened;
 };
 

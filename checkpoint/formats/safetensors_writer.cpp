@@ -72,7 +72,7 @@ std::size_t TensorInfo::bytes() const {
 struct SafetensorsWriter::State {
   explicit State(const std::string& path) : output(path) {}
   Output output;
-  std::uint64_t end = 0;  // offset after the last tensor
+  std::uint64_t end = 0;  // end offset of the last tensor
 
   void check(std::uint64_t bytes) const {
     if (bytes <= end - output.position()) return;

@@ -5,7 +5,7 @@
 
 namespace ferry::checkpoint {
 
-// A number as a file has it, aligned or not.
+// Reads a number from a file's bytes, aligned or not.
 template <typename Number>
 double stored_number(const std::byte* data) {
   Number number;

@@ -21,7 +21,7 @@ constexpr std::uint64_t kLocatorBytes = 20;
 constexpr std::uint64_t kEnd64Bytes = 56;
 constexpr std::uint64_t kLongestComment = 0xffff;
 
-// Little-endian numbers of a range; reading past its end is a UserError.
+// Reads little-endian numbers of a range; reading past its end throws UserError.
 class Bytes {
  public:
   Bytes(std::span<const std::byte> bytes, const std::string& path) : bytes_(bytes), path_(path) {}
@@ -53,7 +53,7 @@ struct Directory {
   std::uint64_t offset = 0;
 };
 
-// The end record stands before a comment of unknown length: searched from the back.
+// Searches backwards for the end record, since a comment of unknown length follows it.
 std::uint64_t find_end(const Bytes& file) {
   if (file.size() < kEndBytes) file.refuse("too short");
   const std::uint64_t last = file.size() - kEndBytes;
@@ -87,13 +87,13 @@ Directory read_directory(const Bytes& file) {
 
 struct Central {
   std::string name;
-  std::uint64_t stored = 0;  // bytes in the archive
-  std::uint64_t bytes = 0;   // bytes once unpacked
+  std::uint64_t stored = 0;  // bytes in the archive (compressed)
+  std::uint64_t bytes = 0;   // bytes uncompressed
   std::uint64_t local = 0;   // offset of the local header
-  std::uint64_t length = 0;  // of this record
+  std::uint64_t length = 0;  // bytes of this record
 };
 
-// The zip64 field holds those of the three numbers that do not fit, in this order.
+// The zip64 field holds those of the three numbers that overflow 32 bits, in this order.
 void read_extra(const Bytes& extra, Central& central) {
   for (std::uint64_t at = 0; at + 4 <= extra.size();) {
     const auto bytes = extra.number<std::uint16_t>(at + 2);

@@ -1,9 +1,9 @@
-// The members of a zip archive whose members are stored, not compressed (wan21.md section 7.1).
+// Members of a zip archive without compression (wan21.md section 7.1).
 //
 //   [local header | name | extra (padding) | payload | descriptor]* [central directory]
 //   [zip64 end record | zip64 locator] [end record | comment]
 //
-// Sizes and places come from the central directory; only a payload's distance from its local header comes
+// Sizes and offsets come from the central directory; only the payload's distance from its local header comes
 // from that header, whose extra field is longer than the directory's.
 #pragma once
 
@@ -19,9 +19,9 @@ struct ZipMember {
   std::span<const std::byte> data;
 };
 
-// `file` is the whole archive; the members point into it.
-// Throws UserError naming `path`, the member and the reason: no archive or a truncated one, a member that is
-// compressed or encrypted, lies outside the file, or has the name of another.
+// `file` is the whole archive; the members point into it. Throws UserError naming `path`, the member and the
+// reason: not an archive or a truncated one, a member that is compressed or encrypted, lies outside the file,
+// or has a repeated name.
 std::vector<ZipMember> read_zip(std::span<const std::byte> file, const std::string& path);
 
 }  // namespace ferry::checkpoint

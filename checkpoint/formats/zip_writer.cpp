@@ -12,11 +12,11 @@ namespace ferry::checkpoint {
 namespace {
 
 constexpr std::uint64_t kAlignment = 64;
-constexpr std::uint16_t kPaddingExtra = 0x4246;  // as PyTorch marks it
-constexpr std::uint64_t kChecksumAt = 14;        // in a local header
+constexpr std::uint16_t kPaddingExtra = 0x4246;  // id of PyTorch's padding field
+constexpr std::uint64_t kChecksumAt = 14;        // offset in a local header
 constexpr std::uint16_t kFirstOfJanuary1980 = 0x21;
 
-// A record, little-endian.
+// Builds a little-endian record.
 class Record {
  public:
   template <typename T>
@@ -39,7 +39,7 @@ class Record {
 
 std::uint64_t cut(std::uint64_t value) { return value < zip::kIn64 ? value : zip::kIn64; }
 
-// The fields that local and central headers share, from "version needed" to the sizes.
+// Fields shared by local and central headers, from "version needed" to the sizes.
 void common(Record& record, std::uint64_t bytes, bool in64, std::uint32_t checksum) {
   record.u16(in64 ? 45 : 20).u16(0).u16(0).u16(0).u16(kFirstOfJanuary1980);
   record.u32(checksum).u32(cut(bytes)).u32(cut(bytes));

@@ -1,4 +1,4 @@
-// Writes a zip archive of stored members as torch.save does: payloads at multiples of 64 bytes, zip64 fields
+// Writes a zip archive of uncompressed members as torch.save does: payloads aligned to 64 bytes, zip64 fields
 // only where a number does not fit.
 #pragma once
 
@@ -17,13 +17,13 @@ class ZipWriter {
  public:
   explicit ZipWriter(const std::string& path) : output_(path) {}
 
-  // Starts a member of exactly `bytes` bytes; then write() or skip() them, then end().
+  // Starts a member of exactly `bytes` bytes; then write() or skip() them, then call end().
   void begin(const std::string& name, std::uint64_t bytes);
   void write(std::span<const std::byte> bytes);
   void skip(std::uint64_t bytes);
-  // Throws std::invalid_argument unless all bytes were given.
+  // Throws std::invalid_argument unless all bytes were written.
   void end();
-  // begin(), write() and end() of a short member.
+  // Writes a short member: begin(), write() and end().
   void add(const std::string& name, std::string_view text);
   // Writes the directory and gives the file its name.
   void finish();
@@ -40,7 +40,7 @@ class ZipWriter {
 
   Output output_;
   std::vector<Member> members_;
-  std::uint64_t left_ = 0;  // of the member being written
+  std::uint64_t left_ = 0;  // bytes left in the open member
 };
 
 }  // namespace ferry::checkpoint

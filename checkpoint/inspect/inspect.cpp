@@ -69,7 +69,7 @@ Dimensions describe(const model::Umt5Config& config) {
   return list;
 }
 
-// The part's dimensions and, from them, every tensor that it should have.
+// Detects the part's dimensions and returns the tensors that follow from them.
 std::vector<ExpectedTensor> detect(const Checkpoint& checkpoint, Dimensions& config) {
   switch (checkpoint.part()) {
     case Part::Dit: {
@@ -90,7 +90,7 @@ std::vector<ExpectedTensor> detect(const Checkpoint& checkpoint, Dimensions& con
   return expected_umt5(found);
 }
 
-// What the decoder alone can do without: the VAE's encoder half.
+// Not needed for decoding: the VAE's encoder half.
 bool is_optional(Part part, const std::string& key) {
   return part == Part::Vae && (key.starts_with("encoder.") || key.starts_with("conv1."));
 }
@@ -144,7 +144,7 @@ PartReport inspect_part(const std::string& model_dir, Part part, const std::stri
   return report;
 }
 
-// A tokenizer that can be read; its length of text does not matter here.
+// Path of a tokenizer that loads; its text length does not matter here.
 std::string checked_tokenizer(const std::string& folder) {
   std::string path = find_tokenizer(folder);
   const model::Tokenizer tokenizer(path, 1);

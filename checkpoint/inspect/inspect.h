@@ -1,4 +1,4 @@
-// What `ferry inspect` says about a model folder.
+// The report of `ferry inspect` on a model folder.
 #pragma once
 
 #include <cstdint>
@@ -27,7 +27,7 @@ struct ListedTensor {
 
 struct PartReport {
   Part part = Part::Dit;
-  std::string error;   // why the part cannot be used; empty when it can.  What was found before it is kept.
+  std::string error;   // why the part is unusable, or empty. Earlier findings are kept.
   std::string layout;  // "official" or "diffusers"
   std::string format;  // "safetensors" or "pth"
   std::vector<std::string> files;
@@ -35,14 +35,14 @@ struct PartReport {
   std::int64_t bytes = 0;                           // of tensor data
   std::map<std::string, std::int64_t> dtype_bytes;  // name_of(dtype) -> bytes
   std::map<std::string, std::int64_t> dtype_tensors;
-  Quantization quantization;  // what is dequantised when it is read
+  Quantization quantization;  // dequantised on reading
   std::vector<ListedTensor> tensors;
   std::vector<std::pair<std::string, std::string>> config;  // detected dimensions, name and value
-  std::vector<std::string> missing_optional;  // of the VAE's encoder, which decoding never reads
+  std::vector<std::string> missing_optional;  // of the VAE's encoder, which decoding does not read
   std::vector<std::string> missing;           // official names
-  std::vector<std::string> unexpected;        // names in the file, of tensors that would be left out
-  std::vector<std::string> unknown_settings;  // of config.json, "name = value", that would be left out
-  std::vector<std::string> notes;             // what was chosen or left out and does no harm, a line each
+  std::vector<std::string> unexpected;        // names in the file of tensors that would be ignored
+  std::vector<std::string> unknown_settings;  // from config.json, "name = value", that would be ignored
+  std::vector<std::string> notes;             // harmless choices and omissions, one line each
   std::vector<WrongShape> wrong_shapes;
 
   bool usable() const {
@@ -56,16 +56,15 @@ struct InspectReport {
   std::vector<PartReport> parts;  // DiT, VAE, text encoder
   std::string tokenizer;          // path, or empty
   std::string tokenizer_error;    // why there is none
-  std::string scheduler_error;    // why scheduler_config.json cannot be followed
+  std::string scheduler_error;    // why scheduler_config.json is unsupported
   bool usable() const;            // every part, the tokenizer and the scheduler
 };
 
-// Looks at every part; a fault of one part is in its report and does not hide the others.
-// `keys` are Checkpoint::open's, by part.
-// Throws UserError when the folder itself does not exist.
+// Inspects every part; a fault of one part is in its report and does not hide the others. `keys` are
+// Checkpoint::open's, by part. Throws UserError if the folder itself does not exist.
 InspectReport inspect(const std::string& model_dir, const std::map<Part, std::string>& keys = {});
 
-// For people; `list_tensors` adds a line for each tensor.
+// Human-readable text; `list_tensors` adds a line per tensor.
 std::string to_text(const InspectReport& report, bool list_tensors);
 
 // The same content as JSON, one object.

@@ -12,7 +12,7 @@ namespace {
 
 using nlohmann::ordered_json;
 
-constexpr std::size_t kListed = 12;  // names of a list in the text; the JSON has them all
+constexpr std::size_t kListed = 12;  // names listed in the text; the JSON has all
 
 std::string names_text(const char* title, const std::vector<std::string>& names) {
   if (names.empty()) return "";

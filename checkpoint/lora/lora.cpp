@@ -25,7 +25,7 @@ struct Parts {
   const TensorEntry* down = nullptr;
   const TensorEntry* up = nullptr;
   const TensorEntry* alpha = nullptr;
-  std::vector<std::string> names;  // in the file
+  std::vector<std::string> names;  // names in the file
   bool peft = false;
 };
 

@@ -23,7 +23,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// Of one alpha_pattern or rank_pattern; a pattern for every linear of the 14B takes a tenth.
+// Per alpha_pattern or rank_pattern; a pattern for every linear of the 14B takes a tenth of it.
 constexpr std::size_t kMostPatternCharacters = 200'000;
 
 enum class Member : std::uint8_t { Alpha, Rank, Rslora, AlphaPattern, RankPattern, Type, Start, Off, Free };
@@ -33,8 +33,8 @@ struct Known {
   Member member;
 };
 
-// Off: a member that must be empty, false or none, since it changes what is computed.  Free: one that says
-// how it was trained and changes nothing.
+// Off: must be empty, false or none, since it changes what is computed.  Free: describes the training and has
+// no effect.
 constexpr std::array kKnown = std::to_array<Known>({
     {"lora_alpha", Member::Alpha},
     {"alpha", Member::Alpha},
@@ -81,7 +81,7 @@ constexpr std::array kKnown = std::to_array<Known>({
     {"runtime_config", Member::Free},
     {"ensure_weight_tying", Member::Free},
     {"velora_config", Member::Free},
-    // These are read by the initialisations of their names alone.
+    // Read only by the initialisations of the same names.
     {"loftq_config", Member::Free},
     {"eva_config", Member::Free},
     {"corda_config", Member::Free},
@@ -94,7 +94,7 @@ std::optional<Member> member_of(std::string_view name) {
   return found == kKnown.end() ? std::nullopt : std::optional(found->member);
 }
 
-// A member of the object that is read: where it stands, its name, its value.
+// A member of the object being read: location, name, value.
 struct Said {
   std::string place;
   std::string name;
@@ -161,7 +161,7 @@ std::vector<PatternValue> patterns_of(const Said& said) {
   return patterns;
 }
 
-// Takes a value over; two that differ are refused.
+// Stores a value; throws if a different one was stored before.
 template <typename T>
 void take(T& to, T value, const T& unset, const Said& said, const char* what) {
   if (!(to == unset) && !(to == value))
@@ -170,7 +170,7 @@ void take(T& to, T value, const T& unset, const Said& said, const char* what) {
 }
 
 void check_start(const Said& said) {
-  // The others change the base weights, or are not known to leave them as they are.
+  // The others change the base weights, or may do so.
   constexpr std::array<std::string_view, 4> kAccepted = {"true", "gaussian", "orthogonal", "eva"};
   const std::string word = word_of(said.value);
   if (said.value == true || is_off(said.value)) return;
@@ -206,14 +206,15 @@ void read_member(LoraConfig& config, Member member, const Said& said) {
   }
 }
 
-// "transformer.r" -> "transformer", "r"; no member's own name has a dot.
+// "transformer.r" -> "transformer", "r"; member names contain no dot.
 std::pair<std::string, std::string> split(const std::string& name) {
   const std::size_t dot = name.rfind('.');
   if (dot == std::string::npos) return {"", name};
   return {name.substr(0, dot), name.substr(dot + 1)};
 }
 
-// Whether a member of this component is about the DiT.  Of a text encoder's no tensor can be in the file.
+// True if this component's settings concern the DiT. A text encoder's do not; its tensors cannot be in the
+// file.
 bool is_ours(const Said& said, const std::string& component) {
   constexpr std::array<std::string_view, 9> kOurs = {
       "",     "transformer", "diffusion_model", "model", "model.diffusion_model", "base_model.model",
@@ -237,7 +238,7 @@ void read_object(LoraConfig& config, const Json& object, const std::string& plac
   }
 }
 
-// Whether what is known says the same as a name that is not.
+// True if an unknown name agrees with the known settings.
 bool agrees(const ScaleHint& hint, const LoraConfig& config) {
   switch (hint.word) {
     case ScaleWord::Alpha:
@@ -278,7 +279,7 @@ void read_loose_names(LoraConfig& config, const std::map<std::string, std::strin
   }
 }
 
-// Whether the text of one of the names of whole configurations is one.  `config` is what anybody may write.
+// True if the text under one of these names is a whole configuration.  Anything may be stored under `config`.
 bool seems_whole(std::string_view name, const std::string& text) {
   return name != "config" || text.find("\"lora_alpha\"") != std::string::npos ||
          text.find("\"peft_type\"") != std::string::npos;

@@ -32,7 +32,7 @@ bool is_shard(const std::string& name) {
   return !number.empty() && number.find_first_not_of("0123456789") == std::string::npos;
 }
 
-// The names of a folder's files in order, without hidden ones.
+// Sorted names of a folder's files, without hidden ones.
 std::vector<std::string> names_in(const fs::path& folder) {
   std::vector<std::string> names;
   std::error_code error;

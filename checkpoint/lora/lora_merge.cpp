@@ -16,7 +16,7 @@ std::vector<float> floats_of(const TensorEntry& entry) {
   return values;
 }
 
-// row += scale * b A, the ranks in ascending order.
+// row += scale * b A, ranks in ascending order.
 void add_row(float* row, std::int64_t in, const float* b, const std::vector<float>& down, float scale) {
   const auto rank = static_cast<std::int64_t>(down.size()) / in;
   for (std::int64_t k = 0; k < rank; ++k) {

@@ -1,4 +1,4 @@
-// The names of a LoRA file's tensors: which linear and which part of its pair (checkpoint/lora/lora.h).
+// Maps names of a LoRA file's tensors to a linear and a part of its pair (checkpoint/lora/lora.h).
 #pragma once
 
 #include <cstdint>
@@ -13,16 +13,16 @@
 
 namespace ferry::checkpoint {
 
-// Of the name of a linear's weight, after the linear's own.
+// Suffix of a linear's weight.
 inline constexpr std::string_view kWeightEnding = ".weight";
 
 enum class LoraRole : std::uint8_t { Down, Up, Alpha };
 
 struct LoraName {
   LoraRole role = LoraRole::Down;
-  std::string module;  // as in the file, without the part's ending
-  std::string bare;    // the same without prefixes
-  bool peft = false;   // ended as PEFT does, by lora_A or lora_B
+  std::string module;  // name in the file, without the part's suffix
+  std::string bare;    // `module` without prefixes
+  bool peft = false;   // PEFT's suffix, lora_A or lora_B
   const model::ModuleSpec* linear = nullptr;
 };
 
@@ -33,14 +33,14 @@ class LoraNames {
  public:
   LoraNames(const model::NetworkSpec& network, Part part);
 
-  // Throws UserError naming file and tensor: no known ending, no linear of the network.
+  // Throws UserError naming file and tensor: unknown suffix, or not a linear of the network.
   LoraName read(const TensorEntry& entry) const;
-  // The official name and diffusers' of a linear.
+  // The official and the diffusers name of a linear.
   std::vector<std::string> of(const model::ModuleSpec& linear) const;
 
  private:
   KeyMap keys_;
-  std::map<std::string, const model::ModuleSpec*> linears_;  // under official, diffusers and kohya names
+  std::map<std::string, const model::ModuleSpec*> linears_;  // by official, diffusers and kohya names
 };
 
 }  // namespace ferry::checkpoint

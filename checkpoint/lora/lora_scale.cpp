@@ -20,7 +20,7 @@ constexpr const char* kFromTensors = "alpha tensors";
 constexpr const char* kFromNothing = "no alpha is given, the rank stands for it";
 constexpr const char* kFromConfig = "adapter_config.json";
 
-// Compares patterns with names, for a time that a real file is far from: about a second.
+// Matches patterns against names, within a bound (about a second) that real files are far from.
 class Matcher {
  public:
   explicit Matcher(const std::string& place) : place_(place) {}
@@ -41,7 +41,7 @@ class Matcher {
   std::int64_t steps_ = 0;
 };
 
-// For each linear the first of the patterns that suits it, or nullptr.
+// For each linear, the first matching pattern, or nullptr.
 std::vector<const PatternValue*> first_matches(const std::vector<PatternValue>& patterns,
                                                std::span<const LoraLinear> linears, const std::string& place,
                                                const char* what, std::vector<std::string>& unused) {
@@ -75,7 +75,7 @@ void check_alpha(double alpha, const std::string& place, const std::string& name
       name));
 }
 
-// One source's scales of all linears.
+// The scales of all linears from one source.
 class Source {
  public:
   Source(LoraConfig config, std::string from, std::span<const LoraLinear> linears)
@@ -86,7 +86,7 @@ class Source {
 
   Source(Source&&) = default;
   Source& operator=(Source&&) = default;
-  Source(const Source&) = delete;  // alphas_ and ranks_ lead into config_
+  Source(const Source&) = delete;  // alphas_ and ranks_ point into config_
   Source& operator=(const Source&) = delete;
   ~Source() = default;
 
@@ -135,7 +135,7 @@ class Source {
   std::vector<const PatternValue*> ranks_;
 };
 
-// A rank that the header says although nothing is computed from it must at least be one of the file's.
+// A rank in the header that is not otherwise used must at least match one of the file's.
 void check_unused_rank(const LoraConfig& header, std::span<const LoraLinear> linears) {
   if (!header.rank) return;
   const bool known = std::any_of(linears.begin(), linears.end(), [&](const LoraLinear& linear) {
@@ -165,8 +165,8 @@ void check_same(const Source& header, const Source& config, std::span<const Lora
                   file, found.path));
 }
 
-// kohya's and musubi-tuner's training writes an alpha tensor for each linear and names lora_down and lora_up;
-// their conversion to lora_A and lora_B multiplies alpha / rank into both and keeps the header.
+// kohya's and musubi-tuner's trainers write an alpha tensor per linear and use lora_down and lora_up; their
+// conversion to lora_A and lora_B multiplies alpha / rank into both and keeps the header.
 bool converted(const LoraConfig& header, const std::map<std::string, std::string>& metadata,
                std::span<const LoraLinear> linears) {
   return header.alpha_name == "ss_network_alpha" && !header.complete &&
@@ -175,7 +175,7 @@ bool converted(const LoraConfig& header, const std::map<std::string, std::string
                      [](const LoraLinear& linear) { return linear.peft && !linear.alpha; });
 }
 
-// The source of the linears without an alpha tensor, or nothing when nobody says anything.
+// The source for linears without an alpha tensor, or nothing if there is none.
 std::optional<Source> source_of(const std::string& file, const std::map<std::string, std::string>& metadata,
                                 std::span<const LoraLinear> linears, std::vector<std::string>& notes) {
   LoraConfig header = header_lora_config(file, metadata);

@@ -65,7 +65,7 @@ bool says_rslora(const Words& words) {
   return follow("rs", "lora") || follow("rank", "stabili");
 }
 
-// One with another word beside it is another's scale: guidance_scale, ss_scale_weight_norms.
+// Beside other words it is the scale of something else: guidance_scale, ss_scale_weight_norms.
 bool says_scale(const Words& words) {
   constexpr auto kScale = std::to_array<std::string_view>({"scale", "scales", "scaling"});
   constexpr auto kLora = std::to_array<std::string_view>({"lora", "adapter", "peft", "network"});
@@ -94,7 +94,7 @@ bool is_off(const std::string& value) {
   return word.empty() || word == "none" || word == "null" || word == "false" || word == "{}" || word == "[]";
 }
 
-// Adds the hint of a name, not of the members of its value.
+// Adds the hint in a name; members of its value are not searched.
 void add(std::vector<ScaleHint>& hints, const std::string& own_name, const std::string& name,
          const std::string& value) {
   const Words words = words_of(own_name);
@@ -117,7 +117,7 @@ std::optional<json> json_in(const std::string& text) {
   try {
     return parse_json(text, {});
   } catch (const UserError&) {
-    return std::nullopt;  // a text like another
+    return std::nullopt;  // plain text
   }
 }
 

@@ -1,6 +1,6 @@
-// Words of a LoRA's header that seem to say a scale under a name that is not read
-// (checkpoint/lora/lora_config.h has those that are).  Names are compared word by word, however they are
-// written: lora_alpha, loraAlpha, LORA-ALPHA.
+// Detects names in a LoRA's header that look like a scale but are not read (checkpoint/lora/lora_config.h
+// lists those that are).  Names are compared word by word, in any spelling: lora_alpha, loraAlpha,
+// LORA-ALPHA.
 #pragma once
 
 #include <cstdint>
@@ -18,15 +18,15 @@ enum class ScaleWord : std::uint8_t {
 
 struct ScaleHint {
   ScaleWord word = ScaleWord::Alpha;
-  std::string name;              // "ss_network_args: alpha" of a member inside a value that is JSON
+  std::string name;              // "ss_network_args: alpha" for a member of a JSON value
   std::string value;             // as text
-  std::optional<double> number;  // the same, if it is one
+  std::optional<double> number;  // `value`, if it is a number
 };
 
-// The hints of one name of a header and its text.  Left alone is what programs are known to write there that
-// is about training or about other tensors: kohya's ss_ settings (of their objects ss_network_args alone is
-// looked into; the others hold words of the data), alphas of convolutions and of masks, modelspec.*, sshs_*,
-// and the graph of ComfyUI (prompt, workflow).
+// Returns the hints in one name of a header and its text.  Skips what programs are known to write about
+// training or other tensors: kohya's ss_ settings (of their objects only ss_network_args is searched; the
+// others hold words of the data), alphas of convolutions and of masks, modelspec.*, sshs_*, and ComfyUI's
+// graph (prompt, workflow).
 std::vector<ScaleHint> scale_hints(const std::string& name, const std::string& text);
 
 }  // namespace ferry::checkpoint

@@ -160,12 +160,12 @@ class Parser {
   std::string_view rest_;
 };
 
-// Places in a name, from 0 before its first character to its size after the last.
+// Positions in a name, from 0 before the first character to its size after the last.
 using Places = std::vector<bool>;
 
 bool any(const Places& places) { return std::find(places.begin(), places.end(), true) != places.end(); }
 
-// Whether one of them is new.
+// Adds places; returns true if one is new.
 bool add(Places& to, const Places& from) {
   bool more = false;
   for (std::size_t i = 0; i < to.size(); ++i) {
@@ -175,13 +175,13 @@ bool add(Places& to, const Places& from) {
   return more;
 }
 
-// Follows a pattern along a name.
+// Matches a pattern against a name by sets of positions.
 class Walk {
  public:
   explicit Walk(std::string_view name) : name_(name) {}
   std::int64_t steps() const { return steps_; }
 
-  // Where a match that begins at one of the places may end.
+  // End positions of matches that begin at any of the given positions.
   Places ends_of(const Node& node, const Places& from) {
     Places ends(from.size(), false);
     steps_ += static_cast<std::int64_t>(from.size());
@@ -216,20 +216,20 @@ class Walk {
     return at;
   }
 
-  // Stops where another time brings no new place: then no further time does.
+  // Stops when another repeat adds no position: no further one would.
   Places repeat_ends(const Node& node, Places at) {
     Places ends(at.size(), false);
     for (int times = 0;; ++times) {
       if (times >= node.least && !add(ends, at)) return ends;
       if (times == node.most) return ends;
       Places next = ends_of(node.children[0], at);
-      if (times < node.least && next == at) times = node.least - 1;  // the same again, however often
+      if (times < node.least && next == at) times = node.least - 1;  // a fixed point: skip to the minimum
       at = std::move(next);
     }
   }
 
   std::string_view name_;
-  std::int64_t steps_ = 0;  // places that were looked at
+  std::int64_t steps_ = 0;  // positions examined
 };
 
 bool may_begin(std::string_view name, std::size_t place) { return place == 0 || name[place - 1] == '.'; }

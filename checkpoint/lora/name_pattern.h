@@ -1,5 +1,5 @@
-// Patterns of module names as PEFT's rank_pattern and alpha_pattern have them: regular expressions of Python,
-// of which the whole must match the name or what follows one of its dots, `(.*\.)?(PATTERN)$`.
+// Patterns of module names in PEFT's rank_pattern and alpha_pattern: Python regular expressions that must
+// match the whole name or the part after one of its dots, `(.*\.)?(PATTERN)$`.
 #pragma once
 
 #include <bitset>
@@ -11,12 +11,12 @@ namespace ferry::checkpoint {
 
 class NamePattern {
  public:
-  // Known are characters, `.`, `\` before a character, \d \w, [sets], ( ), (?: ), |, * + ? {m} {m,n}, ^ and
-  // $. Throws std::invalid_argument saying what it does not know: anything else, a repeat inside a repeat
-  // (which could take for ever), more than 512 characters.
+  // Supports characters, `.`, `\` before a character, \d \w, [sets], ( ), (?: ), |, * + ? {m} {m,n}, ^ and $.
+  // Throws std::invalid_argument naming what is unsupported: anything else, a repeat inside a repeat (which
+  // could take exponential time), more than 512 characters.
   explicit NamePattern(std::string_view text);
 
-  // Adds the work it took to *steps: characters of the name times parts of the pattern.
+  // Adds the work done to *steps: characters of the name times parts of the pattern.
   bool matches(std::string_view name, std::int64_t* steps = nullptr) const;
 
   using Characters = std::bitset<256>;
@@ -30,9 +30,9 @@ class NamePattern {
 
  private:
   Node root_;
-  // One character after the other, as nearly all patterns are; root_ is then without ^ and $.
+  // A plain sequence of characters, as nearly all patterns are; root_ then omits ^ and $.
   bool fixed_ = false;
-  bool whole_ = false;  // the same behind a ^
+  bool whole_ = false;  // as above, anchored by ^
 };
 
 }  // namespace ferry::checkpoint

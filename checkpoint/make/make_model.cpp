@@ -23,8 +23,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::int64_t kChunk = std::int64_t{1} << 22U;  // elements made while the chunk before is written
-constexpr std::int64_t kPerThread = std::int64_t{1} << 18U;  // elements worth a thread
+constexpr std::int64_t kChunk = std::int64_t{1}
+                                << 22U;  // elements generated while the previous chunk is written
+constexpr std::int64_t kPerThread = std::int64_t{1} << 18U;  // minimum elements per thread
 
 std::int64_t fan_in(const std::vector<std::int64_t>& shape) {
   std::int64_t count = 1;
@@ -50,7 +51,7 @@ RandomValues values_of(const ExpectedTensor& tensor, std::uint64_t seed) {
   throw std::invalid_argument("no such fill");
 }
 
-// Elements [begin, begin + count), divided among threads; the values do not depend on how.
+// Fills elements [begin, begin + count) on several threads; the values do not depend on the split.
 void fill_chunk(std::byte* dst, DType dtype, const RandomValues& values, std::int64_t begin,
                 std::int64_t count, int threads) {
   const std::int64_t workers = std::clamp<std::int64_t>(count / kPerThread, 1, threads);
@@ -68,7 +69,7 @@ void fill_chunk(std::byte* dst, DType dtype, const RandomValues& values, std::in
               static_cast<std::size_t>(std::min(share, count)));
 }
 
-// Calls the user's function a few times per second.
+// Reports progress a few times per second.
 class Progress {
  public:
   Progress(const std::function<void(const MakeModelProgress&)>& call, std::int64_t total) : call_(call) {
@@ -90,7 +91,7 @@ class Progress {
   std::chrono::steady_clock::time_point shown_;
 };
 
-// One chunk is made while the one before is written.
+// Generates one chunk while the previous one is written.
 class Chunks {
  public:
   Chunks(std::uint64_t seed, int threads) : seed_(seed), threads_(threads) {
@@ -173,7 +174,7 @@ void write_planned(const PlannedFile& file, const MakeModelOptions& options, Pro
   }
 }
 
-// The small model's tokenizer: beside the sources that this program was built from, or installed with it.
+// The demo model's tokenizer: in the source tree of this build, or installed with it.
 std::string demo_tokenizer() {
   std::error_code error;
   fs::path folder = fs::read_symlink("/proc/self/exe", error).parent_path();
@@ -194,7 +195,7 @@ void check_options(const MakeModelOptions& options, const ModelPlan& plan) {
   if (dtype != DType::F32 && dtype != DType::BF16 && dtype != DType::F16) {
     throw UserError(fmt::format("--dtype {}: expected fp32, bf16 or fp16", name_of(dtype)));
   }
-  std::error_code error;  // of a folder that cannot be: said when it is made
+  std::error_code error;  // an unusable folder is reported by prepare_folder
   for (const std::string& path : plan.replaced) {
     if (!options.overwrite && fs::exists(path, error)) {
       throw UserError(fmt::format("{} exists; give --overwrite to replace it", path));
@@ -229,7 +230,7 @@ MakeModelResult make_model(const MakeModelOptions& options,
   const ModelPlan plan = plan_model(options, preset_configs(options));
   check_options(options, plan);
   prepare_folder(options, plan.bytes());
-  // An index of shards that are gone would hide the new file.
+  // A stale index of shards would hide the new file.
   for (const std::string& path : plan.replaced) fs::remove(path);
   MakeModelResult result;
   result.bytes = plan.bytes();

@@ -1,7 +1,7 @@
-// What `ferry make-model` writes: checkpoints with seeded random weights, at any size, in the official or the
+// `ferry make-model`: writes checkpoints with seeded random weights, at any size, in the official or the
 // diffusers layout.
 //
-// Element j of tensor `key` is a function of (seed, key, j) alone: the same for every dtype up to rounding,
+// Element j of tensor `key` is a function of (seed, key, j) only: the same for every dtype up to rounding,
 // for every layout, sharding and number of threads.  Weights are scaled so that activations stay finite
 // through all layers.
 #pragma once
@@ -17,7 +17,7 @@
 namespace ferry::checkpoint {
 
 struct MakeModelOptions {
-  std::string out;              // folder; made when it does not exist
+  std::string out;              // folder; created if missing
   std::string preset = "tiny";  // tiny, 1.3B, 14B
   std::vector<Part> parts = {Part::Dit, Part::Vae, Part::TextEncoder};
   KeyLayout layout = KeyLayout::Official;
@@ -30,7 +30,7 @@ struct MakeModelOptions {
   std::int64_t shard_bytes = 10'000'000'000;  // safetensors files end before this many bytes of data
   bool sparse = false;                        // headers and holes: full sizes, no data, (nearly) no disk
   bool overwrite = false;                     // replace files that exist
-  int threads = 0;                            // 0: as many as the processor has
+  int threads = 0;                            // 0: one per CPU
   std::string
       tokenizer;  // spiece.model to copy; empty: the small model's, when it is found beside the program
 };
@@ -44,7 +44,7 @@ struct MakeModelProgress {
 struct MakeModelResult {
   std::vector<std::string> files;  // written, in order
   std::int64_t bytes = 0;          // of tensor data
-  std::string note;                // what is missing for a complete folder (a tokenizer), or empty
+  std::string note;                // what a complete folder still lacks (a tokenizer), or empty
 };
 
 struct ModelConfigs {
@@ -53,13 +53,13 @@ struct ModelConfigs {
   model::Umt5Config text;
 };
 
-// The dimensions that make_model would write.
-// Throws UserError for an unknown preset or an option that the preset does not take.
+// Returns the dimensions that make_model would write. Throws UserError for an unknown preset or an option
+// that the preset does not accept.
 ModelConfigs preset_configs(const MakeModelOptions& options);
 
-// `progress` (may be empty) is called a few times per second, and at the end, on the calling thread.
-// Throws UserError: unknown preset, an option out of range, a file that exists, a full disk.  Each file
-// appears under its name only when it is complete.
+// `progress` (optional) is called a few times per second, and at the end, on the calling thread.  Throws
+// UserError: unknown preset, an option out of range, an existing file, a full disk.  Each file appears under
+// its name only when complete.
 MakeModelResult make_model(const MakeModelOptions& options,
                            const std::function<void(const MakeModelProgress&)>& progress);
 

@@ -14,9 +14,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Where a part goes in its layout.
+// Location of a part in its layout.
 struct Target {
-  std::string folder;  // below the model folder
+  std::string folder;  // relative to the model folder
   std::string stem;
   FileFormat format = FileFormat::Safetensors;
 };
@@ -61,7 +61,7 @@ std::vector<PlannedTensor> plan_tensors(Part part, const MakeModelOptions& optio
   return tensors;
 }
 
-// Shards in the order of the tensors, none of more than `limit` bytes unless one tensor is.
+// Splits tensors into shards in order, none larger than `limit` bytes unless a single tensor is.
 std::vector<std::vector<PlannedTensor>> cut(std::vector<PlannedTensor> tensors, std::size_t limit) {
   std::vector<std::vector<PlannedTensor>> shards(1);
   std::size_t bytes = 0;
@@ -76,7 +76,7 @@ std::vector<std::vector<PlannedTensor>> cut(std::vector<PlannedTensor> tensors, 
   return shards;
 }
 
-// Several shards get an index that says which tensor is where.
+// Adds the index of several shards: tensor name to file.
 void add_index(ModelPlan& plan, const fs::path& folder, const std::string& stem, std::size_t shards) {
   std::map<std::string, std::string> weight_map;
   std::int64_t total = 0;

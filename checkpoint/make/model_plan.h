@@ -1,4 +1,4 @@
-// Which files make_model writes, with which tensors and which text.
+// The files that make_model writes, with their tensors and texts.
 #pragma once
 
 #include <cstdint>
@@ -32,8 +32,8 @@ struct PlannedText {
 struct ModelPlan {
   std::vector<PlannedFile> files;
   std::vector<PlannedText> texts;     // config.json, the index of shards, scheduler_config.json
-  std::vector<std::string> replaced;  // these paths may not exist, unless they are to be replaced
-  std::string tokenizer;              // where spiece.model belongs, or empty when no text encoder is made
+  std::vector<std::string> replaced;  // these paths must not exist unless overwriting
+  std::string tokenizer;              // path of spiece.model, or empty without a text encoder
 
   std::int64_t bytes() const;
 };

@@ -25,7 +25,7 @@ ordered_json official_dit(const model::DitConfig& dit) {
           {"text_len", dit.text_len}};
 }
 
-// text_len is ours; the library ignores what it does not know.
+// text_len is Ferry's; diffusers ignores unknown members.
 ordered_json diffusers_dit(const model::DitConfig& dit) {
   return {{"_class_name", "WanTransformer3DModel"},
           {"_diffusers_version", "0.33.0"},

@@ -8,8 +8,8 @@
 
 namespace ferry::checkpoint {
 
-// The config.json of a part, as that layout's own library writes it; the official VAE and text encoder have
-// none (empty).
+// The config.json of a part, in the form of that layout's own library; empty for the official VAE and text
+// encoder, which have none.
 std::string config_text(Part part, KeyLayout layout, const ModelConfigs& configs);
 
 // diffusers' scheduler/scheduler_config.json and model_index.json.

@@ -8,7 +8,7 @@ namespace ferry::checkpoint {
 
 namespace {
 
-// As small as the model in models/demo, whose tokenizer it can use; its head size is not the usual 128.
+// The size of models/demo, so that its tokenizer fits; the head size is not the usual 128.
 ModelConfigs tiny() {
   ModelConfigs configs;
   configs.dit = {.dim = 192, .ffn_dim = 768, .heads = 4, .layers = 4, .text_dim = 128, .text_len = 32};

@@ -8,7 +8,7 @@ namespace ferry::checkpoint {
 
 namespace {
 
-constexpr std::size_t kBlock = 2048;  // elements; stays in the first-level cache
+constexpr std::size_t kBlock = 2048;  // elements; fits into the L1 cache
 constexpr std::uint64_t kGolden = 0x9e3779b97f4a7c15;
 
 // The finalizer of SplitMix64 (Steele, Lea and Flood 2014).
@@ -22,7 +22,7 @@ constexpr std::uint64_t mix(std::uint64_t x) {
 constexpr float kMeanOfSum = 510.0F;
 constexpr float kDeviationOfSum = 147.80167F;
 
-// One hash makes two elements: the bytes of each half are added in parallel 16-bit lanes.
+// One hash yields two elements: the bytes of each half are added in parallel 16-bit lanes.
 void fill_block(float* dst, const RandomValues& values, std::uint64_t first_pair, std::size_t pairs) {
   constexpr std::uint64_t kEvenBytes = 0x00ff00ff00ff00ff;
   const float scale = values.deviation / kDeviationOfSum;

@@ -19,7 +19,8 @@ std::vector<KeyRule> vae_units(std::int64_t resnets) {
     units.push_back({fmt::format("{}.middle.1.", side), fmt::format("{}.mid_block.attentions.0.", side)});
     units.push_back({fmt::format("{}.middle.2.", side), fmt::format("{}.mid_block.resnets.1.", side)});
   }
-  // A decoder stage is `resnets` residual blocks and an up-sampler; the official count runs through.
+  // A decoder stage is `resnets` residual blocks and an up-sampler; official numbering is continuous across
+  // stages.
   for (std::int64_t stage = 0; stage < kMostStages; ++stage) {
     const std::int64_t first = stage * (resnets + 1);
     for (std::int64_t i = 0; i < resnets; ++i) {
@@ -34,7 +35,7 @@ std::vector<KeyRule> vae_units(std::int64_t resnets) {
 
 }  // namespace
 
-// norm2 and norm3 change places: the official norm3 is diffusers' norm2, and the other has no parameters.
+// norm2 and norm3 are swapped: the official norm3 is diffusers' norm2, and the other has no parameters.
 std::vector<KeyRule> dit_key_rules() {
   return {
       {"patch_embedding.*", "patch_embedding.*"},
@@ -72,7 +73,7 @@ std::vector<KeyRule> dit_key_rules() {
   };
 }
 
-// transformers writes the embedding under one name or both.
+// transformers writes the embedding under one or both names.
 std::vector<KeyRule> umt5_key_rules() {
   return {
       {"token_embedding.weight", "shared.weight"},

@@ -17,8 +17,8 @@ std::size_t digits_at(std::string_view text) {
 }
 
 struct Match {
-  std::string_view number;  // what '#' stood for
-  std::string_view rest;    // what '*' stood for
+  std::string_view number;  // matched by '#'
+  std::string_view rest;    // matched by '*'
 };
 
 std::optional<Match> match(std::string_view key, std::string_view pattern) {

@@ -19,7 +19,7 @@ namespace {
 
 using nlohmann::json;
 
-// Every element as T, or nothing.
+// All elements as T, or nothing.
 template <typename T>
 std::optional<std::vector<T>> list_of(const json& value, bool (*is_element)(const json&)) {
   if (!value.is_array() || !std::all_of(value.begin(), value.end(), is_element)) return {};

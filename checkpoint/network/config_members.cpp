@@ -16,11 +16,11 @@ namespace {
 
 struct MemberRule {
   const char* name;
-  const char* accepted;  // a JSON list, as ConfigFile::expect has it
+  const char* accepted;  // a JSON list, for ConfigFile::expect
   bool null_fits = true;
 };
 
-// The official code, diffusers and the trainers of causal and controlled variants write these.
+// Written by the official code, diffusers and trainers of causal and controlled variants.
 constexpr auto kDitRules = std::to_array<MemberRule>({
     {"qk_norm", R"([true, "rms_norm_across_heads"])", false},
     {"cross_attn_norm", "[true]", false},
@@ -64,7 +64,7 @@ constexpr auto kTextRules = std::to_array<MemberRule>({
     {"is_decoder", "[false]"},
 });
 
-// Read, compared with the tensors, or without effect on what is computed.
+// Members that are read elsewhere, compared with the tensors, or without effect on the computation.
 constexpr auto kDitOthers = std::to_array<std::string_view>({
     "dim",
     "ffn_dim",
@@ -101,7 +101,7 @@ constexpr auto kVaeOthers = std::to_array<std::string_view>({
     "scale_factor_temporal",
     "use_quant_conv",
 });
-// transformers' members of generation, heads and housekeeping beside umT5's own.
+// umT5's own members, and those of transformers for generation, heads and housekeeping.
 constexpr auto kTextOthers = std::to_array<std::string_view>({
     "vocab_size",
     "d_model",
@@ -163,7 +163,7 @@ constexpr auto kTextOthers = std::to_array<std::string_view>({
     "chunk_size_feed_forward",
     "n_positions",
 });
-// Of every library's housekeeping; quantisation is read elsewhere.
+// Housekeeping members of any library; quantisation is read elsewhere.
 constexpr auto kAnywhere = std::to_array<std::string_view>({
     "architectures",
     "torch_dtype",

@@ -9,7 +9,7 @@ namespace ferry::checkpoint {
 namespace {
 
 constexpr std::int64_t kHeadDim = 128;
-constexpr std::int64_t kPatch = 4;  // pixels of a 1 x 2 x 2 patch
+constexpr std::int64_t kPatch = 4;  // positions in a 1 x 2 x 2 patch
 
 [[noreturn]] void not_yet(const Checkpoint& checkpoint, const std::string& what) {
   throw UserError(fmt::format("{}: {} is not supported yet; a text-to-video checkpoint is expected",

@@ -45,7 +45,7 @@ model::Umt5Config umt5_config(const Checkpoint& checkpoint) {
   model::Umt5Config found = from_shapes(checkpoint);
   check_config(config, found);
   found.eps = config.positive("layer_norm_epsilon").value_or(1e-6);
-  // The DiT pads the context to the length at which the text encoder cuts it.
+  // The text encoder truncates to the length to which the DiT pads the context.
   const ConfigFile dit(checkpoint.dit_config_file());
   found.text_len = config.integer("text_len") ? text_length(config) : text_length(dit);
   return found;

@@ -16,11 +16,11 @@ std::string unit(std::int64_t index, const char* leaf) {
   return fmt::format("decoder.upsamples.{}.{}", index, leaf);
 }
 
-// The decoder's stages, in its own order.
+// The decoder's stages, in order.
 struct Stages {
   std::int64_t resnets = 0;
   std::vector<std::int64_t> widths;
-  std::vector<bool> temporal_up;  // of each up-sampler
+  std::vector<bool> temporal_up;  // per up-sampler
 };
 
 // A stage is `resnets` residual blocks, then an up-sampler unless it is the last.

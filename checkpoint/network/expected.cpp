@@ -10,7 +10,7 @@ namespace {
 
 using Shape = std::vector<std::int64_t>;
 
-// Tensors of one network, in the order in which the official code makes them.
+// Tensors of one network, in the order of the official code.
 class List {
  public:
   void add(const std::string& key, Shape shape, Fill fill, double gain = 1.0) {
@@ -31,8 +31,7 @@ class List {
   std::vector<ExpectedTensor> tensors_;
 };
 
-// Outputs into a residual stream shrink with the number of them, so that the stream's size does not depend on
-// the depth.
+// Outputs into a residual stream shrink with their number, so that its magnitude does not depend on depth.
 double residual_gain(std::int64_t outputs) { return 1.0 / std::sqrt(static_cast<double>(outputs)); }
 
 void dit_attention(List& list, const std::string& name, std::int64_t dim, double out_gain) {
@@ -83,7 +82,7 @@ void vae_encoder(List& list, const model::VaeConfig& config) {
   vae_head(list, "encoder.head.", width, 2 * config.z_dim);
 }
 
-// The up-samplers halve the width, so all stages but the first begin with half of the one before.
+// Up-samplers halve the width, so all stages but the first start with half the width of the previous one.
 void vae_decoder(List& list, const model::VaeConfig& config) {
   const std::size_t stages = config.dim_mult.size();
   std::int64_t width = config.base_dim * config.dim_mult.back();
@@ -143,7 +142,7 @@ std::vector<ExpectedTensor> expected_vae(const model::VaeConfig& config) {
   return list.take();
 }
 
-// umT5 does not divide its scores by the root of the head size; small queries stand for it.
+// umT5 does not divide its scores by the root of the head size; small queries compensate.
 std::vector<ExpectedTensor> expected_umt5(const model::Umt5Config& config) {
   const double out_gain = residual_gain(2 * config.layers);
   const double query_gain = 1.0 / std::sqrt(static_cast<double>(config.attn_dim / config.heads));

@@ -1,5 +1,5 @@
-// Every tensor of a complete checkpoint, by official name and shape (wan21.md sections 3, 4.6, 5.9), from a
-// configuration.  Includes the VAE encoder, which no network of Ferry needs yet.
+// All tensors of a complete checkpoint, by official name and shape (wan21.md sections 3, 4.6, 5.9), from a
+// configuration.  Includes the VAE encoder, which no network of Ferry uses yet.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@
 
 namespace ferry::checkpoint {
 
-// How make_model fills a tensor.
+// Distribution with which make_model fills a tensor.
 enum class Fill : std::uint8_t {
   Weight,      // normal, standard deviation gain / sqrt(fan_in)
   Bias,        // normal, small

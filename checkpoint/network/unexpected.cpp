@@ -17,7 +17,7 @@ namespace ferry::checkpoint {
 
 namespace {
 
-// Beginnings of names, in either layout, of what a part is published with and Ferry has no use for.
+// Prefixes, in either layout, of tensors published with a part that Ferry does not use.
 constexpr auto kVaeEncoder = std::to_array<std::string_view>({"encoder.", "conv1.", "quant_conv."});
 constexpr auto kUmt5Decoder = std::to_array<std::string_view>(
     {"decoder.", "lm_head.", "shared.", "encoder.embed_tokens.", "spiece_model"});
@@ -36,7 +36,7 @@ bool is_counter(const TensorEntry& entry) {
   return entry.shape.empty() && whole;
 }
 
-// The network's weights of 8 bits by their modules' names in the files, without foreign prefixes.
+// The network's 8-bit weights, by their module's name in the file without foreign prefixes.
 class Narrow {
  public:
   Narrow(const Checkpoint& checkpoint, const std::unordered_set<std::string>& known) {
@@ -49,7 +49,7 @@ class Narrow {
       weights_.emplace(std::move(module), &entry);
     }
   }
-  // The one of the module that a tensor stands in, or nullptr.
+  // The weight in the innermost module around a tensor, or nullptr.
   const TensorEntry* beside(const std::string& source_key) const {
     std::string module(without_prefix(source_key));
     for (std::size_t dot = module.rfind('.'); dot != std::string::npos; dot = module.rfind('.')) {

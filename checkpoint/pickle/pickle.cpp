@@ -13,7 +13,8 @@ namespace {
 
 constexpr std::size_t kMostBytes = 64'000'000;
 
-// Reads opcodes and their arguments, named in comments as in Python's pickletools, and works the machine.
+// Reads opcodes and their arguments (names in comments are those of Python's pickletools) and drives the
+// machine.
 class Reader {
  public:
   Reader(std::span<const std::byte> pickle, PickleMachine& machine) : rest_(pickle), machine_(machine) {}
@@ -55,7 +56,7 @@ std::string_view Reader::bytes(std::uint64_t count) {
   return text;
 }
 
-// An argument that ends with a newline.
+// Reads an argument terminated by a newline.
 std::string Reader::line() {
   const std::string_view text(reinterpret_cast<const char*>(rest_.data()), rest_.size());
   const std::size_t end = text.find('\n');
@@ -71,7 +72,7 @@ T Reader::number() {
   return value;
 }
 
-// Little-endian two's complement of any length; a tensor has no number beyond 64 bits, a seed may.
+// Little-endian two's complement of any length; tensors have no integers beyond 64 bits, a seed may.
 void Reader::long_integer(std::size_t count) {
   const std::string_view digits = bytes(count);
   if (count > 8) return other(digits);

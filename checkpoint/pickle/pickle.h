@@ -1,4 +1,4 @@
-// The pickle of a .pth file, without Python: a machine that knows tensors, storages and dicts (wan21.md
+// Reads the pickle of a .pth file without Python: a machine that knows tensors, storages and dicts (wan21.md
 // section 7.2), and the names of a few harmless values, which it drops.  Any other global is refused by name;
 // nothing in a file is ever executed.
 #pragma once
@@ -14,7 +14,7 @@
 
 namespace ferry::checkpoint {
 
-// A view of a storage; nothing is checked against the storage's size yet.
+// A view of a storage; not yet checked against the storage's size.
 struct PickledTensor {
   std::string storage;  // key: the archive's member <prefix>/data/<storage>
   DType dtype = DType::F32;
@@ -24,16 +24,16 @@ struct PickledTensor {
   std::vector<std::int64_t> strides;  // in elements
 };
 
-// A dict that holds tensors, in its order; its other values are left out.
+// A dict with tensors, in its order; other values are omitted.
 struct PickledDict {
   std::string path;  // the keys that lead to it: "generator", "model.ema"; "." for the root itself
   std::vector<std::pair<std::string, PickledTensor>> tensors;
 };
 
-// Every dict (or OrderedDict, defaultdict) of the pickle that holds a tensor: the root, and what lies in it
-// up to eight dicts deep.  Protocols 2 to 5. Throws UserError naming `file` and the reason: truncated, more
-// than 64 MB or one million values, an opcode or global that is not on the list, a root that is no dict, a
-// key that stands twice.
+// Returns every dict (or OrderedDict, defaultdict) of the pickle that holds a tensor: the root, and nested
+// ones up to eight dicts deep.  Protocols 2 to 5.  Throws UserError naming `file` and the reason: truncated,
+// more than 64 MB or one million values, an opcode or global that is not allowed, a root that is not a dict,
+// a repeated key.
 std::vector<PickledDict> read_pickle(std::span<const std::byte> pickle, const std::string& file);
 
 }  // namespace ferry::checkpoint

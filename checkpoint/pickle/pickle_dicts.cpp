@@ -42,12 +42,13 @@ std::vector<PickledDict> tensor_dicts(const PickleMachine& machine, PickleRef ro
     for (std::size_t i = 0; i < items.size(); i += 2) {
       const PickleValue& key = machine[items[i]];
       const PickleValue& value = machine[items[i + 1]];
-      // A dict that stands in two places is one dict; pickles may be cyclic.
+      // A dict referenced twice is visited once; pickles may be cyclic.
       if (value.kind == PickleKind::Dict && place.depth < kDeepest && places.size() < kMostDicts &&
           seen.insert(items[i + 1]).second)
         places.push_back({path_below(place.path, key), items[i + 1], place.depth + 1});
       if (value.kind != PickleKind::Tensor) continue;
-      if (key.kind != PickleKind::Text && place.depth > 0) continue;  // an optimizer's list, no state dict
+      if (key.kind != PickleKind::Text && place.depth > 0)
+        continue;  // an optimizer's state, not a state dict
       if (key.kind != PickleKind::Text) machine.refuse("a tensor's key is no text");
       if (!names.insert(key.text).second) machine.refuse("the key " + printable(key.text) + " stands twice");
       dict.tensors.emplace_back(key.text, value.tensor);

@@ -1,4 +1,4 @@
-// From the values of a pickle to the dicts that hold tensors.
+// Extracts the dicts with tensors from a pickle's values.
 #pragma once
 
 #include <vector>
@@ -7,7 +7,7 @@
 
 namespace ferry::checkpoint {
 
-// As read_pickle (checkpoint/pickle/pickle.h) promises, from the machine's root.
+// Returns the dicts as documented at read_pickle (checkpoint/pickle/pickle.h), from the machine's root.
 std::vector<PickledDict> tensor_dicts(const PickleMachine& machine, PickleRef root);
 
 }  // namespace ferry::checkpoint

@@ -1,5 +1,5 @@
-// Stack, memo and values of the pickle machine.  Each step that a damaged pickle could get wrong is checked,
-// and throws a UserError that names the file.
+// Stack, memo and values of the pickle machine.  Every step that a damaged pickle could break is checked, and
+// throws a UserError that names the file.
 #pragma once
 
 #include <cstdint>
@@ -22,18 +22,18 @@ class PickleMachine {
   void push(PickleValue value);
   void push_text(std::string_view text);
   void push_integer(std::int64_t number) { push({.kind = PickleKind::Int, .number = number}); }
-  // Refuses a global that is not on the list, by name.
+  // Throws for a global that is not allowed, naming it.
   void push_global(const std::string& name);
   PickleRef pop();
   void push_mark();
   std::vector<PickleRef> pop_to_mark();
-  // Replaces the top `count` values by a tuple of them.
+  // Replaces the top `count` values by a tuple.
   void make_tuple(std::size_t count);
-  // Adds items to the list or dict on top; PickleKind::Other takes anything and keeps nothing.
+  // Adds items to the list or dict on top; PickleKind::Other accepts and drops anything.
   void extend(PickleKind kind, const std::vector<PickleRef>& items);
-  // Gives the value on top its state, which is dropped: an OrderedDict's is its _metadata.
+  // Applies a state to the value on top; it is dropped: an OrderedDict's is its _metadata.
   void set_state();
-  // Replaces a callable and its arguments by the call's value.
+  // Replaces a callable and its arguments by its result.
   void call();
   // Replaces a persistent id by its storage.
   void load_storage();

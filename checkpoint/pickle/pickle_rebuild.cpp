@@ -31,8 +31,8 @@ constexpr auto kGlobals = std::to_array<KnownGlobal>({
     {"torch.storage UntypedStorage", PickleGlobal::StorageClass, DType::U8},
 });
 
-// Values that training programs put beside the tensors.  Python 2 and 3 name some modules differently, and so
-// do NumPy 1 and 2.
+// Values that trainers store beside the tensors.  Some module names differ between Python 2 and 3, and
+// between NumPy 1 and 2.
 constexpr KnownGlobal kInert = {"", PickleGlobal::Inert};
 constexpr auto kInertNames = std::to_array<std::string_view>({
     "torch device",
@@ -142,8 +142,8 @@ PickleValue rebuild_tensor(std::span<const PickleRef> arguments, const std::vect
   return tensor;
 }
 
-// _rebuild_tensor_v3(storage, offset, size, stride, requires_grad, hooks, dtype[, metadata]), for the types
-// that have no storage class: the storage counts bytes.
+// _rebuild_tensor_v3(storage, offset, size, stride, requires_grad, hooks, dtype[, metadata]), for types
+// without a storage class: storage sizes are in bytes.
 PickleValue rebuild_typed_tensor(std::span<const PickleRef> arguments, const std::vector<PickleValue>& values,
                                  const std::string& file) {
   constexpr std::string_view kFp8 = "torch float8_e4m3fn";
@@ -177,7 +177,7 @@ PickleValue call_global(const KnownGlobal& callable, std::span<const PickleRef> 
                         const std::vector<PickleValue>& values, const std::string& file) {
   switch (callable.meaning) {
     case PickleGlobal::Dict: {
-      // A defaultdict's one argument is what makes its absent values.
+      // A defaultdict's only argument is its default factory.
       const std::size_t most = callable.name == "collections defaultdict" ? 1 : 0;
       if (arguments.size() > most) refuse(file, fmt::format("{} is called with arguments", callable.name));
       PickleValue dict;

@@ -1,4 +1,4 @@
-// Calls that a pickle may make: the few functions on its list, computed here.
+// Calls that a pickle may make: the few allowed functions, implemented here.
 #pragma once
 
 #include <span>
@@ -9,12 +9,12 @@
 
 namespace ferry::checkpoint {
 
-// The value of `callable(*arguments)`; `values` is the machine's list.
-// Throws UserError naming `file` when the arguments are not what torch.save writes.
+// Returns `callable(*arguments)`; `values` is the machine's list. Throws UserError naming `file` if the
+// arguments are not what torch.save writes.
 PickleValue call_global(const KnownGlobal& callable, std::span<const PickleRef> arguments,
                         const std::vector<PickleValue>& values, const std::string& file);
 
-// The storage that a persistent id ("storage", class, key, location, elements) stands for.
+// The storage for a persistent id ("storage", class, key, location, elements).
 PickleValue storage_of(const PickleValue& id, const std::vector<PickleValue>& values,
                        const std::string& file);
 

@@ -23,10 +23,10 @@ enum class PickleKind : std::uint8_t {
   Global,
   Storage,
   Tensor,
-  Other  // what no state dict needs: bytes, sets, integers beyond 64 bits, values of inert globals
+  Other  // not needed in state dicts: bytes, sets, integers beyond 64 bits, values of inert globals
 };
 
-// Values live in one list and name each other by place, so that a pickle's cycles and depth are harmless.
+// Values live in one list and refer to each other by index, so that a pickle's cycles and depth are harmless.
 using PickleRef = std::uint32_t;
 
 struct PickleValue {
@@ -37,8 +37,8 @@ struct PickleValue {
   PickledTensor tensor = {};          // Tensor; Storage: its first three members
 };
 
-// What a name in a pickle may stand for.  An inert one is a class or function of harmless values beside the
-// tensors (torch.device, numpy scalars, paths): its name is known, its calls give PickleKind::Other.
+// Meaning of a global in a pickle.  An inert one is a class or function of harmless values beside the tensors
+// (torch.device, numpy scalars, paths): its name is allowed, its calls give PickleKind::Other.
 enum class PickleGlobal : std::uint8_t {
   Dict,
   RebuildTensor,
@@ -54,7 +54,7 @@ struct KnownGlobal {
   DType dtype = DType::U8;  // of a StorageClass
 };
 
-// nullptr for a name that is not on the list.
+// Returns nullptr for a name that is not allowed.
 const KnownGlobal* find_global(std::string_view name);
 
 }  // namespace ferry::checkpoint

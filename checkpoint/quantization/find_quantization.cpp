@@ -52,9 +52,9 @@ class Finder {
   std::string what_says_scaled() const;
 
   std::vector<TensorEntry>& entries_;
-  std::vector<QuantizationName> roles_;  // of entries_
+  std::vector<QuantizationName> roles_;  // parallel to entries_
   std::unordered_map<std::string, std::size_t> by_name_;
-  std::unordered_map<std::string, const TensorEntry*> scale_of_;  // by the weight's name
+  std::unordered_map<std::string, const TensorEntry*> scale_of_;  // by name of the weight
   LayerMarks marks_;
   ConfigMark config_;
   const TensorEntry* file_mark_ = nullptr;
@@ -147,7 +147,7 @@ void Finder::check_marks() const {
   }
 }
 
-// Whatever makes a weight of 8 bits without a scale doubtful.
+// A reason to expect a scale for every 8-bit weight, or empty.
 std::string Finder::what_says_scaled() const {
   if (found_.fp8_weights + found_.int8_weights > 0) return "others have one";
   if (file_mark_ != nullptr) return fmt::format("{} says that it has one", printable(file_mark_->source_key));
@@ -159,7 +159,7 @@ std::string Finder::what_says_scaled() const {
   return {};
 }
 
-// fp8 alone is a plain cast and is read as it is; int8 alone means nothing.
+// fp8 without scales is a plain cast and is read as is; int8 without scales is meaningless.
 void Finder::check_unscaled() const {
   const std::string why = what_says_scaled();
   for (const TensorEntry& entry : entries_) {

@@ -57,7 +57,7 @@ std::optional<BlockSize> block_pair(const json& object, const char* name, const 
   return BlockSize{block_size((*value)[0], place, name), block_size((*value)[1], place, name)};
 }
 
-// Members that change nothing here, because activations are not quantised.
+// Members without effect, because activations are not quantised.
 bool is_harmless(const std::string& name) {
   constexpr std::array<std::string_view, 4> kNames = {"full_precision_matrix_mult", "orig_dtype",
                                                       "orig_shape", "convrot_groupsize"};

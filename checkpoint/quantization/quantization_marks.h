@@ -1,5 +1,5 @@
-// What a checkpoint says about its quantisation beside the scales: JSON in tensors, in the header of a
-// safetensors file and in config.json (checkpoint/quantization/quantization.h).
+// Quantisation metadata other than scales: JSON in tensors, in the header of a safetensors file and in
+// config.json (checkpoint/quantization/quantization.h).
 #pragma once
 
 #include <map>
@@ -12,34 +12,34 @@
 
 namespace ferry::checkpoint {
 
-// Of one module.
+// Metadata of one module.
 struct LayerMark {
-  std::string place;            // where it stands, for messages
+  std::string place;            // its location, for messages
   std::string format;           // "float8_e4m3fn"
-  DType dtype = DType::F8E4M3;  // that the format means
-  bool rows = true;             // whether it allows a scale for each row
-  bool blocks = true;           // and for each block
+  DType dtype = DType::F8E4M3;  // of the format
+  bool rows = true;             // allows a scale per row
+  bool blocks = true;           // allows a scale per block
   std::optional<BlockSize> block;
 };
 
-// Of all modules: config.json.
+// Metadata for all modules: config.json.
 struct ConfigMark {
-  std::string place;   // file and member, or empty when it says nothing
+  std::string place;   // file and member; empty if there is none
   std::string method;  // quant_method
-  bool known = false;  // whether 8-bit weights of that method are read
+  bool known = false;  // 8-bit weights of that method are supported
   std::optional<BlockSize> block;
 };
 
 using LayerMarks = std::map<std::string, LayerMark>;  // by module, without foreign prefixes
 
-// The mark in a tensor comfy_quant.  Throws UserError: no uint8 text, no JSON, a format that is not read, a
-// member whose meaning is not known.
+// Parses a tensor comfy_quant.  Throws UserError: not uint8 text, invalid JSON, an unsupported format, an
+// unknown member.
 LayerMark layer_mark(const TensorEntry& entry);
 
-// The marks in the text of _quantization_metadata.  Throws UserError likewise.
+// Parses the text of _quantization_metadata.  Throws UserError as above.
 LayerMarks layer_marks(std::string_view text, const std::string& file);
 
-// Throws UserError when the file is damaged or says what is not read: 4 bits, asymmetric, rotated.
+// Throws UserError if the file is damaged or asks for something unsupported: 4 bits, asymmetric, rotated.
 ConfigMark config_mark(const std::string& config_file);
 
 }  // namespace ferry::checkpoint

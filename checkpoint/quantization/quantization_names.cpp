@@ -22,7 +22,7 @@ constexpr std::string_view kInputs = "a scale that its layer's inputs must be mu
 constexpr std::string_view kObserved = "a range that a quantiser measured";
 constexpr std::string_view kOther = "a scale whose meaning is not known";
 
-// Ends of the last part of a name, after its start or a '_'; the first that fits counts.
+// Suffixes of a name's last part, at its start or after a '_'; the first match wins.
 constexpr std::array<Ending, 38> kUnknown = {
     {{"scale_2", kTwoScales},
      {"global_scale", kTwoScales},
@@ -73,7 +73,7 @@ std::string_view unknown_part(const std::string& leaf, std::string_view parent) 
     if (ends_with_part(leaf, ending.text)) return ending.what;
   }
   if (leaf.find("bitsandbytes") != std::string::npos) return kBitsandbytes;
-  // optimum-quanto keeps the parts of a weight below it.
+  // optimum-quanto stores the parts of a weight below it.
   const bool below_weight = parent.ends_with("weight") || parent.ends_with("bias");
   if (below_weight && (leaf == "_data" || leaf == "_shift")) return "part of a weight of optimum-quanto";
   return {};
@@ -98,10 +98,10 @@ QuantizationName quantization_name(std::string_view name) {
   for (const auto& [end, what] : {Ending{kInverse, "weight_scale_inv"}, Ending{kScale, "weight_scale"}}) {
     const std::string_view target = name.substr(0, name.size() - std::min(end.size(), name.size()));
     if (!leaf.ends_with(end)) continue;
-    if (leaf.size() == end.size()) break;  // nothing of a tensor's name before it
+    if (leaf.size() == end.size()) break;  // no tensor name before it
     return {QuantizationRole::WeightScale, std::string(target), what};
   }
-  // Of modulation, and in networks of many families; whatever else has the word may be a scale.
+  // scale_shift is modulation, and in networks of many families; any other name with the word may be a scale.
   const bool modulates = leaf.find("scale_shift") != std::string::npos;
   if (!modulates && leaf.find("scale") != std::string::npos) return {QuantizationRole::Unknown, "", kOther};
   return {};

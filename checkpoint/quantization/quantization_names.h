@@ -13,7 +13,7 @@ enum class QuantizationRole : std::uint8_t {
   InputScale,   // of the activations of a module
   FileMark,     // scaled_fp8
   LayerMark,    // comfy_quant of the module `target`
-  Unknown,      // named like a part of a quantisation that is not read
+  Unknown,      // looks like part of an unsupported quantisation
 };
 
 struct QuantizationName {
@@ -22,7 +22,7 @@ struct QuantizationName {
   std::string_view what;  // WeightScale: its spelling; Unknown: what it is
 };
 
-// `name` is without foreign prefixes (without_prefix).
+// `name` must have no foreign prefixes (without_prefix).
 QuantizationName quantization_name(std::string_view name);
 
 }  // namespace ferry::checkpoint

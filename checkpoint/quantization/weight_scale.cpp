@@ -37,8 +37,8 @@ bool divides(const Extents& weight, const Extents& grid, const BlockSize& block)
          blocks_in(weight.columns, block.columns) == grid.columns;
 }
 
-// Square blocks: at most one power of two gives the grid.  Another than 128 is only believed when no block
-// would be cut, for then a size that is no power of two could give the same grid.
+// Square blocks: at most one power of two gives the grid.  A size other than 128 is accepted only if no block
+// is partial, since otherwise a size that is not a power of two could give the same grid.
 std::optional<BlockSize> square_blocks(const Extents& weight, const Extents& grid) {
   for (std::int64_t size = 1; size <= std::int64_t{1} << 30; size *= 2) {
     const BlockSize block{size, size};
@@ -50,7 +50,7 @@ std::optional<BlockSize> square_blocks(const Extents& weight, const Extents& gri
   return {};
 }
 
-// Groups within a row.
+// Equal groups within a row.
 std::optional<BlockSize> row_groups(const Extents& weight, const Extents& grid) {
   if (grid.rows != weight.rows || grid.columns == 0) return {};
   const std::int64_t even = weight.columns / grid.columns;

@@ -1,4 +1,4 @@
-// The scale of one weight, as numbers on a grid over its rows and columns.
+// The scale of one weight: numbers on a grid over its rows and columns.
 #pragma once
 
 #include <cstdint>
@@ -18,25 +18,25 @@ struct BlockSize {
 
 enum class ScaleGrid : std::uint8_t { One, Rows, Blocks };
 
-// A weight is seen as [extent of dimension 0, product of the others].
+// A weight counts as a matrix [extent of dimension 0, product of the others].
 struct WeightScale {
   ScaleGrid grid = ScaleGrid::One;
-  BlockSize block;                // that one value multiplies
-  std::int64_t grid_columns = 1;  // values in a row of the grid
+  BlockSize block;                // elements covered by one value
+  std::int64_t grid_columns = 1;  // values per row of the grid
   std::vector<float> values;      // row-major
 };
 
 // Throws UserError naming file and tensor, a scale or a weight that has or needs one.
 [[noreturn]] void refuse_scale(const TensorEntry& tensor, const std::string& why);
 
-// Reads a scale and finds the blocks that it stands for; `said` is what a configuration says about them.
-// Throws UserError: a type other than fp32, bf16, fp16, a shape that does not fit the weight or could mean
-// two things, a value that is not finite or not above 0.
+// Reads a scale and determines its blocks; `said` is the block size given by a configuration. Throws
+// UserError: a type other than fp32, bf16, fp16, a shape that does not fit the weight or is ambiguous, a
+// value that is not finite and positive.
 WeightScale read_scale(const TensorEntry& scale, const TensorEntry& weight,
                        const std::optional<BlockSize>& said);
 
-// Multiplies rows [first_row, ...) of the weight, `values` being `rows` of them in any order of columns when
-// the grid has one column, else in the checkpoint's.
+// Multiplies rows [first_row, first_row + rows) of the weight, given in `values`. If the grid has one column,
+// columns may be in any order, else they must be in the checkpoint's.
 void multiply(const WeightScale& scale, std::int64_t first_row, std::int64_t rows, std::int64_t columns,
               float* values);
 
