@@ -97,7 +97,7 @@ void add_shadow(Variant& variant, const OffloadCase& what, offload::NodeArena& a
                 offload::StageWeights& resident, const model::DitRuntime& runtime, const Inputs& inputs) {
   const offload::Options& options = variant.result.options;
   const offload::Report report = variant.stage->report();
-  if (report.type != offload::Type::Async) return;
+  if (report.type != offload::StrategyKind::Async) return;
   variant.shadow = std::make_unique<ShadowTraffic>(
       resident, arena, *runtime.device, offload::plan_residency(report.stage, report.blocks, options),
       options.link_gbps);
@@ -123,7 +123,8 @@ std::unique_ptr<Variant> make_variant(const OffloadCase& what, const offload::Op
 // Steps until the modules that are used once (cached keys and values) are no longer ferried, which async has
 // to learn, and the share is settled where it is open; and says how many bytes a step then takes.
 void settle(Variant& variant, int passes) {
-  const int steps = variant.stage->report().type == offload::Type::Async ? 3 : 1;  // auto may be async
+  const int steps =
+      variant.stage->report().type == offload::StrategyKind::Async ? 3 : 1;  // auto may be async
   for (int i = 0; i < steps; ++i) variant.steps->seconds();
   for (int i = 0; i < kMostSteps && !variant.stage->report().share_settled; ++i) variant.steps->seconds();
   const auto before = static_cast<double>(variant.stage->report().ferried_bytes);

@@ -81,7 +81,7 @@ int run(const std::vector<std::string>& arguments, parallel::Session& ranks) {
 
   bench::OffloadCase probe = what;
   probe.samples = 1;
-  const offload::Options full{.type = offload::Type::Async,
+  const offload::Options full{.type = offload::StrategyKind::Async,
                               .transport = offload::Transport::Full,
                               .interleave = offload::Interleave::Free,
                               .link_gbps = 4};

@@ -5,18 +5,18 @@
 namespace ferry::offload {
 
 Options choose_strategy(const ArenaLayout& layout, const Options& options, std::size_t room) {
-  if (options.type != Type::Auto) return options;
+  if (options.type != StrategyKind::Auto) return options;
   Options chosen = options;
-  chosen.type = Type::None;
+  chosen.type = StrategyKind::None;
   if (layout.head.blob.bytes + layout.block_bytes() + layout.tail.blob.bytes <= room) return chosen;
-  chosen.type = Type::Async;
+  chosen.type = StrategyKind::Async;
   const auto layers = static_cast<int>(layout.blocks.size());
   for (int offloaded = 1; offloaded <= layers; ++offloaded) {
     chosen.offload_ratio = static_cast<double>(offloaded) / layers;
     if (device_bytes(layout, plan_residency("", layers, chosen)) <= room) return chosen;
   }
   chosen = options;
-  chosen.type = Type::Sequential;
+  chosen.type = StrategyKind::Sequential;
   return chosen;
 }
 

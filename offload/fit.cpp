@@ -24,11 +24,11 @@ namespace {
 constexpr double kLimitStep = 1e4;  // limits are given to 0.0001 GiB
 
 bool may_be_async(const Options& options) {
-  return options.type == Type::Async || options.type == Type::Auto;
+  return options.type == StrategyKind::Async || options.type == StrategyKind::Auto;
 }
 
 bool may_be_sequential(const Options& options) {
-  return options.type == Type::Sequential || options.type == Type::Auto;
+  return options.type == StrategyKind::Sequential || options.type == StrategyKind::Auto;
 }
 
 class Fitter {

@@ -32,7 +32,7 @@ std::size_t room_for_weights(const Options& options, const StageSetup& setup) {
 }
 
 Options decided(const NodeArena& arena, const Options& options, const StageSetup& setup) {
-  if (options.type != Type::Auto) return options;
+  if (options.type != StrategyKind::Auto) return options;
   const Options chosen = choose_strategy(arena.layout(), options, room_for_weights(options, setup));
   if (setup.peers.rank == 0) spdlog::info("{}: offload type {}", arena.spec().name, name_of(chosen.type));
   return chosen;
@@ -41,11 +41,11 @@ Options decided(const NodeArena& arena, const Options& options, const StageSetup
 std::unique_ptr<Strategy> make_strategy(NodeArena& arena, const Options& options, const StageSetup& setup) {
   check_limit(arena.spec().name, options, least_need(arena.plan(), options));
   switch (options.type) {
-    case Type::Async:
+    case StrategyKind::Async:
       return make_async(arena, options, setup);
-    case Type::Sequential:
+    case StrategyKind::Sequential:
       return make_sequential(arena, options, setup);
-    case Type::Model:
+    case StrategyKind::Model:
       return make_whole_model(arena, options, setup, false);
     default:
       return make_none(arena, options, setup);

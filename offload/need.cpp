@@ -49,7 +49,7 @@ Need sequential_need(const ArenaPlan& plan, const Options& options) {
 }
 
 // The same stage under another type, with the plainest settings of it; the host's dtypes stay.
-Need need_of_type(const ArenaPlan& plan, const Options& options, Type type) {
+Need need_of_type(const ArenaPlan& plan, const Options& options, StrategyKind type) {
   Options other = options;
   other.type = type;
   other.offload_ratio = 1.0;
@@ -57,17 +57,17 @@ Need need_of_type(const ArenaPlan& plan, const Options& options, Type type) {
   return least_need(plan, other);
 }
 
-std::size_t taken(const Need& need, Type type, const Room& room) {
-  return type == Type::None && room.weights_in_place ? 0 : need.bytes;
+std::size_t taken(const Need& need, StrategyKind type, const Room& room) {
+  return type == StrategyKind::None && room.weights_in_place ? 0 : need.bytes;
 }
 
 // "dit.offload.type = async would take 1.2 GB and fit", or that none does.
 std::string way_out(const ArenaPlan& plan, const Options& options, std::size_t activations,
                     const Room& room) {
-  for (const Type type : {Type::None, Type::Async, Type::Sequential}) {
+  for (const StrategyKind type : {StrategyKind::None, StrategyKind::Async, StrategyKind::Sequential}) {
     const std::size_t bytes = taken(need_of_type(plan, options, type), type, room);
     if (bytes + activations > room.free_bytes) continue;
-    const char* more = type == Type::Async ? " with offload_ratio = 1 and prefetch_size = 1" : "";
+    const char* more = type == StrategyKind::Async ? " with offload_ratio = 1 and prefetch_size = 1" : "";
     return fmt::format("{}.offload.type = {}{} would take {} of weights and fit", plan.spec.name,
                        name_of(type), more, gb(bytes));
   }
@@ -78,10 +78,10 @@ std::string way_out(const ArenaPlan& plan, const Options& options, std::size_t a
 
 Need least_need(const ArenaPlan& plan, const Options& options) {
   const ArenaLayout layout = arena_layout(plan.stored, plan.weight_ranks);
-  if (options.type == Type::Async) return async_need(plan, layout, options);
-  if (options.type == Type::Sequential) return sequential_need(plan, options);
+  if (options.type == StrategyKind::Async) return async_need(plan, layout, options);
+  if (options.type == StrategyKind::Sequential) return sequential_need(plan, options);
   // Auto falls back to sequential, after async with the options that were given.
-  if (options.type != Type::Auto) return whole_need(layout);
+  if (options.type != StrategyKind::Auto) return whole_need(layout);
   async_need(plan, layout, options);
   return sequential_need(plan, options);
 }

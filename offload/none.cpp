@@ -20,7 +20,7 @@ class InPlace final : public Strategy {
   }
   void finish() override {}
   std::span<const at::Tensor> acquire(model::ModuleId id) override { return views_[id]; }
-  void describe(Report& report) const override { report.type = Type::None; }
+  void describe(Report& report) const override { report.type = StrategyKind::None; }
 
  private:
   std::size_t device_bytes() const {

@@ -2,6 +2,7 @@
 // those of docs/offloading.md.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -9,19 +10,29 @@
 #include <string>
 #include <string_view>
 
+#include "base/words.h"
+
 namespace ferry::offload {
 
-enum class Type : std::uint8_t { None, Model, Sequential, Async, Auto };
-enum class Transport : std::uint8_t { Full, Sharded, Auto };
-enum class Interleave : std::uint8_t { Free, Gated, Auto };
+enum class StrategyKind : std::uint8_t { None, Model, Sequential, Async, Auto };
+constexpr auto words_of(StrategyKind) {
+  return std::to_array<std::string_view>({"none", "model", "sequential", "async", "auto"});
+}
 
-// The words the user types.
-std::string_view name_of(Type type);
-std::string_view name_of(Transport transport);
-std::string_view name_of(Interleave interleave);
+enum class Transport : std::uint8_t { Full, Sharded, Auto };
+constexpr auto words_of(Transport) { return std::to_array<std::string_view>({"full", "sharded", "auto"}); }
+
+enum class Interleave : std::uint8_t { Free, Gated, Auto };
+constexpr auto words_of(Interleave) { return std::to_array<std::string_view>({"free", "gated", "auto"}); }
+
+// The word of one of these.
+template <Worded Enum>
+constexpr std::string_view name_of(Enum value) {
+  return word_of(value);
+}
 
 struct Options {
-  Type type = Type::None;
+  StrategyKind type = StrategyKind::None;
   double offload_ratio = 1.0;                   // share of the blocks that are ferried, 0..1
   int prefetch_size = 1;                        // blocks copied ahead
   bool pin_cpu_memory = true;                   // page-lock the node's copy

@@ -30,7 +30,7 @@ class WholeModel final : public Strategy {
   }
   std::span<const at::Tensor> acquire(model::ModuleId id) override { return resident_[id]; }
   void describe(Report& report) const override {
-    report.type = stays_ ? Type::None : Type::Model;
+    report.type = stays_ ? StrategyKind::None : StrategyKind::Model;
     report.copied_once_bytes = link_.copied_bytes();
   }
 

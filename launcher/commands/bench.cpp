@@ -34,18 +34,17 @@ FlagGroup sweep_keys(BenchOptions& options) {
     return static_cast<int>(to_integer(flag, word, 1, 1000));
   };
   const auto transport = [](const std::string& flag, const std::string& word) {
-    return static_cast<offload::Transport>(to_choice(flag, word, {"full", "sharded", "auto"}));
+    return to_enum<offload::Transport>(flag, word);
   };
   const auto type = [](const std::string& flag, const std::string& word) {
-    return static_cast<offload::Type>(
-        to_choice(flag, word, {"none", "model", "sequential", "async", "auto"}));
+    return to_enum<offload::StrategyKind>(flag, word);
   };
   return {"[sweep]: of async every combination of ratios, prefetches, transports and shares",
-          {{"types", "", "LIST", "of none, model, sequential, async, auto", "async", false,
-            list<offload::Type>(options.types, type)},
+          {{"types", "", "LIST", "of " + words_text<offload::StrategyKind>(), "async", false,
+            list<offload::StrategyKind>(options.types, type)},
            {"ratios", "", "LIST", "of offload_ratio", "1,0.5", false, list<double>(options.ratios, ratio)},
            {"prefetches", "", "LIST", "of prefetch_size", "1", false, list<int>(options.prefetches, depth)},
-           {"transports", "", "LIST", "of full, sharded, auto", "full", false,
+           {"transports", "", "LIST", "of " + words_text<offload::Transport>(), "full", false,
             list<offload::Transport>(options.transports, transport)},
            {"shares", "", "LIST", "of share, after the transports", "none", false,
             list<double>(options.shares, ratio)}}};

@@ -15,7 +15,7 @@ struct BenchOptions {
   int branches = 1;  // guidance branches of a forward
   // What bench offload sweeps over; the rest of a variant is run.dit.  The other lists make all their
   // combinations for async; another type is one variant.
-  std::vector<offload::Type> types = {offload::Type::Async};
+  std::vector<offload::StrategyKind> types = {offload::StrategyKind::Async};
   std::vector<double> ratios = {1.0, 0.5};
   std::vector<int> prefetches = {1};
   std::vector<offload::Transport> transports = {offload::Transport::Full};

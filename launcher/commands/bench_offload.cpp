@@ -32,7 +32,7 @@ void add_async(const BenchOptions& options, std::vector<offload::Options>& varia
     for (const int prefetch : options.prefetches) {
       for (const double ratio : options.ratios) {
         offload::Options variant = way;
-        variant.type = offload::Type::Async;
+        variant.type = offload::StrategyKind::Async;
         variant.prefetch_size = prefetch;
         variant.offload_ratio = ratio;
         variants.push_back(variant);
@@ -43,8 +43,8 @@ void add_async(const BenchOptions& options, std::vector<offload::Options>& varia
 
 std::vector<offload::Options> variants_of(const BenchOptions& options) {
   std::vector<offload::Options> variants;
-  for (const offload::Type type : options.types) {
-    if (type == offload::Type::Async) {
+  for (const offload::StrategyKind type : options.types) {
+    if (type == offload::StrategyKind::Async) {
       add_async(options, variants);
       continue;
     }

@@ -41,7 +41,8 @@ void set_defaults(worker::Options& options) {
   options.job.seed = 1;
   options.job.out_scale = 3;
   // As for a model that does not fit its device.
-  for (auto* stage : {&options.text_encoder, &options.dit, &options.vae}) stage->type = offload::Type::Async;
+  for (auto* stage : {&options.text_encoder, &options.dit, &options.vae})
+    stage->type = offload::StrategyKind::Async;
   options.job.overwrite = true;
 }
 

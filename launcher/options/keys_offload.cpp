@@ -15,11 +15,19 @@ namespace {
 using Stages = std::vector<offload::Options*>;
 using Store = std::function<void(offload::Options&, const std::string& flag, const std::string& value)>;
 
-const std::vector<std::string> kTypes = {"none", "model", "sequential", "async", "auto"};
-const std::vector<std::string> kTransports = {"full", "sharded", "auto"};
-const std::vector<std::string> kInterleaves = {"free", "gated", "auto"};
+const offload::Options kDefaults;
 const std::vector<std::string> kModuleKeys = {"offload_dtype", "offload_device",    "onload_dtype",
                                               "onload_device", "computation_dtype", "computation_device"};
+
+template <typename Value>
+std::string text(const Value& value) {
+  return fmt::format("{}", value);
+}
+
+template <Worded Enum>
+std::string text(const Enum& value) {
+  return std::string(word_of(value));
+}
 
 // "offload_dtype=fp32,onload_device=cuda" -> a map of the six keys of a module's three states.
 std::map<std::string, std::string> to_module_config(const std::string& flag, const std::string& text) {
@@ -54,38 +62,43 @@ Flag make_flag(const std::string& prefix, const Stages& stages, Flag flag, const
 
 std::vector<Flag> layer_keys(const std::string& prefix, const Stages& stages) {
   return {
-      make_flag(prefix, stages, {"type", "", "NAME", "none, model, sequential, async, auto", "none"},
-                [](auto& o, auto& flag, auto& value) {
-                  o.type = static_cast<offload::Type>(to_choice(flag, value, kTypes));
-                }),
+      make_flag(
+          prefix, stages, {"type", "", "NAME", words_text<offload::StrategyKind>(), text(kDefaults.type)},
+          [](auto& o, auto& flag, auto& value) { o.type = to_enum<offload::StrategyKind>(flag, value); }),
       make_flag(prefix, stages,
-                {"offload_ratio", "", "R", "share of the blocks that are ferried, 0 to 1", "1"},
+                {"offload_ratio", "", "R", "share of the blocks that are ferried, 0 to 1",
+                 text(kDefaults.offload_ratio)},
                 [](auto& o, auto& flag, auto& value) { o.offload_ratio = to_number(flag, value, 0, 1); }),
-      make_flag(prefix, stages, {"prefetch_size", "", "N", "blocks copied ahead", "1"},
+      make_flag(prefix, stages,
+                {"prefetch_size", "", "N", "blocks copied ahead", text(kDefaults.prefetch_size)},
                 [](auto& o, auto& flag, auto& value) {
                   o.prefetch_size = static_cast<int>(to_integer(flag, value, 1, INT32_MAX));
                 }),
-      make_flag(prefix, stages, {"pin_cpu_memory", "", "BOOL", "page-lock the host copy", "true"},
+      make_flag(prefix, stages,
+                {"pin_cpu_memory", "", "BOOL", "page-lock the host copy", text(kDefaults.pin_cpu_memory)},
                 [](auto& o, auto& flag, auto& value) { o.pin_cpu_memory = to_bool(flag, value); }),
-      make_flag(prefix, stages, {"lazy_gpu_cache", "", "BOOL", "take device memory at first use", "false"},
-                [](auto& o, auto& flag, auto& value) { o.lazy_gpu_cache = to_bool(flag, value); }),
-      make_flag(prefix, stages, {"transport", "", "NAME", "full, sharded, auto", "auto"},
-                [](auto& o, auto& flag, auto& value) {
-                  o.transport = static_cast<offload::Transport>(to_choice(flag, value, kTransports));
-                }),
+      make_flag(
+          prefix, stages,
+          {"lazy_gpu_cache", "", "BOOL", "take device memory at first use", text(kDefaults.lazy_gpu_cache)},
+          [](auto& o, auto& flag, auto& value) { o.lazy_gpu_cache = to_bool(flag, value); }),
+      make_flag(
+          prefix, stages,
+          {"transport", "", "NAME", words_text<offload::Transport>(), text(kDefaults.transport)},
+          [](auto& o, auto& flag, auto& value) { o.transport = to_enum<offload::Transport>(flag, value); }),
       make_flag(
           prefix, stages,
           {"share", "", "R", "of a block, divided between ranks: 0 (full) to 1 (sharded), auto", "auto"},
           [](auto& o, auto& flag, auto& value) {
             o.share = value == "auto" ? std::nullopt : std::optional(to_number(flag, value, 0, 1));
           }),
+      make_flag(
+          prefix, stages,
+          {"interleave", "", "NAME", "copies against exchanges: " + words_text<offload::Interleave>(),
+           text(kDefaults.interleave)},
+          [](auto& o, auto& flag, auto& value) { o.interleave = to_enum<offload::Interleave>(flag, value); }),
       make_flag(prefix, stages,
-                {"interleave", "", "NAME", "copies against exchanges: free, gated, auto", "auto"},
-                [](auto& o, auto& flag, auto& value) {
-                  o.interleave = static_cast<offload::Interleave>(to_choice(flag, value, kInterleaves));
-                }),
-      make_flag(prefix, stages,
-                {"link_gbps", "", "G", "cap of each rank's copies, 1e9 bytes/s; 0: none", "0"},
+                {"link_gbps", "", "G", "cap of each rank's copies, 1e9 bytes/s; 0: none",
+                 text(kDefaults.link_gbps)},
                 [](auto& o, auto& flag, auto& value) { o.link_gbps = to_number(flag, value, 0, 1e6); })};
 }
 

@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/words.h"
+
 namespace ferry::launcher {
 
 // A whole number from `least` to `most`.
@@ -25,5 +27,25 @@ std::pair<std::int64_t, std::int64_t> to_size(const std::string& flag, const std
 // letters, as other programs call it, or the nearest.
 std::size_t to_choice(const std::string& flag, const std::string& text,
                       const std::vector<std::string>& words);
+
+template <Worded Enum>
+std::vector<std::string> words_list() {
+  const auto words = words_of(Enum{});
+  return {words.begin(), words.end()};
+}
+
+// "full, sharded, auto", for help.
+template <Worded Enum>
+std::string words_text() {
+  std::string text;
+  for (const std::string& word : words_list<Enum>()) text += (text.empty() ? "" : ", ") + word;
+  return text;
+}
+
+// The value of which `text` is the word.
+template <Worded Enum>
+Enum to_enum(const std::string& flag, const std::string& text) {
+  return static_cast<Enum>(to_choice(flag, text, words_list<Enum>()));
+}
 
 }  // namespace ferry::launcher

@@ -18,7 +18,7 @@ std::vector<Alternative> alternatives_of(const ArenaPlan& plan) {
   std::vector<Alternative> alternatives;
   const auto add = [&](const std::string& setting, DType dtype) {
     Options options;
-    options.type = Type::Sequential;
+    options.type = StrategyKind::Sequential;
     options.module_config["offload_dtype"] = name_of(dtype);
     const model::NetworkSpec stored = stored_spec(plan.spec, options);
     alternatives.push_back({setting, arena_layout(stored, plan.weight_ranks).bytes});

@@ -71,7 +71,7 @@ PinOrder pin_order(const ArenaLayout& layout, const std::vector<int>& divided, i
 
 std::vector<int> divided_blocks(const model::NetworkSpec& spec, const ArenaLayout& layout,
                                 const Options& options, int ranks) {
-  if (options.type != Type::Async || ranks == 1) return {};
+  if (options.type != StrategyKind::Async || ranks == 1) return {};
   // With a share below 1 a rank copies something of all parts.
   if (stated_share(spec.name, options).value_or(1) < 1) return {};
   std::vector<int> blocks =

@@ -270,7 +270,7 @@ void Async::after(Stream& exchange) {
 
 void Async::describe(Report& report) const {
   const StreamTimes exposed = meter_.exposed();
-  report.type = Type::Async;
+  report.type = StrategyKind::Async;
   report.transport = ferrying_.share() > 0 ? Transport::Sharded : Transport::Full;
   report.share = ferrying_.share();
   report.parts = plan_.sharing.weights;

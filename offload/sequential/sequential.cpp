@@ -288,7 +288,7 @@ void Sequential::release(model::ModuleId id) {
 }
 
 void Sequential::describe(Report& report) const {
-  report.type = Type::Sequential;
+  report.type = StrategyKind::Sequential;
   report.copied_once_bytes = setup_link_.copied_bytes();
   report.ferried_bytes = link_.copied_bytes();
   const StreamTimes copies = copies_.times();

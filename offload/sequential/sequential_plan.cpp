@@ -71,7 +71,7 @@ std::vector<ModulePlan> plan_sequential(const model::NetworkSpec& spec, const Op
 
 model::NetworkSpec stored_spec(const model::NetworkSpec& spec, const Options& options) {
   model::NetworkSpec stored = spec;
-  if (options.type != Type::Sequential) return stored;
+  if (options.type != StrategyKind::Sequential) return stored;
   const DType main = main_dtype(spec);
   for (const ModulePlan& plan : plan_sequential(spec, options)) {
     for (model::TensorSpec& tensor : mutable_module(stored, plan.id).tensors) {

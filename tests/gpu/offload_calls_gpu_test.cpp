@@ -77,14 +77,14 @@ TEST_F(CudaCallsGpu, TheCounterSeesLibTorch) {
 
 TEST_F(CudaCallsGpu, AnAsyncForwardNeitherAllocatesNorMakesNorWaits) {
   for (const int prefetch : {1, 2, 3}) {
-    const Options options{.type = Type::Async, .prefetch_size = prefetch};
+    const Options options{.type = StrategyKind::Async, .prefetch_size = prefetch};
     EXPECT_EQ(calls_of_passes(device(), options, 1).total(), 0) << prefetch;
   }
 }
 
 TEST_F(CudaCallsGpu, NorDoesASequentialOneOnceItsPoolIsThere) {
   for (const bool limit : {false, true}) {
-    Options options{.type = Type::Sequential};
+    Options options{.type = StrategyKind::Sequential};
     options.module_config = {{"offload_dtype", "fp32"}};
     if (limit) options.vram_limit = 1;
     EXPECT_EQ(calls_of_passes(device(), options, 1).total(), 0) << limit;
@@ -92,7 +92,8 @@ TEST_F(CudaCallsGpu, NorDoesASequentialOneOnceItsPoolIsThere) {
 }
 
 TEST_F(CudaCallsGpu, ForwardsOfTheDitAllocateNothingMakeNoEventAndDoNotWait) {
-  for (const Type type : {Type::None, Type::Model, Type::Async, Type::Sequential}) {
+  for (const StrategyKind type :
+       {StrategyKind::None, StrategyKind::Model, StrategyKind::Async, StrategyKind::Sequential}) {
     const CudaCalls calls = calls_of_forwards(device(), {.type = type});
     EXPECT_EQ(calls.allocations, 0) << name_of(type);
     EXPECT_EQ(calls.made, 0) << name_of(type);
@@ -106,7 +107,7 @@ TEST_F(CudaCallsGpu, NorDoForwardsWithFa3) {
   if (file.empty() || !model::kernels::takes_fa3(device()))
     GTEST_SKIP() << "no fa3-fwd, or no GPU that takes it";
   const CudaCalls calls =
-      calls_of_forwards(device(), {.type = Type::Async}, model::kernels::load_fa3(file, device()));
+      calls_of_forwards(device(), {.type = StrategyKind::Async}, model::kernels::load_fa3(file, device()));
   EXPECT_EQ(calls.total(), 0);
 }
 

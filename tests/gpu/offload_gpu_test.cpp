@@ -23,28 +23,29 @@ class OffloadGpu : public testing::DeviceTest {
     const auto stage = make_stage(arena, options, setup());
     const at::Tensor x = testing::denoise({.device = &device(), .paired = paired}, *stage).cpu();
     stage->finish();
-    EXPECT_EQ(account_.now() == 0, options.type != Type::None);
+    EXPECT_EQ(account_.now() == 0, options.type != StrategyKind::None);
     return x;
   }
   DeviceAccount account_;
 };
 
 TEST_F(OffloadGpu, EveryStrategyGivesTheBitsOfNone) {
-  const at::Tensor expected = latent({.type = Type::None});
+  const at::Tensor expected = latent({.type = StrategyKind::None});
   ASSERT_FALSE(expected.isnan().any().item<bool>());
-  EXPECT_TRUE(same_bits(latent({.type = Type::Model}), expected));
+  EXPECT_TRUE(same_bits(latent({.type = StrategyKind::Model}), expected));
   for (const double ratio : {1.0, 0.5, 0.25}) {
     for (const int prefetch : {1, 2, 3}) {
       for (const bool paired : {true, false}) {
-        const Options options{.type = Type::Async, .offload_ratio = ratio, .prefetch_size = prefetch};
+        const Options options{.type = StrategyKind::Async, .offload_ratio = ratio, .prefetch_size = prefetch};
         EXPECT_TRUE(same_bits(latent(options, paired), expected))
             << ratio << " " << prefetch << " " << paired;
       }
     }
   }
-  EXPECT_TRUE(same_bits(latent({.type = Type::Async, .pin_cpu_memory = false}), expected));
-  EXPECT_TRUE(same_bits(latent({.type = Type::Async, .lazy_gpu_cache = true, .link_gbps = 0.2}), expected));
-  Options sequential{.type = Type::Sequential};
+  EXPECT_TRUE(same_bits(latent({.type = StrategyKind::Async, .pin_cpu_memory = false}), expected));
+  EXPECT_TRUE(
+      same_bits(latent({.type = StrategyKind::Async, .lazy_gpu_cache = true, .link_gbps = 0.2}), expected));
+  Options sequential{.type = StrategyKind::Sequential};
   EXPECT_TRUE(same_bits(latent(sequential), expected));
   sequential.vram_limit = 1;
   EXPECT_TRUE(same_bits(latent(sequential), expected));
@@ -60,14 +61,14 @@ TEST_F(OffloadGpu, TheArenaIsPageLocked) {
 
 // The driver refuses memory that is registered already: a real refusal, in the middle of the arena.
 TEST_F(OffloadGpu, WhatCannotBePageLockedIsFerriedAllTheSame) {
-  const at::Tensor expected = latent({.type = Type::None});
+  const at::Tensor expected = latent({.type = StrategyKind::None});
   const auto arena = testing::dit_arena({}, {}, DType::BF16);
   const Blob& third = arena->layout().blocks[2].blob;
   device().pin(arena->data() + third.offset, third.bytes);
   EXPECT_FALSE(arena->pin(device()));
   EXPECT_FALSE(arena->pinned());
   device().unpin(arena->data() + third.offset);
-  for (const Type type : {Type::Async, Type::Sequential, Type::Model}) {
+  for (const StrategyKind type : {StrategyKind::Async, StrategyKind::Sequential, StrategyKind::Model}) {
     EXPECT_TRUE(same_bits(latent_of(*arena, {.type = type}), expected)) << name_of(type);
   }
 }
@@ -77,7 +78,7 @@ TEST_F(OffloadGpu, AForwardAllocatesNothingMakesNoEventAndDoesNotWait) {
   StageSetup setup = this->setup();
   setup.device = &counting;
   const auto arena = testing::toy_arena({});
-  const auto stage = make_stage(*arena, {.type = Type::Async}, setup);
+  const auto stage = make_stage(*arena, {.type = StrategyKind::Async}, setup);
   const model::TorchStream on(counting);
   const auto pass = [&] {
     model::PassScope scope(*stage, {});

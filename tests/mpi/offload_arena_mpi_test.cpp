@@ -30,7 +30,7 @@ TEST_P(ArenaMpi, RanksLoadTogetherAndEachReadsEverything) {
   const auto device = make_cpu_device();
   DeviceAccount account;
   const StageSetup setup{.device = device.get(), .account = &account, .peers = world_peers(ranks())};
-  const auto stage = make_stage(arena, {.type = Type::Model}, setup);
+  const auto stage = make_stage(arena, {.type = StrategyKind::Model}, setup);
   EXPECT_TRUE(same_bits(toy_forward(*stage), testing::toy_reference({})));
 }
 

@@ -22,7 +22,7 @@ using Case = std::tuple<double, int, Transport, Interleave, double>;
 class AsyncMpi : public MpiTest, public ::testing::WithParamInterface<Case> {};
 
 TEST_P(AsyncMpi, GivesTheBitsOfWeightsThatAreSimplyThere) {
-  Options options{.type = Type::Async};
+  Options options{.type = StrategyKind::Async};
   std::tie(options.offload_ratio, options.prefetch_size, options.transport, options.interleave,
            options.link_gbps) = GetParam();
   Rig rig(options);
@@ -54,7 +54,7 @@ TEST_F(AsyncTransport, ShardedFerriesOnePthOfTheBytesOverEachLink) {
     std::uint64_t gathered = 0;
   };
   const auto per_pass = [&](Transport transport) {
-    Rig rig({.type = Type::Async, .transport = transport, .interleave = Interleave::Free}, shape);
+    Rig rig({.type = StrategyKind::Async, .transport = transport, .interleave = Interleave::Free}, shape);
     const auto forwards = [&](int count) {
       for (int i = 0; i < count; ++i) EXPECT_TRUE(same_bits(rig.forward(1), toy_reference(shape)));
       return rig.stage->report();
@@ -83,7 +83,7 @@ TEST_F(AsyncTransport, ShardedFerriesOnePthOfTheBytesOverEachLink) {
 // Ranks that divide unevenly over the machines: what one of them cannot do, none does.
 TEST_F(AsyncTransport, ShardedIsFullForAllWhereOneRankIsAloneOnItsMachine) {
   for (const Transport transport : {Transport::Sharded, Transport::Auto}) {
-    Rig rig({.type = Type::Async, .transport = transport, .interleave = Interleave::Free}, {}, true);
+    Rig rig({.type = StrategyKind::Async, .transport = transport, .interleave = Interleave::Free}, {}, true);
     EXPECT_EQ(rig.stage->report().transport, Transport::Full);
     EXPECT_TRUE(same_bits(rig.forward(1), toy_reference({})));
   }
@@ -103,7 +103,7 @@ TEST_F(AsyncTransport, AShareIsReportedAndDividesTheBytes) {
     report.gathered_bytes -= before.gathered_bytes;
     return report;
   };
-  const Report full = run({.type = Type::Async, .share = 0, .interleave = Interleave::Free});
+  const Report full = run({.type = StrategyKind::Async, .share = 0, .interleave = Interleave::Free});
   EXPECT_EQ(full.transport, Transport::Full);
   EXPECT_EQ(full.share, 0);
   EXPECT_EQ(full.gathered_bytes, 0U);
@@ -111,8 +111,10 @@ TEST_F(AsyncTransport, AShareIsReportedAndDividesTheBytes) {
   const auto whole = static_cast<double>(full.ferried_bytes);
   for (const double share : {0.25, 0.5, 1.0}) {
     for (const Transport transport : {Transport::Auto, Transport::Sharded}) {
-      const Report report =
-          run({.type = Type::Async, .transport = transport, .share = share, .interleave = Interleave::Free});
+      const Report report = run({.type = StrategyKind::Async,
+                                 .transport = transport,
+                                 .share = share,
+                                 .interleave = Interleave::Free});
       EXPECT_EQ(report.share, several * share);
       EXPECT_EQ(report.transport, several > 0 ? Transport::Sharded : Transport::Full);
       const double gathered = several * share * (1 - 1.0 / ranks().size());
@@ -123,9 +125,9 @@ TEST_F(AsyncTransport, AShareIsReportedAndDividesTheBytes) {
 }
 
 TEST_F(AsyncTransport, AShareThatMakesNoSenseIsRefused) {
-  EXPECT_THROW(Rig({.type = Type::Async, .share = 1.5}), UserError);
-  EXPECT_THROW(Rig({.type = Type::Async, .transport = Transport::Full, .share = 0.5}), UserError);
-  EXPECT_THROW(Rig({.type = Type::Async, .transport = Transport::Sharded, .share = 0}), UserError);
+  EXPECT_THROW(Rig({.type = StrategyKind::Async, .share = 1.5}), UserError);
+  EXPECT_THROW(Rig({.type = StrategyKind::Async, .transport = Transport::Full, .share = 0.5}), UserError);
+  EXPECT_THROW(Rig({.type = StrategyKind::Async, .transport = Transport::Sharded, .share = 0}), UserError);
 }
 
 // Whether a copy was on its way during an exchange.
@@ -142,8 +144,10 @@ bool overlap(const std::vector<TraceSpan>& spans) {
 
 TEST_F(AsyncTransport, GatedKeepsChunksOutOfExchanges) {
   // A link so slow that copies never end, and exchanges that take a while.
-  Options options{
-      .type = Type::Async, .transport = Transport::Full, .interleave = Interleave::Gated, .link_gbps = 0.02};
+  Options options{.type = StrategyKind::Async,
+                  .transport = Transport::Full,
+                  .interleave = Interleave::Gated,
+                  .link_gbps = 0.02};
   const auto run = [](Rig& rig) {
     rig.send.resize(4 << 20);
     rig.recv.resize(4 << 20);
@@ -165,7 +169,7 @@ TEST_F(AsyncTransport, GatingByEventsGivesTheSameBits) {
   for (const double ratio : {1.0, 0.5}) {
     for (const int prefetch : {1, 3}) {
       for (const Transport transport : {Transport::Full, Transport::Sharded}) {
-        Rig rig({.type = Type::Async, .offload_ratio = ratio, .prefetch_size = prefetch},
+        Rig rig({.type = StrategyKind::Async, .offload_ratio = ratio, .prefetch_size = prefetch},
                 {.sharing = {.share = ranks().size() == 1 || transport == Transport::Full ? 0.0 : 1.0},
                  .interleave = Interleave::Gated,
                  .gate_by_events = true});
@@ -185,7 +189,7 @@ TEST_F(AsyncTransport, ALaterForwardAllocatesNothingMakesNoEventAndDoesNotWait) 
     if (share > 0 && ranks().size() == 1) continue;
     for (const Interleave interleave : {Interleave::Free, Interleave::Gated}) {
       for (const bool gate_by_events : {true, false}) {
-        Rig rig({.type = Type::Async},
+        Rig rig({.type = StrategyKind::Async},
                 {.sharing = {.share = share},
                  .interleave = interleave,
                  .gate_by_events = gate_by_events,
@@ -202,7 +206,7 @@ TEST_F(AsyncTransport, ALaterForwardAllocatesNothingMakesNoEventAndDoesNotWait) 
 
 TEST_F(AsyncTransport, RanksThatDisagreeAreRefused) {
   if (ranks().size() == 1) GTEST_SKIP() << "one rank cannot disagree";
-  EXPECT_THROW(Rig({.type = Type::Async,
+  EXPECT_THROW(Rig({.type = StrategyKind::Async,
                     .offload_ratio = ranks().rank() == 0 ? 1.0 : 0.5,
                     .transport = Transport::Full,
                     .interleave = Interleave::Free}),

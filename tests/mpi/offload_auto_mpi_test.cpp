@@ -94,7 +94,7 @@ class AutoShareMpi : public MpiTest {
 
 // In earnest: a share of the bytes of a pass takes that share of its time.
 TEST_F(AutoShareMpi, SettlesOnShardedWhereTheLinksAreTheBound) {
-  Rig rig({.type = Type::Async, .interleave = Interleave::Free, .link_gbps = kSlow_gbps});
+  Rig rig({.type = StrategyKind::Async, .interleave = Interleave::Free, .link_gbps = kSlow_gbps});
   const std::vector<Pass> passes = settle(rig);
   const Report report = rig.stage->report();
   EXPECT_EQ(report.share_why.empty(), alone());
@@ -109,7 +109,7 @@ TEST_F(AutoShareMpi, SettlesOnShardedWhereTheLinksAreTheBound) {
 
 // Gathers take from the computing, as kernels of NCCL do.
 TEST_F(AutoShareMpi, SettlesOnFullWhereComputingHidesIt) {
-  Rig rig({.type = Type::Async, .interleave = Interleave::Free, .link_gbps = kFast_gbps});
+  Rig rig({.type = StrategyKind::Async, .interleave = Interleave::Free, .link_gbps = kFast_gbps});
   const auto block_ms = [](double share) { return share > 0 ? 45.0 : 30.0; };
   rig.compute_ms = [&] { return block_ms(rig.stage->report().share); };
   const std::vector<Pass> passes = settle(rig);
@@ -126,7 +126,7 @@ TEST_F(AutoShareMpi, PassesAcrossAChangeGiveTheSameBits) {
   for (const auto& [by, own] : {std::pair(ExchangeBy::Nccl, false), std::pair(ExchangeBy::Copy, false),
                                 std::pair(ExchangeBy::Copy, true)}) {
     for (const int prefetch : {1, 3}) {
-      const Options options{.type = Type::Async, .prefetch_size = prefetch, .link_gbps = kFast_gbps};
+      const Options options{.type = StrategyKind::Async, .prefetch_size = prefetch, .link_gbps = kFast_gbps};
       Rig to_shares(options, scripted(0, 50), by, own);
       const std::vector<Pass> more = settle(to_shares);
       EXPECT_EQ(more.front().share, 0);
@@ -146,7 +146,7 @@ TEST_F(AutoShareMpi, GatedPassesAcrossAChangeGiveTheSameBits) {
       AsyncPlan plan = scripted(first, first == 0 ? 50 : 150);
       plan.interleave = Interleave::Gated;
       plan.gate_by_events = by_events;
-      Rig rig({.type = Type::Async, .link_gbps = kFast_gbps}, std::move(plan), ExchangeBy::Copy);
+      Rig rig({.type = StrategyKind::Async, .link_gbps = kFast_gbps}, std::move(plan), ExchangeBy::Copy);
       EXPECT_EQ(settle(rig).back().share, 1 - first) << rig.stage->report().share_why;
     }
   }
@@ -155,7 +155,7 @@ TEST_F(AutoShareMpi, GatedPassesAcrossAChangeGiveTheSameBits) {
 TEST_F(AutoShareMpi, ASettledShareCostsNothing) {
   if (alone()) GTEST_SKIP() << "one rank has nothing to share";
   for (const double first : {0, 1}) {
-    Rig rig({.type = Type::Async}, scripted(first, first == 0 ? 50 : 150), ExchangeBy::Copy);
+    Rig rig({.type = StrategyKind::Async}, scripted(first, first == 0 ? 50 : 150), ExchangeBy::Copy);
     settle(rig);
     rig.device.counts = {};
     const std::uint64_t gathered = rig.stage->report().gathered_bytes;
@@ -168,7 +168,7 @@ TEST_F(AutoShareMpi, ASettledShareCostsNothing) {
 // What fills caches brings more than later passes: were it compared, the share would change at once.
 TEST_F(AutoShareMpi, FirstPassesDoNotCount) {
   if (alone()) GTEST_SKIP() << "one rank has nothing to share";
-  Rig rig({.type = Type::Async}, scripted(0, 50), ExchangeBy::Copy, false, {.q_once = true});
+  Rig rig({.type = StrategyKind::Async}, scripted(0, 50), ExchangeBy::Copy, false, {.q_once = true});
   for (int prompt = 0; prompt < 6; ++prompt) {  // each has its own cache
     rig.kept.clear();
     rig.forward(kBranches);
@@ -179,7 +179,7 @@ TEST_F(AutoShareMpi, FirstPassesDoNotCount) {
 }
 
 TEST_F(AutoShareMpi, AStatedShareIsNotCompared) {
-  Rig rig({.type = Type::Async, .share = 0.5, .interleave = Interleave::Free});
+  Rig rig({.type = StrategyKind::Async, .share = 0.5, .interleave = Interleave::Free});
   rig.forward(1);
   rig.device.counts = {};
   for (int i = 0; i < 3; ++i) rig.forward(1);
@@ -191,7 +191,7 @@ TEST_F(AutoShareMpi, AStatedShareIsNotCompared) {
 // The last rank's link is half as fast as the others'.
 TEST_F(AutoShareMpi, PartsFollowTheLinks) {
   const auto others = static_cast<std::size_t>(ranks().size()) - 1;
-  Rig rig({.type = Type::Async, .interleave = Interleave::Free, .link_gbps = uneven_gbps()});
+  Rig rig({.type = StrategyKind::Async, .interleave = Interleave::Free, .link_gbps = uneven_gbps()});
   settle(rig);
   const Report before = rig.stage->report();
   const std::string words = fmt::format("{}", fmt::join(before.parts, " "));
@@ -230,7 +230,7 @@ TEST_F(AutoShareMpi, UnevenPartsWaitForAllPageLocking) {
     NodeArena arena(arena_plan(testing::toy_spec(), {}, ranks().node_size()), node_ranks(ranks()));
     arena.begin_pin(device, divided);
     // Lazy: views on a GPU that is none cannot be made.
-    const Options options{.type = Type::Async,
+    const Options options{.type = StrategyKind::Async,
                           .lazy_gpu_cache = true,
                           .interleave = Interleave::Free,
                           .link_gbps = differ ? uneven_gbps() : kSlow_gbps};
@@ -248,7 +248,7 @@ TEST_F(AutoShareMpi, UnevenPartsWaitForAllPageLocking) {
 
 // Who says what is shared gets even parts.
 TEST_F(AutoShareMpi, AStatedShareHasEvenParts) {
-  Rig rig({.type = Type::Async, .transport = Transport::Sharded, .link_gbps = uneven_gbps()});
+  Rig rig({.type = StrategyKind::Async, .transport = Transport::Sharded, .link_gbps = uneven_gbps()});
   EXPECT_TRUE(same_bits(rig.forward(1), toy_reference({})));
   EXPECT_TRUE(rig.stage->report().parts.empty());
 }
@@ -256,7 +256,7 @@ TEST_F(AutoShareMpi, AStatedShareHasEvenParts) {
 // The share that was found is kept when the slots go and when the stage runs again.
 TEST_F(AutoShareMpi, WhatIsSettledStays) {
   if (alone()) GTEST_SKIP() << "one rank has nothing to share";
-  Rig rig({.type = Type::Async}, scripted(0, 50), ExchangeBy::Copy);
+  Rig rig({.type = StrategyKind::Async}, scripted(0, 50), ExchangeBy::Copy);
   settle(rig);
   const Report settled = rig.stage->report();
   dynamic_cast<Async&>(rig.stage->strategy()).cleanup_gpu_cache();

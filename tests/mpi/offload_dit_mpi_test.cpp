@@ -56,7 +56,7 @@ class SameBits : public testing::DeviceRanksTest {
 };
 
 TEST_F(SameBits, AsyncOverTheWholeMatrix) {
-  const at::Tensor expected = latent({.options = {.type = Type::None}});
+  const at::Tensor expected = latent({.options = {.type = StrategyKind::None}});
   ASSERT_FALSE(expected.isnan().any().item<bool>());
   const auto arena = testing::dit_arena(node_ranks(ranks()), {}, DType::BF16);
   for (const double ratio : {1.0, 0.5, 0.25}) {
@@ -64,7 +64,7 @@ TEST_F(SameBits, AsyncOverTheWholeMatrix) {
       for (const Transport transport : {Transport::Full, Transport::Sharded}) {
         for (const Interleave interleave : {Interleave::Free, Interleave::Gated}) {
           for (const bool paired : {true, false}) {
-            const Options options{.type = Type::Async,
+            const Options options{.type = StrategyKind::Async,
                                   .offload_ratio = ratio,
                                   .prefetch_size = prefetch,
                                   .transport = transport,
@@ -81,7 +81,8 @@ TEST_F(SameBits, AsyncOverTheWholeMatrix) {
 
 // Cross-attention's k and v are ferried by the first forward alone; what the others ferry is divided evenly.
 TEST_F(SameBits, LinksOfLaterForwardsAreEven) {
-  const Options options{.type = Type::Async, .transport = Transport::Sharded, .interleave = Interleave::Free};
+  const Options options{
+      .type = StrategyKind::Async, .transport = Transport::Sharded, .interleave = Interleave::Free};
   const auto arena = testing::dit_arena(node_ranks(ranks()), options, DType::BF16);
   const auto after = [&](int steps) {
     DeviceAccount account;
@@ -116,14 +117,14 @@ TEST_F(SameBits, LinksOfLaterForwardsAreEven) {
 // The expected bits are those of messages, the shards of weights go by copies as well.
 TEST_F(SameBits, AsyncByCopies) {
   use(parallel::ExchangeBy::Nccl);
-  const at::Tensor expected = latent({.options = {.type = Type::None}});
+  const at::Tensor expected = latent({.options = {.type = StrategyKind::None}});
   use(parallel::ExchangeBy::Copy);
   const auto arena = testing::dit_arena(node_ranks(ranks()), {}, DType::BF16);
   for (const int prefetch : {1, 2}) {
     for (const Transport transport : {Transport::Full, Transport::Sharded}) {
       for (const bool lazy : {false, true}) {
         for (const bool paired : {true, false}) {
-          const Options options{.type = Type::Async,
+          const Options options{.type = StrategyKind::Async,
                                 .prefetch_size = prefetch,
                                 .lazy_gpu_cache = lazy,
                                 .transport = transport,
@@ -138,11 +139,11 @@ TEST_F(SameBits, AsyncByCopies) {
 
 // The part that is divided may be any.
 TEST_F(SameBits, AsyncOfEveryShare) {
-  const at::Tensor expected = latent({.options = {.type = Type::None}});
+  const at::Tensor expected = latent({.options = {.type = StrategyKind::None}});
   const auto arena = testing::dit_arena(node_ranks(ranks()), {}, DType::BF16);
   for (const double share : {0.0, 0.25, 0.5, 1.0}) {
     for (const Interleave interleave : {Interleave::Free, Interleave::Gated}) {
-      const Options options{.type = Type::Async, .share = share, .interleave = interleave};
+      const Options options{.type = StrategyKind::Async, .share = share, .interleave = interleave};
       EXPECT_TRUE(same_bits(latent(*arena, {options, true}), expected))
           << share << " " << name_of(interleave);
     }
@@ -150,8 +151,8 @@ TEST_F(SameBits, AsyncOfEveryShare) {
 }
 
 TEST_F(SameBits, TheOtherStrategies) {
-  const at::Tensor expected = latent({.options = {.type = Type::None}});
-  Options sequential{.type = Type::Sequential};
+  const at::Tensor expected = latent({.options = {.type = StrategyKind::None}});
+  Options sequential{.type = StrategyKind::Sequential};
   Options kept = sequential;
   kept.vram_limit = 1;
   Options partly = sequential;
@@ -162,17 +163,17 @@ TEST_F(SameBits, TheOtherStrategies) {
   linears.module_map = "linear";
   const auto arena = testing::dit_arena(node_ranks(ranks()), {}, DType::BF16);
   const auto wide_arena = testing::dit_arena(node_ranks(ranks()), wide, DType::BF16);
-  const Options lazy{.type = Type::Async,
+  const Options lazy{.type = StrategyKind::Async,
                      .lazy_gpu_cache = true,
                      .transport = Transport::Full,
                      .interleave = Interleave::Free};
-  const Options unpinned{.type = Type::Async,
+  const Options unpinned{.type = StrategyKind::Async,
                          .pin_cpu_memory = false,
                          .transport = Transport::Full,
                          .interleave = Interleave::Free};
   for (const bool paired : {true, false}) {
-    for (const Options& options : {Options{.type = Type::None}, Options{.type = Type::Model},
-                                   Options{.type = Type::Async, .offload_ratio = 0}, lazy, unpinned,
+    for (const Options& options : {Options{.type = StrategyKind::None}, Options{.type = StrategyKind::Model},
+                                   Options{.type = StrategyKind::Async, .offload_ratio = 0}, lazy, unpinned,
                                    sequential, kept, partly, linears}) {
       EXPECT_TRUE(same_bits(latent(*arena, {options, paired}), expected)) << name_of(options.type);
     }
@@ -220,15 +221,15 @@ TEST_F(SameBits, DeviceMemoryHasTheDocumentsOrder) {
     testing::denoise(rig(), *second, 1);
     return account.peak();
   };
-  const std::size_t none = peak({.type = Type::None});
-  const std::size_t model = peak({.type = Type::Model});
+  const std::size_t none = peak({.type = StrategyKind::None});
+  const std::size_t model = peak({.type = StrategyKind::Model});
   std::vector<std::size_t> async;
   for (const int prefetch : {1, 2, 3})
-    async.push_back(peak({.type = Type::Async,
+    async.push_back(peak({.type = StrategyKind::Async,
                           .prefetch_size = prefetch,
                           .transport = Transport::Full,
                           .interleave = Interleave::Free}));
-  const std::size_t sequential = peak({.type = Type::Sequential});
+  const std::size_t sequential = peak({.type = StrategyKind::Sequential});
   EXPECT_GT(none, model);
   EXPECT_GT(model, async[2]);
   EXPECT_GT(async[2], async[1]);

@@ -34,7 +34,7 @@ class SharesTest : public DeviceRanksTest {
   std::unique_ptr<offload::StageWeights> make(offload::DeviceAccount& account, const offload::AsyncPlan& plan,
                                               int prefetch = 1, double link_gbps = 0) {
     const offload::Options options{
-        .type = offload::Type::Async, .prefetch_size = prefetch, .link_gbps = link_gbps};
+        .type = offload::StrategyKind::Async, .prefetch_size = prefetch, .link_gbps = link_gbps};
     offload::AsyncPlan planned = plan;
     planned.residency = offload::plan_residency("dit", 7, options);
     const offload::StageSetup where = setup(account);

@@ -135,12 +135,12 @@ TEST_F(NotFiniteRun, NamesStageStepBlockAndTensorUnderEveryStrategyAndGuidanceMo
     EXPECT_TRUE(at::equal(made.latents, made.noise));
     EXPECT_EQ(whose, "the noise");
   };
-  using offload::Type;
-  for (const Type type : {Type::None, Type::Model, Type::Sequential}) {
+  using offload::StrategyKind;
+  for (const StrategyKind type : {StrategyKind::None, StrategyKind::Model, StrategyKind::Sequential}) {
     options.dit.type = type;
     expect_named();
   }
-  options.dit.type = Type::Async;
+  options.dit.type = StrategyKind::Async;
   for (const CfgMode mode : modes()) {
     options.parallel.cfg = mode;
     expect_named();
@@ -149,7 +149,7 @@ TEST_F(NotFiniteRun, NamesStageStepBlockAndTensorUnderEveryStrategyAndGuidanceMo
 
 TEST_F(NotFiniteRun, ShardedAndGatedFerryingCanRunAStepAgain) {
   damage(kDit, [](TensorMap& tensors) { tensors.at("blocks.5.attn2.to_k.bias")[7] = kInfinity; });
-  options.dit.type = offload::Type::Async;
+  options.dit.type = offload::StrategyKind::Async;
   for (const auto transport : {offload::Transport::Full, offload::Transport::Sharded}) {
     options.dit.transport = transport;
     options.dit.interleave = offload::Interleave::Gated;
@@ -204,7 +204,7 @@ TEST_F(NotFiniteRun, GuidanceMayBeWhatOverflows) {
 TEST_F(NotFiniteRun, TheTextEncoderNamesItsPart) {
   damage("text_encoder/model.safetensors",
          [](TensorMap& tensors) { tensors.at("encoder.final_layer_norm.weight")[3] = kNan; });
-  for (const auto type : {offload::Type::None, offload::Type::Sequential}) {
+  for (const auto type : {offload::StrategyKind::None, offload::StrategyKind::Sequential}) {
     options.text_encoder.type = type;
     EXPECT_THAT(failure(),
                 HasSubstr("text: the context of the prompt is not finite: first in norm for the prompt, "
@@ -217,7 +217,7 @@ TEST_F(NotFiniteRun, TheDecoderNamesFramesAndUnitAndTheLatentsStay) {
   damage("vae/diffusion_pytorch_model.safetensors",
          [](TensorMap& tensors) { tensors.at("decoder.up_blocks.1.resnets.0.conv2.bias")[0] = kInfinity; });
   for (const bool split : {true, false}) {
-    for (const auto type : {offload::Type::None, offload::Type::Async}) {
+    for (const auto type : {offload::StrategyKind::None, offload::StrategyKind::Async}) {
       options.vae.type = type;
       options.parallel.split_vae = split;
       const std::string said = failure();

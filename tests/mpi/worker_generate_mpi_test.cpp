@@ -125,7 +125,7 @@ TEST_F(Generate, ParallelGuidanceSharesItsWeightsOverAllLinks) {
   if (size() % 2 != 0) GTEST_SKIP() << "parallel guidance needs an even number of ranks";
   options.parallel.cfg = CfgMode::Parallel;
   const at::Tensor resident = latents(options);
-  options.dit.type = offload::Type::Async;
+  options.dit.type = offload::StrategyKind::Async;
   const auto ferried = [&](offload::Transport transport, offload::Interleave interleave) {
     options.dit.transport = transport;
     options.dit.interleave = interleave;
@@ -156,20 +156,20 @@ TEST_F(Generate, GuidanceOneLeavesTheNegativePromptOut) {
 
 TEST_F(Generate, OffloadingAWholeStageChangesNoBit) {
   const Generation resident = make(options);
-  options.dit.type = options.vae.type = options.text_encoder.type = offload::Type::Model;
+  options.dit.type = options.vae.type = options.text_encoder.type = offload::StrategyKind::Model;
   const Generation ferried = make(options);
   EXPECT_TRUE(at::equal(ferried.latents, resident.latents));
   if (rank() == 0) {
     EXPECT_TRUE(at::equal(ferried.frames, resident.frames));
   }
   ASSERT_TRUE(ferried.stages[1].offload.has_value());
-  EXPECT_EQ(ferried.stages[1].offload->type, offload::Type::Model);
+  EXPECT_EQ(ferried.stages[1].offload->type, offload::StrategyKind::Model);
   EXPECT_GT(ferried.stages[1].offload->copied_once_bytes, 0U);
 }
 
 TEST_F(Generate, FerryingBlocksChangesNoBit) {
   const at::Tensor resident = latents(options);
-  options.dit.type = offload::Type::Async;
+  options.dit.type = offload::StrategyKind::Async;
   options.dit.prefetch_size = 2;
   const Generation ferried = make(options);
   EXPECT_TRUE(at::equal(ferried.latents, resident));
@@ -179,7 +179,7 @@ TEST_F(Generate, FerryingBlocksChangesNoBit) {
 }
 
 TEST_F(Generate, RefusesAStrategyThatDoesNotSuitTheNetworkBeforeLoading) {
-  options.dit.type = offload::Type::Async;
+  options.dit.type = offload::StrategyKind::Async;
   options.dit.prefetch_size = 7;  // of 6 blocks
   EXPECT_THAT(refusal(options), HasSubstr("prefetch"));
 }
@@ -263,7 +263,8 @@ TEST_F(Generate, RanksThatDecodeTogetherGiveTheFramesOfOneUnderEveryStrategy) {
       EXPECT_TRUE(at::equal(made.frames, together.frames));
     }
   };
-  for (const auto type : {offload::Type::Model, offload::Type::Sequential, offload::Type::Async}) {
+  for (const auto type :
+       {offload::StrategyKind::Model, offload::StrategyKind::Sequential, offload::StrategyKind::Async}) {
     options.vae.type = type;
     expect_same();
   }

@@ -34,8 +34,8 @@ TEST(Settings, AFileTakesWhatAFlagTakes) {
   EXPECT_EQ(o.job.negative_prompt, "");
   EXPECT_EQ(o.vae.prefetch_size, 2);
   EXPECT_TRUE(o.dit.lazy_gpu_cache);
-  EXPECT_EQ(o.text_encoder.type, offload::Type::Model);
-  EXPECT_EQ(o.dit.type, offload::Type::None);
+  EXPECT_EQ(o.text_encoder.type, offload::StrategyKind::Model);
+  EXPECT_EQ(o.dit.type, offload::StrategyKind::None);
 }
 
 TEST(Settings, AnUnknownKeyNamesTheFileAndTheNearestKey) {
@@ -62,9 +62,9 @@ TEST(Settings, AModelsOwnFileMayNotSayWhereResultsGo) {
 TEST(Settings, AStagesOwnKeyWinsOverTheOneForEveryStage) {
   const worker::Options o = read({"--dit.offload.type", "async", "--offload.type", "model",
                                   "--vae.offload.vram_limit", "2.5", "--offload.link_gbps", "4"});
-  EXPECT_EQ(o.dit.type, offload::Type::Async);
-  EXPECT_EQ(o.vae.type, offload::Type::Model);
-  EXPECT_EQ(o.text_encoder.type, offload::Type::Model);
+  EXPECT_EQ(o.dit.type, offload::StrategyKind::Async);
+  EXPECT_EQ(o.vae.type, offload::StrategyKind::Model);
+  EXPECT_EQ(o.text_encoder.type, offload::StrategyKind::Model);
   EXPECT_EQ(o.vae.vram_limit, 2.5);
   EXPECT_FALSE(o.dit.vram_limit.has_value());
   EXPECT_EQ(o.text_encoder.link_gbps, 4);

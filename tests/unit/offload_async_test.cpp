@@ -35,7 +35,7 @@ struct Rig {
 };
 
 Options async_options(double ratio = 1.0, int prefetch = 1) {
-  return {.type = Type::Async, .offload_ratio = ratio, .prefetch_size = prefetch};
+  return {.type = StrategyKind::Async, .offload_ratio = ratio, .prefetch_size = prefetch};
 }
 
 TEST(Residency, ResidentsAreSpreadEvenly) {

@@ -80,13 +80,15 @@ std::unique_ptr<offload::NodeArena> dit_arena(const offload::NodeRanks& node, co
 }
 
 std::vector<offload::Options> ways_of_weights() {
-  std::vector<offload::Options> ways = {{.type = offload::Type::None}};
+  std::vector<offload::Options> ways = {{.type = offload::StrategyKind::None}};
   for (const auto transport : {offload::Transport::Full, offload::Transport::Sharded}) {
     for (const auto interleave : {offload::Interleave::Free, offload::Interleave::Gated}) {
-      ways.push_back({.type = offload::Type::Async, .transport = transport, .interleave = interleave});
+      ways.push_back(
+          {.type = offload::StrategyKind::Async, .transport = transport, .interleave = interleave});
     }
   }
-  ways.push_back({.type = offload::Type::Async, .share = 0.5, .interleave = offload::Interleave::Free});
+  ways.push_back(
+      {.type = offload::StrategyKind::Async, .share = 0.5, .interleave = offload::Interleave::Free});
   return ways;
 }
 

@@ -33,7 +33,7 @@ const ToyShape kShape{.layers = 3, .dim = 32};
 using MakeStrategy = std::function<std::unique_ptr<Strategy>(NodeArena& arena, const StageSetup& setup)>;
 
 std::unique_ptr<Strategy> async(NodeArena& arena, const StageSetup& setup, double share) {
-  const Options options{.type = Type::Async};
+  const Options options{.type = StrategyKind::Async};
   return std::make_unique<Async>(arena, options, setup,
                                  AsyncPlan{.residency = plan_residency("toy", kShape.layers, options),
                                            .sharing = {.share = share},
@@ -54,7 +54,7 @@ const Case kCases[] = {
      [](NodeArena& arena, const StageSetup& setup) { return make_whole_model(arena, {}, setup, false); }},
     {"Sequential",
      [](NodeArena& arena, const StageSetup& setup) {
-       return make_sequential(arena, {.type = Type::Sequential}, setup);
+       return make_sequential(arena, {.type = StrategyKind::Sequential}, setup);
      }},
     {"AsyncFull", [](NodeArena& arena, const StageSetup& setup) { return async(arena, setup, 0); }},
     {"AsyncSharded", [](NodeArena& arena, const StageSetup& setup) { return async(arena, setup, 1); }},

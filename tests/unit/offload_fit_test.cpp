@@ -25,7 +25,7 @@ const model::NetworkSpec& network() {
 }
 
 // `keys` were given for all stages.
-Options given(Type type, std::set<std::string> keys) {
+Options given(StrategyKind type, std::set<std::string> keys) {
   Options options;
   options.type = type;
   options.shared = std::move(keys);
@@ -42,7 +42,7 @@ std::string refusal(const Options& options, const StageRanks& ranks = {}) {
 }
 
 TEST(Fit, WhatSuitsStaysAsItIs) {
-  Options options = given(Type::Async, {"prefetch_size", "transport"});
+  Options options = given(StrategyKind::Async, {"prefetch_size", "transport"});
   options.prefetch_size = 7;
   options.transport = Transport::Sharded;
   const Fitted fitted = fit(network(), options, {});
@@ -52,7 +52,7 @@ TEST(Fit, WhatSuitsStaysAsItIs) {
 }
 
 TEST(Fit, APrefetchBeyondTheBlocksBecomesTheirNumber) {
-  for (const Type type : {Type::Async, Type::Auto}) {
+  for (const StrategyKind type : {StrategyKind::Async, StrategyKind::Auto}) {
     Options options = given(type, {"prefetch_size"});
     options.prefetch_size = 100;
     const Fitted fitted = fit(network(), options, {});
@@ -61,13 +61,13 @@ TEST(Fit, APrefetchBeyondTheBlocksBecomesTheirNumber) {
     options.shared.clear();
     EXPECT_EQ(fit(network(), options, {}).options.prefetch_size, 100) << "its own is left to be refused";
   }
-  Options unused = given(Type::Model, {"prefetch_size"});
+  Options unused = given(StrategyKind::Model, {"prefetch_size"});
   unused.prefetch_size = 100;
   EXPECT_THAT(fit(network(), unused, {}).changes, IsEmpty());
 }
 
 TEST(Fit, TheTypeOfComputationBecomesTheNetworks) {
-  Options options = given(Type::Sequential, {"module_config"});
+  Options options = given(StrategyKind::Sequential, {"module_config"});
   options.module_config = {{"computation_dtype", "fp32"}, {"onload_dtype", "fp32"}};
   const Fitted fitted = fit(network(), options, {});
   EXPECT_THAT(fitted.changes, ElementsAre(HasSubstr("computation_dtype: fp32 becomes bf16")));
@@ -75,7 +75,7 @@ TEST(Fit, TheTypeOfComputationBecomesTheNetworks) {
 }
 
 TEST(Fit, KindsThatTheNetworkHasNotAreLeftOut) {
-  Options options = given(Type::Sequential, {"module_map"});
+  Options options = given(StrategyKind::Sequential, {"module_map"});
   options.module_map = "linear, conv=AutoWrappedModule";
   const Fitted fitted = fit(network(), options, {});
   EXPECT_EQ(fitted.options.module_map, "linear");
@@ -87,7 +87,7 @@ TEST(Fit, KindsThatTheNetworkHasNotAreLeftOut) {
 }
 
 TEST(Fit, OnOneRankOfSeveralTheWeightsTakeThePlainWay) {
-  Options options = given(Type::Async, {"transport", "interleave"});
+  Options options = given(StrategyKind::Async, {"transport", "interleave"});
   options.transport = Transport::Sharded;
   options.interleave = Interleave::Gated;
   const Fitted fitted = fit(network(), options, {.node_size = 2, .alone = true});
@@ -100,7 +100,7 @@ TEST(Fit, OnOneRankOfSeveralTheWeightsTakeThePlainWay) {
 }
 
 TEST(Fit, OnOneRankOfSeveralNothingIsShared) {
-  Options options = given(Type::Async, {"share"});
+  Options options = given(StrategyKind::Async, {"share"});
   options.share = 0.5;
   const Fitted fitted = fit(network(), options, {.node_size = 2, .alone = true});
   EXPECT_EQ(fitted.options.share, 0.0);
@@ -127,7 +127,7 @@ TEST(Fit, AShareThatContradictsTheTransportIsRefused) {
                                                   {Transport::Auto, -0.1, true},
                                                   {Transport::Auto, std::nan(""), true}}) {
     for (const std::set<std::string>& shared : {std::set<std::string>{}, {"share", "transport"}}) {
-      Options options = given(Type::Async, shared);
+      Options options = given(StrategyKind::Async, shared);
       options.transport = transport;
       options.share = share;
       const std::string why = refusal(options);
@@ -140,7 +140,7 @@ TEST(Fit, AShareThatContradictsTheTransportIsRefused) {
 }
 
 TEST(Fit, OfShareAndTransportTheStagesOwnWins) {
-  Options options = given(Type::Async, {"share"});
+  Options options = given(StrategyKind::Async, {"share"});
   options.transport = Transport::Full;
   options.share = 0.5;
   const Fitted by_transport = fit(network(), options, {});
@@ -165,7 +165,7 @@ TEST(StatedShare, IsWhatTheWordsMean) {
 }
 
 TEST(Fit, WhereNoExchangeIsGatedCopiesAreFreeAndMayBeSharded) {
-  Options options = given(Type::Async, {"transport", "interleave"});
+  Options options = given(StrategyKind::Async, {"transport", "interleave"});
   options.transport = Transport::Sharded;
   options.interleave = Interleave::Gated;
   const Fitted fitted = fit(network(), options, {.node_size = 2, .gated = false});
@@ -178,7 +178,8 @@ TEST(Fit, WhereNoExchangeIsGatedCopiesAreFreeAndMayBeSharded) {
 }
 
 TEST(Fit, ALimitBelowTheLeastBecomesTheLeast) {
-  for (const Type type : {Type::None, Type::Model, Type::Async, Type::Sequential, Type::Auto}) {
+  for (const StrategyKind type : {StrategyKind::None, StrategyKind::Model, StrategyKind::Async,
+                                  StrategyKind::Sequential, StrategyKind::Auto}) {
     Options options = given(type, {"vram_limit"});
     options.vram_limit = 1e-6;
     const Fitted fitted = fit(network(), options, {});

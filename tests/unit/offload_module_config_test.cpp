@@ -67,7 +67,7 @@ TEST(ModuleMap, WrongWordsAreNamed) {
 }
 
 TEST(SequentialPlan, ModulesAboveMaxNumParamUseTheOverflowConfiguration) {
-  Options options{.type = Type::Sequential};
+  Options options{.type = StrategyKind::Sequential};
   options.max_num_param = 96 * 96 + 96;
   options.overflow_module_config = {{"onload_device", "cpu"}};
   int overflowing = 0;
@@ -82,7 +82,7 @@ TEST(SequentialPlan, ModulesAboveMaxNumParamUseTheOverflowConfiguration) {
 }
 
 TEST(SequentialPlan, ANarrowStorageTypeSparesTheFp32ListButNotWrappedNorms) {
-  Options options{.type = Type::Sequential};
+  Options options{.type = StrategyKind::Sequential};
   options.module_config = {{"offload_dtype", "fp8"}};
   const model::NetworkSpec stored = stored_spec(toy_spec(), options);
   const auto& block = stored.blocks[0].modules;
@@ -92,12 +92,12 @@ TEST(SequentialPlan, ANarrowStorageTypeSparesTheFp32ListButNotWrappedNorms) {
   EXPECT_EQ(stored.tail[0].tensors[0].dtype, DType::F32) << "an fp32 linear";
   options.module_map = "linear";
   EXPECT_EQ(stored_spec(toy_spec(), options).blocks[0].modules[0].tensors[0].dtype, DType::F32);
-  options.type = Type::Async;
+  options.type = StrategyKind::Async;
   EXPECT_EQ(stored_spec(toy_spec(), options).blocks[0].modules[2].tensors[0].dtype, DType::BF16);
 }
 
 TEST(SequentialPlan, AnotherComputationTypeThanTheNetworksIsRefused) {
-  Options options{.type = Type::Sequential};
+  Options options{.type = StrategyKind::Sequential};
   options.module_config = {{"computation_dtype", "fp16"}};
   EXPECT_THAT([&] { plan_sequential(toy_spec(), options); },
               ThrowsMessage<UserError>(HasSubstr("the network computes in bf16")));

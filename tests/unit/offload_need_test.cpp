@@ -23,13 +23,15 @@ ArenaPlan plan_of(const Options& options) {
   return arena_plan(model::dit_spec(k14B, DType::BF16), options, 1);
 }
 
-Options of_type(Type type) {
+Options of_type(StrategyKind type) {
   Options options;
   options.type = type;
   return options;
 }
 
-double need_gb(Type type) { return static_cast<double>(least_need(plan_of({}), of_type(type)).bytes) / 1e9; }
+double need_gb(StrategyKind type) {
+  return static_cast<double>(least_need(plan_of({}), of_type(type)).bytes) / 1e9;
+}
 
 std::string refused(const Options& options, std::size_t free_gb, bool in_place = false) {
   try {
@@ -45,33 +47,34 @@ std::string refused(const Options& options, std::size_t free_gb, bool in_place =
 }
 
 TEST(Need, IsTheSlotsAndWhatIsInNoBlockForAsync) {
-  EXPECT_NEAR(need_gb(Type::None), 28.95, 0.05);
-  EXPECT_EQ(need_gb(Type::Model), need_gb(Type::None));
-  EXPECT_NEAR(need_gb(Type::Async), 2 * 0.703 + 0.84, 0.02);
+  EXPECT_NEAR(need_gb(StrategyKind::None), 28.95, 0.05);
+  EXPECT_EQ(need_gb(StrategyKind::Model), need_gb(StrategyKind::None));
+  EXPECT_NEAR(need_gb(StrategyKind::Async), 2 * 0.703 + 0.84, 0.02);
   // The largest module: ffn or, in fp32, the projection of the time.
-  EXPECT_NEAR(need_gb(Type::Sequential), 0.63, 0.01);
-  EXPECT_EQ(need_gb(Type::Auto), need_gb(Type::Sequential));
+  EXPECT_NEAR(need_gb(StrategyKind::Sequential), 0.63, 0.01);
+  EXPECT_EQ(need_gb(StrategyKind::Auto), need_gb(StrategyKind::Sequential));
 }
 
 TEST(Need, NamesTheFastestTypeThatFitsTheDevice) {
-  EXPECT_EQ(refused(of_type(Type::None), 30), "");
-  EXPECT_THAT(refused(of_type(Type::None), 24),
+  EXPECT_EQ(refused(of_type(StrategyKind::None), 30), "");
+  EXPECT_THAT(refused(of_type(StrategyKind::None), 24),
               AllOf(HasSubstr("type none takes 28.9"), HasSubstr("0.500 GB for activations"),
                     HasSubstr("24.000 GB of 80.000 GB are free (cuda:0)"),
                     HasSubstr("dit.offload.type = async"), HasSubstr("and fit")));
-  EXPECT_EQ(refused(of_type(Type::Async), 24), "");
-  EXPECT_THAT(refused(of_type(Type::Async), 2), HasSubstr("dit.offload.type = sequential"));
-  EXPECT_THAT(refused(of_type(Type::Model), 1), HasSubstr("no offload type fits"));
+  EXPECT_EQ(refused(of_type(StrategyKind::Async), 24), "");
+  EXPECT_THAT(refused(of_type(StrategyKind::Async), 2), HasSubstr("dit.offload.type = sequential"));
+  EXPECT_THAT(refused(of_type(StrategyKind::Model), 1), HasSubstr("no offload type fits"));
 }
 
 TEST(Need, OnTheCpuTheHostCopyServesNoneInPlace) {
-  EXPECT_EQ(refused(of_type(Type::None), 2, true), "");
-  EXPECT_THAT(refused(of_type(Type::Model), 2, true),
+  EXPECT_EQ(refused(of_type(StrategyKind::None), 2, true), "");
+  EXPECT_THAT(refused(of_type(StrategyKind::Model), 2, true),
               HasSubstr("dit.offload.type = none would take 0.000 GB"));
 }
 
 TEST(Need, TheLimitSaysHowMuchIsNeededForEachType) {
-  for (const Type type : {Type::None, Type::Model, Type::Async, Type::Sequential, Type::Auto}) {
+  for (const StrategyKind type : {StrategyKind::None, StrategyKind::Model, StrategyKind::Async,
+                                  StrategyKind::Sequential, StrategyKind::Auto}) {
     Options options = of_type(type);
     options.vram_limit = 0.5;
     EXPECT_THROW(check_limit("dit", options, least_need(plan_of(options), options)), UserError)
@@ -82,7 +85,7 @@ TEST(Need, TheLimitSaysHowMuchIsNeededForEachType) {
 }
 
 TEST(Need, APrefetchBeyondTheBlocksIsRefusedForAutoToo) {
-  for (const Type type : {Type::Async, Type::Auto}) {
+  for (const StrategyKind type : {StrategyKind::Async, StrategyKind::Auto}) {
     Options options = of_type(type);
     options.prefetch_size = 41;
     EXPECT_THROW(least_need(plan_of(options), options), UserError) << name_of(type);

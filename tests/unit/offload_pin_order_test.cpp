@@ -31,7 +31,7 @@ ArenaLayout forty_layers(int ranks) {
   return arena_layout(testing::toy_spec({.layers = 40, .dim = 512, .q_once = true}), ranks);
 }
 
-const Options kSharded{.type = Type::Async, .transport = Transport::Sharded};
+const Options kSharded{.type = StrategyKind::Async, .transport = Transport::Sharded};
 
 TEST(PinOrder, EveryBlobThatIsCopiedIsInOneOrderOrTheOtherOnce) {
   for (const int ranks : {1, 2, 3, 4, 8}) {
@@ -98,12 +98,13 @@ TEST(PinOrder, BlocksAreDividedWhereTheyAreFerriedInShares) {
   const model::NetworkSpec spec = testing::toy_spec();
   const ArenaLayout layout = arena_layout(spec, 2);
   EXPECT_EQ(divided_blocks(spec, layout, kSharded, 2).size(), 6U);
-  EXPECT_EQ(divided_blocks(spec, layout, {.type = Type::Async}, 2).size(), 6U) << "auto may share";
+  EXPECT_EQ(divided_blocks(spec, layout, {.type = StrategyKind::Async}, 2).size(), 6U) << "auto may share";
   EXPECT_TRUE(divided_blocks(spec, layout, kSharded, 1).empty());
-  EXPECT_TRUE(divided_blocks(spec, layout, {.type = Type::Async, .transport = Transport::Full}, 2).empty());
-  EXPECT_TRUE(divided_blocks(spec, layout, {.type = Type::None}, 2).empty());
-  EXPECT_EQ(divided_blocks(spec, layout, {.type = Type::Async, .share = 1}, 2).size(), 6U);
-  EXPECT_TRUE(divided_blocks(spec, layout, {.type = Type::Async, .share = 0.5}, 2).empty());
+  EXPECT_TRUE(
+      divided_blocks(spec, layout, {.type = StrategyKind::Async, .transport = Transport::Full}, 2).empty());
+  EXPECT_TRUE(divided_blocks(spec, layout, {.type = StrategyKind::None}, 2).empty());
+  EXPECT_EQ(divided_blocks(spec, layout, {.type = StrategyKind::Async, .share = 1}, 2).size(), 6U);
+  EXPECT_TRUE(divided_blocks(spec, layout, {.type = StrategyKind::Async, .share = 0.5}, 2).empty());
   Options half = kSharded;
   half.offload_ratio = 0.5;
   EXPECT_LE(divided_blocks(spec, layout, half, 2).size(), 4U);

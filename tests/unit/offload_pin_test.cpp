@@ -39,7 +39,7 @@ struct Rig {
   std::unique_ptr<NodeArena> arena = testing::toy_arena({});
   // Lazy: views on a GPU that is none cannot be made.
   std::unique_ptr<StageWeights> stage(bool pin) {
-    return make_stage(*arena, {.type = Type::Async, .pin_cpu_memory = pin, .lazy_gpu_cache = true},
+    return make_stage(*arena, {.type = StrategyKind::Async, .pin_cpu_memory = pin, .lazy_gpu_cache = true},
                       {.device = &device, .account = &account, .peers = {}});
   }
   bool is_locked(const Blob& blob) const {

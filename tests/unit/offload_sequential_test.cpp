@@ -31,7 +31,7 @@ constexpr model::ModuleId kFfn{.block = 2, .module = 4};
 using Keys = std::map<std::string, std::string>;
 
 Options sequential_options(Keys module_config = {}) {
-  Options options{.type = Type::Sequential};
+  Options options{.type = StrategyKind::Sequential};
   options.module_config = std::move(module_config);
   return options;
 }
@@ -136,7 +136,7 @@ TEST(Sequential, KeptModulesMakeRoomForAnotherStage) {
   const std::size_t kept = rig.account.now(Category::Keep);
   ASSERT_GT(kept, 200'000U);
   const auto other_arena = toy_arena({.layers = 2});
-  const auto other = make_stage(*other_arena, {.type = Type::Model}, rig.setup);
+  const auto other = make_stage(*other_arena, {.type = StrategyKind::Model}, rig.setup);
   other->prepare();
   EXPECT_GT(rig.stage->report().demotions, 0U);
   EXPECT_LE(rig.account.now(), 400'000U);
@@ -300,7 +300,7 @@ TEST(SequentialLora, EqualsMergedWeights) {
   const at::Tensor with = toy_forward(*rig.stage)[0];
 
   const auto merged = toy_arena(shape);
-  const auto stage = make_stage(*merged, {.type = Type::None}, rig.setup);
+  const auto stage = make_stage(*merged, {.type = StrategyKind::None}, rig.setup);
   stage->begin({});
   stage->acquire_block(0);
   stage->release_block(0);

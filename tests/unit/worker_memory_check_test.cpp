@@ -90,7 +90,7 @@ TEST(MemoryCheck, TheFullestNodeDecidesAndIsNamed) {
 
 TEST(MemoryCheck, AStageThatOneRankRunsNeedsThatRanksDeviceAlone) {
   Options options;
-  options.dit.type = offload::Type::Async;
+  options.dit.type = offload::StrategyKind::Async;
   options.parallel.split_vae = false;
   Machine machine = machine_of(2);
   machine.ranks[1].device_use.free_bytes = 6 * kGB;  // enough for the DiT's slots, not for a decode
@@ -155,7 +155,7 @@ TEST(DecideCfg, TheSmallestDeviceDecidesWithTheStrategysNeed) {
   machine.ranks[1].device_use.total_bytes = 31 * kGB;
   EXPECT_EQ(guided(machine).mode, parallel::CfgMode::Paired);
   Options options;
-  options.dit.type = offload::Type::Async;
+  options.dit.type = offload::StrategyKind::Async;
   EXPECT_EQ(guided(machine, options).mode, parallel::CfgMode::Parallel);
 }
 

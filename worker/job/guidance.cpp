@@ -25,7 +25,7 @@ parallel::CfgChoice decide_cfg(const Options& options, const Job& job, const Net
   const Network& dit = *networks.dit;
   const offload::ArenaPlan plan = offload::arena_plan(dit.spec, options.dit, ranks[0].node_size);
   const std::size_t host_copy = offload::arena_layout(plan.stored, plan.weight_ranks).bytes;
-  const bool in_place = !ranks[0].on_gpu && options.dit.type == offload::Type::None;
+  const bool in_place = !ranks[0].on_gpu && options.dit.type == offload::StrategyKind::None;
   const std::size_t weights = in_place ? 0 : offload::least_need(plan, options.dit).bytes;
   const auto heads = static_cast<int>(networks.facts.dit.heads);
   const int half = std::clamp(static_cast<int>(ranks.size()) / 2, 1, heads);

@@ -7,7 +7,7 @@ namespace ferry::worker {
 namespace {
 
 using Words = std::vector<std::string_view>;
-using Type = offload::Type;
+using Kind = offload::StrategyKind;
 
 bool has(const Words& words, std::string_view word) {
   return std::find(words.begin(), words.end(), word) != words.end();
@@ -31,18 +31,18 @@ bool is_passed_over(std::string_view key, const Job& job) {
 }
 
 // Whether a stage of this type looks at the setting ([offload] prefetch_size).
-bool is_used_by(std::string_view setting, Type type) {
-  if (type == Type::Auto) return true;
+bool is_used_by(std::string_view setting, Kind type) {
+  if (type == Kind::Auto) return true;
   if (has({"offload_ratio", "prefetch_size", "lazy_gpu_cache", "transport", "share", "interleave"}, setting))
-    return type == Type::Async;
+    return type == Kind::Async;
   if (has({"vram_limit", "max_num_param", "module_map", "module_config", "overflow_module_config"}, setting))
-    return type == Type::Sequential;
+    return type == Kind::Sequential;
   return true;
 }
 
 // The types of the stages that `prefix` is for and that run.
-std::vector<Type> types_of(std::string_view prefix, const Options& options, const Job& job) {
-  std::vector<Type> types;
+std::vector<Kind> types_of(std::string_view prefix, const Options& options, const Job& job) {
+  std::vector<Kind> types;
   const bool all = prefix == "offload";
   if (all || prefix == "vae.offload") types.push_back(options.vae.type);
   const bool samples = job.latents.empty();
@@ -54,9 +54,9 @@ std::vector<Type> types_of(std::string_view prefix, const Options& options, cons
 
 bool suits_no_stage(std::string_view key, const Options& options, const Job& job) {
   const std::size_t dot = key.rfind('.');
-  const std::vector<Type> types = types_of(key.substr(0, dot), options, job);
+  const std::vector<Kind> types = types_of(key.substr(0, dot), options, job);
   return !types.empty() && std::none_of(types.begin(), types.end(),
-                                        [&](Type type) { return is_used_by(key.substr(dot + 1), type); });
+                                        [&](Kind type) { return is_used_by(key.substr(dot + 1), type); });
 }
 
 }  // namespace

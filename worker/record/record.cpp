@@ -7,17 +7,16 @@
 
 namespace ferry::offload {
 
-NLOHMANN_JSON_SERIALIZE_ENUM(Type, {{Type::None, "none"},
-                                    {Type::Model, "model"},
-                                    {Type::Sequential, "sequential"},
-                                    {Type::Async, "async"},
-                                    {Type::Auto, "auto"}})
-NLOHMANN_JSON_SERIALIZE_ENUM(Transport, {{Transport::Full, "full"},
-                                         {Transport::Sharded, "sharded"},
-                                         {Transport::Auto, "auto"}})
-NLOHMANN_JSON_SERIALIZE_ENUM(Interleave, {{Interleave::Free, "free"},
-                                          {Interleave::Gated, "gated"},
-                                          {Interleave::Auto, "auto"}})
+template <Worded Enum>
+void to_json(nlohmann::json& json, Enum value) {
+  json = word_of(value);
+}
+
+template <Worded Enum>
+void from_json(const nlohmann::json& json, Enum& value) {
+  value = from_word<Enum>(json.get<std::string>()).value();
+}
+
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Report, stage, type, transport, share, parts, share_settled, share_why,
                                    interleave, blocks, offloaded, slots, host_memory, host_bytes, huge_bytes,
                                    pinned, passes, copied_once_bytes, ferried_bytes, gathered_bytes,

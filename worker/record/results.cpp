@@ -34,7 +34,7 @@ Json named(const std::vector<std::pair<std::string, std::string>>& values) {
 
 // Which LoRA and how: merged into the stored weights, or added in each call; by which scales, from where.
 Json lora_record(const Options& options, const checkpoint::LoraFile& lora) {
-  const bool in_calls = options.dit.type == offload::Type::Sequential;
+  const bool in_calls = options.dit.type == offload::StrategyKind::Sequential;
   const char* how = !options.lora.used() ? "not applied" : in_calls ? "added in calls" : "merged";
   Json scales = Json::array();
   for (const checkpoint::LoraScaleGroup& group : lora.scales()) {

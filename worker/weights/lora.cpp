@@ -21,7 +21,7 @@ at::Tensor on_device(const checkpoint::TensorEntry& entry, DType dtype, const De
 
 void check_wrappers(const checkpoint::LoraFile& lora, const model::NetworkSpec& spec,
                     const offload::Options& options) {
-  if (options.type != offload::Type::Sequential) return;
+  if (options.type != offload::StrategyKind::Sequential) return;
   for (const offload::ModulePlan& plan : offload::plan_sequential(spec, options)) {
     const std::string& name = model::module_of(spec, plan.id).name;
     if (plan.wrapper != offload::Wrapper::AutoWrappedModule || !lora.pairs().contains(name)) continue;

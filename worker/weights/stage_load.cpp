@@ -43,7 +43,7 @@ void begin(const StageSource& source, Rank& rank, StageLoad& load) {
 
 // sequential keeps the weights as they are in the file, and its linears add.
 bool adds_in_calls(const StageSource& source) {
-  return adds(source) && source.options->type == offload::Type::Sequential;
+  return adds(source) && source.options->type == offload::StrategyKind::Sequential;
 }
 
 bool has_room(const StageSource& source, Rank& rank, std::size_t beside_bytes) {
