@@ -58,6 +58,9 @@ struct NetworkSpec {
   std::vector<ModuleSpec> head;
   std::vector<BlockSpec> blocks;
   std::vector<ModuleSpec> tail;
+  // What its linears and convolutions compute in.  Tensors may be kept in other types: wider for precision,
+  // narrower to save memory.
+  DType compute = DType::F32;
 };
 
 struct ModuleId {

@@ -75,7 +75,7 @@ class Fitter {
 
   void computation_dtype(const std::string& key, std::map<std::string, std::string>& config) {
     const auto given = config.find("computation_dtype");
-    const std::string_view own = name_of(main_dtype(spec_));
+    const std::string_view own = name_of(spec_.compute);
     if (given == config.end() || given->second == own || !is_shared(key)) return;
     change(key + ".computation_dtype", given->second, fmt::format("{}, the network's", own));
     config.erase(given);

@@ -95,6 +95,7 @@ NetworkSpec dit_spec(const DitConfig& config, DType compute) {
   check(config, compute);
   NetworkSpec spec;
   spec.name = "dit";
+  spec.compute = compute;
   spec.head = head_modules(config, compute);
   for (std::int64_t i = 0; i < config.layers; ++i) spec.blocks.push_back(block(config, i, compute));
   spec.tail = {modulation("head.modulation", 2, config.dim),

@@ -65,7 +65,8 @@ NetworkSpec umt5_spec(const Umt5Config& config, DType compute) {
   NetworkSpec spec{.name = "text_encoder",
                    .head = {embedding},
                    .blocks = {},
-                   .tail = {module("norm", ModuleKind::RmsNorm, {config.dim}, compute)}};
+                   .tail = {module("norm", ModuleKind::RmsNorm, {config.dim}, compute)},
+                   .compute = compute};
   for (std::int64_t i = 0; i < config.layers; ++i) spec.blocks.push_back(block(config, i, compute));
   return spec;
 }

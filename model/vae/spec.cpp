@@ -61,6 +61,7 @@ NetworkSpec vae_decoder_spec(const VaeConfig& config, DType compute) {
   const std::vector<Unit> units = vae::decoder_units(config);
   NetworkSpec spec;
   spec.name = "vae";
+  spec.compute = compute;
   spec.head = {conv("conv2", {config.z_dim, config.z_dim, 1, 1, 1}, DType::F32),
                conv("decoder.conv1", {units.front().in, config.z_dim, 3, 3, 3}, compute)};
   for (const Unit& unit : units) spec.blocks.push_back({unit.name, modules_of(unit, compute)});

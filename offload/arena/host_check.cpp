@@ -23,7 +23,7 @@ std::vector<Alternative> alternatives_of(const ArenaPlan& plan) {
     const model::NetworkSpec stored = stored_spec(plan.spec, options);
     alternatives.push_back({setting, arena_layout(stored, plan.weight_ranks).bytes});
   };
-  if (main_dtype(plan.spec) == DType::F32) add("model.dtype = bf16", DType::BF16);
+  if (plan.spec.compute == DType::F32) add("model.dtype = bf16", DType::BF16);
   add(plan.spec.name + ".offload.type = sequential with module_config offload_dtype = fp8", DType::F8E4M3);
   return alternatives;
 }

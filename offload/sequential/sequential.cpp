@@ -17,10 +17,10 @@ constexpr int kPasses = 3;  // that copies are timed for before their events are
 int modules_of(const model::NetworkSpec& spec) { return static_cast<int>(all_modules(spec).size()); }
 
 std::vector<DType> dtypes_for(const model::ModuleSpec& module, const ModulePlan& plan,
-                              std::optional<DType> wanted, DType main) {
+                              std::optional<DType> wanted, DType compute) {
   std::vector<DType> dtypes;
   for (const model::TensorSpec& tensor : module.tensors) {
-    dtypes.push_back(held_dtype(tensor, plan.wrapper, wanted, main));
+    dtypes.push_back(held_dtype(tensor, plan.wrapper, wanted, compute));
   }
   return dtypes;
 }
@@ -61,13 +61,13 @@ Sequential::~Sequential() {
 
 Sequential::Entry Sequential::make_entry(const ModulePlan& plan) const {
   const model::ModuleSpec& module = model::module_of(arena_.spec(), plan.id);
-  const DType main = main_dtype(arena_.spec());
+  const DType compute = arena_.spec().compute;
   Entry entry;
   entry.plan = plan;
   entry.host_only = module.host_only;
   entry.stored = stored_image(arena_, plan.id);
-  entry.onload = image_place(module, dtypes_for(module, plan, plan.config.onload.dtype, main));
-  entry.computation = image_place(module, dtypes_for(module, plan, std::nullopt, main));
+  entry.onload = image_place(module, dtypes_for(module, plan, plan.config.onload.dtype, compute));
+  entry.computation = image_place(module, dtypes_for(module, plan, std::nullopt, compute));
   entry.onload_is_computation =
       plan.config.onload.place == Place::Device && same_dtypes(entry.onload, entry.computation);
   return entry;

@@ -1,8 +1,5 @@
 #include "offload/sequential/sequential_plan.h"
 
-#include <algorithm>
-#include <map>
-
 #include "base/error.h"
 #include "model/shape.h"
 #include "offload/arena/layout.h"
@@ -15,30 +12,19 @@ model::ModuleSpec& mutable_module(model::NetworkSpec& spec, model::ModuleId id) 
   return const_cast<model::ModuleSpec&>(model::module_of(spec, id));
 }
 
-void check_computation(const ModuleConfig& config, DType main, const std::string& option) {
-  if (!config.computation.dtype || *config.computation.dtype == main) return;
+void check_computation(const ModuleConfig& config, DType compute, const std::string& option) {
+  if (!config.computation.dtype || *config.computation.dtype == compute) return;
   throw UserError(option + ".computation_dtype: " + std::string(name_of(*config.computation.dtype)) +
-                  ", but the network computes in " + std::string(name_of(main)) + " (model.dtype)");
+                  ", but the network computes in " + std::string(name_of(compute)) + " (model.dtype)");
 }
 
 }  // namespace
 
-DType main_dtype(const model::NetworkSpec& spec) {
-  std::map<DType, std::size_t> bytes;
-  for (const model::ModuleId id : all_modules(spec)) {
-    for (const model::TensorSpec& tensor : model::module_of(spec, id).tensors) {
-      bytes[tensor.dtype] += model::memory_format(tensor).bytes;
-    }
-  }
-  const auto most = std::max_element(bytes.begin(), bytes.end(),
-                                     [](const auto& a, const auto& b) { return a.second < b.second; });
-  return most == bytes.end() ? DType::F32 : most->first;
-}
-
-DType held_dtype(const model::TensorSpec& tensor, Wrapper wrapper, std::optional<DType> wanted, DType main) {
+DType held_dtype(const model::TensorSpec& tensor, Wrapper wrapper, std::optional<DType> wanted,
+                 DType compute) {
   if (!wanted || wrapper == Wrapper::None) return tensor.dtype;
   const bool narrower = size_of(*wanted) < size_of(tensor.dtype);
-  if (narrower && tensor.dtype != main && wrapper != Wrapper::WanAutoCastLayerNorm) return tensor.dtype;
+  if (narrower && tensor.dtype != compute && wrapper != Wrapper::WanAutoCastLayerNorm) return tensor.dtype;
   return *wanted;
 }
 
@@ -51,9 +37,8 @@ std::vector<ModulePlan> plan_sequential(const model::NetworkSpec& spec, const Op
   if (options.max_num_param.has_value() == options.overflow_module_config.empty()) {
     throw UserError(option + "max_num_param and " + option + "overflow_module_config need each other");
   }
-  const DType main = main_dtype(spec);
-  check_computation(usual, main, option + "module_config");
-  check_computation(overflow, main, option + "overflow_module_config");
+  check_computation(usual, spec.compute, option + "module_config");
+  check_computation(overflow, spec.compute, option + "overflow_module_config");
   std::vector<ModulePlan> plans;
   for (const model::ModuleId id : all_modules(spec)) {
     const model::ModuleSpec& module = model::module_of(spec, id);
@@ -72,10 +57,9 @@ std::vector<ModulePlan> plan_sequential(const model::NetworkSpec& spec, const Op
 model::NetworkSpec stored_spec(const model::NetworkSpec& spec, const Options& options) {
   model::NetworkSpec stored = spec;
   if (options.type != StrategyKind::Sequential) return stored;
-  const DType main = main_dtype(spec);
   for (const ModulePlan& plan : plan_sequential(spec, options)) {
     for (model::TensorSpec& tensor : mutable_module(stored, plan.id).tensors) {
-      tensor.dtype = held_dtype(tensor, plan.wrapper, plan.config.offload.dtype, main);
+      tensor.dtype = held_dtype(tensor, plan.wrapper, plan.config.offload.dtype, spec.compute);
     }
   }
   return stored;

@@ -18,17 +18,16 @@ struct ModulePlan {
   std::int64_t parameters = 0;
 };
 
-// The type most of a network's bytes have: that of its linears.  Tensors of another type (the fp32 list of
-// a bf16 network) are there for precision; only WanAutoCastLayerNorm keeps them in a narrower one.
-DType main_dtype(const model::NetworkSpec& spec);
-
 // One plan per module, in arena order (all_modules).
 // Throws UserError: a bad map or configuration, an overflow configuration without max_num_param or the other
 // way round, a computation_dtype that is not the network's.
 std::vector<ModulePlan> plan_sequential(const model::NetworkSpec& spec, const Options& options);
 
-// The dtype in which a module's tensor is held when its state asks for `wanted`.
-DType held_dtype(const model::TensorSpec& tensor, Wrapper wrapper, std::optional<DType> wanted, DType main);
+// The dtype in which a module's tensor is held when its state asks for `wanted`.  Tensors of another type
+// than the network computes in (the fp32 list of a bf16 network) are there for precision: only
+// WanAutoCastLayerNorm keeps them in a narrower one.
+DType held_dtype(const model::TensorSpec& tensor, Wrapper wrapper, std::optional<DType> wanted,
+                 DType compute);
 
 // `spec` with the dtypes that the arena keeps.
 model::NetworkSpec stored_spec(const model::NetworkSpec& spec, const Options& options);

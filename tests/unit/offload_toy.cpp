@@ -93,7 +93,7 @@ std::vector<at::Tensor> run_pass(model::Weights& weights, int branches,
 
 model::NetworkSpec toy_spec(const ToyShape& shape) {
   const std::int64_t d = shape.dim;
-  model::NetworkSpec spec{.name = "toy", .head = {}, .blocks = {}, .tail = {}};
+  model::NetworkSpec spec{.name = "toy", .head = {}, .blocks = {}, .tail = {}, .compute = shape.compute};
   spec.head.push_back(module("table", ModuleKind::Embedding, shape.compute, {{kTableRows, d}}));
   spec.head.back().host_only = shape.host_table;
   spec.head.push_back(module("in", ModuleKind::Linear, shape.compute, {{d, d}, {d}}));
