@@ -90,17 +90,20 @@ struct Variant {
   OffloadResult result;
 };
 
+// Another plan over a host copy that is there.
+offload::StagePlan plan_over(const offload::NodeArena& arena, const offload::Options& options) {
+  return offload::make_plan(arena.spec(), options, arena.weight_ranks());
+}
+
 double exposed(const Variant& variant) { return variant.stage->report().exposed_copy_ms * 1e-3; }
 
 // What the same bytes do to the compute when nothing waits for them.
 void add_shadow(Variant& variant, const OffloadCase& what, offload::NodeArena& arena,
                 offload::StageWeights& resident, const model::DitRuntime& runtime, const Inputs& inputs) {
-  const offload::Options& options = variant.result.options;
-  const offload::Report report = variant.stage->report();
-  if (report.type != offload::StrategyKind::Async) return;
-  variant.shadow = std::make_unique<ShadowTraffic>(
-      resident, arena, *runtime.device, offload::plan_residency(report.stage, report.blocks, options),
-      options.link_gbps);
+  if (variant.stage->report().type != offload::StrategyKind::Async) return;
+  const offload::StagePlan& plan = variant.stage->plan();
+  variant.shadow =
+      std::make_unique<ShadowTraffic>(resident, arena, *runtime.device, plan.residency, plan.link_gbps);
   variant.beside = std::make_unique<Steps>(what, inputs, *variant.shadow, runtime);
 }
 
@@ -110,7 +113,7 @@ std::unique_ptr<Variant> make_variant(const OffloadCase& what, const offload::Op
                                       const Inputs& inputs, double free_gbps) {
   auto variant = std::make_unique<Variant>();
   setup.account = &variant->account;
-  variant->stage = make_stage(arena, options, setup);
+  variant->stage = make_stage(arena, plan_over(arena, options), setup);
   variant->result.options = options;
   variant->result.link_gbps = options.link_gbps > 0 ? options.link_gbps : free_gbps;
   runtime.gate = nullptr;
@@ -181,7 +184,7 @@ std::vector<OffloadResult> measure_offload(const OffloadCase& what, offload::Nod
   const at::NoGradGuard no_grad;
   const model::TorchStream on(*setup.device);
   const Inputs inputs = make_inputs(what, *setup.device);
-  const auto resident = make_stage(arena, {}, setup);
+  const auto resident = make_stage(arena, plan_over(arena, {}), setup);
   Steps alone(what, inputs, *resident, runtime);
   const double free_gbps = link_gbps(arena, *setup.device);
   alone.seconds();

@@ -75,7 +75,7 @@ int run(const std::vector<std::string>& arguments, parallel::Session& ranks) {
   const DType compute = dtype_from_name(arguments.at(3));
   if (arguments.size() > 5) what.samples = std::stoi(arguments[5]);
   Bench bench{ranks};
-  offload::NodeArena arena(offload::arena_plan(model::dit_spec(what.config, compute), {}, ranks.node_size()),
+  offload::NodeArena arena(offload::arena_plan(model::dit_spec(what.config, compute), ranks.node_size()),
                            offload::node_ranks(ranks));
   arena.load(random_source(), 1, {});
 

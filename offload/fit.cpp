@@ -9,12 +9,9 @@
 #include <sstream>
 
 #include "base/error.h"
-#include "offload/arena/arena_plan.h"
 #include "offload/arena/layout.h"
-#include "offload/limit.h"
 #include "offload/need.h"
 #include "offload/sequential/module_config.h"
-#include "offload/sequential/sequential_plan.h"
 #include "offload/stated_share.h"
 
 namespace ferry::offload {
@@ -55,7 +52,7 @@ class Fitter {
         options().transport = Transport::Auto;
       }
     }
-    stated_share(spec_.name, options());  // for what it refuses
+    stated_share(spec_.name, options());  // for what it refuses, before alone() changes it
   }
 
   void alone() {
@@ -103,13 +100,11 @@ class Fitter {
     if (!kept.empty()) options().module_map = left;
   }
 
-  void vram_limit(int weight_ranks) {
-    const std::optional<std::size_t> limit = limit_bytes(options());
-    if (!limit || !(*options().vram_limit > 0) || !is_shared("vram_limit")) return;
-    const Need need = least_need(arena_plan(spec_, options(), weight_ranks), options());
-    if (*limit >= need.bytes) return;
+  void vram_limit(const Need& need) {
+    const std::optional<double> limit = options().vram_limit;
+    if (!limit || !(*limit > 0) || !is_shared("vram_limit") || limit_bytes(*limit) >= need.bytes) return;
     const double least = std::ceil(static_cast<double>(need.bytes) / kGiB * kLimitStep) / kLimitStep;
-    change("vram_limit", *options().vram_limit,
+    change("vram_limit", *limit,
            fmt::format("{} GiB, the least for type {} ({})", least, name_of(options().type), need.made_of));
     options().vram_limit = least;
   }
@@ -154,7 +149,7 @@ class Fitter {
 }  // namespace
 
 Fitted fit(const model::NetworkSpec& spec, const Options& options, const StageRanks& ranks) {
-  Fitted fitted{.options = options, .changes = {}};
+  Fitted fitted{.options = options, .plan = {}, .changes = {}};
   Fitter fitter(spec, fitted);
   if (may_be_async(options)) {
     fitter.prefetch();
@@ -170,7 +165,12 @@ Fitted fit(const model::NetworkSpec& spec, const Options& options, const StageRa
     fitter.computation_dtype("overflow_module_config", fitted.options.overflow_module_config);
     fitter.module_map();
   }
-  fitter.vram_limit(ranks.node_size);
+  // The least is known of a plan.
+  Options unlimited = fitted.options;
+  unlimited.vram_limit.reset();
+  fitted.plan = make_plan(spec, unlimited, ranks.node_size);
+  fitter.vram_limit(fitted.plan.need);
+  set_limit(fitted.plan, fitted.options.vram_limit);
   return fitted;
 }
 

@@ -1,4 +1,4 @@
-// What was given for all stages, made to suit the network of one.
+// What was given for all stages, made to suit the network of one, and the plan that this makes.
 #pragma once
 
 #include <string>
@@ -6,11 +6,13 @@
 
 #include "model/weights.h"
 #include "offload/options.h"
+#include "offload/plan.h"
 
 namespace ferry::offload {
 
 struct Fitted {
   Options options;
+  StagePlan plan;                    // of these
   std::vector<std::string> changes;  // "vae.offload.prefetch_size: 100 becomes 4, ..."
 };
 
@@ -28,10 +30,8 @@ struct StageRanks {
 // contradict each other the one that was given for all stages becomes auto.  Only what the stage's type looks
 // at is changed.
 //
-// Throws UserError for the same in a value of the stage's own, of those that nothing else refuses: kinds of
-// module that the network has not, a transport, a share or an interleave that it cannot follow, a share that
-// contradicts the transport where both were given alike; and for options that
-// are wrong for every network.
+// Throws UserError for the same in a value of the stage's own, for a share that contradicts the transport
+// where both were given alike, and for options that are wrong for every network.
 Fitted fit(const model::NetworkSpec& spec, const Options& options, const StageRanks& ranks);
 
 }  // namespace ferry::offload

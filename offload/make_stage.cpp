@@ -1,10 +1,9 @@
 #include <algorithm>
+#include <string>
+#include <utility>
 
 #include "base/log.h"
 #include "offload/async/async.h"
-#include "offload/choose.h"
-#include "offload/limit.h"
-#include "offload/need.h"
 #include "offload/none.h"
 #include "offload/sequential/sequential.h"
 #include "offload/stage.h"
@@ -18,11 +17,11 @@ namespace {
 constexpr double kUsable = 0.95;
 
 // The least of all ranks, so that they choose alike.
-std::size_t room_for_weights(const Options& options, const StageSetup& setup) {
+std::size_t room_for_weights(const StagePlan& plan, const StageSetup& setup) {
   const auto free =
       static_cast<std::size_t>(kUsable * static_cast<double>(setup.device->memory().free_bytes));
   std::size_t room = free - std::min(free, setup.activation_bytes);
-  if (const auto limit = limit_bytes(options)) {
+  if (const auto limit = plan.limit_bytes) {
     room = std::min(room, *limit - std::min(*limit, setup.account->used()));
   }
   for (const std::string& each : all_gather_text(setup.peers, std::to_string(room))) {
@@ -31,33 +30,35 @@ std::size_t room_for_weights(const Options& options, const StageSetup& setup) {
   return room;
 }
 
-Options decided(const NodeArena& arena, const Options& options, const StageSetup& setup) {
-  if (options.type != StrategyKind::Auto) return options;
-  const Options chosen = choose_strategy(arena.layout(), options, room_for_weights(options, setup));
-  if (setup.peers.rank == 0) spdlog::info("{}: offload type {}", arena.spec().name, name_of(chosen.type));
+StagePlan for_the_device(const StagePlan& plan, const StageSetup& setup) {
+  if (plan.kind != StrategyKind::Auto) return plan;
+  StagePlan chosen = decided(plan, room_for_weights(plan, setup));
+  if (setup.peers.rank == 0) {
+    spdlog::info("{}: offload type {}: {}", chosen.stage(), name_of(chosen.kind), chosen.why);
+  }
   return chosen;
 }
 
-std::unique_ptr<Strategy> make_strategy(NodeArena& arena, const Options& options, const StageSetup& setup) {
-  check_limit(arena.spec().name, options, least_need(arena.plan(), options));
-  switch (options.type) {
+std::unique_ptr<Strategy> make_strategy(NodeArena& arena, const StagePlan& plan, const StageSetup& setup) {
+  switch (plan.kind) {
     case StrategyKind::Async:
-      return make_async(arena, options, setup);
+      return make_async(arena, plan, setup);
     case StrategyKind::Sequential:
-      return make_sequential(arena, options, setup);
+      return make_sequential(arena, plan, setup);
     case StrategyKind::Model:
-      return make_whole_model(arena, options, setup, false);
+      return make_whole_model(arena, plan, setup, false);
     default:
-      return make_none(arena, options, setup);
+      return make_none(arena, plan, setup);
   }
 }
 
 }  // namespace
 
-std::unique_ptr<StageWeights> make_stage(NodeArena& arena, const Options& options, const StageSetup& setup) {
-  if (options.pin_cpu_memory) arena.pin(*setup.device);
-  auto stage = std::make_unique<StageWeights>(arena, setup,
-                                              make_strategy(arena, decided(arena, options, setup), setup));
+std::unique_ptr<StageWeights> make_stage(NodeArena& arena, const StagePlan& plan, const StageSetup& setup) {
+  if (plan.pin) arena.pin(*setup.device);
+  StagePlan chosen = for_the_device(plan, setup);
+  std::unique_ptr<Strategy> strategy = make_strategy(arena, chosen, setup);
+  auto stage = std::make_unique<StageWeights>(arena, std::move(chosen), setup, std::move(strategy));
   // Whoever copies something of every part waits for all; with shares alone the rest may come later.
   Report decided_on;
   stage->strategy().describe(decided_on);

@@ -1,30 +1,40 @@
-// The device memory that a strategy takes for weights, known before anything is loaded.
+// The device memory that strategies take for weights, known before anything is loaded; in the bytes that
+// vram_limit counts.
 #pragma once
 
 #include <cstddef>
 #include <string>
+#include <vector>
 
 #include "offload/arena/arena_plan.h"
-#include "offload/limit.h"
 #include "offload/options.h"
+#include "offload/residency.h"
+#include "offload/sequential/sequential_plan.h"
 
 namespace ferry::offload {
 
-// The least that options.type works with, in the bytes that vram_limit counts; `auto`: that of sequential,
-// which takes least.  Throws UserError for options that do not suit the network.
-Need least_need(const ArenaPlan& plan, const Options& options);
+inline constexpr double kGiB = 1024.0 * 1024.0 * 1024.0;
 
-// The device memory that a stage may take.
-struct Room {
-  std::size_t free_bytes = 0;
-  std::size_t total_bytes = 0;
-  std::string where;              // "cuda:0", "host memory beside the node's copy of the weights"
-  bool weights_in_place = false;  // type none uses the node's copy itself
+// A vram_limit, which is in GiB.
+constexpr std::size_t limit_bytes(double gib) { return static_cast<std::size_t>(gib * kGiB); }
+
+struct Need {
+  std::size_t bytes = 0;
+  std::string made_of;  // "2 slots, 12 resident blocks, head and tail"
 };
 
-// Throws UserError unless least_need() and the activations fit: says the numbers, and which type would fit
-// or that none does.
-void check_device_memory(const ArenaPlan& plan, const Options& options, std::size_t activation_bytes,
-                         const Room& room);
+// A strategy, and what it takes.
+struct DeviceUse {
+  StrategyKind kind = StrategyKind::None;
+  Residency residency{};  // async
+  Need need;
+};
+
+// Of none and model.
+Need whole_need(const ArenaLayout& layout);
+// Of async; without blocks there is nothing to ferry.
+Need async_need(const ArenaLayout& layout, const Residency& residency);
+// The least that sequential works with: what is not wrapped, and the largest call.
+Need sequential_need(const ArenaPlan& arena, const std::vector<ModulePlan>& modules);
 
 }  // namespace ferry::offload

@@ -35,8 +35,8 @@ class InPlace final : public Strategy {
 
 }  // namespace
 
-std::unique_ptr<Strategy> make_none(NodeArena& arena, const Options& options, const StageSetup& setup) {
-  if (setup.device->type() == DeviceType::Cuda) return make_whole_model(arena, options, setup, true);
+std::unique_ptr<Strategy> make_none(NodeArena& arena, const StagePlan& plan, const StageSetup& setup) {
+  if (setup.device->type() == DeviceType::Cuda) return make_whole_model(arena, plan, setup, true);
   return std::make_unique<InPlace>(arena, *setup.account);
 }
 

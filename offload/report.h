@@ -13,6 +13,7 @@ namespace ferry::offload {
 struct Report {
   std::string stage;                       // "dit"
   StrategyKind type = StrategyKind::None;  // what was decided, never Auto
+  std::string type_why;                    // how, where the plan was to decide it; else empty
   Transport transport = Transport::Full;
   double share = 0;           // of a block, divided between the ranks of a node: what is in force
   std::vector<double> parts;  // the sizes of the ranks' parts of it beside each other; empty: all alike

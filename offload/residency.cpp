@@ -9,6 +9,16 @@
 
 namespace ferry::offload {
 
+Residency spread_residency(int layers, int offloaded, int prefetch) {
+  Residency plan;
+  for (int block = 0; block < layers; ++block) {
+    const bool ferried = (block + 1) * offloaded / layers != block * offloaded / layers;
+    (ferried ? plan.offloaded : plan.resident).push_back(block);
+  }
+  plan.slots = std::min(prefetch + 1, offloaded);
+  return plan;
+}
+
 Residency plan_residency(const std::string& stage, int layers, const Options& options) {
   // Not-a-number fails this too.
   if (!(options.offload_ratio >= 0 && options.offload_ratio <= 1)) {
@@ -20,14 +30,8 @@ Residency plan_residency(const std::string& stage, int layers, const Options& op
         fmt::format("{}.offload.prefetch_size: {}; it is between 1 and the {} blocks of the network", stage,
                     options.prefetch_size, layers));
   }
-  const auto count = static_cast<int>(std::lround(options.offload_ratio * layers));
-  Residency plan;
-  for (int block = 0; block < layers; ++block) {
-    const bool offloaded = (block + 1) * count / layers != block * count / layers;
-    (offloaded ? plan.offloaded : plan.resident).push_back(block);
-  }
-  plan.slots = std::min(options.prefetch_size + 1, count);
-  return plan;
+  const auto offloaded = static_cast<int>(std::lround(options.offload_ratio * layers));
+  return spread_residency(layers, offloaded, options.prefetch_size);
 }
 
 std::size_t slot_bytes(const ArenaLayout& layout, const Residency& residency) {

@@ -16,8 +16,11 @@ struct Residency {
   int slots = 0;  // min(prefetch + 1, offloaded)
 };
 
-// round(ratio * layers) blocks are offloaded, spread evenly over the depth, so that the link has the same
-// work everywhere.
+// `offloaded` of `layers` blocks, spread evenly over the depth, so that the link has the same work
+// everywhere.
+Residency spread_residency(int layers, int offloaded, int prefetch);
+
+// That of round(ratio * layers) blocks.
 // Throws UserError: a ratio outside [0, 1], a prefetch below 1 or above `layers`; `stage` names the network.
 Residency plan_residency(const std::string& stage, int layers, const Options& options);
 

@@ -5,8 +5,10 @@
 
 namespace ferry::offload {
 
-StageWeights::StageWeights(NodeArena& arena, const StageSetup& setup, std::unique_ptr<Strategy> strategy)
+StageWeights::StageWeights(NodeArena& arena, StagePlan plan, const StageSetup& setup,
+                           std::unique_ptr<Strategy> strategy)
     : arena_(arena),
+      plan_(std::move(plan)),
       order_(arena.spec().name, static_cast<int>(arena.spec().blocks.size())),
       host_(arena.stored(), arena.layout(), arena.data()),
       loras_(arena.spec(), *setup.account),
@@ -29,6 +31,7 @@ void StageWeights::set_loras(std::map<std::string, model::Lora> loras) {
 Report StageWeights::report() const {
   Report report;
   report.stage = arena_.spec().name;
+  report.type_why = plan_.why;
   report.blocks = static_cast<int>(arena_.spec().blocks.size());
   report.host_memory = name_of(arena_.kind());
   report.host_bytes = arena_.bytes();

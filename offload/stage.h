@@ -20,8 +20,8 @@
 #include "offload/arena/arena.h"
 #include "offload/arena/views.h"
 #include "offload/device_account.h"
-#include "offload/options.h"
 #include "offload/pass_order.h"
+#include "offload/plan.h"
 #include "offload/report.h"
 #include "parallel/exchange_gate.h"
 #include "parallel/group.h"
@@ -69,7 +69,8 @@ class Strategy {
 
 class StageWeights final : public model::Weights {
  public:
-  StageWeights(NodeArena& arena, const StageSetup& setup, std::unique_ptr<Strategy> strategy);
+  // `plan` is decided, and `strategy` was made for it.
+  StageWeights(NodeArena& arena, StagePlan plan, const StageSetup& setup, std::unique_ptr<Strategy> strategy);
 
   // The stage starts: its device memory is taken, what is resident is copied in.  Before the first pass of
   // each time the stage runs (begin() does it otherwise); a second call changes nothing.
@@ -83,6 +84,8 @@ class StageWeights final : public model::Weights {
   void set_loras(std::map<std::string, model::Lora> loras);
   // The network brackets its exchanges with this; nullptr: it need not.
   parallel::ExchangeGate* exchange_gate() { return strategy_->exchange_gate(); }
+  // As it was decided for this device: never Auto.
+  const StagePlan& plan() const { return plan_; }
   // What has been done so far.
   Report report() const;
   // For what only one strategy can do: dynamic_cast to Async (async.h) or Sequential (sequential.h).
@@ -99,6 +102,7 @@ class StageWeights final : public model::Weights {
 
  private:
   NodeArena& arena_;
+  StagePlan plan_;
   PassOrder order_;
   HostViews host_;
   Loras loras_;
@@ -106,8 +110,8 @@ class StageWeights final : public model::Weights {
   std::uint64_t passes_ = 0;
 };
 
-// Collective over setup.peers: the ranks check that they agree on the plan.
-// Throws UserError: an option out of range, with the values that work.
-std::unique_ptr<StageWeights> make_stage(NodeArena& arena, const Options& options, const StageSetup& setup);
+// Makes the strategy of `plan`, after deciding what type auto becomes for the device memory that is free now.
+// Collective over setup.peers: the ranks decide alike and check that they agree.
+std::unique_ptr<StageWeights> make_stage(NodeArena& arena, const StagePlan& plan, const StageSetup& setup);
 
 }  // namespace ferry::offload

@@ -8,11 +8,11 @@ namespace {
 
 class WholeModel final : public Strategy {
  public:
-  WholeModel(NodeArena& arena, const Options& options, const StageSetup& setup, bool stays)
+  WholeModel(NodeArena& arena, const StagePlan& plan, const StageSetup& setup, bool stays)
       : blocks_(static_cast<int>(arena.spec().blocks.size())),
         device_(*setup.device),
         stays_(stays),
-        link_(options.link_gbps, chunk_bytes(setup.device->type())),
+        link_(plan.link_gbps, chunk_bytes(setup.device->type())),
         resident_(arena, *setup.device, *setup.account) {}
   ~WholeModel() override {
     try {
@@ -48,9 +48,9 @@ class WholeModel final : public Strategy {
 
 }  // namespace
 
-std::unique_ptr<Strategy> make_whole_model(NodeArena& arena, const Options& options, const StageSetup& setup,
+std::unique_ptr<Strategy> make_whole_model(NodeArena& arena, const StagePlan& plan, const StageSetup& setup,
                                            bool stays) {
-  return std::make_unique<WholeModel>(arena, options, setup, stays);
+  return std::make_unique<WholeModel>(arena, plan, setup, stays);
 }
 
 }  // namespace ferry::offload

@@ -9,7 +9,7 @@ namespace ferry::offload {
 
 // `model`: prepare() copies everything but host-only modules to the device; finish() drops the device copy,
 // which is never copied back.  `stays`: finish() keeps it; that is `none` on a GPU.
-std::unique_ptr<Strategy> make_whole_model(NodeArena& arena, const Options& options, const StageSetup& setup,
+std::unique_ptr<Strategy> make_whole_model(NodeArena& arena, const StagePlan& plan, const StageSetup& setup,
                                            bool stays);
 
 }  // namespace ferry::offload

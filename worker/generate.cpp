@@ -47,7 +47,7 @@ void check_job(Prepared& prepared, const Device& device, const parallel::Session
         "accepted: auto, serial, paired, or another guidance");
   }
   if (networks.dit && networks.dit->lora) {
-    check_wrappers(*networks.dit->lora, networks.dit->spec, options.dit);
+    check_wrappers(*networks.dit->lora, networks.dit->plan);
   }
   check_memory(options, job, networks, {memory, mesh});
 }

@@ -59,7 +59,7 @@ Network checked(Checkpoint checkpoint, model::NetworkSpec spec, DType compute, c
                 std::vector<std::string>& notes) {
   checkpoint::validate(checkpoint, spec);
   note_left_out(checkpoint, spec, options, notes);
-  return {std::move(checkpoint), std::move(spec), compute, std::nullopt};
+  return {.checkpoint = std::move(checkpoint), .spec = std::move(spec), .compute = compute};
 }
 
 // Ids above the table's rows would be read from nowhere.

@@ -9,6 +9,7 @@
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/lora/lora.h"
 #include "model/weights.h"
+#include "offload/plan.h"
 #include "worker/job/options.h"
 #include "worker/job/resolve.h"
 
@@ -19,6 +20,7 @@ struct Network {
   model::NetworkSpec spec;
   DType compute = DType::F32;
   std::optional<checkpoint::LoraFile> lora{};  // the DiT's, checked against its spec
+  offload::StagePlan plan{};                   // of its weights, by fit_offload()
 };
 
 struct Networks {

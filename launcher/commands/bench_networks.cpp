@@ -23,32 +23,35 @@ worker::Network checked(checkpoint::Checkpoint checkpoint, const model::NetworkS
   if (options.unexpected != "skip") refuse_unexpected(checkpoint, unexpected);
   if (!unexpected.empty()) spdlog::warn("left out, as model.unexpected says: {}", to_text(unexpected));
   for (const std::string& note : checkpoint.notes()) spdlog::warn("{}", note);
-  return {.checkpoint = std::move(checkpoint), .spec = spec, .compute = compute, .lora = {}};
+  return {.checkpoint = std::move(checkpoint), .spec = spec, .compute = compute};
 }
 
 }  // namespace
 
-DitNetwork open_dit(const worker::ModelOptions& options, parallel::Session& session) {
+DitNetwork open_dit(const worker::Options& options, parallel::Session& session) {
   DitNetwork dit;
   parallel::agree(session, [&] {
     checkpoint::Checkpoint checkpoint =
-        checkpoint::Checkpoint::open(options.path, Part::Dit, options.dit_key);
-    const DType compute = dtype_from_name(options.dtype);
+        checkpoint::Checkpoint::open(options.model.path, Part::Dit, options.model.dit_key);
+    const DType compute = dtype_from_name(options.model.dtype);
     dit.config = checkpoint::dit_config(checkpoint);
-    dit.network = checked(std::move(checkpoint), model::dit_spec(dit.config, compute), compute, options);
+    dit.network =
+        checked(std::move(checkpoint), model::dit_spec(dit.config, compute), compute, options.model);
+    dit.network.plan = offload::make_plan(dit.network.spec, options.dit, session.node_size());
   });
   return dit;
 }
 
-VaeNetwork open_vae(const worker::ModelOptions& options, parallel::Session& session) {
+VaeNetwork open_vae(const worker::Options& options, parallel::Session& session) {
   VaeNetwork vae;
   parallel::agree(session, [&] {
     checkpoint::Checkpoint checkpoint =
-        checkpoint::Checkpoint::open(options.path, Part::Vae, options.vae_key);
-    const DType compute = dtype_from_name(options.vae_dtype);
+        checkpoint::Checkpoint::open(options.model.path, Part::Vae, options.model.vae_key);
+    const DType compute = dtype_from_name(options.model.vae_dtype);
     vae.config = checkpoint::vae_config(checkpoint);
     vae.network =
-        checked(std::move(checkpoint), model::vae_decoder_spec(vae.config, compute), compute, options);
+        checked(std::move(checkpoint), model::vae_decoder_spec(vae.config, compute), compute, options.model);
+    vae.network.plan = offload::make_plan(vae.network.spec, options.vae, session.node_size());
   });
   return vae;
 }

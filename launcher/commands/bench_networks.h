@@ -5,6 +5,7 @@
 
 #include "launcher/commands/bench.h"
 #include "parallel/mpi/session.h"
+#include "worker/job/options.h"
 #include "worker/networks.h"
 #include "worker/rank.h"
 #include "worker/record/record.h"
@@ -21,9 +22,10 @@ struct VaeNetwork {
   worker::Network network;
 };
 
-// On every rank.  Collective over the world; throws the same UserError on all.
-DitNetwork open_dit(const worker::ModelOptions& options, parallel::Session& session);
-VaeNetwork open_vae(const worker::ModelOptions& options, parallel::Session& session);
+// On every rank, with the plan of [dit] or [vae].  Collective over the world; throws the same UserError on
+// all.
+DitNetwork open_dit(const worker::Options& options, parallel::Session& session);
+VaeNetwork open_vae(const worker::Options& options, parallel::Session& session);
 
 // The size to measure at, where the user did not say.
 inline constexpr std::int64_t kBenchWidth = 416;

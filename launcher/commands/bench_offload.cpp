@@ -102,16 +102,16 @@ void print(const bench::OffloadCase& what, const std::vector<bench::OffloadResul
 }  // namespace
 
 int bench_offload(const BenchOptions& options, parallel::Session& session) {
-  const DitNetwork dit = open_dit(options.run.model, session);
+  const DitNetwork dit = open_dit(options.run, session);
   const parallel::Mesh mesh = parallel::make_mesh(options.run.parallel, session.size(), session.rank(),
                                                   static_cast<int>(dit.config.heads));
   const std::unique_ptr<worker::Rank> rank = worker::make_rank(
       worker::make_device(options.run.model.device, session), mesh, options.run.parallel.exchange, session);
   rank->attention = worker::choose_attention(options.run.attention, dit.network.compute,
                                              dit.config.head_dim(), *rank->device, session);
-  const auto arena = offload::load_arena({dit.network.checkpoint, dit.network.spec}, options.run.dit,
+  const auto arena = offload::load_arena({dit.network.checkpoint}, dit.network.plan.arena,
                                          offload::node_ranks(session, *rank->device), {});
-  if (options.run.dit.pin_cpu_memory) arena->pin(*rank->device);
+  if (dit.network.plan.pin) arena->pin(*rank->device);
   const bench::OffloadCase what = case_of(options, dit.config);
   const std::vector<bench::OffloadResult> results =
       bench::measure_offload(what, *arena, setup_of(*rank), worker::dit_runtime(*rank, dit.network.compute));

@@ -89,9 +89,9 @@ struct Stage {
 }  // namespace
 
 int bench_forward(const BenchOptions& options, parallel::Session& session) {
-  const auto dit = open_dit(options.run.model, session);
+  const auto dit = open_dit(options.run, session);
   const int heads = static_cast<int>(dit.config.heads);
-  Stage stage({&dit.network, &options.run.dit, worker::Runs::Together}, options.run, heads, session);
+  Stage stage({&dit.network, worker::Runs::Together}, options.run, heads, session);
   stage.rank->attention = worker::choose_attention(options.run.attention, dit.network.compute,
                                                    dit.config.head_dim(), *stage.rank->device, session);
   const model::DitRuntime runtime =
@@ -115,8 +115,8 @@ int bench_forward(const BenchOptions& options, parallel::Session& session) {
 }
 
 int bench_decode(const BenchOptions& options, parallel::Session& session) {
-  const auto vae = open_vae(options.run.model, session);
-  Stage stage({&vae.network, &options.run.vae, worker::Runs::Alone}, options.run, session.size(), session);
+  const auto vae = open_vae(options.run, session);
+  Stage stage({&vae.network, worker::Runs::Alone}, options.run, session.size(), session);
   const worker::JobOptions& job = options.run.job;
   const bench::DecodeCase what{.config = vae.config,
                                .width = job.width.value_or(kBenchWidth),

@@ -11,13 +11,19 @@
 #include "offload/arena/host_threads.h"
 #include "offload/arena/huge_pages.h"
 #include "offload/arena/placement.h"
-#include "offload/sequential/sequential_plan.h"
 #include "parallel/agree.h"
 
 namespace ferry::offload {
 
-ArenaPlan arena_plan(const model::NetworkSpec& spec, const Options& options, int weight_ranks) {
-  return {.spec = spec, .stored = stored_spec(spec, options), .weight_ranks = weight_ranks};
+ArenaPlan arena_plan(const model::NetworkSpec& spec, const model::NetworkSpec& stored, int weight_ranks) {
+  return {.spec = spec,
+          .stored = stored,
+          .layout = arena_layout(stored, weight_ranks),
+          .weight_ranks = weight_ranks};
+}
+
+ArenaPlan arena_plan(const model::NetworkSpec& spec, int weight_ranks) {
+  return arena_plan(spec, spec, weight_ranks);
 }
 
 // A rank's share on its way into the arena.
@@ -31,19 +37,18 @@ struct NodeArena::Loading {
   }
 };
 
-NodeArena::NodeArena(ArenaPlan plan, const NodeRanks& node)
-    : plan_(std::move(plan)), node_(node), layout_(arena_layout(plan_.stored, plan_.weight_ranks)) {
+NodeArena::NodeArena(ArenaPlan plan, const NodeRanks& node) : plan_(std::move(plan)), node_(node) {
   const auto check = [&](std::size_t copies) {
     parallel::fail_together(node_.peers, [&] {
       if (node_.peers.rank != 0) return;
       const HostMemory memory = host_memory();
-      check_host_memory(plan_, layout_.bytes, copies, memory, place_of(memory));
+      check_host_memory(plan_, copies, memory, place_of(memory));
     });
   };
   check(1);
   // Behind the weights the locks by which the ranks share the page-locking.
-  const MemorySize size{.bytes = layout_.bytes + PinLocks::bytes(pin_locks(layout_)),
-                        .files = borders_of(layout_, plan_.file_bytes)};
+  const MemorySize size{.bytes = plan_.layout.bytes + PinLocks::bytes(pin_locks(plan_.layout)),
+                        .files = borders_of(plan_.layout, plan_.file_bytes)};
   memory_ =
       make_node_memory(size, node_, plan_.first, [&] { check(static_cast<std::size_t>(node_.peers.size)); });
 }
@@ -55,10 +60,10 @@ NodeArena::~NodeArena() {
 }
 
 void NodeArena::begin_load(TensorSource source, const LoadSetup& setup) {
-  place_pages(*memory_, layout_, node_, plan_.spec.name);
+  place_pages(*memory_, plan_.layout, node_, plan_.spec.name);
   const bool divided = kind() != MemoryKind::Private;
   const LoadPlan plan{.stored = &plan_.stored,
-                      .layout = &layout_,
+                      .layout = &plan_.layout,
                       .arena = data(),
                       .ranks = divided ? node_.peers.size : 1,
                       .rank = divided ? node_.peers.rank : 0,
@@ -96,19 +101,19 @@ void NodeArena::load(TensorSource source, int threads,
   finish_load();
 }
 
-bool NodeArena::filled() const { return PinLocks(data() + layout_.bytes).filled_by(fillers()); }
+bool NodeArena::filled() const { return PinLocks(data() + plan_.layout.bytes).filled_by(fillers()); }
 
-bool NodeArena::pinning_over_on_node() const { return PinLocks(data() + layout_.bytes).over(); }
+bool NodeArena::pinning_over_on_node() const { return PinLocks(data() + plan_.layout.bytes).over(); }
 
 void NodeArena::begin_pin(Device& device, const std::vector<int>& divided) {
   if (device.type() == DeviceType::Cpu || pinning_ != nullptr || pinned_) return;
-  PinOrder order = pin_order(layout_, divided, node_.peers.rank, node_.peers.size);
+  PinOrder order = pin_order(plan_.layout, divided, node_.peers.rank, node_.peers.size);
   borders_ = PinBorders(data(), order);
   pinning_ = std::make_unique<Pinning>(PinPlan{.device = &device,
                                                .name = plan_.spec.name,
                                                .arena = data(),
                                                .order = std::move(order),
-                                               .locks = data() + layout_.bytes,
+                                               .locks = data() + plan_.layout.bytes,
                                                .fillers = loading_ == nullptr ? 0 : fillers()});
 }
 
@@ -146,24 +151,23 @@ std::size_t NodeArena::huge_bytes() const {
   return any ? mapped_huge(data(), bytes()) : 0;
 }
 
-std::unique_ptr<NodeArena> begin_arena(const ArenaSource& source, const Options& options,
+std::unique_ptr<NodeArena> begin_arena(const ArenaSource& source, const ArenaPlan& plan,
                                        const NodeRanks& node, LoadSetup setup) {
-  auto arena = std::make_unique<NodeArena>(arena_plan(source.spec, options, node.peers.size), node);
+  auto arena = std::make_unique<NodeArena>(plan, node);
   std::size_t source_bytes = 0;
   for (const checkpoint::TensorEntry& entry : source.checkpoint.entries()) {
     source_bytes += static_cast<std::size_t>(entry.numel()) * size_of(entry.dtype);
   }
   const bool tight = arena->bytes() + source_bytes > host_memory().available_bytes;
   setup.threads = host_threads(node.peers.size);
-  setup.divided = divided_blocks(source.spec, arena->layout(), options, node.peers.size);
+  setup.divided = plan.divided;
   arena->begin_load(checkpoint_source(source.checkpoint, tight, source.merge), setup);
   return arena;
 }
 
-std::unique_ptr<NodeArena> load_arena(const ArenaSource& source, const Options& options,
-                                      const NodeRanks& node,
+std::unique_ptr<NodeArena> load_arena(const ArenaSource& source, const ArenaPlan& plan, const NodeRanks& node,
                                       const std::function<void(const LoadProgress&)>& progress) {
-  std::unique_ptr<NodeArena> arena = begin_arena(source, options, node, {.progress = progress});
+  std::unique_ptr<NodeArena> arena = begin_arena(source, plan, node, {.progress = progress});
   arena->finish_load();
   return arena;
 }

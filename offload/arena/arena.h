@@ -15,7 +15,6 @@
 #include "offload/arena/loader.h"
 #include "offload/arena/node_memory.h"
 #include "offload/arena/pinning.h"
-#include "offload/options.h"
 
 namespace ferry::offload {
 
@@ -38,10 +37,10 @@ class NodeArena {
   const ArenaPlan& plan() const { return plan_; }
   const model::NetworkSpec& spec() const { return plan_.spec; }
   const model::NetworkSpec& stored() const { return plan_.stored; }
-  const ArenaLayout& layout() const { return layout_; }
+  const ArenaLayout& layout() const { return plan_.layout; }
   int weight_ranks() const { return plan_.weight_ranks; }
   std::byte* data() const { return memory_->data(); }
-  std::size_t bytes() const { return layout_.bytes; }
+  std::size_t bytes() const { return plan_.layout.bytes; }
   MemoryKind kind() const { return memory_->kind(); }
   const std::byte* at(const Blob& blob) const { return data() + blob.offset; }
 
@@ -90,7 +89,6 @@ class NodeArena {
   int fillers() const { return kind() == MemoryKind::Private ? 1 : node_.peers.size; }
   ArenaPlan plan_;
   NodeRanks node_;
-  ArenaLayout layout_;
   std::unique_ptr<NodeMemory> memory_;
   std::unique_ptr<Loading> loading_;
   PinBorders borders_;
@@ -101,18 +99,17 @@ class NodeArena {
 // What an arena is filled with.
 struct ArenaSource {
   const checkpoint::Checkpoint& checkpoint;
-  const model::NetworkSpec& spec;
   Merge merge{};
 };
 
-// Plans and makes the arena of one network and begins to load it, with as many threads as are this rank's
-// share of the machine; with pin_for page-locks it then.  Collective over the node.
-std::unique_ptr<NodeArena> begin_arena(const ArenaSource& source, const Options& options,
+// Makes the arena of one network and begins to load it, with as many threads as are this rank's share of the
+// machine; with pin_for page-locks it then, of plan.divided this rank's share first.  Collective over the
+// node.
+std::unique_ptr<NodeArena> begin_arena(const ArenaSource& source, const ArenaPlan& plan,
                                        const NodeRanks& node, LoadSetup setup);
 
 // The same, loaded.  Registration waits for make_stage.
-std::unique_ptr<NodeArena> load_arena(const ArenaSource& source, const Options& options,
-                                      const NodeRanks& node,
+std::unique_ptr<NodeArena> load_arena(const ArenaSource& source, const ArenaPlan& plan, const NodeRanks& node,
                                       const std::function<void(const LoadProgress&)>& progress);
 
 }  // namespace ferry::offload

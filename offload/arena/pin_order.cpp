@@ -5,9 +5,6 @@
 #include <chrono>
 #include <thread>
 
-#include "offload/residency.h"
-#include "offload/stated_share.h"
-
 namespace ferry::offload {
 
 namespace {
@@ -69,16 +66,10 @@ PinOrder pin_order(const ArenaLayout& layout, const std::vector<int>& divided, i
   return order;
 }
 
-std::vector<int> divided_blocks(const model::NetworkSpec& spec, const ArenaLayout& layout,
-                                const Options& options, int ranks) {
-  if (options.type != StrategyKind::Async || ranks == 1) return {};
-  // With a share below 1 a rank copies something of all parts.
-  if (stated_share(spec.name, options).value_or(1) < 1) return {};
-  std::vector<int> blocks =
-      plan_residency(spec.name, static_cast<int>(spec.blocks.size()), options).offloaded;
+std::vector<int> divided_blocks(const ArenaLayout& layout, std::vector<int> shared) {
   const std::size_t largest = largest_blob(layout).offset;
-  std::erase_if(blocks, [&](int block) { return block_of(layout, block).blob.offset == largest; });
-  return blocks;
+  std::erase_if(shared, [&](int block) { return block_of(layout, block).blob.offset == largest; });
+  return shared;
 }
 
 PinBorders::PinBorders(const std::byte* arena, const PinOrder& order) {

@@ -18,7 +18,6 @@
 #include <vector>
 
 #include "offload/arena/layout.h"
-#include "offload/options.h"
 
 namespace ferry::offload {
 
@@ -38,10 +37,9 @@ struct PinOrder {
 // block indices, are copied in shares of their front and, in the first pass, of the whole.
 PinOrder pin_order(const ArenaLayout& layout, const std::vector<int>& divided, int rank, int ranks);
 
-// The blocks of which each rank at first copies a share: those that are ferried, unless less than all is
-// shared. Never the largest, which is what the links are measured with (link_test.h).
-std::vector<int> divided_blocks(const model::NetworkSpec& spec, const ArenaLayout& layout,
-                                const Options& options, int ranks);
+// Of `shared` blocks, which are all copied in shares, those of which a rank page-locks its own first: never
+// the largest, which is what the links are measured with (link_test.h).
+std::vector<int> divided_blocks(const ArenaLayout& layout, std::vector<int> shared);
 
 // Where the registrations of a rank begin, so that copies can be cut there.
 class PinBorders {

@@ -45,11 +45,12 @@ std::unique_ptr<StreamGate> make_room_gate(const AsyncPlan& plan, const StageSet
 }
 
 // Of any ferried block's bytes that this rank copies for all.
-std::size_t most_slices(const ArenaLayout& layout, const AsyncPlan& plan, const parallel::Group* group) {
+std::size_t most_slices(const ArenaLayout& layout, const std::vector<int>& offloaded, const AsyncPlan& plan,
+                        const parallel::Group* group) {
   Sharing sharing = plan.sharing;
   if (plan.open) sharing.share = 1;
   std::size_t most = 0;
-  for (const int block : plan.residency.offloaded) {
+  for (const int block : offloaded) {
     if (group == nullptr) break;
     const std::vector<Range> all = {{.bytes = block_of(layout, block).blob.bytes}};
     const Range mine = divide(all, sharing, group->size()).shared[static_cast<std::size_t>(group->rank())];
@@ -60,21 +61,21 @@ std::size_t most_slices(const ArenaLayout& layout, const AsyncPlan& plan, const 
 
 }  // namespace
 
-Async::Async(NodeArena& arena, const Options& options, const StageSetup& setup, AsyncPlan plan)
+Async::Async(NodeArena& arena, const StagePlan& stage, const StageSetup& setup, AsyncPlan plan)
     : arena_(arena),
       setup_(setup),
+      residency_(stage.residency),
       plan_(std::move(plan)),
-      lazy_(options.lazy_gpu_cache),
+      lazy_(stage.lazy_slots),
       offloaded_(arena.spec().blocks.size()),
       copy_(make_copy_stream(*setup.device)),
       own_gather_(make_gather_stream(plan_, setup)),
       turns_(takes_turns(plan_) ? std::make_unique<TurnGate>() : nullptr),
       room_(make_room_gate(plan_, setup)),
-      setup_link_(options.link_gbps, chunk_bytes(setup.device->type()), nullptr, nullptr,
-                  &arena.pin_borders()),
-      link_(options.link_gbps, chunk_bytes(setup.device->type()), turns_.get(), setup.trace,
+      setup_link_(stage.link_gbps, chunk_bytes(setup.device->type()), nullptr, nullptr, &arena.pin_borders()),
+      link_(stage.link_gbps, chunk_bytes(setup.device->type()), turns_.get(), setup.trace,
             &arena.pin_borders()),
-      meter_(*setup.device, static_cast<int>(plan_.residency.offloaded.size())),
+      meter_(*setup.device, static_cast<int>(residency_.offloaded.size())),
       resident_(arena, *setup.device, *setup.account),
       ferrying_(arena, ferrying_plan(setup),
                 {.copy = copy_.get(),
@@ -85,7 +86,7 @@ Async::Async(NodeArena& arena, const Options& options, const StageSetup& setup, 
                  .trace = setup.trace,
                  .gate = room_.get()},
                 setup.device->compute()) {
-  for (const int block : plan_.residency.offloaded) offloaded_[static_cast<std::size_t>(block)] = true;
+  for (const int block : residency_.offloaded) offloaded_[static_cast<std::size_t>(block)] = true;
   if (gates_by_events(plan_)) {
     std::vector<Stream*> streams = {copy_.get()};
     if (own_gather_) streams.push_back(own_gather_.get());
@@ -93,7 +94,7 @@ Async::Async(NodeArena& arena, const Options& options, const StageSetup& setup, 
     gaps_ = std::make_unique<Gaps>(*setup.device);
   }
   if (plan_.open) {
-    plan_.open->blocks = static_cast<int>(plan_.residency.offloaded.size());
+    plan_.open->blocks = static_cast<int>(residency_.offloaded.size());
     plan_.open->first = plan_.sharing.share;
     auto_ = std::make_unique<AutoShare>(*plan_.open, arena, setup.peers, *setup.device);
   }
@@ -108,7 +109,7 @@ Async::~Async() {
 }
 
 FerryingPlan Async::ferrying_plan(const StageSetup& setup) const {
-  return {.residency = plan_.residency,
+  return {.residency = residency_,
           .sharing = plan_.sharing,
           .slice_bytes = plan_.slice_bytes,
           .poison = setup.poison,
@@ -134,8 +135,8 @@ void Async::cleanup_gpu_cache() {
 parallel::Group* Async::slot_group() const { return may_share(plan_) ? setup_.weights : nullptr; }
 
 std::vector<Slot> Async::new_slots() {
-  return make_slots(arena_, plan_.residency, *setup_.device, *setup_.account, slot_group(),
-                    most_slices(arena_.layout(), plan_, slot_group()));
+  return make_slots(arena_, residency_, *setup_.device, *setup_.account, slot_group(),
+                    most_slices(arena_.layout(), residency_.offloaded, plan_, slot_group()));
 }
 
 // Whoever might still read or write a slot is waited for, the others too when one has failed.
@@ -164,23 +165,23 @@ void Async::disable_offload() {
   if (!std::exchange(enabled_, false)) return;
   drop_slots();
   if (!prepared_) return;
-  for (const int block : plan_.residency.offloaded) resident_.add(block, setup_link_);
+  for (const int block : residency_.offloaded) resident_.add(block, setup_link_);
 }
 
 void Async::enable_offload() {
   require_between_forwards("enable_offload()");
   if (std::exchange(enabled_, true)) return;
   setup_.device->compute().synchronize();
-  for (const int block : plan_.residency.offloaded) resident_.remove(block);
+  for (const int block : residency_.offloaded) resident_.remove(block);
   if (!lazy_) allocate_gpu_cache();
 }
 
 void Async::prepare() {
   if (!prepared_) {
     resident_.add(kHead, setup_link_);
-    for (const int block : plan_.residency.resident) resident_.add(block, setup_link_);
+    for (const int block : residency_.resident) resident_.add(block, setup_link_);
     if (!enabled_) {
-      for (const int block : plan_.residency.offloaded) resident_.add(block, setup_link_);
+      for (const int block : residency_.offloaded) resident_.add(block, setup_link_);
     }
     resident_.add(kTail, setup_link_);
     prepared_ = true;
@@ -277,8 +278,8 @@ void Async::describe(Report& report) const {
   report.share_settled = auto_ == nullptr || auto_->settled();
   if (auto_) report.share_why = auto_->why();
   report.interleave = plan_.interleave;
-  report.offloaded = enabled_ ? static_cast<int>(plan_.residency.offloaded.size()) : 0;
-  report.slots = plan_.residency.slots;
+  report.offloaded = enabled_ ? static_cast<int>(residency_.offloaded.size()) : 0;
+  report.slots = residency_.slots;
   report.copied_once_bytes = setup_link_.copied_bytes();
   report.ferried_bytes = link_.copied_bytes();
   report.gathered_bytes = ferrying_.gathered_bytes();

@@ -24,9 +24,8 @@
 
 namespace ferry::offload {
 
-// What was decided before the stage, the same on every rank.
+// How blocks reach the ranks: what the stage's plan says of it and what was measured, the same on every rank.
 struct AsyncPlan {
-  Residency residency{};
   Sharing sharing{};                    // share 0: transport full
   std::optional<AutoSharePlan> open{};  // the share is only the first: passes are compared (auto_share.h)
   Interleave interleave = Interleave::Free;  // not Auto
@@ -36,8 +35,8 @@ struct AsyncPlan {
 
 class Async final : public Strategy, private parallel::ExchangeGate {
  public:
-  // Takes the slots' memory unless options.lazy_gpu_cache.
-  Async(NodeArena& arena, const Options& options, const StageSetup& setup, AsyncPlan plan);
+  // Takes the slots' memory unless stage.lazy_slots.
+  Async(NodeArena& arena, const StagePlan& stage, const StageSetup& setup, AsyncPlan plan);
   ~Async() override;
 
   // The four below are called between forwards, on every rank that runs the stage; inside a forward they
@@ -83,6 +82,7 @@ class Async final : public Strategy, private parallel::ExchangeGate {
 
   NodeArena& arena_;
   StageSetup setup_;
+  Residency residency_;
   AsyncPlan plan_;
   bool lazy_;
   std::vector<bool> offloaded_;  // by block
@@ -107,8 +107,7 @@ class Async final : public Strategy, private parallel::ExchangeGate {
   int exchanges_per_block_ = 0;  // of the last block
 };
 
-// Validates, decides what is Auto and agrees with the peers.  Collective over setup.peers.
-// Throws UserError.
-std::unique_ptr<Strategy> make_async(NodeArena& arena, const Options& options, const StageSetup& setup);
+// Decides what is Auto in `stage` and agrees with the peers.  Collective over setup.peers.
+std::unique_ptr<Strategy> make_async(NodeArena& arena, const StagePlan& stage, const StageSetup& setup);
 
 }  // namespace ferry::offload

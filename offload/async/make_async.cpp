@@ -5,11 +5,9 @@
 #include <optional>
 #include <string>
 
-#include "base/error.h"
 #include "base/log.h"
 #include "offload/async/async.h"
 #include "offload/none.h"
-#include "offload/stated_share.h"
 #include "offload/transport/link_test.h"
 #include "offload/transport/parts.h"
 
@@ -58,9 +56,9 @@ void open_parts(AsyncPlan& plan, NodeArena& arena, const LinkFigures& links) {
 
 // The share to begin with: while page-locking goes on somewhere, that which needs no more than is locked;
 // else the one with which a block is there soonest.
-void open_share(AsyncPlan& plan, const NodeArena& arena, const LinkFigures& links, int ranks,
-                const parallel::Peers& peers) {
-  const ShareFigures figures{.block_bytes = block_bytes(arena.layout(), plan.residency.offloaded),
+void open_share(AsyncPlan& plan, const NodeArena& arena, const std::vector<int>& offloaded,
+                const LinkFigures& links, int ranks, const parallel::Peers& peers) {
+  const ShareFigures figures{.block_bytes = block_bytes(arena.layout(), offloaded),
                              .together_gbps = links.together_gbps,
                              .sum_gbps = plan.sharing.weights.empty() ? 0 : sum_of(links.by_rank_gbps),
                              .gather_gbps = links.gather_gbps,
@@ -75,16 +73,17 @@ void open_share(AsyncPlan& plan, const NodeArena& arena, const LinkFigures& link
 }
 
 // What is not said is measured; without peers on the node there is nothing to choose.
-void choose_links(AsyncPlan& plan, NodeArena& arena, const Options& options, const StageSetup& setup) {
+AsyncPlan choose_links(NodeArena& arena, const StagePlan& stage, const StageSetup& setup) {
+  AsyncPlan plan;
   const int ranks = least_sharing(arena, setup);
-  const std::optional<double> share = stated_share(arena.spec().name, options);
+  const std::optional<double> share = stage.share;
   if (ranks > 1) plan.sharing.share = share.value_or(0);
-  plan.interleave = options.interleave;
+  plan.interleave = stage.interleave;
   if (ranks > 1 && (!share || plan.interleave == Interleave::Auto)) {
-    const LinkFigures figures = measure_links(arena, options, setup);
+    const LinkFigures figures = measure_links(arena, stage.link_gbps, setup);
     if (!share) {
       open_parts(plan, arena, figures);
-      open_share(plan, arena, figures, ranks, setup.peers);
+      open_share(plan, arena, stage.residency.offloaded, figures, ranks, setup.peers);
     }
     if (plan.interleave == Interleave::Auto) plan.interleave = choose_interleave(figures);
     if (setup.peers.rank == 0) spdlog::info("{}: {}", arena.spec().name, to_text(figures));
@@ -94,6 +93,7 @@ void choose_links(AsyncPlan& plan, NodeArena& arena, const Options& options, con
                  arena.spec().name);
   }
   if (plan.interleave == Interleave::Auto) plan.interleave = Interleave::Free;
+  return plan;
 }
 
 // Nothing for even parts.
@@ -111,9 +111,10 @@ std::string gb_text(double least, double most) {
 }
 
 // What later forwards bring to a rank, and how.
-std::string to_text(const ArenaLayout& layout, const AsyncPlan& plan, int ranks) {
+std::string to_text(const ArenaLayout& layout, const std::vector<int>& offloaded, const AsyncPlan& plan,
+                    int ranks) {
   double bytes = 0;
-  for (const int block : plan.residency.offloaded) {
+  for (const int block : offloaded) {
     bytes += static_cast<double>(block_of(layout, block).front);
   }
   double least = 1;
@@ -133,20 +134,19 @@ std::string to_text(const ArenaLayout& layout, const AsyncPlan& plan, int ranks)
 
 }  // namespace
 
-std::unique_ptr<Strategy> make_async(NodeArena& arena, const Options& options, const StageSetup& setup) {
-  const auto layers = static_cast<int>(arena.spec().blocks.size());
-  if (layers == 0) return make_none(arena, options, setup);
-  AsyncPlan plan{.residency = plan_residency(arena.spec().name, layers, options)};
-  if (plan.residency.offloaded.empty()) return make_none(arena, options, setup);
+std::unique_ptr<Strategy> make_async(NodeArena& arena, const StagePlan& stage, const StageSetup& setup) {
+  const Residency& residency = stage.residency;
+  if (residency.offloaded.empty()) return make_none(arena, stage, setup);
+  AsyncPlan plan = choose_links(arena, stage, setup);
   plan.gate_by_events = setup.device->type() == DeviceType::Cuda;
-  choose_links(plan, arena, options, setup);
-  require_same(setup.peers, "the offload plan of " + arena.spec().name,
-               fmt::format("{}, share {}{}, {}", to_text(plan.residency), plan.sharing.share,
+  require_same(setup.peers, "the offload plan of " + stage.stage(),
+               fmt::format("{}, share {}{}, {}", to_text(residency), plan.sharing.share,
                            parts_text(plan.sharing), name_of(plan.interleave)));
   if (weight_ranks(setup) > 1 && setup.peers.rank == 0) {
-    spdlog::info("{}: {}", arena.spec().name, to_text(arena.layout(), plan, weight_ranks(setup)));
+    spdlog::info("{}: {}", stage.stage(),
+                 to_text(arena.layout(), residency.offloaded, plan, weight_ranks(setup)));
   }
-  return std::make_unique<Async>(arena, options, setup, std::move(plan));
+  return std::make_unique<Async>(arena, stage, setup, std::move(plan));
 }
 
 }  // namespace ferry::offload

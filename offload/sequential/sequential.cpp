@@ -6,7 +6,6 @@
 
 #include "base/error.h"
 #include "model/tensor.h"
-#include "offload/limit.h"
 
 namespace ferry::offload {
 
@@ -36,17 +35,17 @@ Image stored_image(const NodeArena& arena, model::ModuleId id) {
 
 }  // namespace
 
-Sequential::Sequential(NodeArena& arena, const Options& options, const StageSetup& setup)
+Sequential::Sequential(NodeArena& arena, const StagePlan& plan, const StageSetup& setup)
     : arena_(arena),
       setup_(setup),
-      has_limit_(options.vram_limit.has_value()),
-      setup_link_(options.link_gbps, chunk_bytes(setup.device->type())),
-      link_(options.link_gbps, chunk_bytes(setup.device->type())),
+      has_limit_(plan.limit_bytes.has_value()),
+      setup_link_(plan.link_gbps, chunk_bytes(setup.device->type())),
+      link_(plan.link_gbps, chunk_bytes(setup.device->type())),
       pool_(*setup.device, *setup.account),
       copies_(*setup.device, static_cast<int>(arena.spec().blocks.size()),
               kPasses * modules_of(arena.spec())) {
-  for (const ModulePlan& plan : plan_sequential(arena.spec(), options)) entries_.push_back(make_entry(plan));
-  if (has_limit_) setup_.account->add_limit(this, *limit_bytes(options));
+  for (const ModulePlan& module : plan.modules) entries_.push_back(make_entry(module));
+  if (has_limit_) setup_.account->add_limit(this, *plan.limit_bytes);
   setup_.account->add_reclaim(this, [this](std::size_t bytes) { return reclaim(bytes); });
 }
 
@@ -301,8 +300,8 @@ void Sequential::describe(Report& report) const {
   report.demotions = demotions_;
 }
 
-std::unique_ptr<Strategy> make_sequential(NodeArena& arena, const Options& options, const StageSetup& setup) {
-  return std::make_unique<Sequential>(arena, options, setup);
+std::unique_ptr<Strategy> make_sequential(NodeArena& arena, const StagePlan& plan, const StageSetup& setup) {
+  return std::make_unique<Sequential>(arena, plan, setup);
 }
 
 }  // namespace ferry::offload

@@ -16,7 +16,6 @@
 
 #include "base/stream_timer.h"
 #include "offload/sequential/module_image.h"
-#include "offload/sequential/sequential_plan.h"
 #include "offload/sequential/sequential_state.h"
 #include "offload/sequential/staging_pool.h"
 #include "offload/stage.h"
@@ -25,8 +24,7 @@ namespace ferry::offload {
 
 class Sequential final : public Strategy {
  public:
-  // Throws UserError: a bad configuration.
-  Sequential(NodeArena& arena, const Options& options, const StageSetup& setup);
+  Sequential(NodeArena& arena, const StagePlan& plan, const StageSetup& setup);
   ~Sequential() override;
 
   // Manual state control, of one module or of all that are wrapped.  Between forwards.
@@ -100,6 +98,6 @@ class Sequential final : public Strategy {
   std::uint64_t demotions_ = 0;
 };
 
-std::unique_ptr<Strategy> make_sequential(NodeArena& arena, const Options& options, const StageSetup& setup);
+std::unique_ptr<Strategy> make_sequential(NodeArena& arena, const StagePlan& plan, const StageSetup& setup);
 
 }  // namespace ferry::offload

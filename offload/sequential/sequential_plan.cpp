@@ -54,10 +54,9 @@ std::vector<ModulePlan> plan_sequential(const model::NetworkSpec& spec, const Op
   return plans;
 }
 
-model::NetworkSpec stored_spec(const model::NetworkSpec& spec, const Options& options) {
+model::NetworkSpec stored_spec(const model::NetworkSpec& spec, const std::vector<ModulePlan>& modules) {
   model::NetworkSpec stored = spec;
-  if (options.type != StrategyKind::Sequential) return stored;
-  for (const ModulePlan& plan : plan_sequential(spec, options)) {
+  for (const ModulePlan& plan : modules) {
     for (model::TensorSpec& tensor : mutable_module(stored, plan.id).tensors) {
       tensor.dtype = held_dtype(tensor, plan.wrapper, plan.config.offload.dtype, spec.compute);
     }

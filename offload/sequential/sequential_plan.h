@@ -29,7 +29,7 @@ std::vector<ModulePlan> plan_sequential(const model::NetworkSpec& spec, const Op
 DType held_dtype(const model::TensorSpec& tensor, Wrapper wrapper, std::optional<DType> wanted,
                  DType compute);
 
-// `spec` with the dtypes that the arena keeps.
-model::NetworkSpec stored_spec(const model::NetworkSpec& spec, const Options& options);
+// `spec` with the dtypes that the host copy keeps of such modules.
+model::NetworkSpec stored_spec(const model::NetworkSpec& spec, const std::vector<ModulePlan>& modules);
 
 }  // namespace ferry::offload

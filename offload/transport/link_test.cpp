@@ -24,11 +24,11 @@ constexpr double kClearlySlower = 1.2;
 constexpr double kNoticed_ms = 0.1;  // less than the threads of a busy machine differ by themselves
 
 // So many that the clock's grain does not matter; a slow emulated link does not take for ever.
-std::size_t test_bytes(const NodeArena& arena, const Options& options) {
+std::size_t test_bytes(const NodeArena& arena, double link_gbps) {
   const std::size_t bytes = std::min(kMostBytes, largest_blob(arena.layout()).bytes);
-  if (options.link_gbps <= 0) return bytes;
-  return std::clamp(static_cast<std::size_t>(options.link_gbps * 1e9 * kMostSeconds),
-                    std::min(kBlobAlign, bytes), bytes);
+  if (link_gbps <= 0) return bytes;
+  return std::clamp(static_cast<std::size_t>(link_gbps * 1e9 * kMostSeconds), std::min(kBlobAlign, bytes),
+                    bytes);
 }
 
 // Emulated links may differ; what the ranks gather and exchange may not.
@@ -49,17 +49,17 @@ struct Tries {
 // What the measurements of one rank share.
 class Bench {
  public:
-  Bench(NodeArena& arena, const Options& options, const StageSetup& setup)
+  Bench(NodeArena& arena, double link_gbps, const StageSetup& setup)
       : setup_(setup),
         source_(arena.at(largest_blob(arena.layout()))),
         ranks_(static_cast<std::size_t>(setup.weights->size())),
-        bytes_(same_bytes(setup.peers, test_bytes(arena, options)) / (2 * kTensorAlign * ranks_) *
+        bytes_(same_bytes(setup.peers, test_bytes(arena, link_gbps)) / (2 * kTensorAlign * ranks_) *
                (2 * kTensorAlign * ranks_)),
         to_(setup.device->allocate(bytes_)),
         from_(setup.weights->allocate(*setup.device, bytes_)),
         copy_(setup.device->make_stream("ferry-test", Priority::High)),
         own_(setup.gather == nullptr ? setup.device->make_stream("ferry-test-2", Priority::High) : nullptr),
-        link_(options.link_gbps, chunk_bytes(setup.device->type())) {}
+        link_(link_gbps, chunk_bytes(setup.device->type())) {}
   double bytes() const { return static_cast<double>(bytes_); }
   void copy() { link_.copy(*copy_, to_.data(), source_, bytes_); }
   void gather() {
@@ -143,9 +143,9 @@ class Quiet {
 
 }  // namespace
 
-LinkFigures measure_links(NodeArena& arena, const Options& options, const StageSetup& setup) {
+LinkFigures measure_links(NodeArena& arena, double link_gbps, const StageSetup& setup) {
   const Quiet quiet(arena);
-  Bench bench(arena, options, setup);
+  Bench bench(arena, link_gbps, setup);
   const auto whole_copy = [&] {
     bench.copy();
     bench.wait_copy();

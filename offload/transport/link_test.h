@@ -26,7 +26,7 @@ struct LinkFigures {
 
 // Collective over setup.peers; setup.weights is a group of at least two ranks.  Blocks for some tens of
 // milliseconds; takes device memory for the while, in which nobody page-locks.
-LinkFigures measure_links(NodeArena& arena, const Options& options, const StageSetup& setup);
+LinkFigures measure_links(NodeArena& arena, double link_gbps, const StageSetup& setup);
 
 // Gated when copies clearly slow an exchange, every time it was tried and by more than chance would.  Never
 // where exchanges are copies themselves: those take another engine than copies from the host, which gating

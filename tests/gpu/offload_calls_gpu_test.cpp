@@ -22,8 +22,8 @@ using CudaCallsGpu = testing::DeviceTest;
 CudaCalls calls_of_passes(Device& device, const Options& options, int warm_up) {
   DeviceAccount account;
   const auto arena = testing::toy_arena({}, options);
-  const auto stage =
-      make_stage(*arena, options, {.device = &device, .account = &account, .peers = {}, .poison = true});
+  const auto stage = testing::stage_over(
+      *arena, options, {.device = &device, .account = &account, .peers = {}, .poison = true});
   const model::TorchStream on(device);
   const auto pass = [&] {
     model::PassScope scope(*stage, {});
@@ -44,8 +44,8 @@ CudaCalls calls_of_forwards(Device& device, const Options& options,
                             const model::kernels::Attention& attention = model::kernels::Attention()) {
   DeviceAccount account;
   const auto arena = testing::dit_arena({}, options, DType::BF16);
-  const auto stage =
-      make_stage(*arena, options, {.device = &device, .account = &account, .peers = {}, .poison = true});
+  const auto stage = testing::stage_over(
+      *arena, options, {.device = &device, .account = &account, .peers = {}, .poison = true});
   testing::DitForwards forwards({.device = &device, .attention = attention}, *stage);
   for (int i = 0; i < 2; ++i) forwards.run(900);
   const CudaCalls before = cuda_calls();

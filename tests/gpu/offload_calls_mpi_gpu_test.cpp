@@ -22,13 +22,13 @@ class CudaCallsOfRanks : public testing::DeviceRanksTest {
   CudaCalls calls_of_forwards(const Options& options, int later) {
     DeviceAccount account;
     const auto arena = testing::dit_arena(node_ranks(ranks()), options, DType::BF16);
-    const auto stage = make_stage(*arena, options,
-                                  {.device = &device(),
-                                   .account = &account,
-                                   .peers = world_peers(session()),
-                                   .weights = groups().weights.get(),
-                                   .gather = on_gpu() ? nullptr : &session().comm(),
-                                   .poison = true});
+    const auto stage = testing::stage_over(*arena, options,
+                                           {.device = &device(),
+                                            .account = &account,
+                                            .peers = world_peers(session()),
+                                            .weights = groups().weights.get(),
+                                            .gather = on_gpu() ? nullptr : &session().comm(),
+                                            .poison = true});
     testing::DitForwards forwards({.device = &device(), .groups = &groups(), .exchange = &exchange()},
                                   *stage);
     for (int i = 0; i < 2; ++i) forwards.run(900);

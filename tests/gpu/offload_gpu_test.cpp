@@ -20,7 +20,7 @@ class OffloadGpu : public testing::DeviceTest {
     return latent_of(*arena, options, paired);
   }
   at::Tensor latent_of(NodeArena& arena, const Options& options, bool paired = true) {
-    const auto stage = make_stage(arena, options, setup());
+    const auto stage = testing::stage_over(arena, options, setup());
     const at::Tensor x = testing::denoise({.device = &device(), .paired = paired}, *stage).cpu();
     stage->finish();
     EXPECT_EQ(account_.now() == 0, options.type != StrategyKind::None);
@@ -78,7 +78,7 @@ TEST_F(OffloadGpu, AForwardAllocatesNothingMakesNoEventAndDoesNotWait) {
   StageSetup setup = this->setup();
   setup.device = &counting;
   const auto arena = testing::toy_arena({});
-  const auto stage = make_stage(*arena, {.type = StrategyKind::Async}, setup);
+  const auto stage = testing::stage_over(*arena, {.type = StrategyKind::Async}, setup);
   const model::TorchStream on(counting);
   const auto pass = [&] {
     model::PassScope scope(*stage, {});

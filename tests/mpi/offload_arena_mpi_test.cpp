@@ -21,7 +21,7 @@ using testing::ToyShape;
 class ArenaMpi : public MpiTest, public ::testing::WithParamInterface<MemoryKind> {};
 
 TEST_P(ArenaMpi, RanksLoadTogetherAndEachReadsEverything) {
-  ArenaPlan plan = arena_plan(toy_spec(), {}, ranks().node_size());
+  ArenaPlan plan = arena_plan(toy_spec(), ranks().node_size());
   plan.first = GetParam();
   NodeArena arena(plan, node_ranks(ranks()));
   EXPECT_EQ(arena.kind(), GetParam());
@@ -30,7 +30,7 @@ TEST_P(ArenaMpi, RanksLoadTogetherAndEachReadsEverything) {
   const auto device = make_cpu_device();
   DeviceAccount account;
   const StageSetup setup{.device = device.get(), .account = &account, .peers = world_peers(ranks())};
-  const auto stage = make_stage(arena, {.type = StrategyKind::Model}, setup);
+  const auto stage = testing::stage_over(arena, {.type = StrategyKind::Model}, setup);
   EXPECT_TRUE(same_bits(toy_forward(*stage), testing::toy_reference({})));
 }
 
@@ -41,12 +41,32 @@ INSTANTIATE_TEST_SUITE_P(Kinds, ArenaMpi,
                                                                                : name_of(info.param));
                          });
 
+class AutoType : public MpiTest {};
+
+// What the last rank's activations leave decides for all.
+TEST_F(AutoType, FollowsTheRankWithTheLeastRoom) {
+  NodeArena arena(arena_plan(toy_spec(), ranks().node_size()), node_ranks(ranks()));
+  arena.load(toy_source(), 1, {});
+  const auto device = make_cpu_device();
+  for (const bool tight : {false, true}) {
+    DeviceAccount account;
+    StageSetup setup{.device = device.get(), .account = &account, .peers = world_peers(ranks())};
+    const bool last = ranks().rank() == ranks().size() - 1;
+    if (tight && last) setup.activation_bytes = device->memory().total_bytes;
+    const auto stage = testing::stage_over(arena, {.type = StrategyKind::Auto}, setup);
+    const Report report = stage->report();
+    EXPECT_EQ(report.type, tight ? StrategyKind::Sequential : StrategyKind::None);
+    EXPECT_NE(report.type_why, "");
+    EXPECT_TRUE(same_bits(toy_forward(*stage), testing::toy_reference({})));
+  }
+}
+
 class ArenaShare : public MpiTest {};
 
 // The system's own figure: the ranks' proportional shares of the mapping add up to one copy.
 TEST_F(ArenaShare, TheNodeHoldsOneCopy) {
   const ToyShape shape{.layers = 7, .dim = 512};
-  NodeArena arena(arena_plan(toy_spec(shape), {}, 1), node_ranks(ranks()));
+  NodeArena arena(arena_plan(toy_spec(shape), 1), node_ranks(ranks()));
   arena.load(toy_source(), 1, {});
   volatile std::byte sink{};
   for (std::size_t i = 0; i < arena.bytes(); i += 4096) sink = arena.data()[i];  // map every page

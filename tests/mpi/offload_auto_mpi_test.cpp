@@ -227,19 +227,19 @@ TEST_F(AutoShareMpi, UnevenPartsWaitForAllPageLocking) {
     const auto cpu = make_cpu_device();
     const parallel::Groups groups = testing::one_video(ranks(), *cpu);
     DeviceAccount account;
-    NodeArena arena(arena_plan(testing::toy_spec(), {}, ranks().node_size()), node_ranks(ranks()));
+    NodeArena arena(arena_plan(testing::toy_spec(), ranks().node_size()), node_ranks(ranks()));
     arena.begin_pin(device, divided);
     // Lazy: views on a GPU that is none cannot be made.
     const Options options{.type = StrategyKind::Async,
                           .lazy_gpu_cache = true,
                           .interleave = Interleave::Free,
                           .link_gbps = differ ? uneven_gbps() : kSlow_gbps};
-    const auto stage = make_stage(arena, options,
-                                  {.device = &device,
-                                   .account = &account,
-                                   .peers = world_peers(ranks()),
-                                   .weights = groups.weights.get(),
-                                   .gather = &ranks().comm()});
+    const auto stage = testing::stage_over(arena, options,
+                                           {.device = &device,
+                                            .account = &account,
+                                            .peers = world_peers(ranks()),
+                                            .weights = groups.weights.get(),
+                                            .gather = &ranks().comm()});
     const bool uneven = !stage->report().parts.empty();
     EXPECT_EQ(ranks().all_agree(arena.pinning_over()), uneven);
     EXPECT_TRUE(uneven || !differ);

@@ -42,7 +42,7 @@ class SameBits : public testing::DeviceRanksTest {
     {
       StageSetup poisoned = setup(account);
       poisoned.poison = true;
-      const auto stage = make_stage(arena, run.options, poisoned);
+      const auto stage = testing::stage_over(arena, run.options, poisoned);
       x = testing::denoise(rig(run.paired), *stage).cpu();
       stage->finish();
     }
@@ -86,7 +86,7 @@ TEST_F(SameBits, LinksOfLaterForwardsAreEven) {
   const auto arena = testing::dit_arena(node_ranks(ranks()), options, DType::BF16);
   const auto after = [&](int steps) {
     DeviceAccount account;
-    const auto stage = make_stage(*arena, options, setup(account));
+    const auto stage = testing::stage_over(*arena, options, setup(account));
     testing::denoise(rig(), *stage, steps);
     return stage->report();
   };
@@ -197,7 +197,7 @@ TEST_F(ForwardsOfRanks, LaterOnesAllocateNothingMakeNoEventAndDoNotWait) {
       counted_rig.exchange = &counting.counted(exchange());
       if (!on_gpu()) counted.gather = counted_rig.exchange;
       const auto arena = testing::dit_arena(node_ranks(ranks()), options, DType::BF16);
-      const auto stage = make_stage(*arena, options, counted);
+      const auto stage = testing::stage_over(*arena, options, counted);
       testing::DitForwards forwards(counted_rig, *stage);
       for (int i = 0; i < 2; ++i) forwards.run(900);
       counting.counts = {};
@@ -214,10 +214,10 @@ TEST_F(SameBits, DeviceMemoryHasTheDocumentsOrder) {
     DeviceAccount account;
     const auto first_arena = testing::dit_arena(node_ranks(ranks()), options, DType::BF16);
     const auto second_arena = testing::dit_arena(node_ranks(ranks()), options, DType::BF16);
-    const auto first = make_stage(*first_arena, options, setup(account));
+    const auto first = testing::stage_over(*first_arena, options, setup(account));
     testing::denoise(rig(), *first, 1);
     first->finish();
-    const auto second = make_stage(*second_arena, options, setup(account));
+    const auto second = testing::stage_over(*second_arena, options, setup(account));
     testing::denoise(rig(), *second, 1);
     return account.peak();
   };

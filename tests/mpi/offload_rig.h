@@ -35,7 +35,7 @@ struct OffloadRig {
   bool own_gather = false;  // gathers have a stream of their own, as on a GPU; with copies
   parallel::Groups groups = one_video(ranks(), *cpu, by);
   offload::DeviceAccount account;
-  offload::NodeArena arena{offload::arena_plan(toy_spec(shape), {}, ranks().node_size()),
+  offload::NodeArena arena{offload::arena_plan(toy_spec(shape), ranks().node_size()),
                            offload::node_ranks(ranks())};
   std::unique_ptr<offload::StageWeights> stage;
   std::vector<std::byte> send = std::vector<std::byte>(1 << 16);
@@ -47,7 +47,7 @@ struct OffloadRig {
   explicit OffloadRig(const offload::Options& options, const ToyShape& shape = {}, bool last_alone = false)
       : shape(shape), last_alone(last_alone) {
     arena.load(toy_source(), 1, {});
-    stage = offload::make_stage(arena, options, setup());
+    stage = stage_over(arena, options, setup());
   }
   // The way of a GPU: order by events.
   OffloadRig(const offload::Options& options, offload::AsyncPlan plan,
@@ -55,9 +55,9 @@ struct OffloadRig {
              const ToyShape& shape = {})
       : shape(shape), by(by), own_gather(own_gather) {
     arena.load(toy_source(), 1, {});
-    plan.residency = offload::plan_residency("toy", 7, options);
+    const offload::StagePlan of = plan_over(arena, options);
     stage = std::make_unique<offload::StageWeights>(
-        arena, setup(), std::make_unique<offload::Async>(arena, options, setup(), std::move(plan)));
+        arena, of, setup(), std::make_unique<offload::Async>(arena, of, setup(), std::move(plan)));
   }
   offload::StageSetup setup() {
     const bool alone = last_alone && ranks().rank() == ranks().size() - 1;

@@ -22,7 +22,7 @@ class SharesOfCopies : public testing::SharesTest {
     SharesTest::SetUp();
     if (!has_device()) return;
     DeviceAccount account;
-    const auto stage = make_stage(arena(), {.type = StrategyKind::None}, setup(account));
+    const auto stage = testing::stage_over(arena(), {.type = StrategyKind::None}, setup(account));
     expected_ = testing::denoise(rig(), *stage).cpu();
     ASSERT_FALSE(expected_.isnan().any().item<bool>());
   }
@@ -99,7 +99,7 @@ TEST_F(SharesOfCopies, OnesThatChangeGiveTheSameBits) {
   if (size() == 1) GTEST_SKIP() << "one rank has nothing to share";
   constexpr int kSteps = 10;
   DeviceAccount account;
-  auto stage = make_stage(arena(), {.type = StrategyKind::None}, setup(account));
+  auto stage = testing::stage_over(arena(), {.type = StrategyKind::None}, setup(account));
   const at::Tensor expected = testing::denoise(rig(), *stage, kSteps).cpu();
   stage.reset();
   for (const ExchangeBy by : {ExchangeBy::Nccl, ExchangeBy::Copy}) {

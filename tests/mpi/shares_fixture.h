@@ -35,11 +35,10 @@ class SharesTest : public DeviceRanksTest {
                                               int prefetch = 1, double link_gbps = 0) {
     const offload::Options options{
         .type = offload::StrategyKind::Async, .prefetch_size = prefetch, .link_gbps = link_gbps};
-    offload::AsyncPlan planned = plan;
-    planned.residency = offload::plan_residency("dit", 7, options);
+    const offload::StagePlan stage = plan_over(*arena_, options);
     const offload::StageSetup where = setup(account);
     return std::make_unique<offload::StageWeights>(
-        *arena_, where, std::make_unique<offload::Async>(*arena_, options, where, std::move(planned)));
+        *arena_, stage, where, std::make_unique<offload::Async>(*arena_, stage, where, plan));
   }
   void gather_in_own_stream(bool own) { own_gather_ = own; }
   void trace_into(Trace* trace) { trace_ = trace; }  // nullptr: into none

@@ -43,8 +43,8 @@ int main(int argc, char** argv) {
   const auto device = make_cpu_device();
   offload::DeviceAccount account;
   const auto arena = testing::toy_arena({.layers = 7, .dim = 256});
-  const auto stage = make_stage(*arena, {.type = offload::StrategyKind::Async},
-                                {.device = device.get(), .account = &account, .peers = {}});
+  const auto stage = testing::stage_over(*arena, {.type = offload::StrategyKind::Async},
+                                         {.device = device.get(), .account = &account, .peers = {}});
   for (int i = 0; i < 4; ++i) forward(*stage, plant);
   stage->finish();
 }

@@ -29,7 +29,7 @@ using testing::toy_source;
 using testing::toy_spec;
 
 ArenaPlan toy_plan(MemoryKind first = MemoryKind::Memfd) {
-  ArenaPlan plan = arena_plan(toy_spec(), {}, 1);
+  ArenaPlan plan = arena_plan(toy_spec(), 1);
   plan.first = first;
   return plan;
 }
@@ -208,14 +208,14 @@ TEST(NodeArena, NothingIsLeftBehindWhenARankIsKilled) {
 }
 
 TEST(HostCheck, RefusesWhatDoesNotFitWithBothNumbersAndTheSettingThatWould) {
-  const ArenaPlan plan = arena_plan(toy_spec({.layers = 7, .dim = 512}), {}, 1);
-  const std::size_t bytes = arena_layout(plan.stored, 1).bytes;
+  const ArenaPlan plan = make_plan(toy_spec({.layers = 7, .dim = 512}), {}, 1).arena;
+  const std::size_t bytes = plan.layout.bytes;
   const HostMemory room{.total_bytes = 2 * bytes, .available_bytes = bytes, .limited_by_cgroup = false};
-  EXPECT_NO_THROW(check_host_memory(plan, bytes, 1, room, place_of(room)));
+  EXPECT_NO_THROW(check_host_memory(plan, 1, room, place_of(room)));
   const HostMemory less{
       .total_bytes = 2 * bytes, .available_bytes = bytes * 2 / 3, .limited_by_cgroup = true};
   try {
-    check_host_memory(plan, bytes, 1, less, place_of(less));
+    check_host_memory(plan, 1, less, place_of(less));
     FAIL();
   } catch (const UserError& error) {
     EXPECT_THAT(error.what(), HasSubstr("toy: the weights take"));
@@ -225,18 +225,18 @@ TEST(HostCheck, RefusesWhatDoesNotFitWithBothNumbersAndTheSettingThatWould) {
 }
 
 TEST(HostCheck, SaysThatNothingFits) {
-  const ArenaPlan plan = arena_plan(toy_spec(), {}, 1);
+  const ArenaPlan plan = make_plan(toy_spec(), {}, 1).arena;
   const HostMemory none{.total_bytes = 1 << 20, .available_bytes = 1000, .limited_by_cgroup = false};
-  EXPECT_THAT([&] { check_host_memory(plan, arena_layout(plan.stored, 1).bytes, 1, none, place_of(none)); },
+  EXPECT_THAT([&] { check_host_memory(plan, 1, none, place_of(none)); },
               ::testing::ThrowsMessage<UserError>(HasSubstr("no setting fits")));
 }
 
 TEST(HostCheck, PrivateCopiesCountOncePerRank) {
-  const ArenaPlan plan = arena_plan(toy_spec(), {}, 1);
-  const std::size_t bytes = arena_layout(plan.stored, 1).bytes;
+  const ArenaPlan plan = make_plan(toy_spec(), {}, 1).arena;
+  const std::size_t bytes = plan.layout.bytes;
   const HostMemory room{.total_bytes = 4 * bytes, .available_bytes = 3 * bytes, .limited_by_cgroup = false};
-  EXPECT_NO_THROW(check_host_memory(plan, bytes, 3, room, place_of(room)));
-  EXPECT_THROW(check_host_memory(plan, bytes, 4, room, place_of(room)), UserError);
+  EXPECT_NO_THROW(check_host_memory(plan, 3, room, place_of(room)));
+  EXPECT_THROW(check_host_memory(plan, 4, room, place_of(room)), UserError);
 }
 
 }  // namespace

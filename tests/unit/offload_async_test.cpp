@@ -29,8 +29,8 @@ struct Rig {
   std::unique_ptr<StageWeights> stage;
   explicit Rig(const Options& options, const ToyShape& shape = {}, bool poison = true)
       : arena(toy_arena(shape)),
-        stage(make_stage(*arena, options,
-                         {.device = &device, .account = &account, .peers = {}, .poison = poison})) {}
+        stage(testing::stage_over(*arena, options,
+                                  {.device = &device, .account = &account, .peers = {}, .poison = poison})) {}
   Async& async() { return dynamic_cast<Async&>(stage->strategy()); }
 };
 

@@ -74,7 +74,7 @@ std::unique_ptr<offload::NodeArena> dit_arena(const offload::NodeRanks& node, co
                                               DType compute) {
   const model::NetworkSpec spec = model::dit_spec(offload_dit_config(), compute);
   auto arena =
-      std::make_unique<offload::NodeArena>(offload::arena_plan(spec, options, node.peers.size), node);
+      std::make_unique<offload::NodeArena>(offload::make_plan(spec, options, node.peers.size).arena, node);
   arena->load(dit_source(), 1, {});
   return arena;
 }

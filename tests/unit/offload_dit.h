@@ -9,6 +9,7 @@
 #include "model/torch_stream.h"
 #include "offload/stage.h"
 #include "parallel/groups.h"
+#include "tests/unit/offload_plans.h"
 
 namespace ferry::testing {
 

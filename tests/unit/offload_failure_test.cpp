@@ -21,6 +21,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using testing::FailingDevice;
+using testing::plan_over;
 using ::testing::StrEq;
 using ::testing::ThrowsMessage;
 using testing::ToyShape;
@@ -33,12 +34,9 @@ const ToyShape kShape{.layers = 3, .dim = 32};
 using MakeStrategy = std::function<std::unique_ptr<Strategy>(NodeArena& arena, const StageSetup& setup)>;
 
 std::unique_ptr<Strategy> async(NodeArena& arena, const StageSetup& setup, double share) {
-  const Options options{.type = StrategyKind::Async};
-  return std::make_unique<Async>(arena, options, setup,
-                                 AsyncPlan{.residency = plan_residency("toy", kShape.layers, options),
-                                           .sharing = {.share = share},
-                                           .interleave = Interleave::Gated,
-                                           .gate_by_events = true});
+  return std::make_unique<Async>(
+      arena, plan_over(arena, {.type = StrategyKind::Async}), setup,
+      AsyncPlan{.sharing = {.share = share}, .interleave = Interleave::Gated, .gate_by_events = true});
 }
 
 struct Case {
@@ -54,7 +52,7 @@ const Case kCases[] = {
      [](NodeArena& arena, const StageSetup& setup) { return make_whole_model(arena, {}, setup, false); }},
     {"Sequential",
      [](NodeArena& arena, const StageSetup& setup) {
-       return make_sequential(arena, {.type = StrategyKind::Sequential}, setup);
+       return make_sequential(arena, plan_over(arena, {.type = StrategyKind::Sequential}), setup);
      }},
     {"AsyncFull", [](NodeArena& arena, const StageSetup& setup) { return async(arena, setup, 0); }},
     {"AsyncSharded", [](NodeArena& arena, const StageSetup& setup) { return async(arena, setup, 1); }},
@@ -74,7 +72,7 @@ class DeviceFailure : public ::testing::TestWithParam<Case> {
     const auto done = device.make_event(EventKind::Order);
     const StageSetup setup{
         .device = &device, .account = &account, .peers = {}, .weights = group.get(), .trace = &trace};
-    StageWeights stage(*arena_, setup, GetParam().make(*arena_, setup));
+    StageWeights stage(*arena_, plan_over(*arena_, {}), setup, GetParam().make(*arena_, setup));
     device.fault = [&](const Stream&) {
       const int now = operations++;
       if (now == at || (stays && now > at)) throw CudaError(kFault);

@@ -84,16 +84,17 @@ TEST(SequentialPlan, ModulesAboveMaxNumParamUseTheOverflowConfiguration) {
 TEST(SequentialPlan, ANarrowStorageTypeSparesTheFp32ListButNotWrappedNorms) {
   Options options{.type = StrategyKind::Sequential};
   options.module_config = {{"offload_dtype", "fp8"}};
-  const model::NetworkSpec stored = stored_spec(toy_spec(), options);
+  const model::NetworkSpec stored = make_plan(toy_spec(), options, 1).arena.stored;
   const auto& block = stored.blocks[0].modules;
   EXPECT_EQ(block[0].tensors[0].dtype, DType::F8E4M3) << "norm, WanAutoCastLayerNorm";
   EXPECT_EQ(block[1].tensors[0].dtype, DType::F32) << "modulation, an fp32 parameter of a bf16 network";
   EXPECT_EQ(block[2].tensors[0].dtype, DType::F8E4M3) << "q";
   EXPECT_EQ(stored.tail[0].tensors[0].dtype, DType::F32) << "an fp32 linear";
   options.module_map = "linear";
-  EXPECT_EQ(stored_spec(toy_spec(), options).blocks[0].modules[0].tensors[0].dtype, DType::F32);
+  EXPECT_EQ(make_plan(toy_spec(), options, 1).arena.stored.blocks[0].modules[0].tensors[0].dtype, DType::F32);
   options.type = StrategyKind::Async;
-  EXPECT_EQ(stored_spec(toy_spec(), options).blocks[0].modules[2].tensors[0].dtype, DType::BF16);
+  EXPECT_EQ(make_plan(toy_spec(), options, 1).arena.stored.blocks[0].modules[2].tensors[0].dtype,
+            DType::BF16);
 }
 
 TEST(SequentialPlan, AnotherComputationTypeThanTheNetworksIsRefused) {

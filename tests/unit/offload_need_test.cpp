@@ -6,8 +6,8 @@
 #include "base/error.h"
 #include "model/dit/spec.h"
 #include "offload/arena/host_check.h"
-#include "offload/arena/layout.h"
-#include "offload/need.h"
+#include "offload/device_check.h"
+#include "offload/plan.h"
 
 namespace ferry::offload {
 namespace {
@@ -18,9 +18,9 @@ using ::testing::HasSubstr;
 constexpr std::size_t kGB = 1'000'000'000;
 
 // T2V-14B in bf16: 28.95 GB, a block 0.703 GB, 0.84 GB in none.
-ArenaPlan plan_of(const Options& options) {
+StagePlan plan_of(const Options& options) {
   const model::DitConfig k14B{.dim = 5120, .ffn_dim = 13824, .heads = 40, .layers = 40};
-  return arena_plan(model::dit_spec(k14B, DType::BF16), options, 1);
+  return make_plan(model::dit_spec(k14B, DType::BF16), options, 1);
 }
 
 Options of_type(StrategyKind type) {
@@ -29,13 +29,11 @@ Options of_type(StrategyKind type) {
   return options;
 }
 
-double need_gb(StrategyKind type) {
-  return static_cast<double>(least_need(plan_of({}), of_type(type)).bytes) / 1e9;
-}
+double need_gb(StrategyKind type) { return static_cast<double>(plan_of(of_type(type)).need.bytes) / 1e9; }
 
 std::string refused(const Options& options, std::size_t free_gb, bool in_place = false) {
   try {
-    check_device_memory(plan_of(options), options, kGB / 2,
+    check_device_memory(plan_of(options), kGB / 2,
                         {.free_bytes = free_gb * kGB,
                          .total_bytes = 80 * kGB,
                          .where = "cuda:0",
@@ -77,10 +75,9 @@ TEST(Need, TheLimitSaysHowMuchIsNeededForEachType) {
                                   StrategyKind::Sequential, StrategyKind::Auto}) {
     Options options = of_type(type);
     options.vram_limit = 0.5;
-    EXPECT_THROW(check_limit("dit", options, least_need(plan_of(options), options)), UserError)
-        << name_of(type);
+    EXPECT_THROW(plan_of(options), UserError) << name_of(type);
     options.vram_limit = 40;
-    EXPECT_NO_THROW(check_limit("dit", options, least_need(plan_of(options), options))) << name_of(type);
+    EXPECT_NO_THROW(plan_of(options)) << name_of(type);
   }
 }
 
@@ -88,16 +85,15 @@ TEST(Need, APrefetchBeyondTheBlocksIsRefusedForAutoToo) {
   for (const StrategyKind type : {StrategyKind::Async, StrategyKind::Auto}) {
     Options options = of_type(type);
     options.prefetch_size = 41;
-    EXPECT_THROW(least_need(plan_of(options), options), UserError) << name_of(type);
+    EXPECT_THROW(plan_of(options), UserError) << name_of(type);
   }
 }
 
 TEST(HostCheck, TheLargeModelDoesNotFitASmallHost) {
-  const ArenaPlan plan = plan_of({});
-  const std::size_t bytes = arena_layout(plan.stored, 1).bytes;
+  const ArenaPlan plan = plan_of({}).arena;
   const HostMemory small{.total_bytes = 25 * kGB, .available_bytes = 22 * kGB, .limited_by_cgroup = true};
   try {
-    check_host_memory(plan, bytes, 1, small, place_of(small));
+    check_host_memory(plan, 1, small, place_of(small));
     FAIL();
   } catch (const UserError& error) {
     EXPECT_THAT(error.what(), AllOf(HasSubstr("take 28.95 GB"), HasSubstr("22.00 GB of 25.00 GB"),

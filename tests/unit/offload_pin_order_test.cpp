@@ -27,19 +27,18 @@ std::size_t total_of(const std::vector<PinPiece>& pieces) {
   return total;
 }
 
-ArenaLayout forty_layers(int ranks) {
-  return arena_layout(testing::toy_spec({.layers = 40, .dim = 512, .q_once = true}), ranks);
-}
-
 const Options kSharded{.type = StrategyKind::Async, .transport = Transport::Sharded};
+
+ArenaPlan forty_layers(int ranks) {
+  return make_plan(testing::toy_spec({.layers = 40, .dim = 512, .q_once = true}), kSharded, ranks).arena;
+}
 
 TEST(PinOrder, EveryBlobThatIsCopiedIsInOneOrderOrTheOtherOnce) {
   for (const int ranks : {1, 2, 3, 4, 8}) {
-    const ArenaLayout layout = forty_layers(ranks);
-    const std::vector<int> divided =
-        divided_blocks(testing::toy_spec({.layers = 40}), layout, kSharded, ranks);
+    const ArenaPlan arena = forty_layers(ranks);
+    const ArenaLayout& layout = arena.layout;
     for (int rank = 0; rank < ranks; ++rank) {
-      PinOrder order = pin_order(layout, divided, rank, ranks);
+      PinOrder order = pin_order(layout, arena.divided, rank, ranks);
       EXPECT_EQ(order.rest.empty(), ranks == 1);
       order.first.insert(order.first.end(), order.rest.begin(), order.rest.end());
       std::size_t end = 0;
@@ -57,7 +56,7 @@ TEST(PinOrder, EveryBlobThatIsCopiedIsInOneOrderOrTheOtherOnce) {
 // Both in the first pass, which wants whole blocks, and in the others, which want their front.
 TEST(PinOrder, TheRanksShareOfABlockComesFirst) {
   constexpr int kRanks = 4;
-  const ArenaLayout layout = forty_layers(kRanks);
+  const ArenaLayout layout = forty_layers(kRanks).layout;
   for (int rank = 0; rank < kRanks; ++rank) {
     const PinOrder order = pin_order(layout, {7}, rank, kRanks);
     const BlockPlace& block = layout.blocks[7];
@@ -78,9 +77,9 @@ TEST(PinOrder, TheRanksShareOfABlockComesFirst) {
 // Of every divided block 1/P, and what lies between where the shares of its front and of all begin.
 TEST(PinOrder, WhatComesFirstIsLittleMoreThanAShare) {
   constexpr int kRanks = 4;
-  const ArenaLayout layout = forty_layers(kRanks);
-  const std::vector<int> divided =
-      divided_blocks(testing::toy_spec({.layers = 40}), layout, kSharded, kRanks);
+  const ArenaPlan arena = forty_layers(kRanks);
+  const ArenaLayout& layout = arena.layout;
+  const std::vector<int>& divided = arena.divided;
   EXPECT_EQ(divided.size(), 39U) << "the links are measured with the largest";
   for (std::size_t rank = 0; rank < kRanks; ++rank) {
     std::size_t most = layout.head.blob.bytes + layout.tail.blob.bytes + layout.largest_block();
@@ -95,19 +94,19 @@ TEST(PinOrder, WhatComesFirstIsLittleMoreThanAShare) {
 }
 
 TEST(PinOrder, BlocksAreDividedWhereTheyAreFerriedInShares) {
-  const model::NetworkSpec spec = testing::toy_spec();
-  const ArenaLayout layout = arena_layout(spec, 2);
-  EXPECT_EQ(divided_blocks(spec, layout, kSharded, 2).size(), 6U);
-  EXPECT_EQ(divided_blocks(spec, layout, {.type = StrategyKind::Async}, 2).size(), 6U) << "auto may share";
-  EXPECT_TRUE(divided_blocks(spec, layout, kSharded, 1).empty());
-  EXPECT_TRUE(
-      divided_blocks(spec, layout, {.type = StrategyKind::Async, .transport = Transport::Full}, 2).empty());
-  EXPECT_TRUE(divided_blocks(spec, layout, {.type = StrategyKind::None}, 2).empty());
-  EXPECT_EQ(divided_blocks(spec, layout, {.type = StrategyKind::Async, .share = 1}, 2).size(), 6U);
-  EXPECT_TRUE(divided_blocks(spec, layout, {.type = StrategyKind::Async, .share = 0.5}, 2).empty());
+  const auto divided = [](const Options& options, int ranks) {
+    return make_plan(testing::toy_spec(), options, ranks).arena.divided;
+  };
+  EXPECT_EQ(divided(kSharded, 2).size(), 6U);
+  EXPECT_EQ(divided({.type = StrategyKind::Async}, 2).size(), 6U) << "auto may share";
+  EXPECT_TRUE(divided(kSharded, 1).empty());
+  EXPECT_TRUE(divided({.type = StrategyKind::Async, .transport = Transport::Full}, 2).empty());
+  EXPECT_TRUE(divided({.type = StrategyKind::None}, 2).empty());
+  EXPECT_EQ(divided({.type = StrategyKind::Async, .share = 1}, 2).size(), 6U);
+  EXPECT_TRUE(divided({.type = StrategyKind::Async, .share = 0.5}, 2).empty());
   Options half = kSharded;
   half.offload_ratio = 0.5;
-  EXPECT_LE(divided_blocks(spec, layout, half, 2).size(), 4U);
+  EXPECT_LE(divided(half, 2).size(), 4U);
 }
 
 TEST(PinBorders, CutACopyWhereARegistrationEnds) {

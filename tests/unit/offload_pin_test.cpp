@@ -39,8 +39,9 @@ struct Rig {
   std::unique_ptr<NodeArena> arena = testing::toy_arena({});
   // Lazy: views on a GPU that is none cannot be made.
   std::unique_ptr<StageWeights> stage(bool pin) {
-    return make_stage(*arena, {.type = StrategyKind::Async, .pin_cpu_memory = pin, .lazy_gpu_cache = true},
-                      {.device = &device, .account = &account, .peers = {}});
+    return testing::stage_over(*arena,
+                               {.type = StrategyKind::Async, .pin_cpu_memory = pin, .lazy_gpu_cache = true},
+                               {.device = &device, .account = &account, .peers = {}});
   }
   bool is_locked(const Blob& blob) const {
     const auto found = device.locked.find(reinterpret_cast<std::uintptr_t>(arena->at(blob)));
@@ -74,7 +75,7 @@ TEST(PinCpuMemory, ARefusalLeavesNothingHalfLocked) {
 TEST(PinCpuMemory, OnlyRanksThatCopyPageLock) {
   testing::run_ranks(3, [](const parallel::Peers& peers) {
     PinningDevice device;
-    NodeArena arena(arena_plan(testing::toy_spec(), {}, 3), {.peers = peers, .make_window = {}});
+    NodeArena arena(arena_plan(testing::toy_spec(), 3), {.peers = peers, .make_window = {}});
     EXPECT_TRUE(arena.pin(device, peers.rank == 0));
     EXPECT_EQ(device.locked.empty(), peers.rank != 0) << peers.rank;
   });
@@ -86,7 +87,7 @@ TEST(PinCpuMemory, RanksThatPageLockNothingSeeThatAnotherDoes) {
     testing::run_ranks(3, [&](const parallel::Peers& peers) {
       PinningDevice device;
       device.on_pin = [&](const std::byte*, std::size_t) { looked.wait(); };
-      ArenaPlan plan = arena_plan(testing::toy_spec(), {}, 3);
+      ArenaPlan plan = arena_plan(testing::toy_spec(), 3);
       plan.first = kind;
       NodeArena arena(plan, {.peers = peers, .make_window = {}});
       if (peers.rank == 0) arena.begin_pin(device);
@@ -107,7 +108,7 @@ TEST(PinCpuMemory, WhenOneRankIsRefusedAllGoWithout) {
   testing::run_ranks(3, [](const parallel::Peers& peers) {
     PinningDevice device;
     device.refuses = peers.rank == 1;
-    NodeArena arena(arena_plan(testing::toy_spec(), {}, 3), {.peers = peers, .make_window = {}});
+    NodeArena arena(arena_plan(testing::toy_spec(), 3), {.peers = peers, .make_window = {}});
     EXPECT_FALSE(arena.pin(device));
     EXPECT_FALSE(arena.pinned());
     EXPECT_TRUE(device.locked.empty()) << peers.rank;
@@ -140,7 +141,7 @@ TEST(PinInRotation, EachRankBeginsElsewhereAndNoTwoAreAtTheSameBlob) {
   std::latch all_at_work(kRanks);
   testing::run_ranks(kRanks, [&](const parallel::Peers& peers) {
     PinningDevice device;
-    NodeArena arena(arena_plan(testing::toy_spec({.layers = 9}), {}, kRanks),
+    NodeArena arena(arena_plan(testing::toy_spec({.layers = 9}), kRanks),
                     {.peers = peers, .make_window = {}});
     const PinOrder order = pin_order(arena.layout(), divided, peers.rank, kRanks);
     std::vector<std::size_t>& mine = board.done[static_cast<std::size_t>(peers.rank)];
@@ -266,7 +267,7 @@ bool compares_when_all_is_locked() {
   std::atomic<bool> rests = false;
   testing::run_ranks(kRanks, [&](const parallel::Peers& peers) {
     PinningDevice device;
-    NodeArena arena(arena_plan(testing::toy_spec(shape), {}, kRanks), {.peers = peers, .make_window = {}});
+    NodeArena arena(arena_plan(testing::toy_spec(shape), kRanks), {.peers = peers, .make_window = {}});
     device.on_pin = [](const std::byte*, std::size_t) {
       std::this_thread::sleep_for(std::chrono::milliseconds(2));
     };
@@ -331,7 +332,7 @@ TEST(PinInRotation, ARefusalOfTheRestLeavesTheShares) {
   const Log log;
   testing::run_ranks(kRanks, [&](const parallel::Peers& peers) {
     PinningDevice device;
-    NodeArena arena(arena_plan(testing::toy_spec(), {}, kRanks), {.peers = peers, .make_window = {}});
+    NodeArena arena(arena_plan(testing::toy_spec(), kRanks), {.peers = peers, .make_window = {}});
     const std::size_t first = pin_order(arena.layout(), {3}, peers.rank, kRanks).first.size();
     std::size_t asked = 0;
     device.on_pin = [&](const std::byte*, std::size_t) {
@@ -378,7 +379,7 @@ TEST(BeginLoad, TheArenaIsPageLockedWhenAllRanksHaveFilledTheirPart) {
       if (peers.rank == 1) go_on.wait();
       testing::toy_source()(spec, tensor, begin, end);
     };
-    NodeArena arena(arena_plan(testing::toy_spec(), {}, kRanks), {.peers = peers, .make_window = {}});
+    NodeArena arena(arena_plan(testing::toy_spec(), kRanks), {.peers = peers, .make_window = {}});
     arena.begin_load(source, {.threads = 1, .progress = {}, .pin_for = &device});
     arena.pause_pinning(true);  // returns: there is nothing to wait for
     arena.pause_pinning(false);
@@ -402,7 +403,7 @@ TEST(BeginLoad, AnArenaThatDiesStopsItsLoad) {
   PinningDevice device;
   {
     std::latch begun(1);
-    NodeArena arena(arena_plan(testing::toy_spec(), {}, 1), {});
+    NodeArena arena(arena_plan(testing::toy_spec(), 1), {});
     const TensorSource source = [&](const model::TensorSpec&, std::byte*, std::int64_t, std::int64_t) {
       if (++read == 1) begun.count_down();
       std::this_thread::sleep_for(std::chrono::milliseconds(20));

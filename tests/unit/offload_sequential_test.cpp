@@ -44,7 +44,7 @@ struct Rig {
   StageSetup setup{.device = &device, .account = &account, .peers = {}, .poison = true};
   std::unique_ptr<StageWeights> stage;
   explicit Rig(const Options& options, const ToyShape& shape = {})
-      : arena(toy_arena(shape, options)), stage(make_stage(*arena, options, setup)) {}
+      : arena(toy_arena(shape, options)), stage(testing::stage_over(*arena, options, setup)) {}
   Sequential& sequential() { return dynamic_cast<Sequential&>(stage->strategy()); }
   std::size_t bytes_of(model::ModuleId id) const { return place_of(arena->layout(), id).bytes; }
 };
@@ -136,7 +136,7 @@ TEST(Sequential, KeptModulesMakeRoomForAnotherStage) {
   const std::size_t kept = rig.account.now(Category::Keep);
   ASSERT_GT(kept, 200'000U);
   const auto other_arena = toy_arena({.layers = 2});
-  const auto other = make_stage(*other_arena, {.type = StrategyKind::Model}, rig.setup);
+  const auto other = testing::stage_over(*other_arena, {.type = StrategyKind::Model}, rig.setup);
   other->prepare();
   EXPECT_GT(rig.stage->report().demotions, 0U);
   EXPECT_LE(rig.account.now(), 400'000U);
@@ -300,7 +300,7 @@ TEST(SequentialLora, EqualsMergedWeights) {
   const at::Tensor with = toy_forward(*rig.stage)[0];
 
   const auto merged = toy_arena(shape);
-  const auto stage = make_stage(*merged, {.type = StrategyKind::None}, rig.setup);
+  const auto stage = testing::stage_over(*merged, {.type = StrategyKind::None}, rig.setup);
   stage->begin({});
   stage->acquire_block(0);
   stage->release_block(0);

@@ -22,7 +22,7 @@ struct Rig {
 TEST(StageNone, UsesTheArenaInPlaceOnTheCpu) {
   Rig rig;
   const auto arena = toy_arena({});
-  const auto stage = make_stage(*arena, {.type = StrategyKind::None}, rig.setup);
+  const auto stage = testing::stage_over(*arena, {.type = StrategyKind::None}, rig.setup);
   EXPECT_TRUE(same_bits(toy_forward(*stage, 2), toy_reference({}, 2)));
   const model::PassScope pass(*stage, {});
   const void* data = stage->acquire({model::ModuleId::kTail, 0})[0].data_ptr();
@@ -33,7 +33,7 @@ TEST(StageNone, UsesTheArenaInPlaceOnTheCpu) {
 TEST(StageModel, CopiesInForAStageAndDropsAfterIt) {
   Rig rig;
   const auto arena = toy_arena({});
-  const auto stage = make_stage(*arena, {.type = StrategyKind::Model}, rig.setup);
+  const auto stage = testing::stage_over(*arena, {.type = StrategyKind::Model}, rig.setup);
   EXPECT_EQ(rig.account.now(), 0U);
   stage->prepare();
   const ArenaLayout& layout = arena->layout();
@@ -52,7 +52,7 @@ TEST(StageModel, NeverWritesToTheHostCopy) {
   Rig rig;
   const auto arena = toy_arena({});
   const std::vector<std::byte> before(arena->data(), arena->data() + arena->bytes());
-  const auto stage = make_stage(*arena, {.type = StrategyKind::Model}, rig.setup);
+  const auto stage = testing::stage_over(*arena, {.type = StrategyKind::Model}, rig.setup);
   toy_forward(*stage);
   stage->finish();
   EXPECT_TRUE(std::equal(before.begin(), before.end(), arena->data()));
@@ -80,7 +80,7 @@ TEST(PassOrder, RefusesAnOrderThatStrategiesCannotRelyOn) {
 TEST(StageLora, AnUnknownNameIsRefused) {
   Rig rig;
   const auto arena = toy_arena({});
-  const auto stage = make_stage(*arena, {.type = StrategyKind::None}, rig.setup);
+  const auto stage = testing::stage_over(*arena, {.type = StrategyKind::None}, rig.setup);
   EXPECT_THROW(stage->set_loras({{"blocks.0.nothing", {}}}), std::invalid_argument);
   EXPECT_THROW(stage->set_loras({{"blocks.0.norm", {}}}), std::invalid_argument);
 }

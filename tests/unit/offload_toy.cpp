@@ -154,7 +154,7 @@ std::vector<at::Tensor> toy_reference(const ToyShape& shape, int branches) {
 std::unique_ptr<offload::NodeArena> toy_arena(const ToyShape& shape, const offload::Options& options,
                                               int weight_ranks) {
   auto arena = std::make_unique<offload::NodeArena>(
-      offload::arena_plan(toy_spec(shape), options, weight_ranks), offload::NodeRanks{});
+      offload::make_plan(toy_spec(shape), options, weight_ranks).arena, offload::NodeRanks{});
   arena->load(toy_source(), 1, {});
   return arena;
 }

@@ -13,6 +13,7 @@
 #include "offload/arena/arena.h"
 #include "offload/stage.h"
 #include "parallel/group.h"
+#include "tests/unit/offload_plans.h"
 
 namespace ferry::testing {
 

@@ -18,13 +18,15 @@ using ::testing::HasSubstr;
 
 constexpr std::size_t kGB = 1'000'000'000;
 
-Networks networks_of_14b() {
+Networks networks_of_14b(const Options& options = {}) {
   Networks networks;
   networks.facts.dit = {.dim = 5120, .ffn_dim = 13824, .heads = 40, .layers = 40};
   networks.dit.emplace();
   networks.dit->spec = model::dit_spec(networks.facts.dit, DType::BF16);
   networks.dit->compute = DType::BF16;
+  networks.dit->plan = offload::make_plan(networks.dit->spec, options.dit, 2);
   networks.vae.spec = model::vae_decoder_spec(networks.facts.vae, DType::F32);
+  networks.vae.plan = offload::make_plan(networks.vae.spec, options.vae, 2);
   return networks;
 }
 
@@ -57,7 +59,7 @@ Machine machine_of(int ranks) {
 
 std::string refusal(const Machine& machine, const Options& options = {}) {
   try {
-    check_memory(options, job_480p(), networks_of_14b(), machine);
+    check_memory(options, job_480p(), networks_of_14b(options), machine);
   } catch (const UserError& error) {
     return error.what();
   }
@@ -138,7 +140,7 @@ TEST(MemoryCheck, RanksOnTheCpuShareWhatTheirNodeHasLeft) {
 parallel::CfgChoice guided(const Machine& machine, const Options& options = {}) {
   Job job = job_480p();
   job.guidance = 5;
-  return decide_cfg(options, job, networks_of_14b(), machine.ranks);
+  return decide_cfg(options, job, networks_of_14b(options), machine.ranks);
 }
 
 TEST(DecideCfg, LooksAtAllMemoryAndNotAtWhatIsFree) {

@@ -1,4 +1,4 @@
-// [offload] made to suit each of the three networks (offload/fit.h).
+// The plans of the networks' weights, of [offload] made to suit each of them (offload/fit.h).
 #pragma once
 
 #include <string>
@@ -9,9 +9,9 @@
 
 namespace ferry::worker {
 
-// Changes options.dit, .vae and .text_encoder; returns a line for each change.  The same on every rank of a
-// node: of `ranks` in all, `node_size` are on this one.
+// Changes options.dit, .vae and .text_encoder, and gives each of `networks` its plan; returns a line for each
+// change.  The same on every rank of a node: of `ranks` in all, `node_size` are on this one.
 // Throws UserError as offload::fit does, and for a vram_limit of all stages that none of them can keep.
-std::vector<std::string> fit_offload(Options& options, const Networks& networks, int ranks, int node_size);
+std::vector<std::string> fit_offload(Options& options, Networks& networks, int ranks, int node_size);
 
 }  // namespace ferry::worker

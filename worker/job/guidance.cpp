@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cstddef>
 
-#include "offload/arena/layout.h"
-#include "offload/need.h"
 #include "worker/job/activations.h"
 
 namespace ferry::worker {
@@ -23,10 +21,10 @@ parallel::CfgChoice decide_cfg(const Options& options, const Job& job, const Net
   if (options.parallel.cfg != parallel::CfgMode::Auto) return {.mode = options.parallel.cfg, .why = ""};
   if (!networks.dit) return {};
   const Network& dit = *networks.dit;
-  const offload::ArenaPlan plan = offload::arena_plan(dit.spec, options.dit, ranks[0].node_size);
-  const std::size_t host_copy = offload::arena_layout(plan.stored, plan.weight_ranks).bytes;
-  const bool in_place = !ranks[0].on_gpu && options.dit.type == offload::StrategyKind::None;
-  const std::size_t weights = in_place ? 0 : offload::least_need(plan, options.dit).bytes;
+  const offload::StagePlan& plan = dit.plan;
+  const std::size_t host_copy = plan.arena.layout.bytes;
+  const bool in_place = !ranks[0].on_gpu && plan.kind == offload::StrategyKind::None;
+  const std::size_t weights = in_place ? 0 : plan.need.bytes;
   const auto heads = static_cast<int>(networks.facts.dit.heads);
   const int half = std::clamp(static_cast<int>(ranks.size()) / 2, 1, heads);
   const DitActivations how{.ulysses = half, .branches = 1, .contexts = 1};

@@ -7,8 +7,7 @@
 #include <span>
 
 #include "offload/arena/host_check.h"
-#include "offload/arena/layout.h"
-#include "offload/need.h"
+#include "offload/device_check.h"
 #include "worker/job/activations.h"
 
 namespace ferry {
@@ -26,8 +25,7 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(RankMemory, rank, host, node_index, node_size
 namespace {
 
 struct Stage {
-  const Network& network;
-  const offload::Options& options;
+  const offload::StagePlan& plan;
   std::size_t activation_bytes = 0;
   std::span<const RankMemory> computing;  // the ranks that run it
 };
@@ -66,10 +64,8 @@ const RankMemory& fullest_node(std::span<const RankMemory> ranks) {
 
 void check_stage(const Stage& stage, const Machine& machine) {
   const RankMemory& fullest = fullest_node(stage.computing);
-  const offload::ArenaPlan plan = offload::arena_plan(stage.network.spec, stage.options, fullest.node_size);
-  offload::check_limit(stage.network.spec.name, stage.options, offload::least_need(plan, stage.options));
-  const std::size_t arena_bytes = offload::arena_layout(plan.stored, fullest.node_size).bytes;
-  offload::check_host_memory(plan, arena_bytes, 1, fullest.host_memory, place_of(fullest, machine));
+  const std::size_t arena_bytes = stage.plan.arena.layout.bytes;
+  offload::check_host_memory(stage.plan.arena, 1, fullest.host_memory, place_of(fullest, machine));
   std::vector<offload::Room> rooms;
   for (const RankMemory& rank : stage.computing) {
     rooms.push_back(room_of(rank, machine, arena_bytes, stage.computing.size() == 1 ? 1 : rank.node_size));
@@ -77,7 +73,7 @@ void check_stage(const Stage& stage, const Machine& machine) {
   const auto least = std::min_element(
       rooms.begin(), rooms.end(),
       [](const offload::Room& a, const offload::Room& b) { return a.free_bytes < b.free_bytes; });
-  offload::check_device_memory(plan, stage.options, stage.activation_bytes, *least);
+  offload::check_device_memory(stage.plan, stage.activation_bytes, *least);
 }
 
 }  // namespace
@@ -104,18 +100,15 @@ void check_memory(const Options& options, const Job& job, const Networks& networ
   const std::span<const RankMemory> all(machine.ranks);
   const std::span<const RankMemory> first = all.first(1);
   if (networks.text) {
-    check_stage(
-        {*networks.text, options.text_encoder, activation_bytes(*facts.text, networks.text->compute), first},
-        machine);
+    check_stage({networks.text->plan, activation_bytes(*facts.text, networks.text->compute), first}, machine);
   }
   if (networks.dit) {
     const DitActivations how = dit_activations(options, job, machine.mesh);
-    check_stage(
-        {*networks.dit, options.dit, activation_bytes(facts.dit, job, how, networks.dit->compute), all},
-        machine);
+    check_stage({networks.dit->plan, activation_bytes(facts.dit, job, how, networks.dit->compute), all},
+                machine);
   }
   const int decoding = decoding_ranks(options, machine.mesh);
-  check_stage({networks.vae, options.vae, activation_bytes(facts.vae, job, decoding, networks.vae.compute),
+  check_stage({networks.vae.plan, activation_bytes(facts.vae, job, decoding, networks.vae.compute),
                decoding == 1 ? first : all},
               machine);
 }

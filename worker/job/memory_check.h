@@ -35,9 +35,9 @@ struct Machine {
   parallel::Mesh mesh;
 };
 
-// Of each stage: the strategy suits the network, vram_limit is enough, the fullest node of those where it is
-// computed has room for the host copy, and the device with the least free memory of those that compute the
-// stage for what the strategy takes and for the activations.
+// Of each stage's plan: the fullest node of those where it is computed has room for the host copy, and the
+// device with the least free memory of those that compute the stage for what the strategy takes and for the
+// activations.
 // Throws UserError: the numbers, with more than one rank also whose they are, and the setting that would fit
 // or that none does.
 void check_memory(const Options& options, const Job& job, const Networks& networks, const Machine& machine);

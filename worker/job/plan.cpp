@@ -4,8 +4,6 @@
 
 #include "base/host/memory_use.h"
 #include "base/text/shown.h"
-#include "offload/arena/arena_plan.h"
-#include "offload/arena/layout.h"
 #include "parallel/ulysses.h"
 #include "worker/job/activations.h"
 
@@ -14,10 +12,8 @@ namespace {
 
 constexpr double kGigabyte = 1e9;
 
-std::string weights_lines(const Network& network, const offload::Options& options, int node_size,
-                          std::size_t activation_bytes) {
-  const offload::ArenaPlan plan = offload::arena_plan(network.spec, options, node_size);
-  const offload::ArenaLayout layout = offload::arena_layout(plan.stored, node_size);
+std::string weights_lines(const Network& network, std::size_t activation_bytes) {
+  const offload::ArenaLayout& layout = network.plan.arena.layout;
   std::string line =
       fmt::format("\n  {:<13} {:7.3f} GB of weights in {} blocks, about {:.3f} GB of activations, {}",
                   network.spec.name, static_cast<double>(layout.bytes) / kGigabyte, layout.blocks.size(),
@@ -30,21 +26,17 @@ std::string weights_lines(const Network& network, const offload::Options& option
 std::string networks_lines(const Options& options, const Prepared& prepared) {
   const Networks& all = prepared.networks;
   const ModelFacts& facts = all.facts;
-  const int node_size = prepared.rank->session->node_size();
   std::string text;
   if (all.text) {
-    text += weights_lines(*all.text, options.text_encoder, node_size,
-                          activation_bytes(*facts.text, all.text->compute));
+    text += weights_lines(*all.text, activation_bytes(*facts.text, all.text->compute));
   }
   if (all.dit) {
     const DitActivations how = dit_activations(options, prepared.job, prepared.rank->mesh);
-    text += weights_lines(*all.dit, options.dit, node_size,
-                          activation_bytes(facts.dit, prepared.job, how, all.dit->compute));
+    text += weights_lines(*all.dit, activation_bytes(facts.dit, prepared.job, how, all.dit->compute));
   }
-  return text +
-         weights_lines(all.vae, options.vae, node_size,
-                       activation_bytes(facts.vae, prepared.job, decoding_ranks(options, prepared.rank->mesh),
-                                        all.vae.compute));
+  return text + weights_lines(
+                    all.vae, activation_bytes(facts.vae, prepared.job,
+                                              decoding_ranks(options, prepared.rank->mesh), all.vae.compute));
 }
 
 // "LoRA x.safetensors: 30 linears, scale 4 (lora_alpha of the file's header); strength 1"

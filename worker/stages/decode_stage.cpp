@@ -84,8 +84,7 @@ at::Tensor decode_stage(const StageInput& input, const at::Tensor& latent, Stage
   const Network& vae = input.networks->vae;
   const int ranks = decoding_ranks(*input.options, input.rank->mesh);
   const Runs runs = ranks == 1 ? Runs::Alone : Runs::Together;
-  LoadedStage stage({&vae, &input.options->vae, runs,
-                     activation_bytes(input.networks->facts.vae, *input.job, ranks, vae.compute)},
+  LoadedStage stage({&vae, runs, activation_bytes(input.networks->facts.vae, *input.job, ranks, vae.compute)},
                     *input.rank, *input.progress, record);
   Decoded decoded;
   if (runs == Runs::Together || input.rank->is_first())

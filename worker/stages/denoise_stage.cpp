@@ -55,8 +55,7 @@ std::size_t activations(const StageInput& input) {
 }
 
 StageSource source_of(const StageInput& input) {
-  return {&input.networks->dit.value(), &input.options->dit, Runs::Together, activations(input),
-          input.options->lora};
+  return {&input.networks->dit.value(), Runs::Together, activations(input), input.options->lora};
 }
 
 }  // namespace

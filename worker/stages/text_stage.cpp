@@ -84,9 +84,8 @@ Encoded encode_prompts(const StageInput& input, model::Weights& weights) {
 Encoded encode(const StageInput& input, StageRecord& record, const std::function<void()>& read) {
   const Network& text = input.networks->text.value();
   const model::Umt5Config& config = input.networks->facts.text.value();
-  LoadedStage stage(
-      {&text, &input.options->text_encoder, Runs::Alone, activation_bytes(config, text.compute)}, *input.rank,
-      *input.progress, record, {}, read);
+  LoadedStage stage({&text, Runs::Alone, activation_bytes(config, text.compute)}, *input.rank,
+                    *input.progress, record, {}, read);
   Encoded encoded;
   input.progress->begin("text", 0);
   if (input.rank->is_first()) encoded = encode_prompts(input, stage.weights());

@@ -5,7 +5,6 @@
 #include "base/error.h"
 #include "model/tensor.h"
 #include "offload/arena/layout.h"
-#include "offload/sequential/sequential_plan.h"
 
 namespace ferry::worker {
 namespace {
@@ -19,13 +18,12 @@ at::Tensor on_device(const checkpoint::TensorEntry& entry, DType dtype, const De
 
 }  // namespace
 
-void check_wrappers(const checkpoint::LoraFile& lora, const model::NetworkSpec& spec,
-                    const offload::Options& options) {
-  if (options.type != offload::StrategyKind::Sequential) return;
-  for (const offload::ModulePlan& plan : offload::plan_sequential(spec, options)) {
-    const std::string& name = model::module_of(spec, plan.id).name;
-    if (plan.wrapper != offload::Wrapper::AutoWrappedModule || !lora.pairs().contains(name)) continue;
-    throw UserError(spec.name + ".offload.module_map: " + lora.path() + " changes " + name +
+void check_wrappers(const checkpoint::LoraFile& lora, const offload::StagePlan& plan) {
+  if (plan.kind != offload::StrategyKind::Sequential) return;
+  for (const offload::ModulePlan& module : plan.modules) {
+    const std::string& name = model::module_of(plan.arena.spec, module.id).name;
+    if (module.wrapper != offload::Wrapper::AutoWrappedModule || !lora.pairs().contains(name)) continue;
+    throw UserError(plan.stage() + ".offload.module_map: " + lora.path() + " changes " + name +
                     ", and of the wrappers only AutoWrappedLinear adds a LoRA");
   }
 }

@@ -7,13 +7,12 @@
 #include "base/device.h"
 #include "checkpoint/lora/lora.h"
 #include "model/weights.h"
-#include "offload/options.h"
+#include "offload/plan.h"
 
 namespace ferry::worker {
 
 // Throws UserError when a linear of the file is wrapped by AutoWrappedModule, which adds nothing.
-void check_wrappers(const checkpoint::LoraFile& lora, const model::NetworkSpec& spec,
-                    const offload::Options& options);
+void check_wrappers(const checkpoint::LoraFile& lora, const offload::StagePlan& plan);
 
 // The file's pairs on the device, in the type of the weight each belongs to, by module name; the scale is
 // strength * alpha / rank.  Queued on device.compute().

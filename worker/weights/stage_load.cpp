@@ -1,7 +1,6 @@
 #include "worker/weights/stage_load.h"
 
 #include "base/host/memory_use.h"
-#include "offload/arena/layout.h"
 #include "parallel/agree.h"
 
 namespace ferry::worker {
@@ -21,9 +20,7 @@ bool reads(const StageSource& source, const Rank& rank) {
 // What the copy of this rank's node will take.
 std::size_t arena_bytes(const StageSource& source, const Rank& rank) {
   if (!reads(source, rank)) return 0;
-  const int ranks = rank.session->node_size();
-  const offload::ArenaPlan plan = offload::arena_plan(source.network->spec, *source.options, ranks);
-  return offload::arena_layout(plan.stored, ranks).bytes;
+  return source.network->plan.arena.layout.bytes;
 }
 
 void begin(const StageSource& source, Rank& rank, StageLoad& load) {
@@ -33,9 +30,9 @@ void begin(const StageSource& source, Rank& rank, StageLoad& load) {
   const bool copies = source.runs == Runs::Together || rank.is_first();
   offload::LoadSetup setup;
   setup.progress = [meter = load.meter](const offload::LoadProgress& progress) { meter->note(progress); };
-  if (source.options->pin_cpu_memory && copies) setup.pin_for = rank.device.get();
+  if (source.network->plan.pin && copies) setup.pin_for = rank.device.get();
   const Network& network = *source.network;
-  load.arena = offload::begin_arena({network.checkpoint, network.spec, merge_of(source)}, *source.options,
+  load.arena = offload::begin_arena({network.checkpoint, merge_of(source)}, network.plan.arena,
                                     offload::node_ranks(session, *rank.device), setup);
 }
 
@@ -43,7 +40,7 @@ void begin(const StageSource& source, Rank& rank, StageLoad& load) {
 
 // sequential keeps the weights as they are in the file, and its linears add.
 bool adds_in_calls(const StageSource& source) {
-  return adds(source) && source.options->type == offload::StrategyKind::Sequential;
+  return adds(source) && source.network->plan.kind == offload::StrategyKind::Sequential;
 }
 
 bool has_room(const StageSource& source, Rank& rank, std::size_t beside_bytes) {

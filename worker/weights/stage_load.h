@@ -6,7 +6,6 @@
 #include <memory>
 
 #include "offload/arena/arena.h"
-#include "offload/options.h"
 #include "worker/job/options.h"
 #include "worker/networks.h"
 #include "worker/rank.h"
@@ -21,8 +20,7 @@ enum class Runs : std::uint8_t { Together, Alone };
 constexpr bool reads_weights(Runs runs, int node_index) { return runs == Runs::Together || node_index == 0; }
 
 struct StageSource {
-  const Network* network = nullptr;
-  const offload::Options* options = nullptr;
+  const Network* network = nullptr;  // with its plan
   Runs runs = Runs::Together;
   std::size_t activation_bytes = 0;  // that the stage will want beside its weights
   LoraOptions lora{};                // for the network's LoRA, if it has one
@@ -43,7 +41,7 @@ bool has_room(const StageSource& source, Rank& rank, std::size_t beside_bytes);
 void make_room(Rank& rank, std::size_t bytes, std::size_t available_bytes);
 
 // Makes the copies and begins to fill them.  What `source` points to outlives the load.  Collective over the
-// world.  Throws UserError on every rank: not enough memory, options that do not suit the network.
+// world.  Throws UserError on every rank: not enough memory.
 StageLoad begin_load(const StageSource& source, Rank& rank);
 
 // Whether the calls of linears add the network's LoRA, which otherwise is merged as it is loaded.

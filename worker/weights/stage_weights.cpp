@@ -66,12 +66,12 @@ void LoadedStage::finish_load(const StageSource& source, StageLoad begun, Progre
 void LoadedStage::apply_strategy(const StageSource& source, StageRecord& record) {
   Clock::time_point begin = Clock::now();
   // Collective over the node, whoever computes.
-  if (arena_ != nullptr && source.options->pin_cpu_memory) arena_->pin(*rank_->device, computes());
+  if (arena_ != nullptr && source.network->plan.pin) arena_->pin(*rank_->device, computes());
   record.pin_s = seconds_since(begin);
   record.pin_first_s = arena_ == nullptr ? 0 : arena_->pin_first_s();
   if (!computes()) return;
   begin = Clock::now();
-  weights_ = offload::make_stage(*arena_, *source.options, setup_of(*rank_, source));
+  weights_ = offload::make_stage(*arena_, source.network->plan, setup_of(*rank_, source));
   if (adds_in_calls(source)) {
     weights_->set_loras(
         device_loras(*source.network->lora, source.network->spec, source.lora.strength, *rank_->device));

@@ -21,8 +21,7 @@ class LoadedStage {
   // ranks, and prepares the strategy on the ranks that compute.  `begun` is what begin_load() of the same
   // source gave earlier; without it the load begins now.  `read`, if there is one, is called on every rank as
   // soon as the node's copy is filled, on the CPU when the strategy is ready too, and may be collective.
-  // Collective over the world. Throws UserError on every rank: not enough memory, options that do not suit
-  // the network.
+  // Collective over the world. Throws UserError on every rank: not enough memory.
   LoadedStage(const StageSource& source, Rank& rank, Progress& progress, StageRecord& record,
               StageLoad begun = {}, const std::function<void()>& read = {});
   // The node's copy is given back by the rank's janitor, which takes longer than the stage's end should; a
