@@ -22,6 +22,7 @@
 
 #include "base/dtype.h"
 #include "checkpoint/quantization/quantization.h"
+#include "model/checkpoint/part.h"
 #include "model/dit/config.h"
 #include "model/text/config.h"
 #include "model/vae/config.h"
@@ -29,12 +30,8 @@
 
 namespace ferry::checkpoint {
 
-enum class Part : std::uint8_t { Dit, Vae, TextEncoder };
 enum class KeyLayout : std::uint8_t { Official, Diffusers };
 enum class FileFormat : std::uint8_t { Safetensors, Pth };
-
-// "DiT", "VAE", "text encoder".
-std::string_view name_of(Part part);
 
 struct WeightScale;  // checkpoint/quantization/weight_scale.h
 

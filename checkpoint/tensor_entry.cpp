@@ -3,18 +3,6 @@
 
 namespace ferry::checkpoint {
 
-std::string_view name_of(Part part) {
-  switch (part) {
-    case Part::Dit:
-      return "DiT";
-    case Part::Vae:
-      return "VAE";
-    case Part::TextEncoder:
-      return "text encoder";
-  }
-  return "unknown";
-}
-
 std::int64_t TensorEntry::numel() const { return checked_numel(shape).value_or(0); }
 
 bool TensorEntry::contiguous() const {

@@ -25,7 +25,7 @@ namespace {
 
 parallel::Mesh mesh_of(const Options& options, const Networks& networks, const parallel::Session& session) {
   // Without a DiT any number of ranks will do.
-  const int heads = networks.dit ? static_cast<int>(networks.facts.dit.heads) : session.size();
+  const int heads = networks[Role::Dit] ? static_cast<int>(networks.facts.dit.heads) : session.size();
   return parallel::make_mesh(options.parallel, session.size(), session.rank(), heads);
 }
 
@@ -41,14 +41,13 @@ void check_job(Prepared& prepared, const Device& device, const parallel::Session
   if (mesh.data > 1) {
     throw UserError(fmt::format("data {}: not yet: one run makes one video, so data must be 1", mesh.data));
   }
-  if (mesh.cfg == 2 && networks.dit && !job.guided()) {
+  const std::optional<Network>& dit = networks[Role::Dit];
+  if (mesh.cfg == 2 && dit && !job.guided()) {
     throw UserError(
         "cfg parallel: guidance 1 has one branch, which leaves half of the ranks without work; "
         "accepted: auto, serial, paired, or another guidance");
   }
-  if (networks.dit && networks.dit->lora) {
-    check_wrappers(*networks.dit->lora, networks.dit->plan);
-  }
+  if (dit && dit->lora) check_wrappers(*dit->lora, dit->plan);
   check_memory(options, job, networks, {memory, mesh});
 }
 
@@ -141,7 +140,7 @@ Prepared prepare(const Options& given, parallel::Session& session) {
   options.parallel.cfg = cfg_of_rank_0(options, session);
   prepared.rank = make_rank(std::move(device), mesh_of(options, prepared.networks, session),
                             options.parallel.exchange, session);
-  if (const std::optional<Network>& dit = prepared.networks.dit) {
+  if (const std::optional<Network>& dit = prepared.networks[Role::Dit]) {
     prepared.rank->attention =
         choose_attention(options.attention, dit->compute, prepared.networks.facts.dit.head_dim(),
                          *prepared.rank->device, session);
@@ -151,7 +150,7 @@ Prepared prepare(const Options& given, parallel::Session& session) {
 }
 
 std::string attention_name(const Prepared& prepared) {
-  const std::optional<Network>& dit = prepared.networks.dit;
+  const std::optional<Network>& dit = prepared.networks[Role::Dit];
   if (!dit) return {};
   return name_of(prepared.rank->attention, dit->compute, prepared.networks.facts.dit.head_dim(),
                  *prepared.rank->device);

@@ -71,41 +71,74 @@ void check_tokenizer(const Networks& networks) {
   }
 }
 
-void open_dit(Networks& networks, const Options& options, DType compute) {
-  networks.facts.flow_shift = checkpoint::scheduler_flow_shift(networks.folder);
-  Checkpoint dit = Checkpoint::open(networks.folder, Part::Dit, options.model.dit_key);
-  networks.facts.dit = checkpoint::dit_config(dit);
-  networks.dit =
-      checked(std::move(dit), model::dit_spec(networks.facts.dit, compute), compute, options, networks.notes);
-  note_sampler(options, networks);
-  if (!options.lora.path.empty()) {
-    networks.dit->lora = checkpoint::LoraFile::open(options.lora.path, networks.dit->spec, Part::Dit);
+// The folder, once it is known to be one.
+void find_folder(Networks& networks, const ModelOptions& options) {
+  if (!networks.folder.empty()) return;
+  if (options.path.empty()) throw UserError("model: no checkpoint folder was given; say --model DIR");
+  compute_type("dtype", options.dtype);
+  compute_type("vae_dtype", options.vae_dtype);
+  networks.folder = checkpoint::existing_model_folder(options.path);
+  if (networks.folder != options.path) {
+    networks.notes.push_back(fmt::format("model: the files of {}", networks.folder));
   }
 }
 
 }  // namespace
 
-Networks open_networks(const Options& options) {
-  if (options.model.path.empty()) throw UserError("model: no checkpoint folder was given; say --model DIR");
+void open_dit(Networks& networks, const Options& options) {
   const DType compute = compute_type("dtype", options.model.dtype);
-  const DType vae_compute = compute_type("vae_dtype", options.model.vae_dtype);
-  Networks networks;
-  networks.folder = checkpoint::existing_model_folder(options.model.path);
-  const std::string& path = networks.folder;
-  if (path != options.model.path) networks.notes.push_back(fmt::format("model: the files of {}", path));
-  const bool only_decodes = !options.job.latents.empty();
-  if (!only_decodes) open_dit(networks, options, compute);
-  Checkpoint vae = Checkpoint::open(path, Part::Vae, options.model.vae_key);
-  networks.facts.vae = checkpoint::vae_config(vae);
-  networks.vae = checked(std::move(vae), model::vae_decoder_spec(networks.facts.vae, vae_compute),
-                         vae_compute, options, networks.notes);
-  if (only_decodes || !options.job.context.empty()) return networks;
-  Checkpoint text = Checkpoint::open(path, Part::TextEncoder, options.model.text_encoder_key);
-  networks.facts.text = checkpoint::umt5_config(text);
-  networks.text = checked(std::move(text), model::umt5_spec(*networks.facts.text, compute), compute, options,
-                          networks.notes);
-  networks.tokenizer = checkpoint::find_tokenizer(path);
+  networks.facts.flow_shift = checkpoint::scheduler_flow_shift(networks.folder);
+  Checkpoint checkpoint = Checkpoint::open(networks.folder, Part::Dit, options.model.key[Role::Dit]);
+  networks.facts.dit = checkpoint::dit_config(checkpoint);
+  Network dit = checked(std::move(checkpoint), model::dit_spec(networks.facts.dit, compute), compute, options,
+                        networks.notes);
+  if (!options.lora.path.empty())
+    dit.lora = checkpoint::LoraFile::open(options.lora.path, dit.spec, Part::Dit);
+  networks[Role::Dit] = std::move(dit);
+}
+
+void open_vae(Networks& networks, const Options& options) {
+  const DType compute = compute_type("vae_dtype", options.model.vae_dtype);
+  Checkpoint checkpoint = Checkpoint::open(networks.folder, Part::Vae, options.model.key[Role::Vae]);
+  networks.facts.vae = checkpoint::vae_config(checkpoint);
+  networks[Role::Vae] = checked(std::move(checkpoint), model::vae_decoder_spec(networks.facts.vae, compute),
+                                compute, options, networks.notes);
+}
+
+void open_text_encoder(Networks& networks, const Options& options) {
+  const DType compute = compute_type("dtype", options.model.dtype);
+  Checkpoint checkpoint =
+      Checkpoint::open(networks.folder, Part::TextEncoder, options.model.key[Role::TextEncoder]);
+  networks.facts.text = checkpoint::umt5_config(checkpoint);
+  Network text = checked(std::move(checkpoint), model::umt5_spec(*networks.facts.text, compute), compute,
+                         options, networks.notes);
+  networks.tokenizer = checkpoint::find_tokenizer(networks.folder);
   check_tokenizer(networks);
+  networks[Role::TextEncoder] = std::move(text);
+}
+
+// What could not be opened leaves no trace.
+void open_networks(Networks& networks, const Options& options, const Given& given) {
+  find_folder(networks, options.model);
+  const bool had_dit = networks[Role::Dit].has_value();
+  for (const RoleEntry& entry : roles()) {
+    if (!entry.needed(given) || networks[entry.role]) continue;
+    const ModelFacts facts = networks.facts;
+    const std::vector<std::string> notes = networks.notes;
+    try {
+      entry.open(networks, options);
+    } catch (...) {
+      networks.facts = facts;
+      networks.notes = notes;
+      throw;
+    }
+  }
+  if (!had_dit && networks[Role::Dit]) note_sampler(options, networks);
+}
+
+Networks open_networks(const Options& options) {
+  Networks networks;
+  open_networks(networks, options, given_to(options.job));
   return networks;
 }
 

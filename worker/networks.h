@@ -1,4 +1,4 @@
-// The three networks of a checkpoint folder, known by their headers; no weight is read here.
+// The networks of a checkpoint folder, known by their headers; no weight is read here.
 #pragma once
 
 #include <optional>
@@ -12,6 +12,7 @@
 #include "offload/plan.h"
 #include "worker/job/options.h"
 #include "worker/job/resolve.h"
+#include "worker/roles.h"
 
 namespace ferry::worker {
 
@@ -25,17 +26,25 @@ struct Network {
 
 struct Networks {
   ModelFacts facts;
-  std::optional<Network> dit;  // not there when latents are only decoded
-  Network vae;
-  std::optional<Network> text;     // nor when the contexts come from a file
-  std::string tokenizer;           // spiece.model, or empty
-  std::string folder;              // that holds the files: model.path, or a snapshot below it
-  std::vector<std::string> notes;  // what was chosen or left out, a line each, for log and record
+  ByRole<std::optional<Network>> by_role{};  // those that a job of this program has needed
+  std::string tokenizer;                     // spiece.model of the text encoder, or empty
+  std::string folder;                        // that holds the files: model.path, or a snapshot below it
+  std::vector<std::string> notes;            // what was chosen or left out, a line each, for log and record
+
+  std::optional<Network>& operator[](Role role) { return by_role[role]; }
+  const std::optional<Network>& operator[](Role role) const { return by_role[role]; }
 };
 
-// Opens every part that the job needs and checks each tensor's name, shape and type, and that none is left
-// out unless model.unexpected says so.
+// Opens the network of each role that a job with `given` needs and that is not open yet: finds its files and
+// checks each tensor's name, shape and type, and that none is left out unless model.unexpected says so.
 // Throws UserError as checkpoint does.
+void open_networks(Networks& networks, const Options& options, const Given& given);
+// The same from nothing, for options.job.
 Networks open_networks(const Options& options);
+
+// One of them, for the table of roles, where `networks.folder` is known.
+void open_dit(Networks& networks, const Options& options);
+void open_vae(Networks& networks, const Options& options);
+void open_text_encoder(Networks& networks, const Options& options);
 
 }  // namespace ferry::worker

@@ -44,13 +44,11 @@ std::vector<RankRecord> gather_records(const Rank& rank, const Generation& made)
 
 std::vector<std::pair<std::string, checkpoint::Quantization>> quantization_of(const Networks& networks) {
   std::vector<std::pair<std::string, checkpoint::Quantization>> found;
-  const auto add = [&found](const Network& network) {
-    const checkpoint::Quantization& quantization = network.checkpoint.quantization();
-    if (quantization.any()) found.emplace_back(network.spec.name, quantization);
-  };
-  if (networks.text) add(*networks.text);
-  if (networks.dit) add(*networks.dit);
-  add(networks.vae);
+  for (const RoleEntry& entry : roles_in_turn()) {
+    if (!networks[entry.role]) continue;
+    const checkpoint::Quantization& quantization = networks[entry.role]->checkpoint.quantization();
+    if (quantization.any()) found.emplace_back(entry.name, quantization);
+  }
   return found;
 }
 
@@ -147,6 +145,7 @@ void log_plan(const Options& options, const Prepared& prepared) {
 void make_video(const Options& options, Prepared& prepared, KeptLatents& kept, Clock::time_point begin) {
   const Rank& rank = *prepared.rank;
   const Networks& networks = prepared.networks;
+  const std::optional<Network>& dit = networks[Role::Dit];
   const Job& job = prepared.job;
   Encoding encoding({.width = static_cast<int>(job.width),
                      .height = static_cast<int>(job.height),
@@ -163,7 +162,7 @@ void make_video(const Options& options, Prepared& prepared, KeptLatents& kept, C
                  .notes = networks.notes,
                  .begin = begin,
                  .quantization = quantization_of(networks),
-                 .lora = networks.dit && networks.dit->lora ? &*networks.dit->lora : nullptr,
+                 .lora = dit && dit->lora ? &*dit->lora : nullptr,
                  .cfg = prepared.cfg};
   const std::string trace = rank.trace != nullptr ? gather_trace(options.trace_file, rank) : "";
   const auto at_work = [&rank] { rank.session->send_sign_of_life(); };

@@ -170,7 +170,7 @@ bool InspectReport::usable() const {
 InspectReport inspect(const std::string& model_dir, const std::map<Part, std::string>& keys) {
   InspectReport report;
   report.path = existing_model_folder(model_dir);
-  for (const Part part : {Part::Dit, Part::Vae, Part::TextEncoder}) {
+  for (const auto& [part, word, title] : kParts) {
     const auto key = keys.find(part);
     report.parts.push_back(inspect_part(report.path, part, key == keys.end() ? "" : key->second));
   }

@@ -1,6 +1,7 @@
 #include "checkpoint/make/make_model.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <chrono>
@@ -188,7 +189,9 @@ std::string demo_tokenizer() {
 }
 
 void check_options(const MakeModelOptions& options, const ModelPlan& plan) {
-  if (options.parts.empty()) throw UserError("--parts: expected at least one of dit, vae, text_encoder");
+  if (options.parts.empty()) {
+    throw UserError(fmt::format("--parts: expected at least one of {}", fmt::join(part_words(), ", ")));
+  }
   if (options.shard_bytes < 1)
     throw UserError(fmt::format("--shard_gb: {} bytes; expected at least 1", options.shard_bytes));
   const DType dtype = options.dtype.value_or(DType::F32);

@@ -5,27 +5,15 @@
 
 #include "launcher/commands/bench.h"
 #include "parallel/mpi/session.h"
-#include "worker/job/options.h"
 #include "worker/networks.h"
 #include "worker/rank.h"
 #include "worker/record/record.h"
 
 namespace ferry::launcher {
 
-// One network, known and checked by its headers; the checkpoint's other parts need not be there.
-struct DitNetwork {
-  model::DitConfig config;
-  worker::Network network;
-};
-struct VaeNetwork {
-  model::VaeConfig config;
-  worker::Network network;
-};
-
-// On every rank, with the plan of [dit] or [vae].  Collective over the world; throws the same UserError on
-// all.
-DitNetwork open_dit(const worker::Options& options, parallel::Session& session);
-VaeNetwork open_vae(const worker::Options& options, parallel::Session& session);
+// The network of one role, known and checked by its headers; the checkpoint's others need not be there, and
+// no LoRA is read.  On every rank.  Collective over the world; throws the same UserError on all.
+worker::Networks open_network(worker::Role role, const worker::Options& options, parallel::Session& session);
 
 // The size to measure at, where the user did not say.
 inline constexpr std::int64_t kBenchWidth = 416;

@@ -15,11 +15,11 @@ namespace {
 std::vector<offload::Options> ways_of(const BenchOptions& options) {
   std::vector<offload::Options> ways;
   for (const offload::Transport transport : options.transports) {
-    ways.push_back(options.run.dit);
+    ways.push_back(options.run.offload[worker::Role::Dit]);
     ways.back().transport = transport;
   }
   for (const double share : options.shares) {
-    ways.push_back(options.run.dit);
+    ways.push_back(options.run.offload[worker::Role::Dit]);
     ways.back().transport = offload::Transport::Auto;
     ways.back().share = share;
   }
@@ -48,7 +48,7 @@ std::vector<offload::Options> variants_of(const BenchOptions& options) {
       add_async(options, variants);
       continue;
     }
-    variants.push_back(options.run.dit);
+    variants.push_back(options.run.offload[worker::Role::Dit]);
     variants.back().type = type;
   }
   return variants;
@@ -102,19 +102,21 @@ void print(const bench::OffloadCase& what, const std::vector<bench::OffloadResul
 }  // namespace
 
 int bench_offload(const BenchOptions& options, parallel::Session& session) {
-  const DitNetwork dit = open_dit(options.run, session);
+  const worker::Networks networks = open_network(worker::Role::Dit, options.run, session);
+  const worker::Network& dit = networks[worker::Role::Dit].value();
+  const model::DitConfig& config = networks.facts.dit;
   const parallel::Mesh mesh = parallel::make_mesh(options.run.parallel, session.size(), session.rank(),
-                                                  static_cast<int>(dit.config.heads));
+                                                  static_cast<int>(config.heads));
   const std::unique_ptr<worker::Rank> rank = worker::make_rank(
       worker::make_device(options.run.model.device, session), mesh, options.run.parallel.exchange, session);
-  rank->attention = worker::choose_attention(options.run.attention, dit.network.compute,
-                                             dit.config.head_dim(), *rank->device, session);
-  const auto arena = offload::load_arena({dit.network.checkpoint}, dit.network.plan.arena,
-                                         offload::node_ranks(session, *rank->device), {});
-  if (dit.network.plan.pin) arena->pin(*rank->device);
-  const bench::OffloadCase what = case_of(options, dit.config);
+  rank->attention =
+      worker::choose_attention(options.run.attention, dit.compute, config.head_dim(), *rank->device, session);
+  const auto arena =
+      offload::load_arena({dit.checkpoint}, dit.plan.arena, offload::node_ranks(session, *rank->device), {});
+  if (dit.plan.pin) arena->pin(*rank->device);
+  const bench::OffloadCase what = case_of(options, config);
   const std::vector<bench::OffloadResult> results =
-      bench::measure_offload(what, *arena, setup_of(*rank), worker::dit_runtime(*rank, dit.network.compute));
+      bench::measure_offload(what, *arena, setup_of(*rank), worker::dit_runtime(*rank, dit.compute));
   if (session.rank() == 0) print(what, results, *rank, options.json);
   return 0;
 }

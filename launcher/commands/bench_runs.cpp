@@ -89,15 +89,16 @@ struct Stage {
 }  // namespace
 
 int bench_forward(const BenchOptions& options, parallel::Session& session) {
-  const auto dit = open_dit(options.run, session);
-  const int heads = static_cast<int>(dit.config.heads);
-  Stage stage({&dit.network, worker::Runs::Together}, options.run, heads, session);
-  stage.rank->attention = worker::choose_attention(options.run.attention, dit.network.compute,
-                                                   dit.config.head_dim(), *stage.rank->device, session);
+  const worker::Networks networks = open_network(worker::Role::Dit, options.run, session);
+  const worker::Network& dit = networks[worker::Role::Dit].value();
+  const model::DitConfig& config = networks.facts.dit;
+  Stage stage({&dit, worker::Runs::Together}, options.run, static_cast<int>(config.heads), session);
+  stage.rank->attention = worker::choose_attention(options.run.attention, dit.compute, config.head_dim(),
+                                                   *stage.rank->device, session);
   const model::DitRuntime runtime =
-      worker::dit_runtime(*stage.rank, dit.network.compute, stage.loaded.weights().exchange_gate());
+      worker::dit_runtime(*stage.rank, dit.compute, stage.loaded.weights().exchange_gate());
   const worker::JobOptions& job = options.run.job;
-  const bench::ForwardCase what{.config = dit.config,
+  const bench::ForwardCase what{.config = config,
                                 .width = job.width.value_or(kBenchWidth),
                                 .height = job.height.value_or(kBenchHeight),
                                 .frames = job.frames.value_or(kBenchFrames),
@@ -115,14 +116,15 @@ int bench_forward(const BenchOptions& options, parallel::Session& session) {
 }
 
 int bench_decode(const BenchOptions& options, parallel::Session& session) {
-  const auto vae = open_vae(options.run, session);
-  Stage stage({&vae.network, worker::Runs::Alone}, options.run, session.size(), session);
+  const worker::Networks networks = open_network(worker::Role::Vae, options.run, session);
+  const worker::Network& vae = networks[worker::Role::Vae].value();
+  Stage stage({&vae, worker::Runs::Alone}, options.run, session.size(), session);
   const worker::JobOptions& job = options.run.job;
-  const bench::DecodeCase what{.config = vae.config,
+  const bench::DecodeCase what{.config = networks.facts.vae,
                                .width = job.width.value_or(kBenchWidth),
                                .height = job.height.value_or(kBenchHeight),
                                .frames = job.frames.value_or(kBenchFrames),
-                               .compute = vae.network.compute,
+                               .compute = vae.compute,
                                .samples = options.samples};
   std::optional<bench::DecodeResult> result;
   if (session.rank() == 0) result = bench::measure_decode(what, stage.loaded.weights(), *stage.rank->device);

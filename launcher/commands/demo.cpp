@@ -41,8 +41,7 @@ void set_defaults(worker::Options& options) {
   options.job.seed = 1;
   options.job.out_scale = 3;
   // As for a model that does not fit its device.
-  for (auto* stage : {&options.text_encoder, &options.dit, &options.vae})
-    stage->type = offload::StrategyKind::Async;
+  for (offload::Options& each : options.offload) each.type = offload::StrategyKind::Async;
   options.job.overwrite = true;
 }
 

@@ -30,15 +30,15 @@ std::vector<FlagGroup> inspect_keys(InspectOptions& options) {
   const auto key = [&options](checkpoint::Part part) {
     return [&options, part](const std::string&, const std::string& value) { options.keys[part] = value; };
   };
-  return {
-      {"[inspect]",
-       {{"json", "", "", "one JSON object instead of text", "", true, into(options.json)},
-        {"tensors", "", "", "list every tensor", "", true, into(options.tensors)},
-        {"model.dit_key", "dit_key", "KEY", "of a .pth file that holds several networks: the DiT's", "",
-         false, key(checkpoint::Part::Dit)},
-        {"model.vae_key", "vae_key", "KEY", "the same for the VAE", "", false, key(checkpoint::Part::Vae)},
-        {"model.text_encoder_key", "text_encoder_key", "KEY", "the same for the text encoder", "", false,
-         key(checkpoint::Part::TextEncoder)}}}};
+  FlagGroup group = {"[inspect]",
+                     {{"json", "", "", "one JSON object instead of text", "", true, into(options.json)},
+                      {"tensors", "", "", "list every tensor", "", true, into(options.tensors)}}};
+  for (const checkpoint::PartName& each : checkpoint::kParts) {
+    Flag flag = dict_key(each.word, each.title, &each == checkpoint::kParts.data());
+    flag.set = key(each.part);
+    group.flags.push_back(std::move(flag));
+  }
+  return {group};
 }
 
 // The first thing wrong with a checkpoint, as one line; empty when it can be used.

@@ -1,6 +1,7 @@
 #include "checkpoint/make/make_model.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -50,7 +51,7 @@ Set parts(std::vector<checkpoint::Part>& target) {
     for (std::size_t begin = 0; begin <= value.size();) {
       const std::size_t end = std::min(value.find(',', begin), value.size());
       const std::string word = value.substr(begin, end - begin);
-      target.push_back(static_cast<checkpoint::Part>(to_choice(flag, word, {"dit", "vae", "text_encoder"})));
+      target.push_back(checkpoint::kParts.at(to_choice(flag, word, checkpoint::part_words())).part);
       begin = end + 1;
     }
   };
@@ -79,7 +80,8 @@ std::vector<FlagGroup> make_model_keys(MakeModelOptions& o) {
   return {
       {"[make-model]",
        {{"size", "", "NAME", "tiny, 1.3B, 14B", "tiny", false, text(o.preset)},
-        {"parts", "", "LIST", "of dit, vae, text_encoder", "all", false, parts(o.parts)},
+        {"parts", "", "LIST", fmt::format("of {}", fmt::join(checkpoint::part_words(), ", ")), "all", false,
+         parts(o.parts)},
         {"layout", "", "NAME", "names and folders: official, diffusers", "official", false, layout(o.layout)},
         {"dtype", "", "TYPE", "fp32, bf16, fp16", "as published", false, dtype(o.dtype)},
         {"layers", "", "N", "blocks of the DiT", "the size's", false, count(o.layers)},

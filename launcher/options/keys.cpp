@@ -9,6 +9,7 @@
 #include "launcher/options/paths.h"
 #include "launcher/options/value.h"
 #include "model/text/unicode.h"
+#include "worker/roles.h"
 
 namespace ferry::launcher {
 namespace {
@@ -142,23 +143,25 @@ Set exchange(parallel::Options& options) {
 
 // Flag by flag: key, flag without group, placeholder, what it is, default.
 FlagGroup model_group(worker::ModelOptions& m) {
-  return {"[model]",
-          {{"model.path", "model", "DIR", "checkpoint folder, official or diffusers layout", "", false,
-            path(m.path)},
-           {"model.device", "device", "NAME", "auto, cpu or cuda", m.device, false,
-            choice(m.device, {"auto", "cpu", "cuda"})},
-           {"model.dtype", "dtype", "TYPE", "arithmetic of the DiT and the text encoder: bf16, fp32", m.dtype,
-            false, choice(m.dtype, {"bf16", "fp32"})},
-           {"model.vae_dtype", "vae_dtype", "TYPE", "arithmetic of the VAE: fp32, bf16", m.vae_dtype, false,
-            choice(m.vae_dtype, {"fp32", "bf16"})},
-           {"model.unexpected", "unexpected", "WHAT",
-            "tensors and settings that the network would leave out: refuse, skip (and say so)", m.unexpected,
-            false, choice(m.unexpected, {"refuse", "skip"})},
-           {"model.dit_key", "dit_key", "KEY", "of a .pth file that holds several networks: the DiT's", "",
-            false, word(m.dit_key)},
-           {"model.vae_key", "vae_key", "KEY", "the same for the VAE", "", false, word(m.vae_key)},
-           {"model.text_encoder_key", "text_encoder_key", "KEY", "the same for the text encoder", "", false,
-            word(m.text_encoder_key)}}};
+  FlagGroup group = {
+      "[model]",
+      {{"model.path", "model", "DIR", "checkpoint folder, official or diffusers layout", "", false,
+        path(m.path)},
+       {"model.device", "device", "NAME", "auto, cpu or cuda", m.device, false,
+        choice(m.device, {"auto", "cpu", "cuda"})},
+       {"model.dtype", "dtype", "TYPE", "arithmetic of the DiT and the text encoder: bf16, fp32", m.dtype,
+        false, choice(m.dtype, {"bf16", "fp32"})},
+       {"model.vae_dtype", "vae_dtype", "TYPE", "arithmetic of the VAE: fp32, bf16", m.vae_dtype, false,
+        choice(m.vae_dtype, {"fp32", "bf16"})},
+       {"model.unexpected", "unexpected", "WHAT",
+        "tensors and settings that the network would leave out: refuse, skip (and say so)", m.unexpected,
+        false, choice(m.unexpected, {"refuse", "skip"})}}};
+  for (const worker::RoleEntry& entry : worker::roles()) {
+    Flag flag = dict_key(entry.name, entry.title, &entry == worker::roles().data());
+    flag.set = word(m.key[entry.role]);
+    group.flags.push_back(std::move(flag));
+  }
+  return group;
 }
 
 FlagGroup job_group(worker::JobOptions& j) {
@@ -244,22 +247,31 @@ std::function<void(const std::string&, const std::string&)> not_yet(const std::s
   };
 }
 
+Flag dict_key(std::string_view word, std::string_view title, bool first) {
+  return {.key = fmt::format("model.{}_key", word),
+          .short_form = fmt::format("{}_key", word),
+          .value_name = "KEY",
+          .help = first ? fmt::format("of a .pth file that holds several networks: the {}'s", title)
+                        : fmt::format("the same for the {}", title)};
+}
+
 std::vector<FlagGroup> run_keys(worker::Options& options) {
-  std::vector<FlagGroup> groups = {
-      model_group(options.model),
-      job_group(options.job),
-      parallel_group(options.parallel),
-      {"[offload], for every stage",
-       offload_keys("offload", {&options.dit, &options.vae, &options.text_encoder})},
-      run_group(options)};
-  FlagGroup stages{
-      "[dit] [vae] [text_encoder]: the same for one stage, as in --dit.offload.type async", {}, false};
-  const std::pair<const char*, offload::Options*> named[] = {{"dit.offload", &options.dit},
-                                                             {"vae.offload", &options.vae},
-                                                             {"text_encoder.offload", &options.text_encoder}};
-  for (const auto& [prefix, stage] : named) {
-    for (Flag& flag : offload_keys(prefix, {stage})) stages.flags.push_back(std::move(flag));
+  std::vector<offload::Options*> all;
+  for (offload::Options& each : options.offload) all.push_back(&each);
+  std::vector<FlagGroup> groups = {model_group(options.model),
+                                   job_group(options.job),
+                                   parallel_group(options.parallel),
+                                   {"[offload], for every stage", offload_keys("offload", all)},
+                                   run_group(options)};
+  FlagGroup stages{"", {}, false};
+  for (const worker::RoleEntry& entry : worker::roles()) {
+    stages.title += fmt::format("{}[{}]", stages.title.empty() ? "" : " ", entry.name);
+    const std::string prefix = std::string(entry.name) + ".offload";
+    for (Flag& flag : offload_keys(prefix, {&options.offload[entry.role]})) {
+      stages.flags.push_back(std::move(flag));
+    }
   }
+  stages.title += ": the same for one stage, as in --dit.offload.type async";
   for (Flag& flag : offload_keys("clip.offload", {})) {
     flag.set = not_yet("CLIP");
     stages.flags.push_back(std::move(flag));

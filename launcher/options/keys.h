@@ -1,10 +1,11 @@
 // Every key of a run, its flag, its help and its place in worker::Options.  docs/options.md explains them.
 //
 // A key of [model], [job] and [parallel] is also a flag without its group.  [offload] holds for every stage;
-// [dit], [vae] and [text_encoder] hold the same keys for one stage ("dit.offload.type") and win over it.
+// those of one network ([dit]: "dit.offload.type") win over them.
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "launcher/options/flag.h"
@@ -17,6 +18,9 @@ std::vector<FlagGroup> run_keys(worker::Options& options);
 
 // The flags of [offload] under `prefix` ("offload", "dit.offload"); a value goes into every one of `stages`.
 std::vector<Flag> offload_keys(const std::string& prefix, const std::vector<offload::Options*>& stages);
+
+// The flag of `word`'s network that says which dict of a .pth file is its own; help explains it at the first.
+Flag dict_key(std::string_view word, std::string_view title, bool first);
 
 // A setter that refuses: "<flag>: <what> is not there yet".
 std::function<void(const std::string&, const std::string&)> not_yet(const std::string& what);

@@ -98,9 +98,9 @@ class NotFiniteRun : public MpiTest {
     Prepared prepared = prepare(options, session());
     Progress silent;
     StageRecord record;
-    const Network& network = *prepared.networks.dit;
+    const Network& network = *prepared.networks[Role::Dit];
     const StageInput input{&options, &prepared.job, &prepared.networks, prepared.rank.get(), &silent};
-    LoadedStage stage({&network, &options.dit, Runs::Together, 0, {}}, *prepared.rank, silent, record);
+    LoadedStage stage({&network, Runs::Together, 0, {}}, *prepared.rank, silent, record);
     model::DitRuntime runtime;
     runtime.device = prepared.rank->device.get();
     runtime.ulysses = prepared.rank->groups.ulysses.get();
@@ -137,10 +137,10 @@ TEST_F(NotFiniteRun, NamesStageStepBlockAndTensorUnderEveryStrategyAndGuidanceMo
   };
   using offload::StrategyKind;
   for (const StrategyKind type : {StrategyKind::None, StrategyKind::Model, StrategyKind::Sequential}) {
-    options.dit.type = type;
+    options.offload[Role::Dit].type = type;
     expect_named();
   }
-  options.dit.type = StrategyKind::Async;
+  options.offload[Role::Dit].type = StrategyKind::Async;
   for (const CfgMode mode : modes()) {
     options.parallel.cfg = mode;
     expect_named();
@@ -149,10 +149,10 @@ TEST_F(NotFiniteRun, NamesStageStepBlockAndTensorUnderEveryStrategyAndGuidanceMo
 
 TEST_F(NotFiniteRun, ShardedAndGatedFerryingCanRunAStepAgain) {
   damage(kDit, [](TensorMap& tensors) { tensors.at("blocks.5.attn2.to_k.bias")[7] = kInfinity; });
-  options.dit.type = offload::StrategyKind::Async;
+  options.offload[Role::Dit].type = offload::StrategyKind::Async;
   for (const auto transport : {offload::Transport::Full, offload::Transport::Sharded}) {
-    options.dit.transport = transport;
-    options.dit.interleave = offload::Interleave::Gated;
+    options.offload[Role::Dit].transport = transport;
+    options.offload[Role::Dit].interleave = offload::Interleave::Gated;
     EXPECT_THAT(failure(), HasSubstr("block 5 (blocks.5 cross_attn) for the prompt, where "
                                      "blocks.5.cross_attn.k.bias is not finite"));
   }
@@ -205,7 +205,7 @@ TEST_F(NotFiniteRun, TheTextEncoderNamesItsPart) {
   damage("text_encoder/model.safetensors",
          [](TensorMap& tensors) { tensors.at("encoder.final_layer_norm.weight")[3] = kNan; });
   for (const auto type : {offload::StrategyKind::None, offload::StrategyKind::Sequential}) {
-    options.text_encoder.type = type;
+    options.offload[Role::TextEncoder].type = type;
     EXPECT_THAT(failure(),
                 HasSubstr("text: the context of the prompt is not finite: first in norm for the prompt, "
                           "where norm.weight is not finite"));
@@ -218,7 +218,7 @@ TEST_F(NotFiniteRun, TheDecoderNamesFramesAndUnitAndTheLatentsStay) {
          [](TensorMap& tensors) { tensors.at("decoder.up_blocks.1.resnets.0.conv2.bias")[0] = kInfinity; });
   for (const bool split : {true, false}) {
     for (const auto type : {offload::StrategyKind::None, offload::StrategyKind::Async}) {
-      options.vae.type = type;
+      options.offload[Role::Vae].type = type;
       options.parallel.split_vae = split;
       const std::string said = failure();
       EXPECT_THAT(said, HasSubstr("decode: frames 1 to 1 of 5 are not finite: first in block "));

@@ -125,10 +125,10 @@ TEST_F(Generate, ParallelGuidanceSharesItsWeightsOverAllLinks) {
   if (size() % 2 != 0) GTEST_SKIP() << "parallel guidance needs an even number of ranks";
   options.parallel.cfg = CfgMode::Parallel;
   const at::Tensor resident = latents(options);
-  options.dit.type = offload::StrategyKind::Async;
+  options.offload[Role::Dit].type = offload::StrategyKind::Async;
   const auto ferried = [&](offload::Transport transport, offload::Interleave interleave) {
-    options.dit.transport = transport;
-    options.dit.interleave = interleave;
+    options.offload[Role::Dit].transport = transport;
+    options.offload[Role::Dit].interleave = interleave;
     const Generation made = make(options);
     EXPECT_TRUE(at::equal(made.latents, resident));
     EXPECT_EQ(made.stages[1].offload->transport, transport);
@@ -156,7 +156,8 @@ TEST_F(Generate, GuidanceOneLeavesTheNegativePromptOut) {
 
 TEST_F(Generate, OffloadingAWholeStageChangesNoBit) {
   const Generation resident = make(options);
-  options.dit.type = options.vae.type = options.text_encoder.type = offload::StrategyKind::Model;
+  options.offload[Role::Dit].type = options.offload[Role::Vae].type =
+      options.offload[Role::TextEncoder].type = offload::StrategyKind::Model;
   const Generation ferried = make(options);
   EXPECT_TRUE(at::equal(ferried.latents, resident.latents));
   if (rank() == 0) {
@@ -169,8 +170,8 @@ TEST_F(Generate, OffloadingAWholeStageChangesNoBit) {
 
 TEST_F(Generate, FerryingBlocksChangesNoBit) {
   const at::Tensor resident = latents(options);
-  options.dit.type = offload::StrategyKind::Async;
-  options.dit.prefetch_size = 2;
+  options.offload[Role::Dit].type = offload::StrategyKind::Async;
+  options.offload[Role::Dit].prefetch_size = 2;
   const Generation ferried = make(options);
   EXPECT_TRUE(at::equal(ferried.latents, resident));
   ASSERT_TRUE(ferried.stages[1].offload.has_value());
@@ -179,8 +180,8 @@ TEST_F(Generate, FerryingBlocksChangesNoBit) {
 }
 
 TEST_F(Generate, RefusesAStrategyThatDoesNotSuitTheNetworkBeforeLoading) {
-  options.dit.type = offload::StrategyKind::Async;
-  options.dit.prefetch_size = 7;  // of 6 blocks
+  options.offload[Role::Dit].type = offload::StrategyKind::Async;
+  options.offload[Role::Dit].prefetch_size = 7;  // of 6 blocks
   EXPECT_THAT(refusal(options), HasSubstr("prefetch"));
 }
 
@@ -258,17 +259,17 @@ TEST_F(Generate, RanksThatDecodeTogetherGiveTheFramesOfOneUnderEveryStrategy) {
   if (rank() == 0) expect_close(together.frames, alone.frames);
   const auto expect_same = [&] {
     const Generation made = make(options);
-    EXPECT_EQ(made.stages[2].offload->type, options.vae.type);
+    EXPECT_EQ(made.stages[2].offload->type, options.offload[Role::Vae].type);
     if (rank() == 0) {
       EXPECT_TRUE(at::equal(made.frames, together.frames));
     }
   };
   for (const auto type :
        {offload::StrategyKind::Model, offload::StrategyKind::Sequential, offload::StrategyKind::Async}) {
-    options.vae.type = type;
+    options.offload[Role::Vae].type = type;
     expect_same();
   }
-  options.vae.transport = offload::Transport::Sharded;
+  options.offload[Role::Vae].transport = offload::Transport::Sharded;
   expect_same();
 }
 

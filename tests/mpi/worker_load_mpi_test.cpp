@@ -51,7 +51,7 @@ class Load : public testing::MpiTest {
             .rank = prepared.rank.get(),
             .progress = &silent};
   }
-  StageSource vae() { return {&prepared.networks.vae, Runs::Alone}; }
+  StageSource vae() { return {&*prepared.networks[Role::Vae], Runs::Alone}; }
 
   Options options = dry_job();
   Prepared prepared;

@@ -78,7 +78,7 @@ TEST(Options, ASwitchTakesNoValueAndLeavesTheNextWordAlone) {
 TEST(Options, UnsetStaysUnset) {
   const worker::Options o = read({});
   EXPECT_FALSE(o.job.frames || o.job.steps || o.job.width || o.job.guidance || o.job.negative_prompt);
-  EXPECT_EQ(o.dit.type, offload::StrategyKind::None);
+  EXPECT_EQ(o.offload[worker::Role::Dit].type, offload::StrategyKind::None);
 }
 
 TEST(Options, AnEmptyNegativePromptIsAValue) {

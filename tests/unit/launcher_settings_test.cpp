@@ -32,10 +32,10 @@ TEST(Settings, AFileTakesWhatAFlagTakes) {
   const worker::Options o = read({"--config", file});
   EXPECT_EQ(o.job.prompt, "a cat, on a mat = here");
   EXPECT_EQ(o.job.negative_prompt, "");
-  EXPECT_EQ(o.vae.prefetch_size, 2);
-  EXPECT_TRUE(o.dit.lazy_gpu_cache);
-  EXPECT_EQ(o.text_encoder.type, offload::StrategyKind::Model);
-  EXPECT_EQ(o.dit.type, offload::StrategyKind::None);
+  EXPECT_EQ(o.offload[worker::Role::Vae].prefetch_size, 2);
+  EXPECT_TRUE(o.offload[worker::Role::Dit].lazy_gpu_cache);
+  EXPECT_EQ(o.offload[worker::Role::TextEncoder].type, offload::StrategyKind::Model);
+  EXPECT_EQ(o.offload[worker::Role::Dit].type, offload::StrategyKind::None);
 }
 
 TEST(Settings, AnUnknownKeyNamesTheFileAndTheNearestKey) {
@@ -62,18 +62,18 @@ TEST(Settings, AModelsOwnFileMayNotSayWhereResultsGo) {
 TEST(Settings, AStagesOwnKeyWinsOverTheOneForEveryStage) {
   const worker::Options o = read({"--dit.offload.type", "async", "--offload.type", "model",
                                   "--vae.offload.vram_limit", "2.5", "--offload.link_gbps", "4"});
-  EXPECT_EQ(o.dit.type, offload::StrategyKind::Async);
-  EXPECT_EQ(o.vae.type, offload::StrategyKind::Model);
-  EXPECT_EQ(o.text_encoder.type, offload::StrategyKind::Model);
-  EXPECT_EQ(o.vae.vram_limit, 2.5);
-  EXPECT_FALSE(o.dit.vram_limit.has_value());
-  EXPECT_EQ(o.text_encoder.link_gbps, 4);
+  EXPECT_EQ(o.offload[worker::Role::Dit].type, offload::StrategyKind::Async);
+  EXPECT_EQ(o.offload[worker::Role::Vae].type, offload::StrategyKind::Model);
+  EXPECT_EQ(o.offload[worker::Role::TextEncoder].type, offload::StrategyKind::Model);
+  EXPECT_EQ(o.offload[worker::Role::Vae].vram_limit, 2.5);
+  EXPECT_FALSE(o.offload[worker::Role::Dit].vram_limit.has_value());
+  EXPECT_EQ(o.offload[worker::Role::TextEncoder].link_gbps, 4);
 }
 
 TEST(Settings, ModuleConfigurationsAreListsOfTheSixKeys) {
   const worker::Options o = read({"--offload.module_config", "onload_dtype=bf16, offload_device=cpu"});
-  EXPECT_THAT(o.dit.module_config, Contains(Pair("onload_dtype", "bf16")));
-  EXPECT_THAT(o.dit.module_config, Contains(Pair("offload_device", "cpu")));
+  EXPECT_THAT(o.offload[worker::Role::Dit].module_config, Contains(Pair("onload_dtype", "bf16")));
+  EXPECT_THAT(o.offload[worker::Role::Dit].module_config, Contains(Pair("offload_device", "cpu")));
   EXPECT_THAT(error_of({"--offload.module_config", "dtype=bf16"}), HasSubstr("computation_dtype"));
   EXPECT_THAT(error_of({"--offload.module_config", "bf16"}), HasSubstr("not key=value"));
 }

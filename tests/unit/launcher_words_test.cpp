@@ -149,8 +149,8 @@ TEST(Words, GuidanceBelowOneIsRefused) {
 }
 
 TEST(Words, TrueAndFalseAreReadInCapitals) {
-  EXPECT_TRUE(read({"--offload.lazy_gpu_cache", "True"}).dit.lazy_gpu_cache);
-  EXPECT_FALSE(read({"--offload.pin_cpu_memory", "OFF"}).dit.pin_cpu_memory);
+  EXPECT_TRUE(read({"--offload.lazy_gpu_cache", "True"}).offload[worker::Role::Dit].lazy_gpu_cache);
+  EXPECT_FALSE(read({"--offload.pin_cpu_memory", "OFF"}).offload[worker::Role::Dit].pin_cpu_memory);
 }
 
 TEST(Words, AModuleMapOrConfigurationIsReadWhateverTheType) {

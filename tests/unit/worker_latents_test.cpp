@@ -219,12 +219,12 @@ TEST_F(Latents, SettingsOfAnotherOffloadTypeHaveNoEffect) {
               {"offload.pin_cpu_memory", "1"}};
   EXPECT_THAT(options_without_effect(all, {}),
               ElementsAre("offload.prefetch_size", "offload.vram_limit", "dit.offload.offload_ratio"));
-  all.vae.type = offload::StrategyKind::Async;
+  all.offload[Role::Vae].type = offload::StrategyKind::Async;
   EXPECT_THAT(options_without_effect(all, {}),
               ElementsAre("offload.vram_limit", "dit.offload.offload_ratio"));
-  all.dit.type = offload::StrategyKind::Auto;
+  all.offload[Role::Dit].type = offload::StrategyKind::Auto;
   EXPECT_THAT(options_without_effect(all, {}), ElementsAre());
-  all.dit.type = offload::StrategyKind::Sequential;
+  all.offload[Role::Dit].type = offload::StrategyKind::Sequential;
   EXPECT_THAT(options_without_effect(all, {}), ElementsAre("dit.offload.offload_ratio"));
 }
 

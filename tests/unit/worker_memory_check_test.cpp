@@ -21,12 +21,13 @@ constexpr std::size_t kGB = 1'000'000'000;
 Networks networks_of_14b(const Options& options = {}) {
   Networks networks;
   networks.facts.dit = {.dim = 5120, .ffn_dim = 13824, .heads = 40, .layers = 40};
-  networks.dit.emplace();
-  networks.dit->spec = model::dit_spec(networks.facts.dit, DType::BF16);
-  networks.dit->compute = DType::BF16;
-  networks.dit->plan = offload::make_plan(networks.dit->spec, options.dit, 2);
-  networks.vae.spec = model::vae_decoder_spec(networks.facts.vae, DType::F32);
-  networks.vae.plan = offload::make_plan(networks.vae.spec, options.vae, 2);
+  networks[Role::Dit].emplace();
+  networks[Role::Dit]->spec = model::dit_spec(networks.facts.dit, DType::BF16);
+  networks[Role::Dit]->compute = DType::BF16;
+  networks[Role::Dit]->plan = offload::make_plan(networks[Role::Dit]->spec, options.offload[Role::Dit], 2);
+  networks[Role::Vae].emplace();
+  networks[Role::Vae]->spec = model::vae_decoder_spec(networks.facts.vae, DType::F32);
+  networks[Role::Vae]->plan = offload::make_plan(networks[Role::Vae]->spec, options.offload[Role::Vae], 2);
   return networks;
 }
 
@@ -92,7 +93,7 @@ TEST(MemoryCheck, TheFullestNodeDecidesAndIsNamed) {
 
 TEST(MemoryCheck, AStageThatOneRankRunsNeedsThatRanksDeviceAlone) {
   Options options;
-  options.dit.type = offload::StrategyKind::Async;
+  options.offload[Role::Dit].type = offload::StrategyKind::Async;
   options.parallel.split_vae = false;
   Machine machine = machine_of(2);
   machine.ranks[1].device_use.free_bytes = 6 * kGB;  // enough for the DiT's slots, not for a decode
@@ -103,7 +104,7 @@ TEST(MemoryCheck, AStageThatOneRankRunsNeedsThatRanksDeviceAlone) {
 
 TEST(MemoryCheck, RanksThatDecodeTogetherNeedTheirShareOnEveryDevice) {
   Networks networks = networks_of_14b();
-  networks.dit.reset();
+  networks[Role::Dit].reset();
   Machine machine = machine_of(2);
   for (RankMemory& rank : machine.ranks) rank.device_use.free_bytes = 4 * kGB;
   EXPECT_NO_THROW(check_memory({}, job_480p(), networks, machine)) << "half of 6.6 GB, and weights";
@@ -116,7 +117,7 @@ TEST(MemoryCheck, RanksThatDecodeTogetherNeedTheirShareOnEveryDevice) {
 
 TEST(MemoryCheck, AStageThatOneRankRunsNeedsThatRanksNodeAlone) {
   Networks networks = networks_of_14b();
-  networks.dit.reset();
+  networks[Role::Dit].reset();
   Options options;
   options.parallel.split_vae = false;
   Machine machine = machine_of(4);
@@ -157,7 +158,7 @@ TEST(DecideCfg, TheSmallestDeviceDecidesWithTheStrategysNeed) {
   machine.ranks[1].device_use.total_bytes = 31 * kGB;
   EXPECT_EQ(guided(machine).mode, parallel::CfgMode::Paired);
   Options options;
-  options.dit.type = offload::StrategyKind::Async;
+  options.offload[Role::Dit].type = offload::StrategyKind::Async;
   EXPECT_EQ(guided(machine, options).mode, parallel::CfgMode::Parallel);
 }
 

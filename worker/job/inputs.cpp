@@ -30,10 +30,7 @@ void add_part(Files& files, const std::string& folder, checkpoint::Part part) {
 
 void add_model(Files& files, const std::string& path) {
   if (path.empty()) return;
-  for (const checkpoint::Part part :
-       {checkpoint::Part::Dit, checkpoint::Part::Vae, checkpoint::Part::TextEncoder}) {
-    add_part(files, path, part);
-  }
+  for (const checkpoint::PartName& each : checkpoint::kParts) add_part(files, path, each.part);
   try {
     add(files, "model", checkpoint::find_tokenizer(path));
   } catch (const UserError&) {

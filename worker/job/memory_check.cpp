@@ -8,7 +8,6 @@
 
 #include "offload/arena/host_check.h"
 #include "offload/device_check.h"
-#include "worker/job/activations.h"
 
 namespace ferry {
 
@@ -96,21 +95,16 @@ std::vector<RankMemory> memory_of_ranks(parallel::Session& session, const Device
 }
 
 void check_memory(const Options& options, const Job& job, const Networks& networks, const Machine& machine) {
-  const ModelFacts& facts = networks.facts;
   const std::span<const RankMemory> all(machine.ranks);
-  const std::span<const RankMemory> first = all.first(1);
-  if (networks.text) {
-    check_stage({networks.text->plan, activation_bytes(*facts.text, networks.text->compute), first}, machine);
-  }
-  if (networks.dit) {
-    const DitActivations how = dit_activations(options, job, machine.mesh);
-    check_stage({networks.dit->plan, activation_bytes(facts.dit, job, how, networks.dit->compute), all},
+  const int ranks = machine.mesh.cfg * machine.mesh.ulysses;
+  for (const RoleEntry& entry : roles_in_turn()) {
+    const std::optional<Network>& network = networks[entry.role];
+    if (!network || !entry.needed(given_to(job))) continue;
+    const bool alone = entry.runs(options, ranks) == Runs::Alone;
+    check_stage({network->plan, entry.activation_bytes({options, job, networks, machine.mesh}),
+                 alone ? all.first(1) : all},
                 machine);
   }
-  const int decoding = decoding_ranks(options, machine.mesh);
-  check_stage({networks.vae.plan, activation_bytes(facts.vae, job, decoding, networks.vae.compute),
-               decoding == 1 ? first : all},
-              machine);
 }
 
 }  // namespace ferry::worker

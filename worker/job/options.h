@@ -9,6 +9,7 @@
 
 #include "offload/options.h"
 #include "parallel/options.h"
+#include "worker/role.h"
 
 namespace ferry::worker {
 
@@ -20,7 +21,7 @@ struct ModelOptions {
   // What to do with tensors and settings of a checkpoint that its network would leave out: refuse, skip.
   std::string unexpected = "refuse";
   // The dict of a .pth file that holds the part's tensors, where several do; empty: the only one.
-  std::string dit_key, vae_key, text_encoder_key;
+  ByRole<std::string> key{};
 };
 
 // What to make.  Unset fields take the model's defaults.
@@ -70,9 +71,7 @@ struct Options {
   ModelOptions model;
   JobOptions job;
   parallel::Options parallel;
-  offload::Options dit;
-  offload::Options vae;
-  offload::Options text_encoder;
+  ByRole<offload::Options> offload;  // of each network
   LoraOptions lora;
   AttentionOptions attention;
   std::string trace_file;                 // Perfetto trace; empty: none

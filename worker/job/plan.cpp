@@ -5,7 +5,6 @@
 #include "base/host/memory_use.h"
 #include "base/text/shown.h"
 #include "parallel/ulysses.h"
-#include "worker/job/activations.h"
 
 namespace ferry::worker {
 namespace {
@@ -24,19 +23,14 @@ std::string weights_lines(const Network& network, std::size_t activation_bytes) 
 }
 
 std::string networks_lines(const Options& options, const Prepared& prepared) {
-  const Networks& all = prepared.networks;
-  const ModelFacts& facts = all.facts;
   std::string text;
-  if (all.text) {
-    text += weights_lines(*all.text, activation_bytes(*facts.text, all.text->compute));
+  for (const RoleEntry& entry : roles_in_turn()) {
+    const std::optional<Network>& network = prepared.networks[entry.role];
+    if (!network || !entry.needed(given_to(prepared.job))) continue;
+    const StageCase stage{options, prepared.job, prepared.networks, prepared.rank->mesh};
+    text += weights_lines(*network, entry.activation_bytes(stage));
   }
-  if (all.dit) {
-    const DitActivations how = dit_activations(options, prepared.job, prepared.rank->mesh);
-    text += weights_lines(*all.dit, activation_bytes(facts.dit, prepared.job, how, all.dit->compute));
-  }
-  return text + weights_lines(
-                    all.vae, activation_bytes(facts.vae, prepared.job,
-                                              decoding_ranks(options, prepared.rank->mesh), all.vae.compute));
+  return text;
 }
 
 // "LoRA x.safetensors: 30 linears, scale 4 (lora_alpha of the file's header); strength 1"
@@ -95,7 +89,7 @@ std::string plan_text(const Options& options, const Prepared& prepared) {
   if (!prepared.cfg.why.empty()) {
     text += fmt::format("\n  cfg auto is {}: {}", name_of(prepared.cfg.mode), prepared.cfg.why);
   }
-  const std::optional<Network>& dit = prepared.networks.dit;
+  const std::optional<Network>& dit = prepared.networks[Role::Dit];
   if (dit) text += heads_line(rank, prepared.networks.facts.dit);
   text += networks_lines(options, prepared);
   if (dit) text += fmt::format("\n  attention {}", attention_name(prepared));

@@ -1,7 +1,10 @@
 #include "worker/job/without_effect.h"
 
 #include <algorithm>
+#include <string>
 #include <string_view>
+
+#include "worker/roles.h"
 
 namespace ferry::worker {
 namespace {
@@ -18,15 +21,22 @@ bool begins_with_one(std::string_view key, const Words& starts) {
                      [key](std::string_view start) { return key.starts_with(start); });
 }
 
+// Of a network that the job does not need.
+bool is_of_idle_network(std::string_view key, const Job& job) {
+  return std::ranges::any_of(roles(), [&](const RoleEntry& entry) {
+    return !entry.needed(given_to(job)) && key.starts_with(std::string(entry.name) + ".");
+  });
+}
+
 // Of the job; what needs no more than the names of the keys.
 bool is_passed_over(std::string_view key, const Job& job) {
+  if (is_of_idle_network(key, job)) return true;
   if (!job.latents.empty()) {
-    return begins_with_one(key, {"model.dtype", "job.prompt", "job.negative_prompt", "job.steps",
-                                 "job.sampler", "job.guidance", "job.shift", "job.seed", "job.noise",
-                                 "job.context", "dit.", "text_encoder.", "lora.", "attention."});
+    return begins_with_one(
+        key, {"model.dtype", "job.prompt", "job.negative_prompt", "job.steps", "job.sampler", "job.guidance",
+              "job.shift", "job.seed", "job.noise", "job.context", "lora.", "attention."});
   }
-  if (!job.context.empty() && begins_with_one(key, {"job.prompt", "job.negative_prompt", "text_encoder."}))
-    return true;
+  if (!job.context.empty() && begins_with_one(key, {"job.prompt", "job.negative_prompt"})) return true;
   return !job.noise.empty() && key == "job.noise_device";
 }
 
@@ -43,12 +53,10 @@ bool is_used_by(std::string_view setting, Kind type) {
 // The types of the stages that `prefix` is for and that run.
 std::vector<Kind> types_of(std::string_view prefix, const Options& options, const Job& job) {
   std::vector<Kind> types;
-  const bool all = prefix == "offload";
-  if (all || prefix == "vae.offload") types.push_back(options.vae.type);
-  const bool samples = job.latents.empty();
-  if (samples && (all || prefix == "dit.offload")) types.push_back(options.dit.type);
-  if (samples && job.context.empty() && (all || prefix == "text_encoder.offload"))
-    types.push_back(options.text_encoder.type);
+  for (const RoleEntry& entry : roles()) {
+    const bool meant = prefix == "offload" || prefix == std::string(entry.name) + ".offload";
+    if (meant && entry.needed(given_to(job))) types.push_back(options.offload[entry.role].type);
+  }
   return types;
 }
 

@@ -34,7 +34,7 @@ Json named(const std::vector<std::pair<std::string, std::string>>& values) {
 
 // Which LoRA and how: merged into the stored weights, or added in each call; by which scales, from where.
 Json lora_record(const Options& options, const checkpoint::LoraFile& lora) {
-  const bool in_calls = options.dit.type == offload::StrategyKind::Sequential;
+  const bool in_calls = options.offload[Role::Dit].type == offload::StrategyKind::Sequential;
   const char* how = !options.lora.used() ? "not applied" : in_calls ? "added in calls" : "merged";
   Json scales = Json::array();
   for (const checkpoint::LoraScaleGroup& group : lora.scales()) {
@@ -149,10 +149,9 @@ std::string sidecar_json(const Options& options, const Job& job, const RunFacts&
   if (sampled) json["noise"] = noise_source(job);
   if (!sampled) json["latents_made_by"] = maker_record(job);
   json["options"] = named(options.echo);
-  json["offload"] = {{"vae", offload_record(options.vae)}};
-  if (sampled) {
-    json["offload"]["dit"] = offload_record(options.dit);
-    json["offload"]["text_encoder"] = offload_record(options.text_encoder);
+  for (const RoleEntry& entry : roles()) {
+    if (!entry.needed({.latents = !sampled})) continue;
+    json["offload"][std::string(entry.name)] = offload_record(options.offload[entry.role]);
   }
   const std::vector<std::string> unused = options_without_effect(options, job);
   if (!sampled || !unused.empty()) json["without_effect"] = unused;

@@ -3,7 +3,6 @@
 #include "base/clock.h"
 #include "model/vae/vae.h"
 #include "worker/cores.h"
-#include "worker/job/activations.h"
 #include "worker/stages/decoded_frames.h"
 #include "worker/stages/not_finite.h"
 #include "worker/stages/stages.h"
@@ -81,13 +80,10 @@ Decoded decode(const StageInput& input, offload::StageWeights& weights, const at
 at::Tensor decode_stage(const StageInput& input, const at::Tensor& latent, StageRecord& record) {
   record.name = "decode";
   const Clock::time_point begin = Clock::now();
-  const Network& vae = input.networks->vae;
-  const int ranks = decoding_ranks(*input.options, input.rank->mesh);
-  const Runs runs = ranks == 1 ? Runs::Alone : Runs::Together;
-  LoadedStage stage({&vae, runs, activation_bytes(input.networks->facts.vae, *input.job, ranks, vae.compute)},
-                    *input.rank, *input.progress, record);
+  const StageSource source = source_of(input, Role::Vae);
+  LoadedStage stage(source, *input.rank, *input.progress, record);
   Decoded decoded;
-  if (runs == Runs::Together || input.rank->is_first())
+  if (source.runs == Runs::Together || input.rank->is_first())
     decoded = decode(input, stage.weights(), latent, record);
   const std::string failure = input.rank->session->broadcast(decoded.failure, 0);
   stage.finish(record);

@@ -6,7 +6,6 @@
 #include "model/tensor.h"
 #include "offload/arena/layout.h"
 #include "parallel/agree.h"
-#include "worker/job/activations.h"
 #include "worker/job/noise.h"
 #include "worker/stages/branches.h"
 #include "worker/stages/latent_watch.h"
@@ -49,25 +48,15 @@ Exposed exposed_copy(const offload::Report& report, int steps) {
                     steps);
 }
 
-std::size_t activations(const StageInput& input) {
-  const DitActivations how = dit_activations(*input.options, *input.job, input.rank->mesh);
-  return activation_bytes(input.networks->facts.dit, *input.job, how, input.networks->dit->compute);
-}
-
-StageSource source_of(const StageInput& input) {
-  return {&input.networks->dit.value(), Runs::Together, activations(input), input.options->lora};
-}
-
 }  // namespace
 
 StageLoad begin_denoise(const StageInput& input) {
   // On the CPU a strategy may copy the encoder's weights once more.
   std::size_t beside = 0;
-  if (!input.rank->on_gpu() && input.networks->text) {
-    const Network& text = *input.networks->text;
-    beside = offload::arena_layout(text.spec, 1).bytes;
+  if (const auto& text = (*input.networks)[Role::TextEncoder]; text && !input.rank->on_gpu()) {
+    beside = offload::arena_layout(text->spec, 1).bytes;
   }
-  const StageSource source = source_of(input);
+  const StageSource source = source_of(input, Role::Dit);
   return has_room(source, *input.rank, beside) ? begin_load(source, *input.rank) : StageLoad{};
 }
 
@@ -91,8 +80,8 @@ at::Tensor denoise_stage(const StageInput& input, const std::vector<at::Tensor>&
   record.name = "denoise";
   const Clock::time_point begin = Clock::now();
   Rank& rank = *input.rank;
-  const Network& network = input.networks->dit.value();
-  const StageSource source = source_of(input);
+  const Network& network = input.network(Role::Dit);
+  const StageSource source = source_of(input, Role::Dit);
   if (begun.meter == nullptr) begun = begin_load(source, rank);
   // The CPU, which the loading threads need, has little to warm up.
   if (rank.on_gpu()) {

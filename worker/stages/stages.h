@@ -30,7 +30,12 @@ struct StageInput {
   Rank* rank = nullptr;
   Progress* progress = nullptr;
   std::function<void(const at::Tensor& frames)> frames_made{};  // as in Hooks (worker/generate.h)
+
+  const Network& network(Role role) const { return (*networks)[role].value(); }
 };
+
+// The weights of a role that the job needs, as its stage loads them.
+StageSource source_of(const StageInput& input, Role role);
 
 // The contexts of the guidance branches, conditional first: [Lt, text_dim] on the device, in the text
 // encoder's compute type, or fp32 as read from the job's file.  One without guidance, else two.

@@ -10,7 +10,6 @@
 #include "model/text/umt5.h"
 #include "parallel/agree.h"
 #include "worker/cores.h"
-#include "worker/job/activations.h"
 #include "worker/job/noise.h"
 #include "worker/stages/not_finite.h"
 #include "worker/stages/stages.h"
@@ -48,7 +47,7 @@ std::vector<std::vector<std::int64_t>> token_ids(const StageInput& input, std::i
 }
 
 model::Umt5Runtime runtime_of(const StageInput& input) {
-  return {.device = input.rank->device.get(), .compute = input.networks->text->compute, .tap = {}};
+  return {.device = input.rank->device.get(), .compute = input.network(Role::TextEncoder).compute, .tap = {}};
 }
 
 // Encodes the prompts once more, to find where values stop being finite.
@@ -82,10 +81,7 @@ Encoded encode_prompts(const StageInput& input, model::Weights& weights) {
 }
 
 Encoded encode(const StageInput& input, StageRecord& record, const std::function<void()>& read) {
-  const Network& text = input.networks->text.value();
-  const model::Umt5Config& config = input.networks->facts.text.value();
-  LoadedStage stage({&text, Runs::Alone, activation_bytes(config, text.compute)}, *input.rank,
-                    *input.progress, record, {}, read);
+  LoadedStage stage(source_of(input, Role::TextEncoder), *input.rank, *input.progress, record, {}, read);
   Encoded encoded;
   input.progress->begin("text", 0);
   if (input.rank->is_first()) encoded = encode_prompts(input, stage.weights());
@@ -133,7 +129,7 @@ std::vector<at::Tensor> text_stage(const StageInput& input, StageRecord& record,
   record.name = "text";
   const Clock::time_point begin = Clock::now();
   Encoded encoded;
-  if (input.networks->text) {
+  if ((*input.networks)[Role::TextEncoder]) {
     encoded = encode(input, record, read);
   } else {
     from_rank_0(*input.rank->session, [&] {

@@ -13,7 +13,7 @@ parallel::Group* decoding_group(const StageInput& input) {
 
 model::VaeRuntime vae_runtime(const StageInput& input) {
   return {.device = input.rank->device.get(),
-          .compute = input.networks->vae.compute,
+          .compute = input.network(Role::Vae).compute,
           .tap = {},
           .group = decoding_group(input)};
 }

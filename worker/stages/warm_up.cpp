@@ -101,7 +101,7 @@ void run_layers(const StageInput& input, const std::vector<at::Tensor>& contexts
   const model::DitConfig& whole = input.networks->facts.dit;
   model::DitConfig config = whole;
   config.layers = kLayers;
-  const DType compute = input.networks->dit->compute;
+  const DType compute = input.network(Role::Dit).compute;
   MadeUp weights(model::dit_spec(config, compute), *rank.device);
   model::DitRuntime runtime = dit_runtime(rank, compute);
   runtime.trace = nullptr;
@@ -151,7 +151,7 @@ void warm_up_decoding(const StageInput& input) {
 
 void warm_up(const StageInput& input, const std::vector<at::Tensor>& contexts, const at::Tensor& noise,
              std::size_t activation_bytes) {
-  const std::size_t weights = offload::arena_layout(input.networks->dit->spec, 1).bytes;
+  const std::size_t weights = offload::arena_layout(input.network(Role::Dit).spec, 1).bytes;
   const bool keep_memory = has_plenty(weights, activation_bytes, input.rank->device->memory().free_bytes);
   run_layers(input, contexts, noise, keep_memory);
   gather_once(*input.rank);

@@ -2,19 +2,16 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 #include <memory>
 
 #include "offload/arena/arena.h"
 #include "worker/job/options.h"
 #include "worker/networks.h"
 #include "worker/rank.h"
+#include "worker/roles.h"
 #include "worker/weights/load_meter.h"
 
 namespace ferry::worker {
-
-// Who computes a stage: all ranks in step, or the first one while the others wait.
-enum class Runs : std::uint8_t { Together, Alone };
 
 // Whether the ranks of a node read the weights of such a stage: the first rank is on node 0.
 constexpr bool reads_weights(Runs runs, int node_index) { return runs == Runs::Together || node_index == 0; }
