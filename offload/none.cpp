@@ -12,13 +12,14 @@ class InPlace final : public Strategy {
  public:
   InPlace(NodeArena& arena, DeviceAccount& account)
       : arena_(arena), account_(account), views_(arena.stored(), arena.layout(), arena.data()) {}
-  ~InPlace() override {
-    if (counted_) account_.give(Category::Resident, device_bytes());
-  }
+  ~InPlace() override { InPlace::drop(); }
   void prepare() override {
     if (!std::exchange(counted_, true)) account_.take(Category::Resident, device_bytes());
   }
   void finish() override {}
+  void drop() override {
+    if (std::exchange(counted_, false)) account_.give(Category::Resident, device_bytes());
+  }
   std::span<const at::Tensor> acquire(model::ModuleId id) override { return views_[id]; }
   void describe(Report& report) const override { report.type = StrategyKind::None; }
 

@@ -1,4 +1,4 @@
-// `none`: all weights are on the device for the program's life.
+// `none`: all weights are on the device, from the first pass until somebody says that they need not be.
 #pragma once
 
 #include <memory>
@@ -9,7 +9,7 @@ namespace ferry::offload {
 
 // On a GPU everything is copied there once.  On the CPU the arena is used in place, so that any number of
 // ranks share one copy: no memory is taken, nothing is copied, and the bytes count as resident from prepare()
-// on.
+// until drop().
 std::unique_ptr<Strategy> make_none(NodeArena& arena, const StagePlan& plan, const StageSetup& setup);
 
 }  // namespace ferry::offload

@@ -42,4 +42,8 @@ struct Report {
   std::uint64_t demotions = 0;
 };
 
+// What was done after `before`, an earlier report of the same strategy, or one that is empty; what was
+// decided and what there is stays as in `now`.
+Report since(const Report& before, Report now);
+
 }  // namespace ferry::offload

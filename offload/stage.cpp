@@ -18,6 +18,8 @@ void StageWeights::prepare() { strategy_->prepare(); }
 
 void StageWeights::finish() { strategy_->finish(); }
 
+void StageWeights::drop() { strategy_->drop(); }
+
 void StageWeights::set_loras(std::map<std::string, model::Lora> loras) {
   for (const model::ModuleId id : all_modules(spec())) {
     const std::string& name = model::module_of(spec(), id).name;

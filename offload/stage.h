@@ -1,6 +1,6 @@
 // The weights of one stage (dit, vae, text_encoder) under one strategy.
 //
-//   none        all on the device from the first prepare() on; on the CPU the arena itself, in place
+//   none        all on the device from prepare() until drop(); on the CPU the arena itself, in place
 //   model       the whole stage is copied in by prepare() and dropped by finish(), never copied back
 //   async       offload/async/async.h
 //   sequential  offload/sequential/sequential.h
@@ -53,6 +53,8 @@ class Strategy {
   virtual ~Strategy() = default;
   virtual void prepare() = 0;
   virtual void finish() = 0;
+  // After finish(): drops what that has left on the device; prepare() may follow.
+  virtual void drop() {}
   virtual void begin(const model::PassKey&) {}
   virtual void end() {}
   virtual void acquire_block(int) {}
@@ -78,6 +80,8 @@ class StageWeights final : public model::Weights {
   void prepare();
   // The stage ends: waits for its last work, then drops what need not stay.  prepare() may follow.
   void finish();
+  // After finish(): drops what `none` keeps on the device as well.  prepare() may follow.
+  void drop();
   // Additions to linears, by module name.  The tensors' device memory is the caller's, counted here.
   // Throws std::invalid_argument for a name that is not a linear of the network, shapes that do not fit, or a
   // linear that is wrapped by AutoWrappedModule.

@@ -16,7 +16,7 @@ class WholeModel final : public Strategy {
         resident_(arena, *setup.device, *setup.account) {}
   ~WholeModel() override {
     try {
-      drop();
+      WholeModel::drop();
     } catch (...) {  // the error was thrown where it mattered
     }
   }
@@ -28,6 +28,10 @@ class WholeModel final : public Strategy {
   void finish() override {
     if (!stays_) drop();
   }
+  void drop() override {
+    device_.compute().synchronize();
+    resident_.clear();
+  }
   std::span<const at::Tensor> acquire(model::ModuleId id) override { return resident_[id]; }
   void describe(Report& report) const override {
     report.type = stays_ ? StrategyKind::None : StrategyKind::Model;
@@ -35,10 +39,6 @@ class WholeModel final : public Strategy {
   }
 
  private:
-  void drop() {
-    device_.compute().synchronize();
-    resident_.clear();
-  }
   int blocks_;
   Device& device_;
   bool stays_;

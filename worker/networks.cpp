@@ -55,11 +55,11 @@ void note_left_out(const Checkpoint& checkpoint, const model::NetworkSpec& spec,
 }
 
 // Adds to `notes` what the network leaves out of the checkpoint.
-Network checked(Checkpoint checkpoint, model::NetworkSpec spec, DType compute, const Options& options,
-                std::vector<std::string>& notes) {
+Network checked(Role role, Checkpoint checkpoint, model::NetworkSpec spec, DType compute,
+                const Options& options, std::vector<std::string>& notes) {
   checkpoint::validate(checkpoint, spec);
   note_left_out(checkpoint, spec, options, notes);
-  return {.checkpoint = std::move(checkpoint), .spec = std::move(spec), .compute = compute};
+  return {.role = role, .checkpoint = std::move(checkpoint), .spec = std::move(spec), .compute = compute};
 }
 
 // Ids above the table's rows would be read from nowhere.
@@ -90,8 +90,8 @@ void open_dit(Networks& networks, const Options& options) {
   networks.facts.flow_shift = checkpoint::scheduler_flow_shift(networks.folder);
   Checkpoint checkpoint = Checkpoint::open(networks.folder, Part::Dit, options.model.key[Role::Dit]);
   networks.facts.dit = checkpoint::dit_config(checkpoint);
-  Network dit = checked(std::move(checkpoint), model::dit_spec(networks.facts.dit, compute), compute, options,
-                        networks.notes);
+  Network dit = checked(Role::Dit, std::move(checkpoint), model::dit_spec(networks.facts.dit, compute),
+                        compute, options, networks.notes);
   if (!options.lora.path.empty())
     dit.lora = checkpoint::LoraFile::open(options.lora.path, dit.spec, Part::Dit);
   networks[Role::Dit] = std::move(dit);
@@ -101,8 +101,9 @@ void open_vae(Networks& networks, const Options& options) {
   const DType compute = compute_type("vae_dtype", options.model.vae_dtype);
   Checkpoint checkpoint = Checkpoint::open(networks.folder, Part::Vae, options.model.key[Role::Vae]);
   networks.facts.vae = checkpoint::vae_config(checkpoint);
-  networks[Role::Vae] = checked(std::move(checkpoint), model::vae_decoder_spec(networks.facts.vae, compute),
-                                compute, options, networks.notes);
+  networks[Role::Vae] =
+      checked(Role::Vae, std::move(checkpoint), model::vae_decoder_spec(networks.facts.vae, compute), compute,
+              options, networks.notes);
 }
 
 void open_text_encoder(Networks& networks, const Options& options) {
@@ -110,11 +111,15 @@ void open_text_encoder(Networks& networks, const Options& options) {
   Checkpoint checkpoint =
       Checkpoint::open(networks.folder, Part::TextEncoder, options.model.key[Role::TextEncoder]);
   networks.facts.text = checkpoint::umt5_config(checkpoint);
-  Network text = checked(std::move(checkpoint), model::umt5_spec(*networks.facts.text, compute), compute,
-                         options, networks.notes);
+  Network text = checked(Role::TextEncoder, std::move(checkpoint),
+                         model::umt5_spec(*networks.facts.text, compute), compute, options, networks.notes);
   networks.tokenizer = checkpoint::find_tokenizer(networks.folder);
   check_tokenizer(networks);
   networks[Role::TextEncoder] = std::move(text);
+}
+
+const Network* needed_network(const Networks& networks, Role role, const Given& given) {
+  return networks[role] && entry_of(role).needed(given) ? &*networks[role] : nullptr;
 }
 
 // What could not be opened leaves no trace.

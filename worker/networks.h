@@ -17,6 +17,7 @@
 namespace ferry::worker {
 
 struct Network {
+  Role role = Role::Dit;
   checkpoint::Checkpoint checkpoint;
   model::NetworkSpec spec;
   DType compute = DType::F32;
@@ -34,6 +35,9 @@ struct Networks {
   std::optional<Network>& operator[](Role role) { return by_role[role]; }
   const std::optional<Network>& operator[](Role role) const { return by_role[role]; }
 };
+
+// The network of `role` where the job needs it; else nullptr.
+const Network* needed_network(const Networks& networks, Role role, const Given& given);
 
 // Opens the network of each role that a job with `given` needs and that is not open yet: finds its files and
 // checks each tensor's name, shape and type, and that none is left out unless model.unexpected says so.

@@ -15,26 +15,52 @@ std::unique_ptr<Device> make_device(const std::string& name, parallel::Session& 
   return cuda ? make_cuda_device(parallel::gpu_of_rank(session)) : make_cpu_device();
 }
 
-std::unique_ptr<Rank> make_rank(std::unique_ptr<Device> device, const parallel::Mesh& mesh,
-                                parallel::ExchangeBy exchange, parallel::Session& session) {
+std::unique_ptr<Rank> make_rank(std::unique_ptr<Device> device, parallel::Session& session) {
   auto rank = std::make_unique<Rank>();
   rank->session = &session;
   rank->device = std::move(device);
-  rank->mesh = mesh;
-  rank->groups = parallel::make_groups(session, rank->mesh, *rank->device, exchange);
   if (rank->on_gpu()) rank->exchange = rank->device->make_stream("exchange", Priority::High);
   return rank;
 }
 
-model::DitRuntime dit_runtime(Rank& rank, DType compute, parallel::ExchangeGate* gate) {
-  return {.device = rank.device.get(),
-          .ulysses = rank.groups.ulysses.get(),
-          .exchange = rank.on_gpu() ? rank.exchange.get() : &rank.session->comm(),
+std::unique_ptr<Rank> make_rank(std::unique_ptr<Device> device, const parallel::Mesh& mesh,
+                                parallel::ExchangeBy exchange, parallel::Session& session) {
+  std::unique_ptr<Rank> rank = make_rank(std::move(device), session);
+  rank->join(mesh, exchange);
+  return rank;
+}
+
+void Rank::join(const parallel::Mesh& wanted, parallel::ExchangeBy by) {
+  groups = {};
+  mesh = wanted;
+  groups = parallel::make_groups(*session, mesh, *device, by);
+}
+
+model::DitRuntime Rank::dit_runtime(DType compute, parallel::ExchangeGate* gate) {
+  return {.device = device.get(),
+          .ulysses = groups.ulysses.get(),
+          .exchange = &exchange_stream(),
           .gate = gate,
           .compute = compute,
           .tap = nullptr,
-          .trace = rank.trace.get(),
-          .attention = rank.attention};
+          .trace = trace.get(),
+          .attention = attention};
+}
+
+offload::StageSetup Rank::stage_setup() {
+  offload::StageSetup setup = lone_stage_setup();
+  setup.peers = parallel::world_peers(*session);
+  setup.weights = groups.weights.get();
+  setup.gather = on_gpu() ? nullptr : &session->comm();
+  return setup;
+}
+
+offload::StageSetup Rank::lone_stage_setup() {
+  offload::StageSetup setup;
+  setup.device = device.get();
+  setup.account = &account;
+  setup.trace = trace.get();
+  return setup;
 }
 
 }  // namespace ferry::worker

@@ -9,11 +9,13 @@
 #include "model/dit/dit.h"
 #include "model/kernels/attention.h"
 #include "offload/device_account.h"
+#include "offload/stage.h"
 #include "parallel/groups.h"
 #include "parallel/mesh.h"
 #include "parallel/mpi/session.h"
 #include "worker/janitor.h"
 #include "worker/spin_limit.h"
+#include "worker/weights/host_account.h"
 
 namespace ferry::worker {
 
@@ -23,7 +25,8 @@ struct Rank {
   parallel::Mesh mesh;
   parallel::Groups groups;
   offload::DeviceAccount account;
-  std::unique_ptr<Stream> exchange;     // of its own on a GPU; the session's thread serves on the CPU
+  HostAccount host_account;
+  std::unique_ptr<Stream> exchange;     // of its own on a GPU
   std::unique_ptr<Trace> trace;         // nullptr: nobody asked for one
   model::kernels::Attention attention;  // of the DiT; LibTorch's choice until somebody sets it
   SpinLimit spin_limit;
@@ -35,17 +38,28 @@ struct Rank {
     return (groups.ulysses->size() > 1 ? groups.ulysses : groups.data_root)->backend();
   }
   bool on_gpu() const { return device->type() == DeviceType::Cuda; }
+
+  // Takes its place in `mesh`, as make_mesh gave it, with groups in which exchanges go as `exchange` says;
+  // nothing that uses the groups of another mesh is left.  Collective over the world.
+  void join(const parallel::Mesh& mesh, parallel::ExchangeBy exchange);
+
+  // What carries activations: on the CPU the session's thread.
+  Stream& exchange_stream() { return on_gpu() ? *this->exchange : session->comm(); }
+  // What a DiT runs on; `gate` is told of its exchanges (nullptr: nobody is).
+  model::DitRuntime dit_runtime(DType compute, parallel::ExchangeGate* gate = nullptr);
+  // Where a stage runs that all ranks compute in step, and one that this rank computes alone.
+  offload::StageSetup stage_setup();
+  offload::StageSetup lone_stage_setup();
 };
 
 // The device of `name`: cpu, cuda, or auto, which is cuda where every rank sees a GPU.  Collective over the
 // world.  Throws UserError on every rank: another name, no GPU, more ranks than GPUs on a node.
 std::unique_ptr<Device> make_device(const std::string& name, parallel::Session& session);
 
-// `mesh` as make_mesh gave it; exchanges go as `exchange` says.  Collective over the world.
+// One that has still to join a mesh.
+std::unique_ptr<Rank> make_rank(std::unique_ptr<Device> device, parallel::Session& session);
+// The same, joined.  Collective over the world.
 std::unique_ptr<Rank> make_rank(std::unique_ptr<Device> device, const parallel::Mesh& mesh,
                                 parallel::ExchangeBy exchange, parallel::Session& session);
-
-// What a DiT of this rank runs on; `gate` is told of its exchanges (nullptr: nobody is).
-model::DitRuntime dit_runtime(Rank& rank, DType compute, parallel::ExchangeGate* gate = nullptr);
 
 }  // namespace ferry::worker

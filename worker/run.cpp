@@ -42,11 +42,13 @@ std::vector<RankRecord> gather_records(const Rank& rank, const Generation& made)
   return records;
 }
 
-std::vector<std::pair<std::string, checkpoint::Quantization>> quantization_of(const Networks& networks) {
+std::vector<std::pair<std::string, checkpoint::Quantization>> quantization_of(const Networks& networks,
+                                                                              const Job& job) {
   std::vector<std::pair<std::string, checkpoint::Quantization>> found;
   for (const RoleEntry& entry : roles_in_turn()) {
-    if (!networks[entry.role]) continue;
-    const checkpoint::Quantization& quantization = networks[entry.role]->checkpoint.quantization();
+    const Network* network = needed_network(networks, entry.role, given_to(job));
+    if (network == nullptr) continue;
+    const checkpoint::Quantization& quantization = network->checkpoint.quantization();
     if (quantization.any()) found.emplace_back(entry.name, quantization);
   }
   return found;
@@ -104,8 +106,8 @@ std::string stage_of(const Generation& made) {
   return stage;
 }
 
-Generation generated(const Options& options, Prepared& prepared, KeptLatents& kept, Encoding& encoding) {
-  const Rank& rank = *prepared.rank;
+Generation generated(Engine& engine, const Prepared& prepared, KeptLatents& kept, Encoding& encoding) {
+  const Rank& rank = engine.rank();
   const bool keeps = rank.is_first() && prepared.job.latents.empty();
   Progress progress = rank.is_first() ? Progress::on_stderr() : Progress();
   Generation made;
@@ -114,7 +116,7 @@ Generation generated(const Options& options, Prepared& prepared, KeptLatents& ke
       if (keeps) kept.keep(latents);
     };
     generate(
-        options, prepared, progress, made,
+        engine, prepared, progress, made,
         {.before_decode = keep, .frames_made = [&](const at::Tensor& frames) { encoding.take(frames); }});
   } catch (const NotFinite& error) {
     const std::string text =
@@ -132,37 +134,37 @@ Generation generated(const Options& options, Prepared& prepared, KeptLatents& ke
   return made;
 }
 
-void log_plan(const Options& options, const Prepared& prepared) {
-  for (const std::string& note : prepared.networks.notes) spdlog::warn("{}", note);
-  spdlog::info("{}", plan_text(options, prepared));
-  const std::vector<std::string> keys = options_without_effect(options, prepared.job);
+void log_plan(const Engine& engine, const Prepared& prepared) {
+  for (const std::string& note : engine.networks().notes) spdlog::warn("{}", note);
+  spdlog::info("{}", plan_text(engine, prepared));
+  const std::vector<std::string> keys = options_without_effect(prepared.options, prepared.job);
   if (keys.empty()) return;
   const char* why = prepared.job.latents.empty() ? "" : "only the VAE runs; ";
   spdlog::info("{}without effect here: {}", why, fmt::join(keys, ", "));
 }
 
 // What computes and what writes.
-void make_video(const Options& options, Prepared& prepared, KeptLatents& kept, Clock::time_point begin) {
-  const Rank& rank = *prepared.rank;
-  const Networks& networks = prepared.networks;
-  const std::optional<Network>& dit = networks[Role::Dit];
+void make_video(Engine& engine, const Prepared& prepared, KeptLatents& kept, Clock::time_point begin) {
+  const Options& options = prepared.options;
+  Rank& rank = engine.rank();
+  const Networks& networks = engine.networks();
   const Job& job = prepared.job;
+  const Network* dit = needed_network(networks, Role::Dit, given_to(job));
   Encoding encoding({.width = static_cast<int>(job.width),
                      .height = static_cast<int>(job.height),
                      .fps = job.fps,
                      .scale = job.out_scale},
                     job.codec);
-  Generation made = generated(options, prepared, kept, encoding);
-  prepared.rank->janitor.begin();  // nothing waits for the device any more
+  Generation made = generated(engine, prepared, kept, encoding);
   RunFacts facts{.ranks = gather_records(rank, made),
                  .mesh = rank.mesh,
                  .backend = rank.backend(),
-                 .attention = attention_name(prepared),
+                 .attention = attention_name(engine, job),
                  .model_folder = networks.folder,
                  .notes = networks.notes,
                  .begin = begin,
-                 .quantization = quantization_of(networks),
-                 .lora = dit && dit->lora ? &*dit->lora : nullptr,
+                 .quantization = quantization_of(networks, job),
+                 .lora = dit != nullptr && dit->lora ? &*dit->lora : nullptr,
                  .cfg = prepared.cfg};
   const std::string trace = rank.trace != nullptr ? gather_trace(options.trace_file, rank) : "";
   const auto at_work = [&rank] { rank.session->send_sign_of_life(); };
@@ -173,7 +175,7 @@ void make_video(const Options& options, Prepared& prepared, KeptLatents& kept, C
     kept.remove();
     if (!trace.empty()) publish(options.trace_file, trace, true);
   }
-  prepared.rank->janitor.finish();
+  rank.janitor.finish();
 }
 
 }  // namespace
@@ -181,14 +183,13 @@ void make_video(const Options& options, Prepared& prepared, KeptLatents& kept, C
 int run(const Options& given, parallel::Session& session) {
   const Clock::time_point begin = Clock::now();
   session.set_deadline(given.run.deadline_s);
-  Prepared prepared = prepare(given, session);
-  const Options& options = prepared.options;
-  const bool first = session.rank() == 0;
-  if (first) log_plan(options, prepared);
-  if (options.run.dry_run) return 0;
-  KeptLatents kept(options, prepared.job, prepared.names);
+  Engine engine(given, session);
+  const Prepared prepared = engine.prepare(given.job);
+  if (session.rank() == 0) log_plan(engine, prepared);
+  if (given.run.dry_run) return 0;
+  KeptLatents kept(prepared.options, prepared.job, prepared.names);
   try {
-    make_video(options, prepared, kept, begin);
+    make_video(engine, prepared, kept, begin);
   } catch (const RunFailure&) {
     throw;
   } catch (const std::exception& error) {

@@ -66,17 +66,6 @@ bench::OffloadCase case_of(const BenchOptions& options, const model::DitConfig& 
           .samples = options.samples};
 }
 
-offload::StageSetup setup_of(worker::Rank& rank) {
-  offload::StageSetup setup;
-  setup.device = rank.device.get();
-  setup.account = &rank.account;
-  setup.peers = parallel::world_peers(*rank.session);
-  setup.weights = rank.groups.weights.get();
-  setup.gather = rank.on_gpu() ? nullptr : &rank.session->comm();
-  setup.trace = rank.trace.get();
-  return setup;
-}
-
 std::string row_of(const bench::OffloadResult& r) {
   return fmt::format(
       "{:>10} {:>6.2f} {:>8} {:>9} {:>6.2f} {:>9.4f} {:>10.4f} {:>7.3f} {:>9.4f} {:>9.4f} {:>7.3f} {:>9.4f} "
@@ -116,7 +105,7 @@ int bench_offload(const BenchOptions& options, parallel::Session& session) {
   if (dit.plan.pin) arena->pin(*rank->device);
   const bench::OffloadCase what = case_of(options, config);
   const std::vector<bench::OffloadResult> results =
-      bench::measure_offload(what, *arena, setup_of(*rank), worker::dit_runtime(*rank, dit.compute));
+      bench::measure_offload(what, *arena, rank->stage_setup(), rank->dit_runtime(dit.compute));
   if (session.rank() == 0) print(what, results, *rank, options.json);
   return 0;
 }

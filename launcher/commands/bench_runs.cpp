@@ -79,11 +79,13 @@ struct Stage {
       : rank(worker::make_rank(worker::make_device(options.model.device, session),
                                parallel::make_mesh(options.parallel, session.size(), session.rank(), heads),
                                options.parallel.exchange, session)),
-        loaded(source, *rank, progress, record) {}
+        model(*rank, worker::Keep::One),
+        loaded(model, source, progress, record) {}
   std::unique_ptr<worker::Rank> rank;
   worker::Progress progress;
   worker::StageRecord record;
-  worker::LoadedStage loaded;
+  worker::LoadedModel model;
+  worker::BorrowedStage loaded;
 };
 
 }  // namespace
@@ -96,7 +98,7 @@ int bench_forward(const BenchOptions& options, parallel::Session& session) {
   stage.rank->attention = worker::choose_attention(options.run.attention, dit.compute, config.head_dim(),
                                                    *stage.rank->device, session);
   const model::DitRuntime runtime =
-      worker::dit_runtime(*stage.rank, dit.compute, stage.loaded.weights().exchange_gate());
+      stage.rank->dit_runtime(dit.compute, stage.loaded.weights().exchange_gate());
   const worker::JobOptions& job = options.run.job;
   const bench::ForwardCase what{.config = config,
                                 .width = job.width.value_or(kBenchWidth),

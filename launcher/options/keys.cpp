@@ -1,13 +1,16 @@
 #include "launcher/options/keys.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
+#include <tuple>
 
 #include "base/error.h"
 #include "base/text/shown.h"
 #include "launcher/options/paths.h"
 #include "launcher/options/value.h"
+#include "model/sampler/names.h"
 #include "model/text/unicode.h"
 #include "worker/roles.h"
 
@@ -82,32 +85,16 @@ Set boolean(bool& target) {
   return [&target](const std::string& flag, const std::string& value) { target = to_bool(flag, value); };
 }
 
+// What sizes and lengths a model takes is for it to say (worker/job/resolve.h).
 Set size(worker::JobOptions& job) {
   return [&job](const std::string& flag, const std::string& value) {
-    const auto [width, height] = to_size(flag, value);
-    if (width < 16 || height < 16 || width % 16 != 0 || height % 16 != 0) {
-      throw UserError(fmt::format("{}: {} is not a multiple of 16 both ways, as in 832x480", flag, value));
-    }
-    job.width = width;
-    job.height = height;
-  };
-}
-
-Set frames(worker::JobOptions& job) {
-  return [&job](const std::string& flag, const std::string& value) {
-    const std::int64_t count = to_integer(flag, value, 1, 100000);
-    if (count % 4 != 1) {
-      const std::int64_t below = (count - 1) / 4 * 4 + 1;
-      throw UserError(
-          fmt::format("{}: {} is not 4n+1; the nearest are {} and {}", flag, count, below, below + 4));
-    }
-    job.frames = count;
+    std::tie(job.width, job.height) = to_size(flag, value);
   };
 }
 
 Set sampler(worker::JobOptions& job) {
   return [&job](const std::string& flag, const std::string& value) {
-    const std::vector<std::string> names = {"unipc", "dpm++", "euler", "step_distill"};
+    const std::vector<std::string> names = model::sampler_names();
     job.sampler = names[to_choice(flag, value, names)];
   };
 }
@@ -138,6 +125,12 @@ Set cfg_mode(parallel::Options& options) {
 Set exchange(parallel::Options& options) {
   return [&options](const std::string& flag, const std::string& value) {
     options.exchange = static_cast<parallel::ExchangeBy>(to_choice(flag, value, {"auto", "nccl", "copy"}));
+  };
+}
+
+Set keep(worker::RunOptions& run) {
+  return [&run](const std::string& flag, const std::string& value) {
+    run.keep = static_cast<worker::Keep>(to_choice(flag, value, {"one", "all", "auto"}));
   };
 }
 
@@ -175,9 +168,10 @@ FlagGroup job_group(worker::JobOptions& j) {
        {"job.negative_prompt", "negative_prompt", "TEXT", "what to avoid; may be empty", model, false,
         text(j.negative_prompt)},
        {"job.size", "size", "WxH", "pixels, multiples of 16", model, false, size(j)},
-       {"job.frames", "frames", "N", "4n+1", model, false, frames(j)},
+       {"job.frames", "frames", "N", "4n+1", model, false, integer(j.frames, 1, 100000)},
        {"job.steps", "steps", "N", "denoising steps", model, false, integer(j.steps, 1, 1000)},
-       {"job.sampler", "sampler", "NAME", "unipc, dpm++, euler, step_distill", model, false, sampler(j)},
+       {"job.sampler", "sampler", "NAME", fmt::format("{}", fmt::join(model::sampler_names(), ", ")), model,
+        false, sampler(j)},
        {"job.guidance", "guidance", "G", "at least 1; 1: off, without the negative prompt's branch", model,
         false, guidance(j)},
        {"job.shift", "shift", "S", "shift of the noise schedule", model, false, number(j.shift, 1e-3, 1000)},
@@ -228,6 +222,9 @@ FlagGroup run_group(worker::Options& o) {
         choice(o.run.log_level, {"debug", "info", "warning", "error", "off"})},
        {"run.deadline_s", "", "S", "a rank that waits longer for the others brings the job down",
         fmt::format("{:g}", o.run.deadline_s), false, number(o.run.deadline_s, 1, kAnyPositive)},
+       {"run.keep", "", "WHICH",
+        "host copies of weights that stay between videos: one, all, auto (what fits)", "auto", false,
+        keep(o.run)},
        {"trace.file", "", "FILE", "lanes of compute and copies for Perfetto", "", false, path(o.trace_file)},
        {"attention.impl", "", "NAME", "the DiT's attention: auto, cudnn, flash, math, fa3", "auto", false,
         choice(o.attention.impl, {"auto", "cudnn", "flash", "math", "fa3"})},

@@ -1,6 +1,7 @@
 #include "model/sampler/sampler.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <array>
 #include <stdexcept>
@@ -8,6 +9,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "model/sampler/names.h"
 #include "model/sampler/schedule.h"
 #include "model/sampler/solvers.h"
 
@@ -31,12 +33,11 @@ constexpr double kMinShift = 0.001;
 constexpr double kMaxShift = 1000.0;
 
 const Recipe& recipe_of(const std::string& name) {
-  std::string names;
   for (const Recipe& recipe : kRecipes) {
     if (recipe.name == name) return recipe;
-    names += (names.empty() ? "" : ", ") + std::string(recipe.name);
   }
-  throw UserError(fmt::format("sampler '{}' is not known: one of {}", name, names));
+  throw UserError(
+      fmt::format("sampler '{}' is not known: one of {}", name, fmt::join(sampler_names(), ", ")));
 }
 
 void check(const Recipe& recipe, int steps, double shift) {
@@ -60,6 +61,12 @@ at::Tensor& field(History& history, const std::string& name) {
 }
 
 }  // namespace
+
+std::vector<std::string> sampler_names() {
+  std::vector<std::string> names;
+  for (const Recipe& recipe : kRecipes) names.emplace_back(recipe.name);
+  return names;
+}
 
 Sampler::Sampler(Schedule schedule, Solver solver) : schedule_(std::move(schedule)), solver_(solver) {}
 

@@ -65,8 +65,8 @@ class BadInput(FerryTest):
         self.assert_refused(self.generate(model=model), model / "Wan2.1_VAE.pth")
 
     def test_sizes_and_frames_that_do_not_fit(self):
-        self.assert_refused(self.generate("--frames", 6), "--frames", "6", "4n+1")
-        self.assert_refused(self.generate("--size", "72x64"), "--size", "72x64", "16")
+        self.assert_refused(self.generate("--frames", 6), "frames", "6", "4n+1")
+        self.assert_refused(self.generate("--size", "72x64"), "size", "72x64", "16")
 
     def test_ranks_that_do_not_fit(self):
         self.assert_refused(self.generate("-n", 2, "--ulysses", 4), "2 ranks", "ulysses 4")

@@ -6,6 +6,12 @@ foreach(name finite kept lora lost_rank ranks results)
   set_tests_properties(worker_${name}_e2e PROPERTIES TIMEOUT 600 LABELS e2e PROCESSORS 2
     ENVIRONMENT "${FERRY_TEST_ENV};PYTHONDONTWRITEBYTECODE=1")
 endforeach()
+# Two videos of one process and those of two.
+_ferry_test_binary(worker_videos_program SOURCES support/videos_program.cpp LIBS ferry::worker)
+add_test(NAME worker_videos_e2e COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/e2e/worker_videos_test.py
+  ${MPIEXEC_EXECUTABLE} $<TARGET_FILE:worker_videos_program>)
+set_tests_properties(worker_videos_e2e PROPERTIES TIMEOUT 600 LABELS e2e PROCESSORS 2
+  ENVIRONMENT "${FERRY_TEST_ENV};PYTHONDONTWRITEBYTECODE=1")
 # Compared with torch, so they run with the Python that has it.
 include(FerryParity)
 if(FERRY_PYTHON)

@@ -73,11 +73,12 @@ class NotFiniteRun : public MpiTest {
   // What every rank says, the same; `made` is what was there before.
   std::string failure() {
     made = {};
-    Prepared prepared = prepare(options, session());
+    Engine engine(options, session());
+    const Prepared prepared = engine.prepare(options.job);
     Progress silent;
     std::string mine;
     try {
-      generate(options, prepared, silent, made);
+      generate(engine, prepared, silent, made);
     } catch (const NotFinite& error) {
       mine = error.what();
       whose = error.whose();
@@ -95,19 +96,20 @@ class NotFiniteRun : public MpiTest {
 
   // The latent after so many of the job's steps, with nobody watching.
   at::Tensor latent_after(int steps) {
-    Prepared prepared = prepare(options, session());
+    Engine engine(options, session());
+    const Prepared prepared = engine.prepare(options.job);
     Progress silent;
     StageRecord record;
-    const Network& network = *prepared.networks[Role::Dit];
-    const StageInput input{&options, &prepared.job, &prepared.networks, prepared.rank.get(), &silent};
-    LoadedStage stage({&network, Runs::Together, 0, {}}, *prepared.rank, silent, record);
-    model::DitRuntime runtime;
-    runtime.device = prepared.rank->device.get();
-    runtime.ulysses = prepared.rank->groups.ulysses.get();
-    runtime.exchange = &session().comm();
-    runtime.gate = stage.weights().exchange_gate();
-    runtime.compute = network.compute;
-    model::Dit dit(prepared.networks.facts.dit, stage.weights(), runtime);
+    const StageInput input{.options = &prepared.options,
+                           .job = &prepared.job,
+                           .networks = &engine.networks(),
+                           .rank = &engine.rank(),
+                           .model = &engine.model(),
+                           .progress = &silent};
+    BorrowedStage stage(engine.model(), source_of(input, Role::Dit), silent, record);
+    const model::DitRuntime runtime =
+        engine.rank().dit_runtime(input.network(Role::Dit).compute, stage.weights().exchange_gate());
+    model::Dit dit(engine.networks().facts.dit, stage.weights(), runtime);
     Branches branches(input, dit, made.contexts);
     model::Sampler sampler =
         model::make_sampler(prepared.job.sampler, prepared.job.steps, prepared.job.shift);
@@ -161,9 +163,10 @@ TEST_F(NotFiniteRun, ShardedAndGatedFerryingCanRunAStepAgain) {
 TEST_F(NotFiniteRun, TheBranchIsNamed) {
   {
     // Gone before the next, which writes to the same names.
-    Prepared prepared = prepare(options, session());
+    Engine engine(options, session());
+    const Prepared prepared = engine.prepare(options.job);
     Progress silent;
-    generate(options, prepared, silent, made);
+    generate(engine, prepared, silent, made);
   }
   options.job.context = session().broadcast(folder.file("context.safetensors"), 0);
   // Finite, but its sums are not.

@@ -36,10 +36,11 @@ double relative_l2(const at::Tensor& a, const at::Tensor& b) {
 class Generate : public MpiTest {
  protected:
   Generation make(const Options& options) {
-    Prepared prepared = prepare(options, session());
+    Engine engine(options, session());
+    const Prepared prepared = engine.prepare(options.job);
     Progress silent;
     Generation made;
-    generate(options, prepared, silent, made);
+    generate(engine, prepared, silent, made);
     return made;
   }
   at::Tensor latents(const Options& options) { return make(options).latents; }
@@ -48,7 +49,7 @@ class Generate : public MpiTest {
   std::string refusal(const Options& options) {
     std::string mine;
     try {
-      prepare(options, session());
+      Engine(options, session()).prepare(options.job);
     } catch (const UserError& error) {
       mine = error.what();
     }
@@ -102,9 +103,10 @@ TEST_F(Generate, AutoGuidanceIsDecidedAlikeOnEveryRankAndGivesTheBitsOfItsMode) 
   const CfgMode mode = size() == 2 ? CfgMode::Parallel : CfgMode::Paired;
   {
     // Gone before the next, which writes to the same names.
-    const Prepared prepared = prepare(options, session());
+    Engine engine(options, session());
+    const Prepared prepared = engine.prepare(options.job);
     EXPECT_EQ(prepared.options.parallel.cfg, mode);
-    EXPECT_EQ(prepared.rank->mesh.cfg, size() == 2 ? 2 : 1);
+    EXPECT_EQ(engine.rank().mesh.cfg, size() == 2 ? 2 : 1);
     EXPECT_EQ(prepared.cfg.why.empty(), rank() != 0) << "said by the first";
   }
   const at::Tensor automatic = latents(options);
@@ -115,7 +117,7 @@ TEST_F(Generate, AutoGuidanceIsDecidedAlikeOnEveryRankAndGivesTheBitsOfItsMode) 
 TEST_F(Generate, AutoGuidanceFollowsAGivenUlyssesDegree) {
   if (size() != 4) GTEST_SKIP() << "for four ranks";
   options.parallel.ulysses = 2;
-  EXPECT_EQ(prepare(options, session()).rank->mesh.cfg, 2);
+  EXPECT_EQ(Engine(options, session()).prepare(options.job).mesh.cfg, 2);
   options.job.guidance = 1;
   EXPECT_THAT(refusal(options), HasSubstr("use --cfg paired (ulysses 4)"));
 }
@@ -220,11 +222,12 @@ TEST_F(Generate, TimesEveryStepAndStage) {
 }
 
 TEST_F(Generate, FramesAreHandedOverWhileTheNextAreDecoded) {
-  Prepared prepared = prepare(options, session());
+  Engine engine(options, session());
+  const Prepared prepared = engine.prepare(options.job);
   Progress silent;
   Generation made;
   std::vector<at::Tensor> parts;
-  generate(options, prepared, silent, made,
+  generate(engine, prepared, silent, made,
            {.before_decode = {}, .frames_made = [&](const at::Tensor& frames) {
               EXPECT_FALSE(made.frames.defined()) << "the decoding is not over";
               parts.push_back(frames);
@@ -334,13 +337,14 @@ TEST_F(Generate, AFileThatVanishesAfterTheChecksIsRefusedOnEveryRank) {
                              {"positive", made.contexts[0]},
                              {"negative", made.contexts[1]},
                              {"latents", made.latents}});
-    Prepared prepared = prepare(given, session());
+    Engine engine(given, session());
+    const Prepared prepared = engine.prepare(given.job);
     std::filesystem::remove(file);
     Progress silent;
     Generation none;
     std::string mine;
     try {
-      generate(given, prepared, silent, none);
+      generate(engine, prepared, silent, none);
     } catch (const UserError& error) {
       mine = error.what();
     }

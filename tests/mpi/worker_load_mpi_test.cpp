@@ -43,17 +43,18 @@ int arenas_mapped() {
 
 class Load : public testing::MpiTest {
  protected:
-  Load() : prepared(prepare(options, session())) {}
+  Load() : engine(options, session()), prepared(engine.prepare(options.job)) {}
   StageInput input() {
     return {.options = &prepared.options,
             .job = &prepared.job,
-            .networks = &prepared.networks,
-            .rank = prepared.rank.get(),
+            .networks = &engine.networks(),
+            .rank = &engine.rank(),
+            .model = &engine.model(),
             .progress = &silent};
   }
-  StageSource vae() { return {&*prepared.networks[Role::Vae], Runs::Alone}; }
 
   Options options = dry_job();
+  Engine engine;
   Prepared prepared;
   Progress silent;
 };
@@ -63,17 +64,17 @@ TEST_F(Load, TheDitIsReadWhileTextRunsAndGivesTheSameLatent) {
   const StageInput in = input();
   const at::Tensor noise = noise_stage(in);
   StageRecord record;
-  StageLoad begun;
   int calls = 0;
   const std::vector<at::Tensor> contexts = text_stage(in, record, [&] {
     ++calls;
-    begun = begin_denoise(in);
+    begin_denoise(in);
   });
   EXPECT_EQ(calls, 1);
-  ASSERT_NE(begun.meter, nullptr);
-  ASSERT_NE(begun.arena, nullptr);
-  const at::Tensor beside = denoise_stage(in, contexts, noise, record, std::move(begun));
+  EXPECT_NE(engine.model().stage(Role::Dit).arena(), nullptr);
+  const at::Tensor beside = denoise_stage(in, contexts, noise, record);
+  EXPECT_EQ(engine.model().stage(Role::Dit).loads, 1);
   EXPECT_TRUE(at::equal(beside, denoise_stage(in, contexts, noise, record)));
+  EXPECT_EQ(engine.model().stage(Role::Dit).loads, 2) << "no later video needs it";
 }
 
 TEST_F(Load, AWarmUpRunsTheJobsShapesAndChangesNothing) {
@@ -113,34 +114,40 @@ TEST_F(Load, AWarmUpOfDecodingChangesNothing) {
 }
 
 TEST_F(Load, ADitThatIsNotWantedAnyMoreIsLetGoOf) {
-  { const StageLoad begun = begin_denoise(input()); }
+  begin_denoise(input());
+  EXPECT_EQ(arenas_mapped(), 1);
+  engine.model().begin_video({});
+  engine.rank().janitor.finish();
   EXPECT_EQ(arenas_mapped(), 0);
 }
 
 TEST_F(Load, NothingBeginsWithoutRoom) {
-  EXPECT_TRUE(has_room(vae(), *prepared.rank, 0));
+  const StageSource vae = source_of(input(), Role::Vae);
+  EXPECT_TRUE(has_room(vae, engine.rank(), 0));
   // One rank that has none is enough.
   const std::size_t beside = rank() == size() - 1 ? std::numeric_limits<std::size_t>::max() / 2 : 0;
-  EXPECT_FALSE(has_room(vae(), *prepared.rank, beside));
+  EXPECT_FALSE(has_room(vae, engine.rank(), beside));
 }
 
 TEST_F(Load, AStagesCopyIsGivenBackBehindItsBack) {
   StageRecord record;
-  { LoadedStage stage(vae(), *prepared.rank, silent, record); }
-  prepared.rank->janitor.finish();
+  { BorrowedStage stage(engine.model(), source_of(input(), Role::Vae), silent, record); }
+  engine.rank().janitor.finish();
   EXPECT_EQ(arenas_mapped(), 0);
+  EXPECT_EQ(engine.rank().host_account.now(), 0U);
+  EXPECT_GT(engine.rank().host_account.peak(), 0U);
 }
 
 TEST_F(Load, WhereTheNextStageHasNoRoomAllWaitForWhatIsGivenBack) {
-  Rank& rank = *prepared.rank;
+  Rank& rank = engine.rank();
   std::atomic<bool> gone = false;
   rank.janitor.take([&] {
     std::this_thread::sleep_for(std::chrono::milliseconds(200));
     gone = true;
   });
-  make_room(rank, 10, 10);
+  EXPECT_TRUE(make_room(rank, 10, 10));
   EXPECT_FALSE(gone) << "there is room";
-  make_room(rank, 10, this->rank() == 0 ? 9 : 10);
+  EXPECT_FALSE(make_room(rank, 10, this->rank() == 0 ? 9 : 10));
   EXPECT_TRUE(gone);
 }
 

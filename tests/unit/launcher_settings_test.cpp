@@ -49,8 +49,9 @@ TEST(Settings, AnUnknownKeyNamesTheFileAndTheNearestKey) {
 
 TEST(Settings, AWrongValueInAFileNamesTheFile) {
   const TemporaryFolder folder;
-  const std::string file = folder.write("a.cfg", "[job]\nframes = 6\n");
-  EXPECT_EQ(error_of({"--config", file}), file + ": job.frames: 6 is not 4n+1; the nearest are 5 and 9");
+  const std::string file = folder.write("a.cfg", "[job]\nframes = 0\n");
+  EXPECT_EQ(error_of({"--config", file}),
+            file + ": job.frames: 0 is out of range; accepted: from 1 to 100000");
 }
 
 TEST(Settings, AModelsOwnFileMayNotSayWhereResultsGo) {

@@ -19,8 +19,9 @@ std::size_t device_bytes(const RankMemory& rank, std::size_t host_copy) {
 parallel::CfgChoice decide_cfg(const Options& options, const Job& job, const Networks& networks,
                                const std::vector<RankMemory>& ranks) {
   if (options.parallel.cfg != parallel::CfgMode::Auto) return {.mode = options.parallel.cfg, .why = ""};
-  if (!networks[Role::Dit]) return {};
-  const Network& dit = *networks[Role::Dit];
+  const Network* needed = needed_network(networks, Role::Dit, given_to(job));
+  if (needed == nullptr) return {};
+  const Network& dit = *needed;
   const offload::StagePlan& plan = dit.plan;
   const std::size_t host_copy = plan.arena.layout.bytes;
   const bool in_place = !ranks[0].on_gpu && plan.kind == offload::StrategyKind::None;

@@ -77,16 +77,19 @@ void check_stage(const Stage& stage, const Machine& machine) {
 
 }  // namespace
 
-std::vector<RankMemory> memory_of_ranks(parallel::Session& session, const Device& device) {
-  const bool on_gpu = device.type() == DeviceType::Cuda;
-  const RankMemory mine{.rank = session.rank(),
-                        .host = session.host(),
-                        .node_index = session.node_index(),
-                        .node_size = session.node_size(),
-                        .on_gpu = on_gpu,
-                        .device = device.name(),
-                        .device_use = on_gpu ? device.memory() : MemoryUse{},
-                        .host_memory = host_memory()};
+std::vector<RankMemory> memory_of_ranks(const Rank& rank) {
+  parallel::Session& session = *rank.session;
+  RankMemory mine{.rank = session.rank(),
+                  .host = session.host(),
+                  .node_index = session.node_index(),
+                  .node_size = session.node_size(),
+                  .on_gpu = rank.on_gpu(),
+                  .device = rank.device->name(),
+                  .device_use = rank.on_gpu() ? rank.device->memory() : MemoryUse{},
+                  .host_memory = host_memory()};
+  mine.device_use.free_bytes += rank.on_gpu() ? rank.account.now() : 0;
+  HostMemory& host = mine.host_memory;
+  host.available_bytes = std::min(host.available_bytes + rank.host_account.now(), host.total_bytes);
   std::vector<RankMemory> ranks;
   for (const std::string& text : session.all_gather(nlohmann::json(mine).dump())) {
     ranks.push_back(nlohmann::json::parse(text).get<RankMemory>());
@@ -98,8 +101,8 @@ void check_memory(const Options& options, const Job& job, const Networks& networ
   const std::span<const RankMemory> all(machine.ranks);
   const int ranks = machine.mesh.cfg * machine.mesh.ulysses;
   for (const RoleEntry& entry : roles_in_turn()) {
-    const std::optional<Network>& network = networks[entry.role];
-    if (!network || !entry.needed(given_to(job))) continue;
+    const Network* network = needed_network(networks, entry.role, given_to(job));
+    if (network == nullptr) continue;
     const bool alone = entry.runs(options, ranks) == Runs::Alone;
     check_stage({network->plan, entry.activation_bytes({options, job, networks, machine.mesh}),
                  alone ? all.first(1) : all},

@@ -4,13 +4,12 @@
 #include <string>
 #include <vector>
 
-#include "base/device.h"
 #include "base/host/memory_use.h"
 #include "parallel/mesh.h"
-#include "parallel/mpi/session.h"
 #include "worker/job/job.h"
 #include "worker/job/options.h"
 #include "worker/networks.h"
+#include "worker/rank.h"
 
 namespace ferry::worker {
 
@@ -26,8 +25,9 @@ struct RankMemory {
   HostMemory host_memory;
 };
 
-// Of all ranks, in their order.  Collective over the world.
-std::vector<RankMemory> memory_of_ranks(parallel::Session& session, const Device& device);
+// Of all ranks, in their order; what the weights of this program hold counts as free, as they give it back
+// where it is needed.  Collective over the world.
+std::vector<RankMemory> memory_of_ranks(const Rank& rank);
 
 // What a job runs on.
 struct Machine {

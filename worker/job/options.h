@@ -61,8 +61,13 @@ struct AttentionOptions {
   std::string fa3;            // the library of fa3-fwd; empty: the one beside LibTorch
 };
 
+// Which host copies of weights stay between the videos of one program (worker/weights/loaded_model.h): none;
+// all; those for which the host has room.  None stays that no later video needs.
+enum class Keep : std::uint8_t { One, All, Auto };
+
 struct RunOptions {
   bool dry_run = false;  // check everything, make nothing
+  Keep keep = Keep::Auto;
   std::string log_level = "info";
   double deadline_s = 600;  // a collective that waits longer than this brings the job down
 };

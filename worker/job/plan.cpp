@@ -22,12 +22,12 @@ std::string weights_lines(const Network& network, std::size_t activation_bytes) 
   return line;
 }
 
-std::string networks_lines(const Options& options, const Prepared& prepared) {
+std::string networks_lines(const Engine& engine, const Prepared& prepared) {
   std::string text;
   for (const RoleEntry& entry : roles_in_turn()) {
-    const std::optional<Network>& network = prepared.networks[entry.role];
-    if (!network || !entry.needed(given_to(prepared.job))) continue;
-    const StageCase stage{options, prepared.job, prepared.networks, prepared.rank->mesh};
+    const Network* network = needed_network(engine.networks(), entry.role, given_to(prepared.job));
+    if (network == nullptr) continue;
+    const StageCase stage{prepared.options, prepared.job, engine.networks(), prepared.mesh};
     text += weights_lines(*network, entry.activation_bytes(stage));
   }
   return text;
@@ -79,9 +79,9 @@ std::string heads_line(const Rank& rank, const model::DitConfig& dit) {
 
 }  // namespace
 
-std::string plan_text(const Options& options, const Prepared& prepared) {
+std::string plan_text(const Engine& engine, const Prepared& prepared) {
   const Job& job = prepared.job;
-  const Rank& rank = *prepared.rank;
+  const Rank& rank = engine.rank();
   std::string text = fmt::format("{}x{}, {} frames, {}\n  {} rank{} (cfg {}, ulysses {}) on {} ({})\n  to {}",
                                  job.width, job.height, job.frames, sampling_text(job), rank.session->size(),
                                  rank.session->size() == 1 ? "" : "s", rank.mesh.cfg, rank.mesh.ulysses,
@@ -89,11 +89,11 @@ std::string plan_text(const Options& options, const Prepared& prepared) {
   if (!prepared.cfg.why.empty()) {
     text += fmt::format("\n  cfg auto is {}: {}", name_of(prepared.cfg.mode), prepared.cfg.why);
   }
-  const std::optional<Network>& dit = prepared.networks[Role::Dit];
-  if (dit) text += heads_line(rank, prepared.networks.facts.dit);
-  text += networks_lines(options, prepared);
-  if (dit) text += fmt::format("\n  attention {}", attention_name(prepared));
-  if (dit && dit->lora) text += lora_lines(*dit->lora, options.lora.strength);
+  const Network* dit = needed_network(engine.networks(), Role::Dit, given_to(job));
+  if (dit != nullptr) text += heads_line(rank, engine.networks().facts.dit);
+  text += networks_lines(engine, prepared);
+  if (dit != nullptr) text += fmt::format("\n  attention {}", attention_name(engine, job));
+  if (dit != nullptr && dit->lora) text += lora_lines(*dit->lora, prepared.options.lora.strength);
   return text + memory_line(*rank.device);
 }
 

@@ -4,13 +4,12 @@
 
 #include <string>
 
-#include "worker/generate.h"
-#include "worker/job/options.h"
+#include "worker/engine.h"
 
 namespace ferry::worker {
 
 // Size, steps, ranks, device, and for each network what its weights take on the host and whether they are
 // dequantised; no line break at the end.
-std::string plan_text(const Options& options, const Prepared& prepared);
+std::string plan_text(const Engine& engine, const Prepared& prepared);
 
 }  // namespace ferry::worker

@@ -19,7 +19,7 @@ TokenCount count(const std::string& prompt, const model::Tokenizer& tokenizer, s
 }  // namespace
 
 std::vector<std::string> count_tokens(Job& job, const Networks& networks) {
-  if (!networks[Role::TextEncoder]) return {};
+  if (needed_network(networks, Role::TextEncoder, given_to(job)) == nullptr) return {};
   const std::int64_t window = networks.facts.text->text_len;
   const model::Tokenizer tokenizer(networks.tokenizer, window);
   job.prompt_tokens = count(job.prompt, tokenizer, window);

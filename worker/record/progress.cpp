@@ -65,6 +65,7 @@ void Progress::begin(const std::string& stage, std::int64_t total) {
 }
 
 void Progress::step() {
+  if (heartbeat_) heartbeat_();
   ++state_.done;
   state_.seconds = state_.step_seconds = seconds_since(began_);
   if (state_.done == 1) first_step_seconds_ = state_.step_seconds;

@@ -37,6 +37,9 @@ class Progress {
   // On stderr, as the stream's kind demands.
   static Progress on_stderr();
 
+  // Called at every step, on the thread that reports it: other ranks may wait for this one.
+  void set_heartbeat(std::function<void()> heartbeat) { heartbeat_ = std::move(heartbeat); }
+
   void begin(const std::string& stage, std::int64_t total);
   void step();
   // Says how long the stage took.
@@ -49,6 +52,7 @@ class Progress {
   using Clock = std::chrono::steady_clock;
 
   Write write_;
+  std::function<void()> heartbeat_;
   bool terminal_ = false;
   ProgressState state_;
   double first_step_seconds_ = 0;

@@ -48,7 +48,6 @@ at::Tensor decode_chunks(const StageInput& input, offload::StageWeights& weights
     record.step_s.push_back(seconds_since(begin));
     begin = Clock::now();
     input.progress->step();
-    input.rank->session->send_sign_of_life();
   };
   DecodedFrames frames(*input.rank, decoding_group(input), *input.job, done);
   const TraceScope span(input.rank->trace.get(), Lane::Compute, "decode", input.rank->device->compute());
@@ -81,7 +80,7 @@ at::Tensor decode_stage(const StageInput& input, const at::Tensor& latent, Stage
   record.name = "decode";
   const Clock::time_point begin = Clock::now();
   const StageSource source = source_of(input, Role::Vae);
-  LoadedStage stage(source, *input.rank, *input.progress, record);
+  BorrowedStage stage(*input.model, source, *input.progress, record);
   Decoded decoded;
   if (source.runs == Runs::Together || input.rank->is_first())
     decoded = decode(input, stage.weights(), latent, record);

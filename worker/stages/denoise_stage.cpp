@@ -1,5 +1,3 @@
-#include <utility>
-
 #include "base/clock.h"
 #include "model/dit/dit.h"
 #include "model/sampler/sampler.h"
@@ -50,14 +48,12 @@ Exposed exposed_copy(const offload::Report& report, int steps) {
 
 }  // namespace
 
-StageLoad begin_denoise(const StageInput& input) {
+void begin_denoise(const StageInput& input) {
   // On the CPU a strategy may copy the encoder's weights once more.
   std::size_t beside = 0;
-  if (const auto& text = (*input.networks)[Role::TextEncoder]; text && !input.rank->on_gpu()) {
-    beside = offload::arena_layout(text->spec, 1).bytes;
-  }
-  const StageSource source = source_of(input, Role::Dit);
-  return has_room(source, *input.rank, beside) ? begin_load(source, *input.rank) : StageLoad{};
+  const Network* text = needed_network(*input.networks, Role::TextEncoder, given_to(*input.job));
+  if (text != nullptr && !input.rank->on_gpu()) beside = offload::arena_layout(text->spec, 1).bytes;
+  input.model->begin_if_room(source_of(input, Role::Dit), beside);
 }
 
 at::Tensor noise_stage(const StageInput& input) {
@@ -76,22 +72,25 @@ at::Tensor noise_stage(const StageInput& input) {
 }
 
 at::Tensor denoise_stage(const StageInput& input, const std::vector<at::Tensor>& contexts,
-                         const at::Tensor& noise, StageRecord& record, StageLoad begun) {
+                         const at::Tensor& noise, StageRecord& record) {
   record.name = "denoise";
   const Clock::time_point begin = Clock::now();
   Rank& rank = *input.rank;
-  const Network& network = input.network(Role::Dit);
   const StageSource source = source_of(input, Role::Dit);
-  if (begun.meter == nullptr) begun = begin_load(source, rank);
-  // The CPU, which the loading threads need, has little to warm up.
-  if (rank.on_gpu()) {
-    const bool reading = begun.arena == nullptr || !begun.arena->filled();
+  input.model->make_device_room(source);
+  input.model->begin(source);
+  // The CPU, which the loading threads need, has little to warm up; nor is there time where the weights are
+  // ready.
+  if (rank.on_gpu() && !input.model->stage(Role::Dit).filled) {
+    const offload::NodeArena* arena = input.model->stage(Role::Dit).arena();
+    const bool reading = arena == nullptr || !arena->filled();
     if (rank.session->all_agree(reading)) warm_up_decoding(input);
     warm_up(input, contexts, noise, source.activation_bytes);
     record.warm_up_s = seconds_since(begin);
   }
-  LoadedStage stage(source, rank, *input.progress, record, std::move(begun));
-  const model::DitRuntime runtime = dit_runtime(rank, network.compute, stage.weights().exchange_gate());
+  BorrowedStage stage(*input.model, source, *input.progress, record);
+  const model::DitRuntime runtime =
+      rank.dit_runtime(source.network->compute, stage.weights().exchange_gate());
   at::Tensor latent;
   {
     model::Dit dit(input.networks->facts.dit, stage.weights(), runtime);

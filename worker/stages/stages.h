@@ -1,7 +1,6 @@
 // The three stages of a video, each on the ranks of one job.  All are collective over the world, in this
-// order; each loads its weights and lets them go; those of denoise may begin to load while text runs.  Each
-// throws NotFinite (worker/stages/not_finite.h) on every rank when what it made, or was given in a file, is
-// not finite.
+// order; each borrows its weights; those of denoise may begin to load while text runs.  Each throws NotFinite
+// (worker/stages/not_finite.h) on every rank when what it made, or was given in a file, is not finite.
 //
 //   text      prompt -> context rows     the first rank; then every rank has them
 //   denoise   noise -> latent            all ranks; every rank has the whole latent
@@ -19,6 +18,7 @@
 #include "worker/rank.h"
 #include "worker/record/progress.h"
 #include "worker/record/record.h"
+#include "worker/weights/loaded_model.h"
 #include "worker/weights/stage_load.h"
 
 namespace ferry::worker {
@@ -28,6 +28,7 @@ struct StageInput {
   const Job* job = nullptr;
   const Networks* networks = nullptr;
   Rank* rank = nullptr;
+  LoadedModel* model = nullptr;
   Progress* progress = nullptr;
   std::function<void(const at::Tensor& frames)> frames_made{};  // as in Hooks (worker/generate.h)
 
@@ -43,9 +44,9 @@ StageSource source_of(const StageInput& input, Role role);
 std::vector<at::Tensor> text_stage(const StageInput& input, StageRecord& record,
                                    const std::function<void()>& read = {});
 
-// Begins to load the weights of denoise, where the nodes have room for them beside those of text, which are
-// there; otherwise nothing has begun.  What it gives is for denoise_stage.
-StageLoad begin_denoise(const StageInput& input);
+// Begins to load the weights of denoise, where they are not there and the nodes have room for them beside
+// those of text, which are.
+void begin_denoise(const StageInput& input);
 
 // The noise [C, T, h, w] fp32 on the device, drawn or read by the first rank and shared, so that no rank's
 // generator can differ.
@@ -54,7 +55,7 @@ at::Tensor noise_stage(const StageInput& input);
 // The latent [C, T, h, w] fp32 on the device.  The branches run as options.parallel.cfg says, and combine as
 // v = vu + guidance * (vc - vu) in fp32.
 at::Tensor denoise_stage(const StageInput& input, const std::vector<at::Tensor>& contexts,
-                         const at::Tensor& noise, StageRecord& record, StageLoad begun = {});
+                         const at::Tensor& noise, StageRecord& record);
 
 // [F, H, W, 3] uint8 in host memory on the first rank; undefined on the others.  Every rank has the latent.
 at::Tensor decode_stage(const StageInput& input, const at::Tensor& latent, StageRecord& record);

@@ -81,7 +81,7 @@ Encoded encode_prompts(const StageInput& input, model::Weights& weights) {
 }
 
 Encoded encode(const StageInput& input, StageRecord& record, const std::function<void()>& read) {
-  LoadedStage stage(source_of(input, Role::TextEncoder), *input.rank, *input.progress, record, {}, read);
+  BorrowedStage stage(*input.model, source_of(input, Role::TextEncoder), *input.progress, record, read);
   Encoded encoded;
   input.progress->begin("text", 0);
   if (input.rank->is_first()) encoded = encode_prompts(input, stage.weights());
@@ -129,7 +129,7 @@ std::vector<at::Tensor> text_stage(const StageInput& input, StageRecord& record,
   record.name = "text";
   const Clock::time_point begin = Clock::now();
   Encoded encoded;
-  if ((*input.networks)[Role::TextEncoder]) {
+  if (entry_of(Role::TextEncoder).needed(given_to(*input.job))) {
     encoded = encode(input, record, read);
   } else {
     from_rank_0(*input.rank->session, [&] {

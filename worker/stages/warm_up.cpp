@@ -103,7 +103,7 @@ void run_layers(const StageInput& input, const std::vector<at::Tensor>& contexts
   config.layers = kLayers;
   const DType compute = input.network(Role::Dit).compute;
   MadeUp weights(model::dit_spec(config, compute), *rank.device);
-  model::DitRuntime runtime = dit_runtime(rank, compute);
+  model::DitRuntime runtime = rank.dit_runtime(compute);
   runtime.trace = nullptr;
   model::Dit dit(config, weights, runtime);
   Branches branches(input, dit, contexts);
@@ -120,7 +120,7 @@ void gather_once(Rank& rank) {
   parallel::Group& group = *rank.groups.weights;
   const auto ranks = static_cast<std::size_t>(group.size());
   if (ranks == 1) return;
-  Stream& stream = rank.on_gpu() ? rank.device->compute() : rank.session->comm();
+  Stream& stream = rank.on_gpu() ? rank.device->compute() : rank.exchange_stream();
   const DeviceMemory memory = rank.device->allocate(ranks * kBytes);
   const auto mine = static_cast<std::size_t>(group.rank()) * kBytes;
   stream.fill(memory.data(), 0, memory.bytes());

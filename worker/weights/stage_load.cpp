@@ -1,5 +1,7 @@
 #include "worker/weights/stage_load.h"
 
+#include <utility>
+
 #include "base/host/memory_use.h"
 #include "parallel/agree.h"
 
@@ -17,12 +19,6 @@ bool reads(const StageSource& source, const Rank& rank) {
   return reads_weights(source.runs, rank.session->node_index());
 }
 
-// What the copy of this rank's node will take.
-std::size_t arena_bytes(const StageSource& source, const Rank& rank) {
-  if (!reads(source, rank)) return 0;
-  return source.network->plan.arena.layout.bytes;
-}
-
 void begin(const StageSource& source, Rank& rank, StageLoad& load) {
   parallel::Session& session = *rank.session;
   load.meter = std::make_shared<LoadMeter>(session);
@@ -32,8 +28,10 @@ void begin(const StageSource& source, Rank& rank, StageLoad& load) {
   setup.progress = [meter = load.meter](const offload::LoadProgress& progress) { meter->note(progress); };
   if (source.network->plan.pin && copies) setup.pin_for = rank.device.get();
   const Network& network = *source.network;
-  load.arena = offload::begin_arena({network.checkpoint, merge_of(source)}, network.plan.arena,
+  auto arena = offload::begin_arena({network.checkpoint, merge_of(source)}, network.plan.arena,
                                     offload::node_ranks(session, *rank.device), setup);
+  HostAccount::Share counted(rank.host_account, arena->bytes());
+  load.copy = std::make_unique<HostCopy>(std::move(counted), std::move(arena));
 }
 
 }  // namespace
@@ -43,24 +41,27 @@ bool adds_in_calls(const StageSource& source) {
   return adds(source) && source.network->plan.kind == offload::StrategyKind::Sequential;
 }
 
+std::size_t host_bytes(const StageSource& source, const Rank& rank) {
+  if (!reads(source, rank)) return 0;
+  return source.network->plan.arena.layout.bytes;
+}
+
 bool has_room(const StageSource& source, Rank& rank, std::size_t beside_bytes) {
-  const std::size_t bytes = arena_bytes(source, rank);
+  const std::size_t bytes = host_bytes(source, rank);
   return rank.session->all_agree(bytes == 0 || bytes + beside_bytes <= host_memory().available_bytes);
 }
 
-void make_room(Rank& rank, std::size_t bytes, std::size_t available_bytes) {
-  if (rank.session->all_agree(bytes <= available_bytes)) return;
+bool make_room(Rank& rank, std::size_t bytes, std::size_t available_bytes) {
+  if (rank.session->all_agree(bytes <= available_bytes)) return true;
   rank.janitor.finish();
   // The memory is free when the last rank has let go of it.
   rank.session->barrier();
+  return false;
 }
 
 StageLoad begin_load(const StageSource& source, Rank& rank) {
   StageLoad load;
-  agree(*rank.session, [&] {
-    make_room(rank, arena_bytes(source, rank), host_memory().available_bytes);
-    begin(source, rank, load);
-  });
+  agree(*rank.session, [&] { begin(source, rank, load); });
   return load;
 }
 

@@ -9,6 +9,7 @@
 #include "worker/networks.h"
 #include "worker/rank.h"
 #include "worker/roles.h"
+#include "worker/weights/host_account.h"
 #include "worker/weights/load_meter.h"
 
 namespace ferry::worker {
@@ -23,19 +24,28 @@ struct StageSource {
   LoraOptions lora{};                // for the network's LoRA, if it has one
 };
 
-// Threads fill `arena` and page-lock it where this rank copies from it; nobody has waited for them.
-struct StageLoad {
-  std::unique_ptr<offload::NodeArena> arena;  // nullptr where this rank's node does not read
-  std::shared_ptr<LoadMeter> meter;           // nullptr: nothing has begun
+// A node's copy of one network's weights.
+struct HostCopy {
+  HostAccount::Share counted;
+  std::unique_ptr<offload::NodeArena> arena;  // dies first
 };
+
+// Threads fill the copy and page-lock it where this rank copies from it; nobody has waited for them.
+struct StageLoad {
+  std::unique_ptr<HostCopy> copy;    // nullptr where this rank's node does not read
+  std::shared_ptr<LoadMeter> meter;  // nullptr: nothing has begun
+};
+
+// What the copy of this rank's node takes; 0 where it does not read.
+std::size_t host_bytes(const StageSource& source, const Rank& rank);
 
 // Whether every node that reads has room for the weights of `source`, as things stand, and for as much again
 // of `beside` bytes.  Collective over the world.
 bool has_room(const StageSource& source, Rank& rank, std::size_t beside_bytes);
 
-// Where `bytes` are more than a rank's `available_bytes`, all wait for what their janitors let go of.
-// Collective over the world.
-void make_room(Rank& rank, std::size_t bytes, std::size_t available_bytes);
+// Whether `bytes` are no more than each rank's `available_bytes`; where they are, all have waited for what
+// their janitors let go of.  Collective over the world.
+bool make_room(Rank& rank, std::size_t bytes, std::size_t available_bytes);
 
 // Makes the copies and begins to fill them.  What `source` points to outlives the load.  Collective over the
 // world.  Throws UserError on every rank: not enough memory.

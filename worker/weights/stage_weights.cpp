@@ -10,101 +10,136 @@ namespace ferry::worker {
 namespace {
 
 offload::StageSetup setup_of(Rank& rank, const StageSource& source) {
-  offload::StageSetup setup;
-  setup.device = rank.device.get();
-  setup.account = &rank.account;
-  setup.trace = rank.trace.get();
+  offload::StageSetup setup = source.runs == Runs::Alone ? rank.lone_stage_setup() : rank.stage_setup();
   setup.activation_bytes = source.activation_bytes;
-  if (source.runs == Runs::Alone) return setup;
-  setup.peers = parallel::world_peers(*rank.session);
-  setup.weights = rank.groups.weights.get();
-  setup.gather = rank.on_gpu() ? nullptr : &rank.session->comm();
   return setup;
+}
+
+// Whether what was found out for one job's shapes decided how the weights are ferried.
+bool decided_by_shapes(const offload::StagePlan& plan) {
+  const bool open_share = plan.kind == offload::StrategyKind::Async && !plan.share;
+  return open_share || plan.kind == offload::StrategyKind::Auto;
 }
 
 }  // namespace
 
-LoadedStage::LoadedStage(const StageSource& source, Rank& rank, Progress& progress, StageRecord& record,
-                         StageLoad begun, const std::function<void()>& read)
-    : rank_(&rank), runs_(source.runs), activation_bytes_(source.activation_bytes) {
+BorrowedStage::BorrowedStage(LoadedModel& model, const StageSource& source, Progress& progress,
+                             StageRecord& record, const std::function<void()>& read)
+    : model_(model), rank_(model.rank_), source_(source), stage_(model.stages_[source.network->role]) {
+  stage_.in_use = true;
+  try {
+    take(progress, record, read);
+  } catch (...) {
+    stage_.in_use = false;
+    model_.give_back(source_.network->role);
+    throw;
+  }
+}
+
+void BorrowedStage::take(Progress& progress, StageRecord& record, const std::function<void()>& read) {
   const Clock::time_point begin = Clock::now();
-  rank.account.reset_peaks();
-  reset_torch_peak(*rank.device);
-  if (begun.meter == nullptr) begun = begin_load(source, rank);
-  agree(*rank.session, [&] { finish_load(source, std::move(begun), progress); });
+  model_.make_device_room(source_);
+  rank_.account.reset_peaks();
+  reset_torch_peak(*rank_.device);
+  model_.begin(source_);
+  note_shared_memory();
+  read_now_ = !stage_.filled;
+  if (read_now_) agree(*rank_.session, [&] { finish_load(progress); });
+  stage_.filled = true;
   record.load_s = seconds_since(begin);
+  // Before others begin to fill memory that is counted already.
+  stays_on_host_ = model_.stays_on_host(source_.network->role);
+  stays_on_device_ = stays_on_host_ && model_.stays_on_device(source_);
   // On the CPU a strategy may choose by what the host has left, and take it.
-  if (read && rank.on_gpu()) read();
-  agree(*rank.session, [&] { apply_strategy(source, record); });
-  if (read && !rank.on_gpu()) read();
+  if (read && rank_.on_gpu()) read();
+  agree(*rank_.session, [&] { apply_strategy(record); });
+  if (read && !rank_.on_gpu()) read();
 }
 
-LoadedStage::~LoadedStage() {
-  weights_.reset();
-  // Freeing a window is an operation of all ranks, in the order of their others.
-  if (arena_ == nullptr || arena_->kind() == offload::MemoryKind::Window) return;
-  if (rank_->on_gpu()) {
-    rank_->janitor.keep(std::move(arena_));
-  } else {
-    rank_->janitor.take(std::move(arena_));
-  }
+void BorrowedStage::note_shared_memory() {
+  const offload::NodeArena* arena = stage_.arena();
+  if (arena == nullptr || arena->kind() == offload::MemoryKind::Private) return;
+  memory_.set_shared(arena->bytes() / static_cast<std::size_t>(rank_.session->node_size()));
 }
 
-void LoadedStage::finish_load(const StageSource& source, StageLoad begun, Progress& progress) {
-  arena_ = std::move(begun.arena);
-  if (arena_ == nullptr) return;
-  if (arena_->kind() != offload::MemoryKind::Private) {
-    memory_.set_shared(arena_->bytes() / static_cast<std::size_t>(rank_->session->node_size()));
-  }
-  progress.begin("load " + source.network->spec.name, 100);
-  begun.meter->show(&progress);
-  arena_->finish_load();
-  begun.meter->show(nullptr);
+BorrowedStage::~BorrowedStage() {
+  stage_.in_use = false;
+  stage_.on_device = finished_ && stays_on_device_;
+  if (!finished_) stage_.weights.reset();
+  if (!stays_on_host_) model_.give_back(source_.network->role);
+}
+
+void BorrowedStage::finish_load(Progress& progress) {
+  offload::NodeArena* arena = stage_.arena();
+  if (arena == nullptr) return;
+  progress.begin("load " + source_.network->spec.name, 100);
+  stage_.load.meter->show(&progress);
+  arena->finish_load();
+  stage_.load.meter->show(nullptr);
   progress.end();
 }
 
-void LoadedStage::apply_strategy(const StageSource& source, StageRecord& record) {
+void BorrowedStage::apply_strategy(StageRecord& record) {
+  offload::NodeArena* arena = stage_.arena();
   Clock::time_point begin = Clock::now();
   // Collective over the node, whoever computes.
-  if (arena_ != nullptr && source.network->plan.pin) arena_->pin(*rank_->device, computes());
+  if (arena != nullptr && source_.network->plan.pin) arena->pin(*rank_.device, computes());
   record.pin_s = seconds_since(begin);
-  record.pin_first_s = arena_ == nullptr ? 0 : arena_->pin_first_s();
+  record.pin_first_s = arena != nullptr && read_now_ ? arena->pin_first_s() : 0;
   if (!computes()) return;
   begin = Clock::now();
-  weights_ = offload::make_stage(*arena_, source.network->plan, setup_of(*rank_, source));
-  if (adds_in_calls(source)) {
-    weights_->set_loras(
-        device_loras(*source.network->lora, source.network->spec, source.lora.strength, *rank_->device));
+  make_strategy();
+  if (adds_in_calls(source_)) {
+    stage_.weights->set_loras(
+        device_loras(*source_.network->lora, source_.network->spec, source_.lora.strength, *rank_.device));
   }
-  weights_->prepare();
-  rank_->device->compute().synchronize();
+  stage_.weights->prepare();
+  rank_.device->compute().synchronize();
   record.prepare_s = seconds_since(begin);
 }
 
-void LoadedStage::note_torch_peak() {
-  torch_peak_ = rank_->on_gpu()
-                    ? torch_peak(*rank_->device)
+// The one that is there serves again, unless it was decided for other shapes.
+void BorrowedStage::make_strategy() {
+  const bool other_shapes = stage_.made_for_bytes != source_.activation_bytes;
+  if (stage_.weights != nullptr && other_shapes && decided_by_shapes(source_.network->plan)) {
+    stage_.weights.reset();
+  }
+  if (stage_.weights != nullptr) {
+    before_ = stage_.weights->report();
+    return;
+  }
+  stage_.weights = offload::make_stage(*stage_.arena(), source_.network->plan, setup_of(rank_, source_));
+  stage_.made_for_bytes = source_.activation_bytes;
+  ++stage_.strategies;
+}
+
+void BorrowedStage::note_torch_peak() {
+  torch_peak_ = rank_.on_gpu()
+                    ? torch_peak(*rank_.device)
                     : TorchPeak{.held_bytes = torch_.peak_bytes(), .allocated_bytes = torch_.peak_bytes()};
 }
 
-void LoadedStage::finish(StageRecord& record) {
-  if (weights_ != nullptr) {
-    weights_->finish();
-    record.offload = weights_->report();
-    record.pin_all_s = arena_->pin_all_s();
+void BorrowedStage::finish(StageRecord& record) {
+  if (stage_.weights != nullptr) {
+    stage_.weights->finish();
+    record.offload = offload::since(before_, stage_.weights->report());
+    if (read_now_) record.pin_all_s = stage_.arena()->pin_all_s();
+    if (adds_in_calls(source_)) stage_.weights->set_loras({});
+    if (!stays_on_device_) stage_.weights->drop();
   }
-  record.weights_peak_bytes = rank_->account.peak();
+  record.weights_peak_bytes = rank_.account.peak();
   for (std::size_t i = 0; i < offload::kCategories; ++i) {
     const auto category = static_cast<offload::Category>(i);
-    record.weights_peak_by_category[std::string(name_of(category))] = rank_->account.at_peak()[i];
+    record.weights_peak_by_category[std::string(name_of(category))] = rank_.account.at_peak()[i];
   }
   if (!torch_peak_) note_torch_peak();
   record.torch_peak_bytes = torch_peak_->held_bytes;
   record.torch_allocated_peak_bytes = torch_peak_->allocated_bytes;
-  record.activation_estimate_bytes = activation_bytes_;
+  record.activation_estimate_bytes = source_.activation_bytes;
   record.peak_host_bytes = memory_.peak_bytes();
   // The next stage's weights are not taken from LibTorch's allocator.
-  release_torch_cache(*rank_->device);
+  release_torch_cache(*rank_.device);
+  finished_ = true;
 }
 
 }  // namespace ferry::worker

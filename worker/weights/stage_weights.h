@@ -1,8 +1,7 @@
-// The weights of one stage for as long as the stage lasts: the node's copy and the strategy over it.
+// A stage's loan of its network's weights, and what they cost it.
 #pragma once
 
 #include <functional>
-#include <memory>
 #include <optional>
 
 #include "offload/stage.h"
@@ -11,44 +10,52 @@
 #include "worker/record/progress.h"
 #include "worker/record/record.h"
 #include "worker/record/torch_memory.h"
-#include "worker/weights/stage_load.h"
+#include "worker/weights/loaded_model.h"
 
 namespace ferry::worker {
 
-class LoadedStage {
+class BorrowedStage {
  public:
-  // Reads the network's files into the copy of each node where a rank computes, divided between the node's
-  // ranks, and prepares the strategy on the ranks that compute.  `begun` is what begin_load() of the same
-  // source gave earlier; without it the load begins now.  `read`, if there is one, is called on every rank as
-  // soon as the node's copy is filled, on the CPU when the strategy is ready too, and may be collective.
-  // Collective over the world. Throws UserError on every rank: not enough memory.
-  LoadedStage(const StageSource& source, Rank& rank, Progress& progress, StageRecord& record,
-              StageLoad begun = {}, const std::function<void()>& read = {});
-  // The node's copy is given back by the rank's janitor, which takes longer than the stage's end should; a
-  // page-locked one behind the last stage, or where the next one's weights need the room.
-  ~LoadedStage();
-  LoadedStage(const LoadedStage&) = delete;
-  LoadedStage& operator=(const LoadedStage&) = delete;
+  // The weights of `source`, ready where they are computed with: what the model has of them already is used,
+  // the rest is read and made now, divided between the ranks of each node.  `read`, if there is one, is
+  // called on every rank as soon as the node's copy is filled, on the CPU when the strategy is ready too, and
+  // may be collective.  One loan of a role at a time. Collective over the world.  Throws UserError on every
+  // rank: not enough memory, options that do not suit the network.
+  BorrowedStage(LoadedModel& model, const StageSource& source, Progress& progress, StageRecord& record,
+                const std::function<void()>& read = {});
+  // Gives the weights back to the model, or lets go of what need not stay (loaded_model.h).  The strategy of
+  // a stage that was broken off, before finish(), is made again for the next.
+  ~BorrowedStage();
+  BorrowedStage(const BorrowedStage&) = delete;
+  BorrowedStage& operator=(const BorrowedStage&) = delete;
 
   // On the ranks that compute.
-  offload::StageWeights& weights() { return *weights_; }
+  offload::StageWeights& weights() { return *stage_.weights; }
   // What LibTorch holds from now on does not count to the stage: the buffers of a measurement.
   void note_torch_peak();
-  // Ends the strategy's work and notes what it did.
+  // Ends the strategy's work and notes what it did in this loan.
   void finish(StageRecord& record);
 
  private:
-  bool computes() const { return runs_ == Runs::Together || rank_->is_first(); }
-  void finish_load(const StageSource& source, StageLoad begun, Progress& progress);
-  void apply_strategy(const StageSource& source, StageRecord& record);
-  Rank* rank_;
-  Runs runs_;
+  bool computes() const { return source_.runs == Runs::Together || rank_.is_first(); }
+  void take(Progress& progress, StageRecord& record, const std::function<void()>& read);
+  void note_shared_memory();
+  void finish_load(Progress& progress);
+  void apply_strategy(StageRecord& record);
+  void make_strategy();
+
+  LoadedModel& model_;
+  Rank& rank_;
+  StageSource source_;
+  LoadedStage& stage_;
   MemoryWatch memory_;
   TorchMemory torch_;
   std::optional<TorchPeak> torch_peak_;
-  std::size_t activation_bytes_ = 0;
-  std::unique_ptr<offload::NodeArena> arena_;
-  std::unique_ptr<offload::StageWeights> weights_;
+  bool read_now_ = false;     // for this loan
+  offload::Report before_{};  // of what the strategy had done
+  bool finished_ = false;
+  bool stays_on_host_ = false;
+  bool stays_on_device_ = false;
 };
 
 }  // namespace ferry::worker

@@ -1,0 +1,48 @@
+// The host memory that weights take on this rank's node.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <utility>
+
+namespace ferry::worker {
+
+// Counts arenas while they live, those included that a thread is giving back.
+class HostAccount {
+ public:
+  // Bytes that are counted for its life; the account outlives it.
+  class Share {
+   public:
+    Share() = default;
+    Share(HostAccount& account, std::size_t bytes) : account_(&account), bytes_(bytes) { account.add(bytes); }
+    Share(Share&& other) noexcept : account_(std::exchange(other.account_, nullptr)), bytes_(other.bytes_) {}
+    Share& operator=(Share&& other) noexcept {
+      std::swap(account_, other.account_);
+      std::swap(bytes_, other.bytes_);
+      return *this;
+    }
+    ~Share() {
+      if (account_ != nullptr) account_->now_ -= bytes_;
+    }
+
+   private:
+    HostAccount* account_ = nullptr;
+    std::size_t bytes_ = 0;
+  };
+
+  std::size_t now() const { return now_; }
+  // The most at once since the last reset_peak().
+  std::size_t peak() const { return peak_; }
+  void reset_peak() { peak_ = now_.load(); }
+
+ private:
+  // By one thread; any may give back.
+  void add(std::size_t bytes) {
+    const std::size_t now = now_ += bytes;
+    if (now > peak_) peak_ = now;
+  }
+  std::atomic<std::size_t> now_ = 0;
+  std::atomic<std::size_t> peak_ = 0;
+};
+
+}  // namespace ferry::worker

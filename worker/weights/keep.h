@@ -1,0 +1,27 @@
+// Which weights stay between the videos of one program, on the host and on the device.
+#pragma once
+
+#include <cstddef>
+
+#include "worker/role.h"
+
+namespace ferry::worker {
+
+// Of the networks that a later video needs, those whose copies may stay on a host with `room` bytes for
+// weights, so that beside them each of the others still has room while its stage runs: as many bytes as
+// possible need not be read again.
+//
+//   bytes   of each network's host copy; 0: the program has none of it
+ByRole<bool> kept_within(std::size_t room, const ByRole<std::size_t>& bytes, const ByRole<bool>& later);
+
+// What a stage takes of a device.
+struct StageBytes {
+  bool stays = false;  // its weights, between stages and videos
+  std::size_t weights = 0;
+  std::size_t activations = 0;
+};
+
+// What all stages take together: the weights that stay, and the most that one of them takes beside.
+std::size_t bytes_together(const ByRole<StageBytes>& stages);
+
+}  // namespace ferry::worker

@@ -1,0 +1,203 @@
+#include "worker/weights/loaded_model.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "base/host/memory_use.h"
+#include "base/log.h"
+#include "worker/weights/keep.h"
+
+namespace ferry::worker {
+namespace {
+
+constexpr double kGigabyte = 1e9;
+// The rest is for what nobody counts.
+constexpr double kUsable = 0.95;
+
+std::size_t usable(std::size_t bytes) {
+  return static_cast<std::size_t>(kUsable * static_cast<double>(bytes));
+}
+
+bool computes(const StageSource& source, const Rank& rank) {
+  return source.runs == Runs::Together || rank.is_first();
+}
+
+// Whether the weights of the stage are all on the device while it runs, and may stay: `auto` counts, as it
+// may become `none`.
+bool may_stay(const offload::StagePlan& plan) {
+  return plan.kind == offload::StrategyKind::None || plan.kind == offload::StrategyKind::Auto;
+}
+
+std::size_t whole_bytes(const StageSource& source) { return source.network->plan.arena.layout.bytes; }
+
+// Of this rank's device.
+StageBytes stage_bytes(const StageSource& source, const Rank& rank) {
+  if (!computes(source, rank)) return {};
+  const offload::StagePlan& plan = source.network->plan;
+  const bool stays = may_stay(plan);
+  return {.stays = stays,
+          .weights = stays ? whole_bytes(source) : plan.need.bytes,
+          .activations = source.activation_bytes};
+}
+
+std::size_t place_in_turn(Role role) { return static_cast<std::size_t>(entry_of(role).turn); }
+
+}  // namespace
+
+LoadedModel::LoadedModel(Rank& rank, Keep keep) : rank_(rank), keep_(keep) {
+  rank_.account.add_reclaim(this, [this](std::size_t bytes) { return reclaim(bytes); });
+}
+
+LoadedModel::~LoadedModel() {
+  rank_.account.remove_reclaim(this);
+  for (const RoleEntry& entry : roles()) give_back(entry.role);
+}
+
+void LoadedModel::begin_video(VideoNeeds needs) {
+  needs_ = std::move(needs);
+  for (const RoleEntry& entry : roles()) {
+    if (!needs_.now[entry.role] && !needs_.later[entry.role]) give_back(entry.role);
+  }
+}
+
+void LoadedModel::begin(const StageSource& source) {
+  LoadedStage& stage = stages_[source.network->role];
+  if (stage.begun()) return;
+  const std::size_t bytes = host_bytes(source, rank_);
+  if (!make_room(rank_, bytes, host_memory().available_bytes)) {
+    give_way(
+        source.network->role,
+        [&] { return rank_.session->all_agree(bytes <= host_memory().available_bytes); },
+        [&](Role role) {
+          if (rank_.is_first()) {
+            spdlog::info("{}: its host copy is given back, as {} has no room beside it", name_of(role),
+                         name_of(source.network->role));
+          }
+          give_back(role);
+          rank_.janitor.finish();
+          rank_.session->barrier();
+        });
+  }
+  stage.load = begin_load(source, rank_);
+  ++stage.loads;
+}
+
+void LoadedModel::begin_if_room(const StageSource& source, std::size_t beside_bytes) {
+  if (stages_[source.network->role].begun()) return;
+  if (has_room(source, rank_, beside_bytes)) begin(source);
+}
+
+void LoadedModel::make_device_room(const StageSource& source) {
+  if (!rank_.on_gpu()) return;
+  const LoadedStage& stage = stages_[source.network->role];
+  const StageBytes wanted = stage_bytes(source, rank_);
+  const std::size_t bytes = wanted.activations + (stage.on_device ? 0 : wanted.weights);
+  give_way(
+      source.network->role,
+      [&] { return rank_.session->all_agree(bytes <= usable(rank_.device->memory().free_bytes)); },
+      [&](Role role) { drop_device_copy(role); });
+}
+
+void LoadedModel::drop_strategies() {
+  for (LoadedStage& stage : stages_) {
+    stage.weights.reset();
+    stage.on_device = false;
+  }
+}
+
+bool LoadedModel::stays_on_host(Role role) {
+  if (!needs_.later[role] || keep_ == Keep::One) return false;
+  if (keep_ == Keep::All) return true;
+  ByRole<std::size_t> bytes;
+  for (const RoleEntry& entry : roles()) {
+    const std::optional<StageSource>& source = needs_.now[entry.role];
+    const offload::NodeArena* idle = stages_[entry.role].arena();
+    bytes[entry.role] = source ? whole_bytes(*source) : idle == nullptr ? 0 : idle->bytes();
+  }
+  return kept_within(least_host_room(), bytes, needs_.later)[role];
+}
+
+// Of the nodes' memory, what weights may take, those of this program included.
+std::size_t LoadedModel::least_host_room() const {
+  std::size_t room = usable(host_memory().available_bytes) + rank_.host_account.now();
+  // On the CPU activations are host memory, of every rank.
+  std::size_t activations = 0;
+  for (const std::optional<StageSource>& source : needs_.now) {
+    if (source) activations = std::max(activations, source->activation_bytes);
+  }
+  activations *= static_cast<std::size_t>(rank_.on_gpu() ? 0 : rank_.session->node_size());
+  room -= std::min(room, activations);
+  for (const std::string& each : rank_.session->all_gather(std::to_string(room))) {
+    room = std::min<std::size_t>(room, std::stoull(each));
+  }
+  return room;
+}
+
+bool LoadedModel::stays_on_device(const StageSource& source) {
+  const Role role = source.network->role;
+  if (!rank_.on_gpu() || !needs_.later[role] || !may_stay(source.network->plan)) return false;
+  ByRole<StageBytes> stages;
+  for (const std::optional<StageSource>& each : needs_.now) {
+    if (each) stages[each->network->role] = stage_bytes(*each, rank_);
+  }
+  const std::size_t together = bytes_together(stages);
+  const std::size_t room = usable(rank_.device->memory().free_bytes + rank_.account.now());
+  const bool fits = rank_.session->all_agree(together <= room);
+  if (!fits && !std::exchange(said_[role], true) && rank_.is_first()) {
+    spdlog::info(
+        "{}: offload type none acts as model: with it the stages take {:.3f} GB of the device together, of "
+        "{:.3f} GB; each video copies it again",
+        name_of(role), static_cast<double>(together) / kGigabyte, static_cast<double>(room) / kGigabyte);
+  }
+  return fits;
+}
+
+void LoadedModel::give_way(Role role, const std::function<bool()>& enough,
+                           const std::function<void(Role)>& drop) {
+  const std::span<const RoleEntry> in_turn = roles_in_turn();
+  for (std::size_t back = 1; back < in_turn.size(); ++back) {
+    const Role other = in_turn[(place_in_turn(role) + in_turn.size() - back) % in_turn.size()].role;
+    if (!stages_[other].begun() || stages_[other].in_use) continue;
+    if (enough()) return;
+    drop(other);
+  }
+}
+
+void LoadedModel::drop_device_copy(Role role) {
+  LoadedStage& stage = stages_[role];
+  if (stage.in_use || !std::exchange(stage.on_device, false)) return;
+  if (rank_.is_first()) {
+    spdlog::info("{}: its device copy makes room for another stage", name_of(role));
+  }
+  if (stage.weights != nullptr) stage.weights->drop();
+}
+
+// On this rank alone: the others need not be out of memory.
+std::size_t LoadedModel::reclaim(std::size_t bytes) {
+  const std::size_t before = rank_.account.now();
+  for (const RoleEntry& entry : roles()) {
+    if (before - rank_.account.now() < bytes) drop_device_copy(entry.role);
+  }
+  return before - rank_.account.now();
+}
+
+void LoadedModel::give_back(Role role) {
+  LoadedStage& stage = stages_[role];
+  stage.weights.reset();
+  stage.on_device = false;
+  stage.filled = false;
+  stage.load.meter.reset();
+  std::unique_ptr<HostCopy> copy = std::move(stage.load.copy);
+  // Freeing a window is an operation of all ranks, in the order of their others.
+  if (copy == nullptr || copy->arena->kind() == offload::MemoryKind::Window) return;
+  if (rank_.on_gpu()) {
+    rank_.janitor.keep(std::move(copy));
+  } else {
+    rank_.janitor.take(std::move(copy));
+  }
+}
+
+}  // namespace ferry::worker
