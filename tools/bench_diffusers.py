@@ -1,16 +1,17 @@
 #!/usr/bin/env python3
 """Times diffusers' DiT forward beside Ferry's, in turn, with random weights and the same threads.
 
-    tools/bench_diffusers.py BUILD/bench/ferry_bench_forward [--size 416x240] [--frames 17] [--layers 4]
+    tools/bench_diffusers.py build/launcher/ferry [--size 416x240] [--frames 17] [--layers 4]
                              [--samples 3] [--dtypes bf16,fp32]
 
-The layers are T2V-1.3B's.  One JSON line per measurement, then one per dtype with the ratios of the medians.  In
+The layers are T2V-1.3B's, written by `ferry make-model` for `ferry bench forward` to read.  One JSON line per measurement, then one per dtype with the ratios of the medians.  In
 bf16 diffusers keeps the modules in fp32 that its from_pretrained keeps.
 """
 import argparse
 import json
 import statistics
 import subprocess
+import tempfile
 import time
 
 import torch
@@ -42,12 +43,13 @@ def forward_once(model, latent, context):
     return seconds
 
 
-def ferry_once(options, dtype):
-    command = [options.binary, options.size, str(options.frames), str(options.layers), dtype, "1"]
+def ferry_once(options, folder, dtype):
+    command = [options.ferry, "bench", "forward", "--model", folder, "--device", "cpu", "--dtype", dtype, "--size",
+               options.size, "--frames", str(options.frames), "--samples", "1", "--json"]
     return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
 
 
-def compare(options, dtype):
+def compare(options, folder, dtype):
     width, height = (int(edge) for edge in options.size.split("x"))
     model = make_model(options.layers, DTYPES[dtype])
     latent = torch.randn(1, 16, (options.frames - 1) // 4 + 1, height // 8, width // 8).to(DTYPES[dtype])
@@ -56,7 +58,7 @@ def compare(options, dtype):
     theirs, ours = [], []
     for _ in range(options.samples):
         theirs.append(forward_once(model, latent, context))
-        ours.append(ferry_once(options, dtype))
+        ours.append(ferry_once(options, folder, dtype))
         print(json.dumps(ours[-1]), flush=True)
     diffusers = statistics.median(theirs)
     forward = statistics.median(line["forward_s"] for line in ours)
@@ -70,7 +72,7 @@ def compare(options, dtype):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("binary")
+    parser.add_argument("ferry")
     parser.add_argument("--size", default="416x240")
     parser.add_argument("--frames", type=int, default=17)
     parser.add_argument("--layers", type=int, default=4)
@@ -78,8 +80,11 @@ def main():
     parser.add_argument("--dtypes", default="bf16,fp32")
     options = parser.parse_args()
     torch.set_grad_enabled(False)
-    for dtype in options.dtypes.split(","):
-        compare(options, dtype)
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run([options.ferry, "make-model", folder, "--size", "1.3B", "--layers", str(options.layers), "--parts",
+                        "dit"], check=True, stdout=subprocess.DEVNULL)
+        for dtype in options.dtypes.split(","):
+            compare(options, folder, dtype)
 
 
 if __name__ == "__main__":
