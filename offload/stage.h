@@ -36,9 +36,9 @@ struct StageSetup {
   // The ranks that run this stage in step; {} for a stage that runs on one rank.
   parallel::Peers peers;
   // The ranks of this node among them, for transport `sharded`; nullptr: this rank alone.
-  parallel::Group* weights = nullptr;
+  parallel::Group* copy_sharers = nullptr;
   // The stream for the shards' gather: session.comm() for MPI groups; nullptr: a stream of its own.
-  Stream* gather = nullptr;
+  Stream* gather_stream = nullptr;
   // Debugging: bytes of a slot that has been used for the last time become 0xFF (NaN in every float type).
   bool poison = false;
   // For type `auto`: device memory that the stage's activations will want.

@@ -20,28 +20,28 @@ class ExchangeGate {
     static_cast<void>(compute);
     static_cast<void>(exchanges);
   }
-  // The next work queued on `exchange` is an exchange (all its all-to-alls up to after()).
-  virtual void before(Stream& exchange) = 0;
+  // The next work queued on `exchange_stream` is an exchange (all its all-to-alls up to after()).
+  virtual void before(Stream& exchange_stream) = 0;
   // The exchange has been queued.  Same stream; calls do not nest.
-  virtual void after(Stream& exchange) = 0;
+  virtual void after(Stream& exchange_stream) = 0;
 };
 
 // Calls `work`, which queues an exchange, between before() and after(); only `work` if `gate` is nullptr. If
 // `work` throws, after() is still called, and its own failure is ignored.
 template <class Work>
-void gated_exchange(ExchangeGate* gate, Stream& exchange, const Work& work) {
+void gated_exchange(ExchangeGate* gate, Stream& exchange_stream, const Work& work) {
   if (gate == nullptr) return work();
-  gate->before(exchange);
+  gate->before(exchange_stream);
   try {
     work();
   } catch (...) {
     try {
-      gate->after(exchange);
+      gate->after(exchange_stream);
     } catch (...) {  // the failure of `work` is thrown
     }
     throw;
   }
-  gate->after(exchange);
+  gate->after(exchange_stream);
 }
 
 }  // namespace ferry::parallel

@@ -67,8 +67,8 @@ Groups make_groups(Session& ranks, const Mesh& mesh, Device& device, ExchangeBy 
   groups.ulysses = with_copies(make_group(ranks, branch, device), ranks, device, exchange);
   groups.cfg = make_group(ranks, shard, device).group;
   groups.data_root = make_group(ranks, video, device).group;
-  groups.weights = with_copies(make_group(ranks, video * ranks.node_count() + ranks.node_index(), device),
-                               ranks, device, exchange);
+  groups.copy_sharers = with_copies(
+      make_group(ranks, video * ranks.node_count() + ranks.node_index(), device), ranks, device, exchange);
   return groups;
 }
 
@@ -77,7 +77,7 @@ void wait_for(const Event& event, const Groups& groups, double deadline_s) {
   const Clock::time_point begin = Clock::now();
   while (!event.done()) {
     for (Group* group :
-         {groups.ulysses.get(), groups.cfg.get(), groups.data_root.get(), groups.weights.get()}) {
+         {groups.ulysses.get(), groups.cfg.get(), groups.data_root.get(), groups.copy_sharers.get()}) {
       group->check();
     }
     if (patience.over()) throw Error(fmt::format("the device did not answer within {} s", deadline_s));

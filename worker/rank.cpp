@@ -19,7 +19,7 @@ std::unique_ptr<Rank> make_rank(std::unique_ptr<Device> device, parallel::Sessio
   auto rank = std::make_unique<Rank>();
   rank->session = &session;
   rank->device = std::move(device);
-  if (rank->on_gpu()) rank->exchange = rank->device->make_stream("exchange", Priority::High);
+  if (rank->on_gpu()) rank->own_exchange_stream = rank->device->make_stream("exchange", Priority::High);
   return rank;
 }
 
@@ -39,7 +39,7 @@ void Rank::join(const parallel::Mesh& wanted, parallel::ExchangeBy by) {
 model::DitRuntime Rank::dit_runtime(DType compute, parallel::ExchangeGate* gate) {
   return {.device = device.get(),
           .ulysses = groups.ulysses.get(),
-          .exchange = &exchange_stream(),
+          .exchange_stream = &exchange_stream(),
           .gate = gate,
           .compute = compute,
           .tap = nullptr,
@@ -50,8 +50,8 @@ model::DitRuntime Rank::dit_runtime(DType compute, parallel::ExchangeGate* gate)
 offload::StageSetup Rank::stage_setup() {
   offload::StageSetup setup = lone_stage_setup();
   setup.peers = parallel::world_peers(*session);
-  setup.weights = groups.weights.get();
-  setup.gather = on_gpu() ? nullptr : &session->comm();
+  setup.copy_sharers = groups.copy_sharers.get();
+  setup.gather_stream = on_gpu() ? nullptr : &session->comm();
   return setup;
 }
 

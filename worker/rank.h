@@ -26,9 +26,9 @@ struct Rank {
   parallel::Groups groups;
   offload::DeviceAccount account;
   HostAccount host_account;
-  std::unique_ptr<Stream> exchange;     // of its own on a GPU
-  std::unique_ptr<Trace> trace;         // nullptr: nobody asked for one
-  model::kernels::Attention attention;  // of the DiT; LibTorch's choice until somebody sets it
+  std::unique_ptr<Stream> own_exchange_stream;  // on a GPU; on the CPU the session's thread serves
+  std::unique_ptr<Trace> trace;                 // nullptr: nobody asked for one
+  model::kernels::Attention attention;          // of the DiT; LibTorch's choice until somebody sets it
   SpinLimit spin_limit;
   Janitor janitor;  // last: what it lets go of is used with the device
 
@@ -44,7 +44,7 @@ struct Rank {
   void join(const parallel::Mesh& mesh, parallel::ExchangeBy exchange);
 
   // What carries activations: on the CPU the session's thread.
-  Stream& exchange_stream() { return on_gpu() ? *this->exchange : session->comm(); }
+  Stream& exchange_stream() { return on_gpu() ? *own_exchange_stream : session->comm(); }
   // What a DiT runs on; `gate` is told of its exchanges (nullptr: nobody is).
   model::DitRuntime dit_runtime(DType compute, parallel::ExchangeGate* gate = nullptr);
   // Where a stage runs that all ranks compute in step, and one that this rank computes alone.

@@ -44,11 +44,12 @@ at::Tensor attend(const Pass& pass, const at::Tensor& q, const at::Tensor& k, co
 
 Rotation rotation_of(const Pass& pass) { return {pass.work.rope.data_ptr<float>(), pass.work.shard.real}; }
 
-void attend_alone(const Pass& pass, int block) {
+// All heads of all tokens are here.
+void local_attention(const Pass& pass, int block) {
   const Workspace& work = pass.work;
-  const at::Tensor v = work.part(0);
-  const at::Tensor q = work.part(1);
-  const at::Tensor k = work.part(2);
+  const at::Tensor v = work.values();
+  const at::Tensor q = work.queries();
+  const at::Tensor k = work.keys();
   project(pass, block, DitBlock::SelfV, work.u, v);
   project(pass, block, DitBlock::SelfQ, work.u, q);
   norm_heads(pass, id_of(block, DitBlock::SelfNormQ), q, q, rotation_of(pass));
@@ -56,6 +57,7 @@ void attend_alone(const Pass& pass, int block) {
   norm_heads(pass, id_of(block, DitBlock::SelfNormK), k, k, rotation_of(pass));
   pass.tap("self_attn.q", block, q);
   project(pass, block, DitBlock::SelfO, attend(pass, q, k, v), work.u);
+  pass.tap("self_attn", block, work.u);
 }
 
 const kernels::HeadPlace* places_of(const Pass& pass) {
@@ -71,6 +73,13 @@ kernels::Heads heads_of(const Pass& pass, const at::Tensor& in, const at::Tensor
           .head_bytes = pass.config.head_dim() * in.element_size()};
 }
 
+void ulysses_attention(const Pass& pass, int block) {
+  pass.exchange->soon(kSends);
+  send_heads(pass, block, 0);
+  const at::Tensor attended = attend_to_heads(pass, 0);
+  receive_heads(pass, block, 0, attended);
+}
+
 void fill(const Pass& pass, int block, const at::Tensor& text, CrossKeyValue& cached) {
   {
     const ModuleScope scope(pass.weights, id_of(block, DitBlock::CrossK));
@@ -83,34 +92,34 @@ void fill(const Pass& pass, int block, const at::Tensor& text, CrossKeyValue& ca
 
 }  // namespace
 
-// The queries leave last, through the outbox that the values left through, so those must have gone.
+// The queries leave last: their outbox is that of the values, which must have gone.
 void send_heads(const Pass& pass, int block, std::size_t branch) {
   const Workspace& work = pass.work;
-  const at::Tensor projected = work.part(0);
-  const at::Tensor outbox = work.outbox(branch, 0);
-  const at::Tensor key_outbox = work.outbox(branch, 1);
+  const at::Tensor projected = work.projected();
+  const at::Tensor values = work.outbox(ExchangeSlot::Value, branch);
   project(pass, block, DitBlock::SelfV, work.u, projected);
-  kernels::pack_heads(heads_of(pass, projected, outbox), pass.stream());
-  pass.exchange->start(Trip::Value, branch, work.inbox(branch, 0), outbox);
+  kernels::pack_heads(heads_of(pass, projected, values), pass.stream());
+  pass.exchange->start(ExchangeSlot::Value, branch, work.inbox(ExchangeSlot::Value, branch), values);
 
+  const at::Tensor keys = work.outbox(ExchangeSlot::Key, branch);
   project(pass, block, DitBlock::SelfK, work.u, projected);
-  norm_heads(pass, id_of(block, DitBlock::SelfNormK), projected, key_outbox, rotation_of(pass),
-             places_of(pass));
-  pass.exchange->start(Trip::Key, branch, work.inbox(branch, 2), key_outbox);
+  norm_heads(pass, id_of(block, DitBlock::SelfNormK), projected, keys, rotation_of(pass), places_of(pass));
+  pass.exchange->start(ExchangeSlot::Key, branch, work.inbox(ExchangeSlot::Key, branch), keys);
 
+  const at::Tensor queries = work.outbox(ExchangeSlot::Query, branch);
   project(pass, block, DitBlock::SelfQ, work.u, projected);
-  pass.exchange->finish(Trip::Value, branch);
-  norm_heads(pass, id_of(block, DitBlock::SelfNormQ), projected, outbox, rotation_of(pass), places_of(pass));
-  pass.exchange->start(Trip::Query, branch, work.inbox(branch, 1), outbox);
+  pass.exchange->finish(ExchangeSlot::Value, branch);
+  norm_heads(pass, id_of(block, DitBlock::SelfNormQ), projected, queries, rotation_of(pass), places_of(pass));
+  pass.exchange->start(ExchangeSlot::Query, branch, work.inbox(ExchangeSlot::Query, branch), queries);
 }
 
-// In the parts of row_plan.h.  What comes back goes into the outbox of the keys, which have gone by then.
+// In the parts of row_plan.h.
 at::Tensor attend_to_heads(const Pass& pass, std::size_t branch) {
   const Workspace& work = pass.work;
   const RowPlan& rows = work.rows;
-  const at::Tensor queries = work.inbox(branch, 1);
-  const at::Tensor keys = work.inbox(branch, 2).narrow(0, 0, work.shard.tokens);
-  const at::Tensor values = work.inbox(branch, 0).narrow(0, 0, work.shard.tokens);
+  const at::Tensor queries = work.inbox(ExchangeSlot::Query, branch);
+  const at::Tensor keys = work.inbox(ExchangeSlot::Key, branch).narrow(0, 0, work.shard.tokens);
+  const at::Tensor values = work.inbox(ExchangeSlot::Value, branch).narrow(0, 0, work.shard.tokens);
   const at::Tensor out = at::empty_like(queries);
   const auto attend_part = [&](const at::Tensor& from, std::int64_t begin, std::int64_t out_begin,
                                std::int64_t count) {
@@ -118,22 +127,22 @@ at::Tensor attend_to_heads(const Pass& pass, std::size_t branch) {
     pass.runtime.attention.into(out.narrow(0, out_begin, count), from.narrow(0, begin, count), keys, values,
                                 pass.config.head_dim());
   };
-  pass.exchange->finish(Trip::Key, branch);
-  attend_part(work.own_piece(branch, 0), work.shard.per_rank - rows.first, rows.middle + rows.last,
+  pass.exchange->finish(ExchangeSlot::Key, branch);
+  attend_part(work.own_queries(branch), work.shard.per_rank - rows.first, rows.middle + rows.last,
               rows.first);
-  pass.exchange->finish(Trip::Query, branch);
+  pass.exchange->finish(ExchangeSlot::Query, branch);
   attend_part(queries, 0, 0, rows.middle);
-  pass.exchange->start(Trip::Back, branch, work.outbox(branch, 1), out);
+  pass.exchange->start(ExchangeSlot::Back, branch, work.inbox(ExchangeSlot::Back, branch), out);
   attend_part(queries, rows.middle, rows.middle, rows.last);
   return out;
 }
 
 void receive_heads(const Pass& pass, int block, std::size_t branch, const at::Tensor& attended) {
   const Workspace& work = pass.work;
-  const at::Tensor heads = work.part(0);
+  const at::Tensor heads = work.projected();
   const std::int64_t others = work.shard.padded - work.shard.per_rank;
-  pass.exchange->finish(Trip::Back, branch);
-  kernels::Heads unpacked = heads_of(pass, work.outbox(branch, 1), heads);
+  pass.exchange->finish(ExchangeSlot::Back, branch);
+  kernels::Heads unpacked = heads_of(pass, work.inbox(ExchangeSlot::Back, branch), heads);
   unpacked.own = attended.narrow(0, others, work.shard.per_rank).data_ptr();
   unpacked.own_before = work.own_head;
   kernels::unpack_heads(unpacked, pass.stream());
@@ -142,20 +151,12 @@ void receive_heads(const Pass& pass, int block, std::size_t branch, const at::Te
 }
 
 void self_attention(const Pass& pass, int block) {
-  if (pass.exchange == nullptr) {
-    attend_alone(pass, block);
-    pass.tap("self_attn", block, pass.work.u);
-    return;
-  }
-  pass.exchange->soon(kSends);
-  send_heads(pass, block, 0);
-  const at::Tensor out = attend_to_heads(pass, 0);
-  receive_heads(pass, block, 0, out);
+  pass.exchange == nullptr ? local_attention(pass, block) : ulysses_attention(pass, block);
 }
 
 void cross_attention(const Pass& pass, int block, const at::Tensor& text, CrossKeyValue& cached) {
   if (!cached.key.defined()) fill(pass, block, text, cached);
-  const at::Tensor q = pass.work.part(0);
+  const at::Tensor q = pass.work.projected();
   project(pass, block, DitBlock::CrossQ, pass.work.u, q);
   norm_heads(pass, id_of(block, DitBlock::CrossNormQ), q, q, {});
   project(pass, block, DitBlock::CrossO, attend(pass, q, cached.key, cached.value), pass.work.u);

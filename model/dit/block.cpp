@@ -19,77 +19,94 @@ Modulation modulation_of(const Pass& pass, int block) {
   return {rows[0], rows[1], rows[2], rows[3], rows[4], rows[5]};
 }
 
-// Everything but scale and shift of a norm from x to work.u.
-kernels::LayerNorm norm_of(const Pass& pass, const at::Tensor& x, DType norm_type = DType::F32) {
-  return {.x = x.data_ptr<float>(),
-          .norm_type = norm_type,
-          .out = pass.work.u.data_ptr(),
-          .out_type = pass.runtime.compute,
-          .rows = x.size(0),
-          .dim = x.size(1),
-          .eps = static_cast<float>(pass.config.eps)};
+// One of a block's norms.
+struct Norm {
+  void (*kernel)(const kernels::LayerNorm&, Stream&);
+  const at::Tensor& scale;
+  const at::Tensor& shift;
+  DType rounded_to = DType::F32;  // kernels::LayerNorm::norm_type
+};
+
+Norm attention_norm(const Modulation& m) {
+  return {kernels::layer_norm_modulate, m.scale_attention, m.shift_attention};
 }
 
-const float* gate_data(const at::Tensor& gate) { return gate.defined() ? gate.data_ptr<float>() : nullptr; }
+Norm ffn_norm(const Modulation& m) { return {kernels::layer_norm_modulate, m.scale_ffn, m.shift_ffn}; }
 
-// The same after x += work.u * gate; an undefined gate is 1.
-kernels::LayerNorm norm_after(const Pass& pass, const at::Tensor& x, const at::Tensor& gate) {
-  kernels::LayerNorm norm = norm_of(pass, x);
-  norm.y = pass.work.u.data_ptr();
-  norm.y_type = pass.runtime.compute;
-  norm.gate = gate_data(gate);
-  return norm;
+const float* data_of(const PendingSum& sum) {
+  return sum.gate.defined() ? sum.gate.data_ptr<float>() : nullptr;
 }
 
-void modulate(const Pass& pass, kernels::LayerNorm norm, const at::Tensor& scale, const at::Tensor& shift) {
-  norm.scale = scale.data_ptr<float>();
-  norm.shift = shift.data_ptr<float>();
-  kernels::layer_norm_modulate(norm, pass.stream());
+// x += gate * work.u where that is pending; then work.u = norm(x).
+void add_then_norm(const Pass& pass, const at::Tensor& x, const std::optional<PendingSum>& pending,
+                   const Norm& norm) {
+  kernels::LayerNorm args = {.x = x.data_ptr<float>(),
+                             .norm_type = norm.rounded_to,
+                             .scale = norm.scale.data_ptr<float>(),
+                             .shift = norm.shift.data_ptr<float>(),
+                             .out = pass.work.u.data_ptr(),
+                             .out_type = pass.runtime.compute,
+                             .rows = x.size(0),
+                             .dim = x.size(1),
+                             .eps = static_cast<float>(pass.config.eps)};
+  if (pending) {
+    args.y = pass.work.u.data_ptr();
+    args.y_type = pass.runtime.compute;
+    args.gate = data_of(*pending);
+  }
+  norm.kernel(args, pass.stream());
 }
 
-// x += work.u * gate.
-void add_to(const Pass& pass, const at::Tensor& x, const at::Tensor& gate) {
+// The sum alone, where no norm of the same x comes next.
+void add(const Pass& pass, const at::Tensor& x, const PendingSum& sum) {
   kernels::gate_residual({.x = x.data_ptr<float>(),
                           .y = pass.work.u.data_ptr(),
                           .y_type = pass.runtime.compute,
-                          .gate = gate_data(gate),
+                          .gate = data_of(sum),
                           .out = x.data_ptr<float>(),
                           .rows = x.size(0),
                           .dim = x.size(1)},
                          pass.stream());
 }
 
-void norm_for_attention(const Pass& pass, int block, const at::Tensor& x, const Modulation& m,
-                        const DeferredSum& deferred) {
-  const DType norm_type = block == 0 ? pass.runtime.compute : DType::F32;
-  modulate(pass, deferred.gate.defined() ? norm_after(pass, x, deferred.gate) : norm_of(pass, x, norm_type),
-           m.scale_attention, m.shift_attention);
-}
-
-// What attention gives stays in work.u, for the next norm to add on its way.  The first block's is added
-// here: the branches are copies of x from then on.
-void attend_to_itself(const Pass& pass, int block, const at::Tensor& x, const Modulation& m,
-                      const DeferredSum& deferred) {
+PendingSum self_attention_part(const Pass& pass, int block, const at::Tensor& x, const Modulation& m,
+                               const std::optional<PendingSum>& pending) {
   const TraceScope span = pass.span("attention", block);
-  norm_for_attention(pass, block, x, m, deferred);
+  add_then_norm(pass, x, pending, attention_norm(m));
   self_attention(pass, block);
-  if (block == 0) add_to(pass, x, m.gate_attention);
+  return {m.gate_attention};
 }
 
-void attend_to_text(const Pass& pass, int block, kernels::LayerNorm norm, DitContext& branch) {
+// Once for all branches: they are copies of work.x[0] from then on, which therefore needs the sum.  The
+// reference's residual stream is still of the compute type here, and so is what its norm gives.
+void shared_self_attention(const Pass& pass, const Modulation& m) {
+  const at::Tensor& x = pass.work.x[0];
+  {
+    const TraceScope span = pass.span("attention", 0);
+    Norm norm = attention_norm(m);
+    norm.rounded_to = pass.runtime.compute;
+    add_then_norm(pass, x, std::nullopt, norm);
+    self_attention(pass, 0);
+    add(pass, x, {m.gate_attention});
+  }
+  for (std::size_t i = 1; i < pass.work.x.size(); ++i) pass.work.x[i].copy_(x);
+}
+
+PendingSum cross_attention_part(const Pass& pass, int block, const at::Tensor& x,
+                                const std::optional<PendingSum>& pending, DitContext& branch) {
   const TraceScope span = pass.span("cross-attention", block);
   {
     const ModuleScope scope(pass.weights, id_of(block, DitBlock::Norm3));
-    norm.scale = scope[0].data_ptr<float>();
-    norm.shift = scope[1].data_ptr<float>();
-    kernels::layer_norm_affine(norm, pass.stream());
+    add_then_norm(pass, x, pending, {kernels::layer_norm_affine, scope[0], scope[1]});
   }
   cross_attention(pass, block, branch.text, branch.blocks.at(static_cast<std::size_t>(block)));
+  return {};  // this one has no gate
 }
 
-void feed_forward(const Pass& pass, int block, const at::Tensor& x, const Modulation& m) {
+PendingSum feed_forward_part(const Pass& pass, int block, const at::Tensor& x, const Modulation& m,
+                             const PendingSum& pending) {
   const TraceScope span = pass.span("ffn", block);
-  modulate(pass, norm_after(pass, x, {}), m.scale_ffn, m.shift_ffn);
+  add_then_norm(pass, x, pending, ffn_norm(m));
   const at::Tensor hidden = pass.work.hidden(pass.config.ffn_dim);
   {
     const ModuleScope scope(pass.weights, id_of(block, DitBlock::Ffn0));
@@ -100,22 +117,24 @@ void feed_forward(const Pass& pass, int block, const at::Tensor& x, const Modula
     linear_out(pass.work.u, hidden, scope.view());
   }
   pass.tap("ffn", block, pass.work.u);
+  return {m.gate_ffn};
 }
 
-// The sum of a block's end waits for the next block's norm, which reads x anyway.  Not where another branch
-// needs work.u, or a tap reads x.
-bool defers_sum(const Pass& pass, int block) {
+// Whether the sum at a block's end is left to the next block: not where another branch needs work.u, or a tap
+// reads x.
+bool leaves_sum(const Pass& pass, int block) {
   return pass.work.x.size() == 1 && !pass.runtime.tap && block + 1 < pass.config.layers;
 }
 
-// The rest of a block, after attention.
-void finish_branch(const Pass& pass, int block, const at::Tensor& x, const Modulation& m,
-                   DitContext& branch) {
-  attend_to_text(pass, block, block == 0 ? norm_of(pass, x) : norm_after(pass, x, m.gate_attention), branch);
-  feed_forward(pass, block, x, m);
-  if (defers_sum(pass, block)) return;
-  add_to(pass, x, m.gate_ffn);
+// The rest of a block, after the self-attention.
+std::optional<PendingSum> finish_branch(const Pass& pass, int block, const at::Tensor& x, const Modulation& m,
+                                        const std::optional<PendingSum>& pending, DitContext& branch) {
+  const PendingSum attended = cross_attention_part(pass, block, x, pending, branch);
+  const PendingSum last = feed_forward_part(pass, block, x, m, attended);
+  if (leaves_sum(pass, block)) return last;
+  add(pass, x, last);
   pass.tap("block", block, x);
+  return std::nullopt;
 }
 
 // The branches take turns, so that each one's exchanges hide behind what the others compute.
@@ -126,7 +145,7 @@ void run_interleaved(const Pass& pass, int block, std::span<DitContext* const> b
     const TraceScope span = pass.span("attention", block);
     pass.exchange->soon(kSends * static_cast<int>(branches.size()));
     for (std::size_t i = 0; i < branches.size(); ++i) {
-      norm_for_attention(pass, block, pass.work.x[i], m, {});
+      add_then_norm(pass, pass.work.x[i], std::nullopt, attention_norm(m));
       send_heads(pass, block, i);
     }
     for (std::size_t i = 0; i < branches.size(); ++i) on_the_way[i] = attend_to_heads(pass, i);
@@ -136,32 +155,45 @@ void run_interleaved(const Pass& pass, int block, std::span<DitContext* const> b
       const TraceScope span = pass.span("attention", block);
       receive_heads(pass, block, i, on_the_way[i]);
     }
-    finish_branch(pass, block, pass.work.x[i], m, *branches[i]);
+    finish_branch(pass, block, pass.work.x[i], m, PendingSum{m.gate_attention}, *branches[i]);
   }
+}
+
+// A tap sees each branch of a block whole, one after the other.
+bool interleaves(const Pass& pass) {
+  return pass.exchange != nullptr && pass.work.x.size() > 1 && !pass.runtime.tap;
 }
 
 }  // namespace
 
-DeferredSum run_block(const Pass& pass, int block, std::span<DitContext* const> branches,
-                      const DeferredSum& deferred) {
+std::optional<PendingSum> run_first_block(const Pass& pass, std::span<DitContext* const> branches) {
+  const BlockScope scope(pass.weights, 0);
+  if (pass.exchange != nullptr) pass.exchange->enter(0);
+  const Modulation m = modulation_of(pass, 0);
+  shared_self_attention(pass, m);
+  std::optional<PendingSum> left;
+  for (std::size_t i = 0; i < branches.size(); ++i) {
+    left = finish_branch(pass, 0, pass.work.x[i], m, std::nullopt, *branches[i]);
+  }
+  return left;
+}
+
+std::optional<PendingSum> run_block(const Pass& pass, int block, std::span<DitContext* const> branches,
+                                    const std::optional<PendingSum>& pending) {
   const BlockScope scope(pass.weights, block);
   if (pass.exchange != nullptr) pass.exchange->enter(block);
   const Modulation m = modulation_of(pass, block);
-  if (block == 0) {
-    attend_to_itself(pass, block, pass.work.x[0], m, deferred);
-    for (std::size_t i = 1; i < branches.size(); ++i) pass.work.x[i].copy_(pass.work.x[0]);
-  }
-  // A tap sees each branch of a block whole, one after the other.
-  if (block != 0 && pass.exchange != nullptr && branches.size() > 1 && !pass.runtime.tap) {
+  std::optional<PendingSum> left;
+  if (interleaves(pass)) {
     run_interleaved(pass, block, branches, m);
-    return {};
+    return left;
   }
   for (std::size_t i = 0; i < branches.size(); ++i) {
     const at::Tensor& x = pass.work.x[i];
-    if (block != 0) attend_to_itself(pass, block, x, m, deferred);
-    finish_branch(pass, block, x, m, *branches[i]);
+    const PendingSum attended = self_attention_part(pass, block, x, m, pending);
+    left = finish_branch(pass, block, x, m, attended, *branches[i]);
   }
-  return {defers_sum(pass, block) ? m.gate_ffn : at::Tensor()};
+  return left;
 }
 
 }  // namespace ferry::model

@@ -1,25 +1,35 @@
 // One transformer block (wan21.md section 2.7).
+//
+// Its three parts (self-attention, cross-attention, feed-forward) each begin with a norm, read work.u and
+// leave their result there.  The sum that follows a part, x += gate * work.u, is left to the next norm, which
+// reads x anyway and makes both in one kernel; so from the end of a part to the next norm the sum is
+// *pending*, and work.u may not be written.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
+#include <optional>
 #include <span>
 
 #include "model/dit/pass.h"
 
 namespace ferry::model {
 
-// The last sum of a block, which the next one's first norm makes on its way: x += work.u * gate.  None where
-// the gate is undefined.
-struct DeferredSum {
-  at::Tensor gate;  // [C] fp32
+// x += gate * work.u is still to be done.
+struct PendingSum {
+  at::Tensor gate;  // [C] fp32; undefined: 1
 };
 
-// Takes the residual stream of each branch, work.x[i] [s, C], through block `block`, whose weights it
-// acquires.  On entry of block 0 only work.x[0] is set: up to the first cross-attention the branches are the
-// same, so block 0 computes its self-attention once for all.  `deferred` is what the block before returned;
-// the last block defers nothing.
-DeferredSum run_block(const Pass& pass, int block, std::span<DitContext* const> branches,
-                      const DeferredSum& deferred);
+// Both take the residual stream of each branch, work.x[i] [s, C], through a block, whose weights they
+// acquire, and return the sum that is pending for the next block.  The last block leaves none, nor does one
+// with several branches, which share work.u.
+
+// Block 0.  On entry only work.x[0] is set: up to the first cross-attention the branches are the same, so the
+// self-attention is computed once for all.
+std::optional<PendingSum> run_first_block(const Pass& pass, std::span<DitContext* const> branches);
+
+// Any other; `pending` is what the block before returned.
+std::optional<PendingSum> run_block(const Pass& pass, int block, std::span<DitContext* const> branches,
+                                    const std::optional<PendingSum>& pending);
 
 }  // namespace ferry::model

@@ -116,9 +116,9 @@ std::vector<at::Tensor> Dit::forward(const at::Tensor& latent, double timestep,
   pass.tap("patch_embedding", ModuleId::kHead, state.work->x[0]);
   pass.tap("time_embedding", ModuleId::kHead, pass.e);
   pass.tap("time_projection", ModuleId::kHead, pass.e0);
-  DeferredSum deferred;
-  for (int block = 0; block < static_cast<int>(state.config.layers); ++block) {
-    deferred = run_block(pass, block, branches, deferred);
+  std::optional<PendingSum> pending = run_first_block(pass, branches);
+  for (int block = 1; block < static_cast<int>(state.config.layers); ++block) {
+    pending = run_block(pass, block, branches, pending);
   }
   std::vector<at::Tensor> velocities = run_head(pass);
   scope.end();

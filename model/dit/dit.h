@@ -30,7 +30,7 @@ namespace ferry::model {
 struct DitRuntime {
   Device* device = nullptr;
   parallel::Group* ulysses = nullptr;      // nullptr: one rank
-  Stream* exchange = nullptr;              // the exchanges run here; nullptr: on the compute stream
+  Stream* exchange_stream = nullptr;       // nullptr: exchanges run on the compute stream
   parallel::ExchangeGate* gate = nullptr;  // told of each exchange; nullptr: nobody
   DType compute = DType::BF16;             // as given to dit_spec
   Tap tap = nullptr;                       // empty: no tap
@@ -70,10 +70,10 @@ class Dit {
   //   timestep  0 .. 1000, not rounded
   //   returns   for each branch [out_channels, F, h, w] fp32 on the device, on every rank
   // One pass {"forward", branches.size()}.  Collective over the Ulysses group: equal shapes and branches.
-  // Queued on the device's compute stream and on `exchange`; on CUDA the host waits for no work of the device
-  // once a shape was seen before, with a group only for NCCL to launch each exchange.  n branches together
-  // give the bits that each gives alone.
-  // Throws std::invalid_argument for other shapes and types, and when there is no branch.
+  // Queued on the device's compute stream and on `exchange_stream`; on CUDA the host waits for no work of the
+  // device once a shape was seen before, with a group only for NCCL to launch each exchange.  n branches
+  // together give the bits that each gives alone. Throws std::invalid_argument for other shapes and types,
+  // and when there is no branch.
   std::vector<at::Tensor> forward(const at::Tensor& latent, double timestep,
                                   std::span<DitContext* const> branches);
 

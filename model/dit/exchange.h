@@ -15,8 +15,8 @@
 
 namespace ferry::model {
 
-// One exchange in flight at a time for each of these, per branch.
-enum class Trip : int { Value, Query, Key, Back };
+// What is exchanged; of each one exchange at a time is in flight, per branch.
+enum class ExchangeSlot : int { Value, Query, Key, Back };
 
 class HeadExchange {
  public:
@@ -36,13 +36,13 @@ class HeadExchange {
 
   // Queues an exchange behind what is queued on the compute stream so far; returns at once.  Tokens go to the
   // ranks of their heads, `send` [s, C] packed and `recv` [S, this rank's heads * D] (parallel/ulysses.h);
-  // Trip::Back takes them the other way, but for this rank's own.  Queries, and what goes back, have this
-  // rank's own tokens last (parallel/pieces.h, own_last); keys and values lie in the order of tokens. Neither
-  // tensor may be written until finish(trip, branch).
-  void start(Trip trip, std::size_t branch, const at::Tensor& recv, const at::Tensor& send);
+  // ExchangeSlot::Back takes them the other way, but for this rank's own.  Queries, and what goes back, have
+  // this rank's own tokens last (parallel/pieces.h, own_last); keys and values lie in the order of tokens.
+  // Neither tensor may be written until finish(slot, branch).
+  void start(ExchangeSlot slot, std::size_t branch, const at::Tensor& recv, const at::Tensor& send);
 
   // What is queued on the compute stream from now on comes after the exchange.
-  void finish(Trip trip, std::size_t branch);
+  void finish(ExchangeSlot slot, std::size_t branch);
 
   // After the last block: recv [P * rows, ...] on every rank becomes the ranks' `send` [rows, ...] one after
   // the other, ordered with the compute stream on both sides.
@@ -52,24 +52,24 @@ class HeadExchange {
   StreamTimes waits() { return waits_.times(); }
 
  private:
-  struct Ties {
+  struct ExchangeEvents {
     std::unique_ptr<Event> ready;  // on the compute stream: `send` is written, `recv` is free
     std::unique_ptr<Event> done;   // on the exchange stream
   };
 
-  const Ties& ties(Trip trip, std::size_t branch) const {
-    return ties_[branch * kTrips + static_cast<std::size_t>(trip)];
+  const ExchangeEvents& events(ExchangeSlot slot, std::size_t branch) const {
+    return events_[branch * kSlots + static_cast<std::size_t>(slot)];
   }
   int traced_index() const { return block_ == layers_ ? -1 : block_; }
   template <class Work>
-  void queue(const Ties& ties, Work&& work);
-  void finish(const Ties& ties);
+  void queue(const ExchangeEvents& events, Work&& work);
+  void finish(const ExchangeEvents& events);
 
-  static constexpr std::size_t kTrips = 4;
+  static constexpr std::size_t kSlots = 4;
 
   Device& device_;
   Stream& compute_;
-  Stream& exchange_;
+  Stream& exchange_stream_;
   parallel::Group& group_;
   parallel::ExchangeGate* gate_;
   Trace* trace_;
@@ -77,7 +77,7 @@ class HeadExchange {
   int layers_;
   int block_ = 0;  // layers_: the gather of the result
   StreamTimer waits_;
-  std::vector<Ties> ties_;  // the trips of branch 0, those of branch 1, ...
+  std::vector<ExchangeEvents> events_;  // by slot those of branch 0, those of branch 1, ...
 };
 
 }  // namespace ferry::model

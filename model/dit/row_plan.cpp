@@ -26,7 +26,8 @@ RowPlan with(const RowCase& row_case, std::int64_t first, std::int64_t last) {
 
 }  // namespace
 
-// One round takes longer than a trip: over NVLink by half at 40 heads on two ranks, and by more at fewer.
+// One round takes longer than an exchange: over NVLink by half at 40 heads on two ranks, and by more at
+// fewer.
 RowPlan plan_rows(const RowCase& row_case) {
   if (row_case.tiles == 0) return with(row_case, row_case.own / 4, row_case.own / 4);
   const std::int64_t first = std::min(rows_of(row_case, 1), row_case.own / 2);

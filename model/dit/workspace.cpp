@@ -2,7 +2,6 @@
 
 #include <ATen/ops/empty.h>
 
-#include <algorithm>
 #include <array>
 
 #include "model/dit/rope.h"
@@ -12,9 +11,6 @@
 namespace ferry::model {
 
 namespace {
-
-constexpr std::int64_t kOutboxes = 2;  // of a branch
-constexpr std::int64_t kInboxes = 3;
 
 at::Tensor matrix(std::int64_t rows, std::int64_t cols, DType dtype, const Device& device) {
   return empty(std::array{rows, cols}, dtype, device);
@@ -41,28 +37,38 @@ bool Workspace::fits(const kernels::Grid& wanted, std::size_t branches) const {
 }
 
 at::Tensor Workspace::part(std::int64_t index) const {
-  return scratch.narrow(0, index * u.numel(), u.numel()).view(u.sizes());
+  return scratch.narrow(0, index * size.u, size.u).view(u.sizes());
 }
 
+at::Tensor Workspace::projected() const { return part(0); }
+at::Tensor Workspace::values() const { return part(0); }
+at::Tensor Workspace::queries() const { return part(1); }
+at::Tensor Workspace::keys() const { return part(2); }
+
+// Those of the first branch lie behind what is projected.
 at::Tensor Workspace::boxes(std::size_t branch) const {
-  const std::int64_t size = kOutboxes * u.numel() + kInboxes * shard.padded * widest;
-  if (branch == 0) return scratch.narrow(0, u.numel(), size);
-  return mail.narrow(0, (static_cast<std::int64_t>(branch) - 1) * size, size);
+  if (branch == 0) return scratch.narrow(0, size.u, size.boxes);
+  return mail.narrow(0, (static_cast<std::int64_t>(branch) - 1) * size.boxes, size.boxes);
 }
 
-at::Tensor Workspace::outbox(std::size_t branch, std::int64_t index) const {
-  return boxes(branch).narrow(0, index * u.numel(), u.numel()).view(u.sizes());
+at::Tensor Workspace::outbox(std::int64_t index, std::size_t branch) const {
+  return boxes(branch).narrow(0, index * size.u, size.u).view(u.sizes());
 }
 
-at::Tensor Workspace::inbox(std::size_t branch, std::int64_t index) const {
-  const std::int64_t begin = kOutboxes * u.numel() + index * shard.padded * widest;
+at::Tensor Workspace::outbox(ExchangeSlot slot, std::size_t branch) const {
+  return outbox(slot == ExchangeSlot::Key ? 1 : 0, branch);
+}
+
+at::Tensor Workspace::inbox(ExchangeSlot slot, std::size_t branch) const {
+  if (slot == ExchangeSlot::Back) return outbox(ExchangeSlot::Key, branch);
+  const std::int64_t begin = kOutboxes * size.u + static_cast<std::int64_t>(slot) * size.inbox;
   return boxes(branch).narrow(0, begin, shard.padded * width).view({shard.padded, width});
 }
 
-at::Tensor Workspace::own_piece(std::size_t branch, std::int64_t index) const {
+at::Tensor Workspace::own_queries(std::size_t branch) const {
   const std::int64_t head_dim = u.size(1) / places.size(0);
   const std::int64_t begin = own_head * head_dim * shard.per_rank;
-  return outbox(branch, index)
+  return outbox(ExchangeSlot::Query, branch)
       .view(-1)
       .narrow(0, begin, shard.per_rank * width)
       .view({shard.per_rank, width});
@@ -80,13 +86,14 @@ Workspace make_workspace(const DitConfig& config, const DitRuntime& runtime, con
   Workspace work;
   work.grid = grid;
   work.shard = parallel::shard_of(grid.tokens(), ranks, rank);
+  work.size = workspace_size(config, grid.tokens(), ranks, static_cast<std::int64_t>(branches));
   const std::int64_t rows = work.shard.per_rank;
   work.rope = rope_table(grid, config.head_dim(), work.shard.begin, work.shard.real).to(torch_device(device));
   for (std::size_t i = 0; i < branches; ++i) work.x.push_back(matrix(rows, config.dim, DType::F32, device));
   work.u = matrix(rows, config.dim, runtime.compute, device);
-  const std::int64_t hidden = rows * config.ffn_dim;
+  const WorkspaceSize& size = work.size;
   if (ranks == 1) {
-    work.scratch = empty(std::array{std::max(3 * rows * config.dim, hidden)}, runtime.compute, device);
+    work.scratch = empty(std::array{size.scratch}, runtime.compute, device);
     return work;
   }
   const parallel::HeadSplit split(config.heads, ranks);
@@ -97,16 +104,12 @@ Workspace make_workspace(const DitConfig& config, const DitRuntime& runtime, con
                          .heads = split.of(rank).count,
                          .tiles = kernels::tiles_at_once(device)});
   work.width = split.of(rank).count * config.head_dim();
-  work.widest = split.most() * config.head_dim();
-  const std::int64_t boxes = kOutboxes * rows * config.dim + kInboxes * work.shard.padded * work.widest;
-  const std::int64_t scratch = std::max(rows * config.dim + boxes, hidden);
-  const std::int64_t mail = boxes * (static_cast<std::int64_t>(branches) - 1);
   const auto element = static_cast<std::int64_t>(size_of(runtime.compute));
-  work.shared =
-      runtime.ulysses->allocate(*runtime.device, static_cast<std::size_t>((scratch + mail) * element));
-  work.scratch = view_of(work.shared.data(), std::array{scratch}, std::array<std::int64_t, 1>{1},
+  work.shared = runtime.ulysses->allocate(*runtime.device,
+                                          static_cast<std::size_t>((size.scratch + size.mail) * element));
+  work.scratch = view_of(work.shared.data(), std::array{size.scratch}, std::array<std::int64_t, 1>{1},
                          runtime.compute, device);
-  work.mail = view_of(work.shared.data() + scratch * element, std::array{mail},
+  work.mail = view_of(work.shared.data() + size.scratch * element, std::array{size.mail},
                       std::array<std::int64_t, 1>{1}, runtime.compute, device);
   return work;
 }

@@ -2,16 +2,17 @@
 //
 //   x        [s, C] fp32 per branch      the residual stream
 //   u        [s, C] compute              what a linear reads, and later what the last linear of a part wrote
-//   scratch  max(parts * s * C, s * F)   parts of [s, C], or the feed-forward's hidden [s, F]
+//   scratch  one part of a block after another has here
 //
-//   parts, one rank   0 v    1 q    2 k
+//     one rank        | values | queries | keys |          of local attention, [s, C] each
+//     several ranks   | projected | boxes of branch 0 |
+//     both            | hidden |                           of the feed-forward, [s, F]
 //
-// Of several ranks each branch has its boxes, those of the first in scratch behind one part for a projection,
-// those of the others in mail.  Both lie in memory of the group, which can receive copies there, and each box
-// is at the same place on every rank: an inbox has room for the rank with the most heads, h_0.
+//   mail     | boxes of branch 1 | boxes of branch 2 | ...
+//   boxes    | outbox 0 | outbox 1 | inbox of values | of queries | of keys |
 //
-//   outboxes  2 of [s, C]           packed tokens (parallel/ulysses.h), before and after attention
-//   inboxes   3 of [S, h_0 * D]     v, q, k of this rank's heads; q with this rank's own tokens last
+// With several ranks scratch and mail lie in memory of the group, which can receive copies there, and each
+// box is at the same place on every rank: an inbox has room for the rank with the most heads.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -19,7 +20,9 @@
 #include <cstdint>
 #include <vector>
 
+#include "model/dit/activations.h"
 #include "model/dit/dit.h"
+#include "model/dit/exchange.h"
 #include "model/dit/row_plan.h"
 #include "model/kernels/element.h"
 #include "parallel/ulysses.h"
@@ -38,19 +41,33 @@ struct Workspace {
   at::Tensor mail;
 
   bool fits(const kernels::Grid& wanted, std::size_t branches) const;
-  at::Tensor part(std::int64_t index) const;                           // [s, C]
-  at::Tensor outbox(std::size_t branch, std::int64_t index) const;     // 0, 1: [s, C]
-  at::Tensor inbox(std::size_t branch, std::int64_t index) const;      // 0, 1, 2: [S, this rank's heads * D]
-  at::Tensor own_piece(std::size_t branch, std::int64_t index) const;  // of an outbox: [s, width]
-  at::Tensor hidden(std::int64_t ffn_dim) const;                       // [s, F]
+
+  // Views of scratch and mail.
+  at::Tensor projected() const;                   // [s, C], what a projection has just written
+  at::Tensor hidden(std::int64_t ffn_dim) const;  // [s, F]
+
+  // With one rank, [s, C].
+  at::Tensor values() const;
+  at::Tensor queries() const;
+  at::Tensor keys() const;
+
+  // With several ranks, what an exchange sends, [s, C] packed (parallel/ulysses.h), and what it receives,
+  // [S, this rank's heads * D].  Queries share the outbox of the values.  What comes back is received as it
+  // was sent, into the outbox of the keys; it has none of its own.
+  at::Tensor outbox(ExchangeSlot slot, std::size_t branch) const;
+  at::Tensor inbox(ExchangeSlot slot, std::size_t branch) const;
+  // What of the queries' outbox this rank keeps: [s, this rank's heads * D].
+  at::Tensor own_queries(std::size_t branch) const;
 
   RowPlan rows;               // of attention
   std::int64_t own_head = 0;  // the first of this rank's heads
   std::int64_t width = 0;     // of this rank's heads, elements
-  std::int64_t widest = 0;    // of the heads of the rank with the most
+  WorkspaceSize size;
 
  private:
+  at::Tensor part(std::int64_t index) const;  // of scratch, [s, C]
   at::Tensor boxes(std::size_t branch) const;
+  at::Tensor outbox(std::int64_t index, std::size_t branch) const;
 };
 
 Workspace make_workspace(const DitConfig& config, const DitRuntime& runtime, const kernels::Grid& grid,

@@ -33,14 +33,15 @@ bool takes_turns(const AsyncPlan& plan) {
 bool may_share(const AsyncPlan& plan) { return plan.sharing.share > 0 || plan.open; }
 
 std::unique_ptr<Stream> make_gather_stream(const AsyncPlan& plan, const StageSetup& setup) {
-  if (!may_share(plan) || setup.gather != nullptr) return nullptr;
+  if (!may_share(plan) || setup.gather_stream != nullptr) return nullptr;
   return setup.device->make_stream("ferry-gather", Priority::High);
 }
 
 // Exchanges and gathers both go by the engine that copies between GPUs, one copy after the other.
 std::unique_ptr<StreamGate> make_room_gate(const AsyncPlan& plan, const StageSetup& setup) {
   const bool free = plan.interleave == Interleave::Free;
-  if (!may_share(plan) || setup.gather != nullptr || !free || !setup.weights->copies()) return nullptr;
+  if (!may_share(plan) || setup.gather_stream != nullptr || !free || !setup.copy_sharers->copies())
+    return nullptr;
   return make_stream_gate(*setup.device);
 }
 
@@ -68,8 +69,8 @@ Async::Async(NodeArena& arena, const StagePlan& stage, const StageSetup& setup, 
       plan_(std::move(plan)),
       lazy_(stage.lazy_slots),
       offloaded_(arena.spec().blocks.size()),
-      copy_(make_copy_stream(*setup.device)),
-      own_gather_(make_gather_stream(plan_, setup)),
+      copy_stream_(make_copy_stream(*setup.device)),
+      own_gather_stream_(make_gather_stream(plan_, setup)),
       turns_(takes_turns(plan_) ? std::make_unique<TurnGate>() : nullptr),
       room_(make_room_gate(plan_, setup)),
       setup_link_(stage.link_gbps, chunk_bytes(setup.device->type()), nullptr, nullptr, &arena.pin_borders()),
@@ -78,8 +79,8 @@ Async::Async(NodeArena& arena, const StagePlan& stage, const StageSetup& setup, 
       meter_(*setup.device, static_cast<int>(residency_.offloaded.size())),
       resident_(arena, *setup.device, *setup.account),
       ferrying_(arena, ferrying_plan(setup),
-                {.copy = copy_.get(),
-                 .gather = own_gather_ ? own_gather_.get() : setup.gather,
+                {.copy_stream = copy_stream_.get(),
+                 .gather_stream = own_gather_stream_ ? own_gather_stream_.get() : setup.gather_stream,
                  .link = &link_,
                  .group = slot_group(),
                  .meter = &meter_,
@@ -88,8 +89,8 @@ Async::Async(NodeArena& arena, const StagePlan& stage, const StageSetup& setup, 
                 setup.device->compute()) {
   for (const int block : residency_.offloaded) offloaded_[static_cast<std::size_t>(block)] = true;
   if (gates_by_events(plan_)) {
-    std::vector<Stream*> streams = {copy_.get()};
-    if (own_gather_) streams.push_back(own_gather_.get());
+    std::vector<Stream*> streams = {copy_stream_.get()};
+    if (own_gather_stream_) streams.push_back(own_gather_stream_.get());
     orders_ = std::make_unique<OrderGate>(*setup.device, std::move(streams));
     gaps_ = std::make_unique<Gaps>(*setup.device);
   }
@@ -114,7 +115,7 @@ FerryingPlan Async::ferrying_plan(const StageSetup& setup) const {
           .slice_bytes = plan_.slice_bytes,
           .poison = setup.poison,
           .in_portions = gates_by_events(plan_),
-          .late_gathers = may_share(plan_) && setup.gather != nullptr};
+          .late_gathers = may_share(plan_) && setup.gather_stream != nullptr};
 }
 
 void Async::require_between_forwards(const char* what) const {
@@ -132,7 +133,7 @@ void Async::cleanup_gpu_cache() {
   drop_slots();
 }
 
-parallel::Group* Async::slot_group() const { return may_share(plan_) ? setup_.weights : nullptr; }
+parallel::Group* Async::slot_group() const { return may_share(plan_) ? setup_.copy_sharers : nullptr; }
 
 std::vector<Slot> Async::new_slots() {
   return make_slots(arena_, residency_, *setup_.device, *setup_.account, slot_group(),
@@ -152,10 +153,11 @@ void Async::drop_slots() {
   };
   Stream& compute = setup_.device->compute();
   attempt([&] { compute.synchronize(); });
-  attempt([&] { copy_->synchronize(); });
+  attempt([&] { copy_stream_->synchronize(); });
   if (room_) attempt([&] { room_->open(compute); });  // a forward may have been broken off
-  if (own_gather_) attempt([&] { own_gather_->synchronize(); });
-  if (may_share(plan_) && setup_.gather != nullptr) attempt([&] { setup_.gather->synchronize(); });
+  if (own_gather_stream_) attempt([&] { own_gather_stream_->synchronize(); });
+  if (may_share(plan_) && setup_.gather_stream != nullptr)
+    attempt([&] { setup_.gather_stream->synchronize(); });
   if (first != nullptr) std::rethrow_exception(first);
   ferrying_.reset({});
 }
@@ -250,19 +252,19 @@ void Async::close_room(Stream& stream) {
   room_closed_ = true;
 }
 
-void Async::before(Stream& exchange) {
-  if (room_ && expected_ == 0) close_room(exchange);
-  if (turns_) turns_->before(exchange);
-  if (gaps_) gaps_->before(exchange);
-  if (orders_) orders_->before(exchange);
+void Async::before(Stream& exchange_stream) {
+  if (room_ && expected_ == 0) close_room(exchange_stream);
+  if (turns_) turns_->before(exchange_stream);
+  if (gaps_) gaps_->before(exchange_stream);
+  if (orders_) orders_->before(exchange_stream);
 }
 
-void Async::after(Stream& exchange) {
-  if (turns_) turns_->after(exchange);
-  if (gaps_) gaps_->after(exchange);
-  if (orders_) orders_->after(exchange);
+void Async::after(Stream& exchange_stream) {
+  if (turns_) turns_->after(exchange_stream);
+  if (gaps_) gaps_->after(exchange_stream);
+  if (orders_) orders_->after(exchange_stream);
   expected_ = std::max(expected_ - 1, 0);
-  if (expected_ == 0 && std::exchange(room_closed_, false)) room_->open(exchange);
+  if (expected_ == 0 && std::exchange(room_closed_, false)) room_->open(exchange_stream);
   ++exchanges_;
   if (!cache_allocated()) return;
   if (gaps_) ferrying_.some(gaps_->share());

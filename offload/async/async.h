@@ -66,8 +66,8 @@ class Async final : public Strategy, private parallel::ExchangeGate {
 
  private:
   void soon(Stream& compute, int exchanges) override;
-  void before(Stream& exchange) override;
-  void after(Stream& exchange) override;
+  void before(Stream& exchange_stream) override;
+  void after(Stream& exchange_stream) override;
   void close_room(Stream& stream);
   // Passes are to be compared.
   bool compares() const { return auto_ && enabled_ && !auto_->settled(); }
@@ -86,8 +86,8 @@ class Async final : public Strategy, private parallel::ExchangeGate {
   AsyncPlan plan_;
   bool lazy_;
   std::vector<bool> offloaded_;  // by block
-  std::unique_ptr<Stream> copy_;
-  std::unique_ptr<Stream> own_gather_;
+  std::unique_ptr<Stream> copy_stream_;
+  std::unique_ptr<Stream> own_gather_stream_;
   std::unique_ptr<TurnGate> turns_;
   std::unique_ptr<OrderGate> orders_;
   std::unique_ptr<StreamGate> room_;  // closed to gathers while exchanges want the engine that copies

@@ -173,8 +173,8 @@ void Ferrying::release(int block) {
 }
 
 void Ferrying::poison(Slot& slot) {
-  carrier_.copy->wait(*slot.free);
-  carrier_.copy->fill(slot.memory.data(), kNaN, slot.memory.bytes());
+  carrier_.copy_stream->wait(*slot.free);
+  carrier_.copy_stream->fill(slot.memory.data(), kNaN, slot.memory.bytes());
   slot.block = -1;
 }
 
@@ -203,9 +203,10 @@ void Ferrying::fetch_module(Slot& slot, model::ModuleId id) {
   const ModulePlace& place = place_of(arena_.layout(), id);
   const std::byte* source = arena_.at(blob_of(arena_.layout(), id)) + place.offset;
   other_end_ = acquired_;
-  carrier_.copy->wait(*slot.ready);
-  carrier_.link->copy(*carrier_.copy, slot.memory.data() + place.offset, source, place.bytes, id.block);
-  carrier_.copy->record(*slot.staged);
+  carrier_.copy_stream->wait(*slot.ready);
+  carrier_.link->copy(*carrier_.copy_stream, slot.memory.data() + place.offset, source, place.bytes,
+                      id.block);
+  carrier_.copy_stream->record(*slot.staged);
   compute_.wait(*slot.staged);
   slot.modules[static_cast<std::size_t>(id.module)] = true;
 }

@@ -40,18 +40,18 @@ void Gaps::begin_block() {
   }
 }
 
-void Gaps::before(Stream& exchange) {
+void Gaps::before(Stream& exchange_stream) {
   if (sampling_ == Sampling::Running && exchanges_ < kMost) {
-    exchange.record(*begins_[static_cast<std::size_t>(exchanges_)]);
+    exchange_stream.record(*begins_[static_cast<std::size_t>(exchanges_)]);
   } else if (sampling_ == Sampling::Closing) {
-    exchange.record(*begins_[static_cast<std::size_t>(sampled_)]);
+    exchange_stream.record(*begins_[static_cast<std::size_t>(sampled_)]);
     sampling_ = Sampling::Done;
   }
 }
 
-void Gaps::after(Stream& exchange) {
+void Gaps::after(Stream& exchange_stream) {
   if (sampling_ == Sampling::Running && exchanges_ < kMost) {
-    exchange.record(*ends_[static_cast<std::size_t>(exchanges_)]);
+    exchange_stream.record(*ends_[static_cast<std::size_t>(exchanges_)]);
   }
   ++exchanges_;
 }

@@ -24,8 +24,8 @@ class Gaps {
   // A block begins; the exchanges up to the next call are its.
   void begin_block();
   // Around each exchange, in the exchange stream, before() ahead of any wait for chunks.
-  void before(Stream& exchange);
-  void after(Stream& exchange);
+  void before(Stream& exchange_stream);
+  void after(Stream& exchange_stream);
   // The share of the gap after the exchange that just ended.  Before anything is measured: all after the
   // last exchange of a block, as far as the last block tells which that is.
   double share() const;

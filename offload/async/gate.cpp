@@ -4,12 +4,12 @@
 
 namespace ferry::offload {
 
-void TurnGate::before(Stream& exchange) {
-  exchange.call([this] { begin_exchange(); });
+void TurnGate::before(Stream& exchange_stream) {
+  exchange_stream.call([this] { begin_exchange(); });
 }
 
-void TurnGate::after(Stream& exchange) {
-  exchange.call([this] { end(); });
+void TurnGate::after(Stream& exchange_stream) {
+  exchange_stream.call([this] { end(); });
 }
 
 void TurnGate::enter(Stream& stream) {
@@ -48,15 +48,15 @@ OrderGate::OrderGate(Device& device, std::vector<Stream*> weight_streams)
     chunks_done_.push_back(device.make_event(EventKind::Order));
 }
 
-void OrderGate::before(Stream& exchange) {
+void OrderGate::before(Stream& exchange_stream) {
   for (std::size_t i = 0; i < streams_.size(); ++i) {
     streams_[i]->record(*chunks_done_[i]);
-    exchange.wait(*chunks_done_[i]);
+    exchange_stream.wait(*chunks_done_[i]);
   }
 }
 
-void OrderGate::after(Stream& exchange) {
-  exchange.record(*exchange_done_);
+void OrderGate::after(Stream& exchange_stream) {
+  exchange_stream.record(*exchange_done_);
   for (Stream* stream : streams_) stream->wait(*exchange_done_);
 }
 

@@ -18,8 +18,8 @@ namespace ferry::offload {
 // waits for the chunk in flight, the next chunk for the exchange.
 class TurnGate final : public parallel::ExchangeGate, public ChunkGuard {
  public:
-  void before(Stream& exchange) override;
-  void after(Stream& exchange) override;
+  void before(Stream& exchange_stream) override;
+  void after(Stream& exchange_stream) override;
   void enter(Stream& stream) override;
   void leave(Stream& stream) override;
 
@@ -39,8 +39,8 @@ class OrderGate final : public parallel::ExchangeGate {
  public:
   // `weight_streams` carry the chunks and outlive this.
   OrderGate(Device& device, std::vector<Stream*> weight_streams);
-  void before(Stream& exchange) override;
-  void after(Stream& exchange) override;
+  void before(Stream& exchange_stream) override;
+  void after(Stream& exchange_stream) override;
 
  private:
   std::vector<Stream*> streams_;

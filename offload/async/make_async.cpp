@@ -15,7 +15,9 @@ namespace ferry::offload {
 
 namespace {
 
-int weight_ranks(const StageSetup& setup) { return setup.weights == nullptr ? 1 : setup.weights->size(); }
+int weight_ranks(const StageSetup& setup) {
+  return setup.copy_sharers == nullptr ? 1 : setup.copy_sharers->size();
+}
 
 // A gather takes equal shares of every block.
 bool divides(const NodeArena& arena, int ranks) {
@@ -89,7 +91,7 @@ AsyncPlan choose_links(NodeArena& arena, const StagePlan& stage, const StageSetu
     if (setup.peers.rank == 0) spdlog::info("{}: {}", arena.spec().name, to_text(figures));
   }
   if (share.value_or(0) > 0 && ranks == 1 && setup.peers.size > 1 && setup.peers.rank == 0) {
-    spdlog::warn("{}: a rank has no other on its machine to share copies with: transport full, not sharded",
+    spdlog::warn("{}: a rank has no other on its node to share copies with: transport full, not sharded",
                  arena.spec().name);
   }
   if (plan.interleave == Interleave::Auto) plan.interleave = Interleave::Free;

@@ -21,7 +21,7 @@ constexpr std::size_t kMostBytes = std::size_t{64} << 20;
 constexpr double kMostSeconds = 0.1;  // of one copy
 constexpr int kRepeats = 5;
 constexpr double kClearlySlower = 1.2;
-constexpr double kNoticed_ms = 0.1;  // less than the threads of a busy machine differ by themselves
+constexpr double kNoticed_ms = 0.1;  // less than the threads of a busy node differ by themselves
 
 // So many that the clock's grain does not matter; a slow emulated link does not take for ever.
 std::size_t test_bytes(const NodeArena& arena, double link_gbps) {
@@ -39,7 +39,7 @@ std::size_t same_bytes(const parallel::Peers& peers, std::size_t bytes) {
   return bytes;
 }
 
-// Seconds of several tries, ascending.  Other work on the machine makes a try longer, never shorter.
+// Seconds of several tries, ascending.  Other work on the node makes a try longer, never shorter.
 struct Tries {
   std::array<double, kRepeats> seconds{};
   double median() const { return seconds[kRepeats / 2]; }
@@ -52,25 +52,27 @@ class Bench {
   Bench(NodeArena& arena, double link_gbps, const StageSetup& setup)
       : setup_(setup),
         source_(arena.at(largest_blob(arena.layout()))),
-        ranks_(static_cast<std::size_t>(setup.weights->size())),
+        ranks_(static_cast<std::size_t>(setup.copy_sharers->size())),
         bytes_(same_bytes(setup.peers, test_bytes(arena, link_gbps)) / (2 * kTensorAlign * ranks_) *
                (2 * kTensorAlign * ranks_)),
         to_(setup.device->allocate(bytes_)),
-        from_(setup.weights->allocate(*setup.device, bytes_)),
+        from_(setup.copy_sharers->allocate(*setup.device, bytes_)),
         copy_(setup.device->make_stream("ferry-test", Priority::High)),
-        own_(setup.gather == nullptr ? setup.device->make_stream("ferry-test-2", Priority::High) : nullptr),
+        own_(setup.gather_stream == nullptr ? setup.device->make_stream("ferry-test-2", Priority::High)
+                                            : nullptr),
         link_(link_gbps, chunk_bytes(setup.device->type())) {}
   double bytes() const { return static_cast<double>(bytes_); }
   void copy() { link_.copy(*copy_, to_.data(), source_, bytes_); }
   void gather() {
     const std::size_t shard = bytes_ / ranks_;
-    setup_.weights->all_gather(
-        from_.data(), from_.data() + shard * static_cast<std::size_t>(setup_.weights->rank()), shard, comm());
+    setup_.copy_sharers->all_gather(
+        from_.data(), from_.data() + shard * static_cast<std::size_t>(setup_.copy_sharers->rank()), shard,
+        comm());
   }
   // From one half of a buffer into the other, which no copy touches.
   void exchange() {
     const std::size_t half = bytes_ / 2;
-    setup_.weights->all_to_all(from_.data(), from_.data() + half, half / ranks_, comm());
+    setup_.copy_sharers->all_to_all(from_.data(), from_.data() + half, half / ranks_, comm());
   }
   void wait_copy() { copy_->synchronize(); }
   void wait_comm() { comm().synchronize(); }
@@ -89,7 +91,7 @@ class Bench {
   }
 
  private:
-  Stream& comm() { return own_ ? *own_ : *setup_.gather; }
+  Stream& comm() { return own_ ? *own_ : *setup_.gather_stream; }
   const StageSetup& setup_;
   const std::byte* source_;
   std::size_t ranks_;
@@ -113,10 +115,10 @@ double slowest(const parallel::Peers& peers, double seconds) {
 // The speed of each rank of the weights' group, of all such groups the slowest of that rank, so that all
 // decide alike.
 std::vector<double> by_rank(const StageSetup& setup, double gbps) {
-  const auto size = static_cast<std::size_t>(setup.weights->size());
+  const auto size = static_cast<std::size_t>(setup.copy_sharers->size());
   std::vector<double> speeds(size, std::numeric_limits<double>::infinity());
   bool alike = true;
-  const std::string mine = fmt::format("{} {} {}", size, setup.weights->rank(), gbps);
+  const std::string mine = fmt::format("{} {} {}", size, setup.copy_sharers->rank(), gbps);
   for (const std::string& each : all_gather_text(setup.peers, mine)) {
     std::istringstream words(each);
     std::size_t ranks = 0;
@@ -183,7 +185,7 @@ LinkFigures measure_links(NodeArena& arena, double link_gbps, const StageSetup& 
       },
       [&] { bench.wait_copy(); });
   figures.exchange_beside_ms = 1e3 * slowest(setup.peers, beside.least());
-  figures.by_copies = slowest(setup.peers, setup.weights->copies() ? 0 : 1) < 1;
+  figures.by_copies = slowest(setup.peers, setup.copy_sharers->copies() ? 0 : 1) < 1;
   return figures;
 }
 

@@ -20,11 +20,11 @@ struct LinkFigures {
   double gather_gbps = 0;              // bytes of a whole block per second of its gather
   double exchange_ms = 0;              // an all-to-all alone
   double exchange_beside_ms = 0;  // the same while every rank copies: the best try, so that what else runs
-                                  // on the machine does not count as the copies' doing
+                                  // on the node does not count as the copies' doing
   bool by_copies = false;         // gathers and exchanges of all go by copies (parallel/node/copy_group.h)
 };
 
-// Collective over setup.peers; setup.weights is a group of at least two ranks.  Blocks for some tens of
+// Collective over setup.peers; setup.copy_sharers is a group of at least two ranks.  Blocks for some tens of
 // milliseconds; takes device memory for the while, in which nobody page-locks.
 LinkFigures measure_links(NodeArena& arena, double link_gbps, const StageSetup& setup);
 

@@ -28,9 +28,9 @@ void copy_some(const Carrier& carrier, Job& job, const std::byte* arena, std::si
   if (job.copied) return;
   const bool gathers = !job.shared.empty();
   if (!job.started) {
-    carrier.copy->wait(*job.slot->free);
-    if (gathers) carrier.copy->record(*job.slot->open);
-    carrier.meter->copy_begins(*carrier.copy);
+    carrier.copy_stream->wait(*job.slot->free);
+    if (gathers) carrier.copy_stream->record(*job.slot->open);
+    carrier.meter->copy_begins(*carrier.copy_stream);
     job.started = true;
   }
   const std::size_t chunk = carrier.link->chunk();
@@ -42,33 +42,33 @@ void copy_some(const Carrier& carrier, Job& job, const std::byte* arena, std::si
     const std::size_t part = left / chunk < chunks ? left : chunks * chunk;
     const std::size_t offset = range.offset + job.done;
     if (part > 0) {
-      carrier.link->copy(*carrier.copy, job.slot->memory.data() + offset, arena + job.blob.offset + offset,
-                         part, job.block);
+      carrier.link->copy(*carrier.copy_stream, job.slot->memory.data() + offset,
+                         arena + job.blob.offset + offset, part, job.block);
     }
     chunks -= std::min(chunks, (part + chunk - 1) / chunk);
     job.done += part;
     if (job.done < range.bytes) continue;
-    if (there != nullptr) carrier.copy->record(*there);
+    if (there != nullptr) carrier.copy_stream->record(*there);
     job.done = 0;
     ++job.next;
   }
   if (job.next < job.todo.size()) return;
-  carrier.copy->record(gathers ? *job.slot->staged : *job.slot->ready);
-  carrier.meter->copy_ends(*carrier.copy);
+  carrier.copy_stream->record(gathers ? *job.slot->staged : *job.slot->ready);
+  carrier.meter->copy_ends(*carrier.copy_stream);
   job.copied = true;
   job.complete = !gathers;
 }
 
 void complete(const Carrier& carrier, Job& job) {
   if (job.complete) return;
-  carrier.gather->wait(*job.slot->open);
+  carrier.gather_stream->wait(*job.slot->open);
   {
-    const TraceScope span(carrier.trace, Lane::Gather, "gather", *carrier.gather, job.block);
+    const TraceScope span(carrier.trace, Lane::Gather, "gather", *carrier.gather_stream, job.block);
     carrier.group->all_gather_parts(job.slot->memory.data(), job.shared, job.slices, carrier.gate,
-                                    *carrier.gather);
+                                    *carrier.gather_stream);
   }
-  carrier.gather->wait(*job.slot->staged);
-  carrier.gather->record(*job.slot->ready);
+  carrier.gather_stream->wait(*job.slot->staged);
+  carrier.gather_stream->record(*job.slot->ready);
   job.complete = true;
 }
 

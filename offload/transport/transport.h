@@ -43,8 +43,8 @@ struct Job {
 
 // The streams and the link that carry weights.  What it points to outlives it.
 struct Carrier {
-  Stream* copy = nullptr;
-  Stream* gather = nullptr;
+  Stream* copy_stream = nullptr;
+  Stream* gather_stream = nullptr;
   Link* link = nullptr;
   parallel::Group* group = nullptr;  // nullptr: every rank copies all, whatever the share
   Meter* meter = nullptr;

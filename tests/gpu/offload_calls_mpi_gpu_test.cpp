@@ -26,10 +26,10 @@ class CudaCallsOfRanks : public testing::DeviceRanksTest {
                                            {.device = &device(),
                                             .account = &account,
                                             .peers = world_peers(session()),
-                                            .weights = groups().weights.get(),
-                                            .gather = on_gpu() ? nullptr : &session().comm(),
+                                            .copy_sharers = groups().copy_sharers.get(),
+                                            .gather_stream = on_gpu() ? nullptr : &session().comm(),
                                             .poison = true});
-    testing::DitForwards forwards({.device = &device(), .groups = &groups(), .exchange = &exchange()},
+    testing::DitForwards forwards({.device = &device(), .groups = &groups(), .exchange_stream = &exchange()},
                                   *stage);
     for (int i = 0; i < 2; ++i) forwards.run(900);
     const CudaCalls before = cuda_calls();

@@ -111,7 +111,7 @@ TEST_F(DitRanks, ExchangesOnTheComputeStreamWhenThereIsNoOther) {
   const auto weights = weights_of(config, DType::F32);
   DitRuntime runtime = together(DType::F32);
   const auto apart = run(config, *weights, runtime, latent);
-  runtime.exchange = nullptr;
+  runtime.exchange_stream = nullptr;
   EXPECT_TRUE(at::equal(run(config, *weights, runtime, latent)[0], apart[0]));
 }
 
@@ -149,8 +149,8 @@ TEST_F(DitRanks, EachExchangeIsToldToTheGate) {
 class SlowGate : public parallel::ExchangeGate {
  public:
   explicit SlowGate(int ms) : ms_(ms) {}
-  void before(Stream& exchange) override {
-    exchange.call([this] { std::this_thread::sleep_for(std::chrono::milliseconds(ms_)); });
+  void before(Stream& exchange_stream) override {
+    exchange_stream.call([this] { std::this_thread::sleep_for(std::chrono::milliseconds(ms_)); });
   }
   void after(Stream&) override {}
 
@@ -198,7 +198,7 @@ TEST_F(DitRanks, WaitsForExchangesAreMeasuredByForwardAndLayer) {
     // In line, the exchange itself is what computing waits for: it takes as long as the last rank is late.
     SlowGate gate(own_stream || rank() == size() - 1 ? kMs : 0);
     DitRuntime runtime = together(DType::F32);
-    if (!own_stream) runtime.exchange = nullptr;
+    if (!own_stream) runtime.exchange_stream = nullptr;
     runtime.gate = &gate;
     Dit dit(config, *weights, runtime);
     DitContext context = dit.encode_context(golden_input({5, config.text_dim}, 0.2, 0.05));

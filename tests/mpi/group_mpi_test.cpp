@@ -155,8 +155,8 @@ TEST_F(MpiGroupTest, GroupsOfAMeshHoldTheRanksThatItSays) {
   EXPECT_EQ(groups.cfg->size(), mesh.cfg);
   EXPECT_EQ(groups.cfg->rank(), mesh.cfg_index);
   EXPECT_EQ(groups.data_root->size(), mesh.cfg * mesh.ulysses);
-  EXPECT_EQ(groups.weights->size(), mesh.cfg * mesh.ulysses);  // one node here
-  EXPECT_EQ(groups.weights->rank(), mesh.cfg_index * mesh.ulysses + mesh.ulysses_index);
+  EXPECT_EQ(groups.copy_sharers->size(), mesh.cfg * mesh.ulysses);  // one node here
+  EXPECT_EQ(groups.copy_sharers->rank(), mesh.cfg_index * mesh.ulysses + mesh.ulysses_index);
   EXPECT_EQ(groups.ulysses->backend(), mesh.ulysses == 1 ? "single" : "mpi");
 
   std::vector<int> members(groups.cfg->size());

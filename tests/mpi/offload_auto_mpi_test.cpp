@@ -238,8 +238,8 @@ TEST_F(AutoShareMpi, UnevenPartsWaitForAllPageLocking) {
                                            {.device = &device,
                                             .account = &account,
                                             .peers = world_peers(ranks()),
-                                            .weights = groups.weights.get(),
-                                            .gather = &ranks().comm()});
+                                            .copy_sharers = groups.copy_sharers.get(),
+                                            .gather_stream = &ranks().comm()});
     const bool uneven = !stage->report().parts.empty();
     EXPECT_EQ(ranks().all_agree(arena.pinning_over()), uneven);
     EXPECT_TRUE(uneven || !differ);

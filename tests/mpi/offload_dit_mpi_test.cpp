@@ -27,13 +27,13 @@ class SameBits : public testing::DeviceRanksTest {
     return {.device = &device(),
             .account = &account,
             .peers = world_peers(session()),
-            .weights = groups().weights.get(),
-            .gather = on_gpu() ? nullptr : &session().comm()};
+            .copy_sharers = groups().copy_sharers.get(),
+            .gather_stream = on_gpu() ? nullptr : &session().comm()};
   }
   testing::DitRig rig(bool paired = true) {
     return {.device = &device(),
             .groups = size() == 1 ? nullptr : &groups(),
-            .exchange = &exchange(),
+            .exchange_stream = &exchange(),
             .paired = paired};
   }
   at::Tensor latent(NodeArena& arena, const Attempt& run) {
@@ -194,8 +194,8 @@ TEST_F(ForwardsOfRanks, LaterOnesAllocateNothingMakeNoEventAndDoNotWait) {
       counted.device = &counting;
       testing::DitRig counted_rig = rig();
       counted_rig.device = &counting;
-      counted_rig.exchange = &counting.counted(exchange());
-      if (!on_gpu()) counted.gather = counted_rig.exchange;
+      counted_rig.exchange_stream = &counting.counted(exchange());
+      if (!on_gpu()) counted.gather_stream = counted_rig.exchange_stream;
       const auto arena = testing::dit_arena(node_ranks(ranks()), options, DType::BF16);
       const auto stage = testing::stage_over(*arena, options, counted);
       testing::DitForwards forwards(counted_rig, *stage);

@@ -64,8 +64,8 @@ struct OffloadRig {
     return {.device = &device,
             .account = &account,
             .peers = parallel::world_peers(ranks()),
-            .weights = alone ? nullptr : groups.weights.get(),
-            .gather = own_gather ? nullptr : &comm,
+            .copy_sharers = alone ? nullptr : groups.copy_sharers.get(),
+            .gather_stream = own_gather ? nullptr : &comm,
             .poison = true,
             .trace = &trace};
   }

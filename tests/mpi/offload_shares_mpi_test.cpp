@@ -28,7 +28,7 @@ class SharesOfCopies : public testing::SharesTest {
   }
   const at::Tensor& expected() const { return expected_; }
   testing::DitRig rig() {
-    return {.device = &device(), .groups = size() == 1 ? nullptr : &groups(), .exchange = &exchange()};
+    return {.device = &device(), .groups = size() == 1 ? nullptr : &groups(), .exchange_stream = &exchange()};
   }
   at::Tensor latent(const AsyncPlan& plan, int prefetch = 1, double link_gbps = 0) {
     DeviceAccount account;
@@ -59,7 +59,7 @@ TEST_F(SharesOfCopies, EveryShareGivesTheSameBits) {
         const AsyncPlan plan{.sharing = {.share = share},
                              .slice_bytes = prefetch == 3 ? kSliceBytes : kSmallSlice};
         EXPECT_TRUE(same_bits(latent(plan, prefetch), expected()))
-            << share << " " << prefetch << " " << groups().weights->backend();
+            << share << " " << prefetch << " " << groups().copy_sharers->backend();
       }
     }
   }
@@ -70,7 +70,7 @@ TEST_F(SharesOfCopies, UnevenPartsGiveTheSameBits) {
     use(by);
     for (const double share : {0.25, 1.0}) {
       const AsyncPlan plan{.sharing = {.share = share, .weights = uneven()}, .slice_bytes = kSmallSlice};
-      EXPECT_TRUE(same_bits(latent(plan, 2), expected())) << share << " " << groups().weights->backend();
+      EXPECT_TRUE(same_bits(latent(plan, 2), expected())) << share << " " << groups().copy_sharers->backend();
     }
   }
 }
@@ -114,7 +114,7 @@ TEST_F(SharesOfCopies, OnesThatChangeGiveTheSameBits) {
                         }};
       stage = make(account, plan, 2);
       EXPECT_TRUE(same_bits(testing::denoise(rig(), *stage, kSteps).cpu(), expected))
-          << first << " " << groups().weights->backend();
+          << first << " " << groups().copy_sharers->backend();
       const Report report = stage->report();
       EXPECT_TRUE(report.share_settled);
       EXPECT_EQ(report.share, 1 - first) << report.share_why;

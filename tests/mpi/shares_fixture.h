@@ -26,8 +26,8 @@ class SharesTest : public DeviceRanksTest {
     return {.device = &device(),
             .account = &account,
             .peers = parallel::world_peers(session()),
-            .weights = groups().weights.get(),
-            .gather = on_gpu() || own_gather_ ? nullptr : &session().comm(),
+            .copy_sharers = groups().copy_sharers.get(),
+            .gather_stream = on_gpu() || own_gather_ ? nullptr : &session().comm(),
             .poison = true,
             .trace = trace_};
   }

@@ -13,8 +13,10 @@ class DitRanksTest : public TorchRanksTest {
  protected:
   model::DitRuntime alone(DType compute) { return {.device = &device(), .compute = compute}; }
   model::DitRuntime together(DType compute) {
-    return {
-        .device = &device(), .ulysses = groups().ulysses.get(), .exchange = &exchange(), .compute = compute};
+    return {.device = &device(),
+            .ulysses = groups().ulysses.get(),
+            .exchange_stream = &exchange(),
+            .compute = compute};
   }
   // The same on every rank.
   std::unique_ptr<PlainWeights> weights_of(const model::DitConfig& config, DType compute) {

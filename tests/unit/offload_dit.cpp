@@ -43,7 +43,7 @@ model::DitRuntime runtime_of(const DitRig& rig, offload::StageWeights& weights) 
   model::DitRuntime runtime;
   runtime.device = rig.device;
   runtime.ulysses = rig.groups == nullptr ? nullptr : rig.groups->ulysses.get();
-  runtime.exchange = rig.exchange;
+  runtime.exchange_stream = rig.exchange_stream;
   runtime.gate = weights.exchange_gate();
   runtime.compute = rig.compute;
   runtime.attention = rig.attention;

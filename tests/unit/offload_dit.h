@@ -26,7 +26,7 @@ std::vector<offload::Options> ways_of_weights();
 struct DitRig {
   Device* device = nullptr;
   parallel::Groups* groups = nullptr;  // nullptr: one rank
-  Stream* exchange = nullptr;
+  Stream* exchange_stream = nullptr;
   DType compute = DType::BF16;
   bool paired = true;  // both guidance branches per forward, else one after the other
   model::kernels::Attention attention{};

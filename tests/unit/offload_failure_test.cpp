@@ -71,7 +71,7 @@ class DeviceFailure : public ::testing::TestWithParam<Case> {
     const auto exchanges = device.make_stream("exchange", Priority::High);
     const auto done = device.make_event(EventKind::Order);
     const StageSetup setup{
-        .device = &device, .account = &account, .peers = {}, .weights = group.get(), .trace = &trace};
+        .device = &device, .account = &account, .peers = {}, .copy_sharers = group.get(), .trace = &trace};
     StageWeights stage(*arena_, plan_over(*arena_, {}), setup, GetParam().make(*arena_, setup));
     device.fault = [&](const Stream&) {
       const int now = operations++;
@@ -123,7 +123,7 @@ TEST(AsyncFailure, WhereOneStreamFailsTheSlotsWaitForTheOthersToo) {
   std::set<std::string> waited_for;
   {
     const auto strategy =
-        async(*arena, {.device = &device, .account = &account, .peers = {}, .weights = group.get()}, 1);
+        async(*arena, {.device = &device, .account = &account, .peers = {}, .copy_sharers = group.get()}, 1);
     device.fault = [&](const Stream& stream) {
       waited_for.insert(stream.name());
       throw CudaError(kFault);

@@ -117,7 +117,7 @@ void run_layers(const StageInput& input, const std::vector<at::Tensor>& contexts
 
 // The shards' gathers are on a communicator of their own.
 void gather_once(Rank& rank) {
-  parallel::Group& group = *rank.groups.weights;
+  parallel::Group& group = *rank.groups.copy_sharers;
   const auto ranks = static_cast<std::size_t>(group.size());
   if (ranks == 1) return;
   Stream& stream = rank.on_gpu() ? rank.device->compute() : rank.exchange_stream();
