@@ -38,11 +38,11 @@ double decode_seconds(const DecodeCase& what, model::Weights& weights, Device& d
   std::int64_t frames = 0;
   device.compute().synchronize();
   const auto begin = Clock::now();
-  model::vae_decode(what.config, weights, latent, {&device, what.compute},
-                    [&](std::int64_t, const at::Tensor& part) {
-                      frames += part.size(1);
-                      sums.push_back(at::sum(part));
-                    });
+  model::VaeDecoder decoder(what.config, weights, {&device, what.compute});
+  decoder.decode(latent, [&](std::int64_t, const at::Tensor& part) {
+    frames += part.size(1);
+    sums.push_back(at::sum(part));
+  });
   device.compute().synchronize();
   const double seconds = seconds_since(begin);
   const bool finite = std::all_of(sums.begin(), sums.end(),

@@ -15,6 +15,7 @@
 #include <array>
 #include <stdexcept>
 #include <string_view>
+#include <utility>
 
 #include "model/tensor.h"
 #include "model/torch_stream.h"
@@ -22,9 +23,6 @@
 namespace ferry::model {
 
 namespace {
-
-// Modules of a block, by their place in the spec.
-enum Module : int { Norm1, Q, K, V, Bias, O, Norm2, Gate, Fc1, Fc2 };
 
 // One tensor per prompt: a module is fetched once and used for all of them.
 using Batch = std::vector<at::Tensor>;
@@ -71,9 +69,10 @@ at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
   return at::bmm(weights, by_head(v, heads)).transpose(0, 1).reshape(q.sizes());
 }
 
-class Encoder {
+// One pass over the network.
+class Forward {
  public:
-  Encoder(const Umt5Config& config, Weights& weights, const Tap& tap, Batch x, Batch rows)
+  Forward(const Umt5Config& config, Weights& weights, const Tap& tap, Batch x, Batch rows)
       : config_(config), weights_(weights), tap_(tap), x_(std::move(x)), rows_(std::move(rows)) {}
 
   Batch run() {
@@ -87,7 +86,7 @@ class Encoder {
       feed_forward();
       show("ffn", i, x_);
     }
-    Batch out = norm({.block = ModuleId::kTail, .module = 0});
+    Batch out = norm(id_of(Umt5Tail::Norm));
     show("norm", ModuleId::kTail, out);
     pass.end();
     return out;
@@ -106,8 +105,8 @@ class Encoder {
     return out;
   }
 
-  Batch linear(Module index, const Batch& in) {
-    const ModuleScope module(weights_, {.block = block_, .module = index});
+  Batch linear(Umt5Block id, const Batch& in) {
+    const ModuleScope module(weights_, id_of(block_, id));
     Batch out;
     for (const at::Tensor& x : in) out.push_back(at::linear(x, module[0]));
     return out;
@@ -115,27 +114,30 @@ class Encoder {
 
   // Position biases [heads, Lt, Lt].
   Batch biases() {
-    const ModuleScope module(weights_, {.block = block_, .module = Bias});
+    const ModuleScope module(weights_, id_of(block_, Umt5Block::PositionBias));
     Batch out;
     for (const at::Tensor& rows : rows_) out.push_back(position_bias(module[0], rows));
     return out;
   }
 
   void attention() {
-    const Batch n = norm({.block = block_, .module = Norm1});
-    const Batch q = linear(Q, n), k = linear(K, n), v = linear(V, n), bias = biases();
+    const Batch n = norm(id_of(block_, Umt5Block::Norm1));
+    const Batch q = linear(Umt5Block::Q, n);
+    const Batch k = linear(Umt5Block::K, n);
+    const Batch v = linear(Umt5Block::V, n);
+    const Batch bias = biases();
     Batch out;
     for (std::size_t i = 0; i < n.size(); ++i) out.push_back(attend(q[i], k[i], v[i], bias[i]));
-    add(linear(O, out));
+    add(linear(Umt5Block::O, out));
   }
 
   void feed_forward() {
-    const Batch n = norm({.block = block_, .module = Norm2});
-    Batch gated = linear(Gate, n);
+    const Batch n = norm(id_of(block_, Umt5Block::Norm2));
+    Batch gated = linear(Umt5Block::FfnGate, n);
     for (at::Tensor& gate : gated) gate = stepwise_gelu(gate);
-    const Batch value = linear(Fc1, n);
+    const Batch value = linear(Umt5Block::FfnFc1, n);
     for (std::size_t i = 0; i < n.size(); ++i) gated[i] = value[i] * gated[i];
-    add(linear(Fc2, gated));
+    add(linear(Umt5Block::FfnFc2, gated));
   }
 
   void add(const Batch& change) {
@@ -153,11 +155,11 @@ class Encoder {
 void check(const Umt5Config& config, std::span<const std::int64_t> ids) {
   const auto count = static_cast<std::int64_t>(ids.size());
   if (count < 1 || count > config.text_len) {
-    throw std::invalid_argument(fmt::format("umt5_encode: {} tokens, text_len {}", count, config.text_len));
+    throw std::invalid_argument(fmt::format("umT5: {} tokens, text_len {}", count, config.text_len));
   }
   for (const std::int64_t id : ids) {
     if (id < 0 || id >= config.vocab) {
-      throw std::invalid_argument(fmt::format("umt5_encode: token {}, vocabulary {}", id, config.vocab));
+      throw std::invalid_argument(fmt::format("umT5: token {}, vocabulary {}", id, config.vocab));
     }
   }
 }
@@ -180,28 +182,23 @@ std::int64_t umt5_bucket(std::int64_t distance) {
   return offset + 7 + (std::upper_bound(kBegins.begin(), kBegins.end(), size) - kBegins.begin());
 }
 
-std::vector<at::Tensor> umt5_encode(const Umt5Config& config, Weights& weights,
-                                    std::span<const std::vector<std::int64_t>> prompts,
-                                    const Umt5Runtime& runtime) {
-  for (const auto& ids : prompts) check(config, ids);
-  const TorchStream stream(*runtime.device);
-  const at::Device target = torch_device(*runtime.device);
-  const at::Tensor& table = weights.on_host({.block = ModuleId::kHead, .module = 0})[0];
-  if (table.scalar_type() != scalar_type(runtime.compute)) {
-    throw std::invalid_argument(fmt::format("umt5_encode: the weights are not {}", name_of(runtime.compute)));
+Umt5Encoder::Umt5Encoder(const Umt5Config& config, Weights& weights, Umt5Runtime runtime)
+    : config_(config), weights_(weights), runtime_(std::move(runtime)) {}
+
+std::vector<at::Tensor> Umt5Encoder::encode(std::span<const std::vector<std::int64_t>> prompts) {
+  for (const auto& ids : prompts) check(config_, ids);
+  const TorchStream stream(*runtime_.device);
+  const at::Device target = torch_device(*runtime_.device);
+  const at::Tensor& table = weights_.on_host(id_of(Umt5Head::TokenEmbedding))[0];
+  if (table.scalar_type() != scalar_type(runtime_.compute)) {
+    throw std::invalid_argument(fmt::format("umT5: the weights are not {}", name_of(runtime_.compute)));
   }
   Batch x, rows;
   for (const auto& ids : prompts) {
     x.push_back(embeddings(table, ids, target));
     rows.push_back(bucket_rows(static_cast<std::int64_t>(ids.size()), target));
   }
-  return Encoder(config, weights, runtime.tap, std::move(x), std::move(rows)).run();
-}
-
-at::Tensor umt5_encode(const Umt5Config& config, Weights& weights, std::span<const std::int64_t> ids,
-                       Device& device, DType compute) {
-  const std::vector<std::vector<std::int64_t>> prompts = {{ids.begin(), ids.end()}};
-  return umt5_encode(config, weights, prompts, {.device = &device, .compute = compute}).front();
+  return Forward(config_, weights_, runtime_.tap, std::move(x), std::move(rows)).run();
 }
 
 }  // namespace ferry::model

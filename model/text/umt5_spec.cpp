@@ -1,10 +1,11 @@
+#include "model/text/umt5_spec.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <stdexcept>
 
 #include "base/error.h"
-#include "model/text/umt5.h"
 
 namespace ferry::model {
 

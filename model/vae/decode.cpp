@@ -7,6 +7,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "model/tensor.h"
 #include "model/torch_stream.h"
@@ -21,13 +22,16 @@ namespace {
 using vae::Chunk;
 using vae::Unit;
 
-void check(const VaeConfig& config, const at::Tensor& latent) {
+void check(const VaeConfig& config) {
   const auto z = static_cast<std::size_t>(config.z_dim);
   if (config.latents_mean.size() != z || config.latents_std.size() != z) {
     throw std::invalid_argument("VAE: " + std::to_string(config.latents_mean.size()) + " means and " +
                                 std::to_string(config.latents_std.size()) + " deviations for " +
                                 std::to_string(z) + " latent channels");
   }
+}
+
+void check(const VaeConfig& config, const at::Tensor& latent) {
   const std::array<std::int64_t, 4> shape = {config.z_dim, -1, -1, -1};
   require(latent, DType::F32, shape, "VAE latent");
   if (latent.numel() == 0) throw std::invalid_argument("VAE: the latent is empty");
@@ -53,8 +57,8 @@ at::Tensor decode_chunk(const Chunk& chunk, std::span<const Unit> units, const a
     if (runtime.tap) runtime.tap(name, block, value);
   };
   show("latent", ModuleId::kHead, latent);
-  at::Tensor x = vae::pointwise(chunk, {ModuleId::kHead, vae::kConvLatent}, latent);
-  x = vae::causal_conv(chunk, {ModuleId::kHead, vae::kConvIn}, x.to(scalar_type(runtime.compute)));
+  at::Tensor x = vae::pointwise(chunk, id_of(VaeHead::ConvLatent), latent);
+  x = vae::causal_conv(chunk, id_of(VaeHead::ConvIn), x.to(scalar_type(runtime.compute)));
   show("conv_in", ModuleId::kHead, x);
   for (int block = 0; const Unit& unit : units) {
     const BlockScope scope(chunk.weights, block);
@@ -62,32 +66,34 @@ at::Tensor decode_chunk(const Chunk& chunk, std::span<const Unit> units, const a
     show("block", block, x);
     ++block;
   }
-  x = vae::norm_silu_conv(chunk, {ModuleId::kTail, vae::kNormOut}, {ModuleId::kTail, vae::kConvOut},
-                          std::move(x), DType::F32);
+  x = vae::norm_silu_conv(chunk, id_of(VaeTail::Norm), id_of(VaeTail::ConvOut), std::move(x), DType::F32);
   show("head", ModuleId::kTail, x);
   return x.permute({3, 0, 1, 2});
 }
 
 }  // namespace
 
-void vae_decode(const VaeConfig& config, Weights& weights, const at::Tensor& latent,
-                const VaeRuntime& runtime, const FrameSink& sink) {
-  check(config, latent);
-  const std::vector<Unit> units = vae::decoder_units(config);
-  const TorchStream stream(*runtime.device);
-  std::optional<vae::HostPool> pool;
-  if (runtime.device->type() == DeviceType::Cpu) pool.emplace();
+VaeDecoder::VaeDecoder(const VaeConfig& config, Weights& weights, VaeRuntime runtime)
+    : config_(config), weights_(weights), runtime_(std::move(runtime)), units_(vae::decoder_units(config)) {
+  check(config);
+}
 
-  const vae::Band band = vae::band_of(runtime.group, latent.size(2));
-  const at::Tensor z = denormalise(config, latent.narrow(2, band.begin, band.rows));
+void VaeDecoder::decode(const at::Tensor& latent, const FrameSink& sink) {
+  check(config_, latent);
+  const TorchStream stream(*runtime_.device);
+  std::optional<vae::HostPool> pool;
+  if (runtime_.device->type() == DeviceType::Cpu) pool.emplace();
+
+  const vae::Band band = vae::band_of(runtime_.group, latent.size(2));
+  const at::Tensor z = denormalise(config_, latent.narrow(2, band.begin, band.rows));
   vae::CausalCache cache;
   std::int64_t frame = 0;
   for (std::int64_t t = 0; t < z.size(0); ++t) {
-    const Chunk chunk = {weights, cache, *runtime.device, band, t == 0, t + 1 == z.size(0)};
+    const Chunk chunk = {weights_, cache, *runtime_.device, band, t == 0, t + 1 == z.size(0)};
     at::Tensor frames;
     {
-      PassScope pass(weights, {.kind = t == 0 ? "decode.first" : "decode.next"});
-      frames = decode_chunk(chunk, units, z.narrow(0, t, 1), runtime).contiguous();
+      PassScope pass(weights_, {.kind = t == 0 ? "decode.first" : "decode.next"});
+      frames = decode_chunk(chunk, units_, z.narrow(0, t, 1), runtime_).contiguous();
       pass.end();
     }
     sink(frame, frames);

@@ -11,6 +11,7 @@
 #include "model/kernels/vae_norm.h"
 #include "model/tensor.h"
 #include "model/vae/conv.h"
+#include "model/vae/spec.h"
 
 namespace ferry::model::vae {
 
@@ -68,17 +69,19 @@ at::Tensor convolve_input(const Chunk& chunk, ModuleId id, const CausalInput& in
 
 at::Tensor residual(const Chunk& chunk, int block, const Unit& unit, const at::Tensor& x) {
   const DType dtype = dtype_of(x);
-  at::Tensor y = norm_silu_conv(chunk, {block, kNorm1}, {block, kConv1}, x, dtype);
-  y = norm_silu_conv(chunk, {block, kNorm2}, {block, kConv2}, std::move(y), dtype);
+  at::Tensor y =
+      norm_silu_conv(chunk, id_of(block, VaeResidual::Norm1), id_of(block, VaeResidual::Conv1), x, dtype);
+  y = norm_silu_conv(chunk, id_of(block, VaeResidual::Norm2), id_of(block, VaeResidual::Conv2), std::move(y),
+                     dtype);
   if (unit.in == unit.out) return y.add_(x);
-  return y.add_(pointwise(chunk, {block, kShortcut}, x));
+  return y.add_(pointwise(chunk, id_of(block, VaeResidual::Shortcut), x));
 }
 
 // One head as wide as the frame's channels; every frame by itself: this rank's pixels look at all ranks'.
 at::Tensor attention(const Chunk& chunk, int block, const at::Tensor& x) {
   const at::Tensor normed = at::empty_like(x);
-  normalise(chunk, {block, kAttentionNorm}, x, normed, false);
-  const at::Tensor qkv = pointwise(chunk, {block, kToQkv}, normed);
+  normalise(chunk, id_of(block, VaeAttention::Norm), x, normed, false);
+  const at::Tensor qkv = pointwise(chunk, id_of(block, VaeAttention::ToQkv), normed);
   const std::int64_t c = x.size(3);
   at::Tensor seen = qkv.narrow(3, c, 2 * c);
   if (chunk.band.split()) seen = gather_rows(chunk.band, seen.contiguous(), chunk.device.compute());
@@ -86,13 +89,13 @@ at::Tensor attention(const Chunk& chunk, int block, const at::Tensor& x) {
     return rows.narrow(3, first, c).view({x.size(0), 1, -1, c});
   };
   const at::Tensor mixed = kernels::attend(head(qkv, 0), head(seen, 0), head(seen, c));
-  return pointwise(chunk, {block, kProj}, mixed.reshape(x.sizes())).add_(x);
+  return pointwise(chunk, id_of(block, VaeAttention::Proj), mixed.reshape(x.sizes())).add_(x);
 }
 
 // t frames to 2t: of the time convolution's channels the first half is the earlier frame of a pair.
 // Returns the earlier ones and the later ones.
 std::array<at::Tensor, 2> double_in_time(const Chunk& chunk, int block, const at::Tensor& x) {
-  const ModuleId id = {block, kTimeConv};
+  const ModuleId id = id_of(block, VaeUp::TimeConv);
   const ModuleScope conv(chunk.weights, id);
   const CausalInput in = open_input(chunk, id, x, dtype_of(x), Beyond::Zeros);
   in.own.copy_(x);
@@ -122,7 +125,7 @@ at::Tensor up(const Chunk& chunk, int block, const Unit& unit, at::Tensor x) {
   const std::int64_t t = parts[0].size(0);
   const std::int64_t h = 2 * parts[0].size(1);
   const std::int64_t w = 2 * parts[0].size(2);
-  const ModuleScope conv(chunk.weights, {block, kResample});
+  const ModuleScope conv(chunk.weights, id_of(block, VaeUp::Resample));
   const at::Tensor out = at::empty({t, repeats, h, w, unit.out}, parts[0].options());
   for (std::int64_t i = 0; i < repeats; ++i) {
     const at::Tensor part = with_halos(chunk, std::move(parts[i]));

@@ -1,7 +1,9 @@
+#include "model/vae/spec.h"
+
 #include <stdexcept>
+#include <string>
 
 #include "model/vae/units.h"
-#include "model/vae/vae.h"
 
 namespace ferry::model {
 

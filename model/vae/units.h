@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "model/vae/config.h"
-#include "model/weights.h"
 
 namespace ferry::model::vae {
 
@@ -27,12 +26,5 @@ struct Unit {
 // decoder.middle.0 .. 2, then decoder.upsamples.0 .. n.
 // Throws std::invalid_argument for a configuration that makes no network.
 std::vector<Unit> decoder_units(const VaeConfig& config);
-
-// The modules of a unit, in this order (indices for ModuleId::module).
-enum ResidualModule : int { kNorm1, kConv1, kNorm2, kConv2, kShortcut };
-enum AttentionModule : int { kAttentionNorm, kToQkv, kProj };
-enum UpModule : int { kResample, kTimeConv };
-enum HeadModule : int { kConvLatent, kConvIn };
-enum TailModule : int { kNormOut, kConvOut };
 
 }  // namespace ferry::model::vae

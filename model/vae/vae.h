@@ -10,26 +10,22 @@
 
 #include <cstdint>
 #include <functional>
+#include <vector>
 
 #include "base/device.h"
 #include "model/tap.h"
 #include "model/vae/config.h"
+#include "model/vae/spec.h"
+#include "model/vae/units.h"
 #include "model/weights.h"
 #include "parallel/group.h"
 
 namespace ferry::model {
 
-// The decoder's network, under official keys.  Head: conv2, decoder.conv1.  Blocks: the units of
-// decoder.middle and decoder.upsamples in order.  Tail: decoder.head.0 (norm), decoder.head.2.
-// `compute` is F32, or BF16: convolutions with bf16 weights, where the norm scales and the convolutions at
-// both ends (conv2, decoder.head.2) stay fp32.
-// Throws std::invalid_argument for a configuration that makes no network, or another dtype.
-NetworkSpec vae_decoder_spec(const VaeConfig& config, DType compute);
-
 struct VaeRuntime {
   Device* device = nullptr;
   DType compute = DType::F32;  // as given to vae_decoder_spec
-  Tap tap = nullptr;           // of each latent frame's chunk; empty: nobody looks
+  Tap tap = nullptr;           // of each latent frame's chunk; empty: no tap
   // The ranks that share each frame's rows, evenly, in their order (model/vae/band.h); nullptr: none do.
   parallel::Group* group = nullptr;
 };
@@ -38,17 +34,31 @@ struct VaeRuntime {
 // ranks share them, this rank's rows.  On CUDA they are valid on the compute stream; the tensor may be kept.
 using FrameSink = std::function<void(std::int64_t first_frame, const at::Tensor& frames)>;
 
-// Decodes a latent and hands each latent frame's video frames to `sink` as soon as they are queued.
-//
-//   latent  [z_dim, T, h, w]  fp32, normalised (as the sampler leaves it), on the device; whole on every rank
-//
-// With a group it is collective over that; the ranks' frames together are those of one rank but for what
-// convolutions and attention round otherwise at another number of rows.
-// One pass over the weights per latent frame: "decode.first", which uses no time_conv, then "decode.next".
-// Runs on runtime.device->compute(); never makes the host wait.  One thread at a time.
-// Throws std::invalid_argument for a latent of another shape or dtype.
-void vae_decode(const VaeConfig& config, Weights& weights, const at::Tensor& latent,
-                const VaeRuntime& runtime, const FrameSink& sink);
+class VaeDecoder {
+ public:
+  // `weights` must serve vae_decoder_spec(config, runtime.compute) and, like what `runtime` points to,
+  // outlive this.  Throws std::invalid_argument for a config that makes no network or whose statistics are
+  // not of z_dim channels.
+  VaeDecoder(const VaeConfig& config, Weights& weights, VaeRuntime runtime);
+
+  // Decodes a latent and hands each latent frame's video frames to `sink` as soon as they are queued.
+  //
+  //   latent  [z_dim, T, h, w]  fp32, normalised (as the sampler leaves it), on the device; whole on every
+  //   rank
+  //
+  // With a group it is collective over that; the ranks' frames together are those of one rank but for what
+  // convolutions and attention round otherwise at another number of rows.
+  // One pass over the weights per latent frame: "decode.first", which uses no time_conv, then "decode.next".
+  // Runs on the device's compute stream; never makes the host wait.  One thread at a time.
+  // Throws std::invalid_argument for a latent of another shape or dtype.
+  void decode(const at::Tensor& latent, const FrameSink& sink);
+
+ private:
+  VaeConfig config_;
+  Weights& weights_;
+  VaeRuntime runtime_;
+  std::vector<vae::Unit> units_;
+};
 
 // Pixels per latent pixel along each edge, and frames per latent frame after the first.
 std::int64_t spatial_scale(const VaeConfig& config);

@@ -28,7 +28,9 @@ at::Tensor encode(const std::vector<std::int64_t>& ids, Device& device, DType co
   const auto filled = testing::golden_fill(keys);
   PlainWeights weights(
       spec, [&](const TensorSpec& tensor) { return filled.at(tensor.key); }, torch_device(device));
-  at::Tensor context = umt5_encode(small(), weights, ids, device, compute);
+  Umt5Encoder encoder(small(), weights, {.device = &device, .compute = compute});
+  const std::vector<std::vector<std::int64_t>> prompts = {ids};
+  const at::Tensor context = encoder.encode(prompts).front();
   device.compute().synchronize();
   return context.to(at::kCPU).to(at::kFloat);
 }

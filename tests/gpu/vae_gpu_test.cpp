@@ -38,8 +38,8 @@ at::Tensor decode(const model::VaeConfig& config, model::Weights& weights, const
   const model::TorchStream stream(device);
   const at::Tensor input = latent.to(model::torch_device(device));
   std::vector<at::Tensor> parts;
-  model::vae_decode(config, weights, input, {&device, compute},
-                    [&](int64_t, const at::Tensor& frames) { parts.push_back(frames); });
+  model::VaeDecoder decoder(config, weights, {&device, compute});
+  decoder.decode(input, [&](int64_t, const at::Tensor& frames) { parts.push_back(frames); });
   at::Tensor frames = at::cat(parts, 1);
   device.compute().synchronize();
   return frames.to(at::kCPU);
@@ -142,7 +142,7 @@ TEST_F(VaeGpu, DecodeNeverMakesTheHostWait) {
       [&](const model::TensorSpec& spec) { return tensors.at(spec.key); }, place);
   const at::Tensor latent = golden_input({16, 3, 6, 6}, 0.7, 0.37).to(place);
   const auto run = [&](const model::FrameSink& sink) {
-    model::vae_decode(config, weights, latent, {&device(), DType::F32}, sink);
+    model::VaeDecoder(config, weights, {&device(), DType::F32}).decode(latent, sink);
   };
   run([](int64_t, const at::Tensor&) {});  // plans and kernels are loaded now
   device().compute().synchronize();

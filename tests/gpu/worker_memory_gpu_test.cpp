@@ -21,8 +21,8 @@ class DecodeMemoryGpu : public ferry::testing::DeviceTest {
     const model::TorchStream stream(device());
     const at::Tensor latent =
         at::randn({16, 3, job.height / 8, job.width / 8}, at::device(model::torch_device(device())));
-    model::vae_decode(config, weights, latent, {&device(), compute},
-                      [](std::int64_t, const at::Tensor& frames) { to_rgb8(frames); });
+    model::VaeDecoder decoder(config, weights, {&device(), compute});
+    decoder.decode(latent, [](std::int64_t, const at::Tensor& frames) { to_rgb8(frames); });
     device().compute().synchronize();
   }
 

@@ -42,8 +42,9 @@ class VaeRanks : public TorchRanksTest {
         [&](const model::TensorSpec& spec) { return tensors.at(spec.key); }, place());
     std::vector<at::Tensor> parts;
     const model::VaeRuntime runtime = {.device = &device(), .compute = compute, .tap = {}, .group = group};
-    model::vae_decode(config, weights, latent.to(place()), runtime,
-                      [&](std::int64_t, const at::Tensor& frames) { parts.push_back(frames); });
+    model::VaeDecoder decoder(config, weights, runtime);
+    decoder.decode(latent.to(place()),
+                   [&](std::int64_t, const at::Tensor& frames) { parts.push_back(frames); });
     return at::cat(parts, 1);
   }
   at::Tensor alone(const VaeConfig& config, const Tensors& tensors, const at::Tensor& latent, DType compute) {

@@ -55,9 +55,10 @@ void encode(const testing::Arguments& args, Device& device) {
       model::umt5_spec(config, compute), [&](const model::TensorSpec& tensor) { return in.at(tensor.key); },
       model::torch_device(device));
   const at::Tensor& ids = in.at("ids");
-  const at::Tensor context = model::umt5_encode(
-      config, weights, {ids.const_data_ptr<std::int64_t>(), static_cast<std::size_t>(ids.numel())}, device,
-      compute);
+  const auto* first = ids.const_data_ptr<std::int64_t>();
+  const std::vector<std::vector<std::int64_t>> prompts = {{first, first + ids.numel()}};
+  const at::Tensor context =
+      model::Umt5Encoder(config, weights, {.device = &device, .compute = compute}).encode(prompts).front();
   testing::write_safetensors(args.at(4), {{"context", context.cpu()}});
 }
 

@@ -21,8 +21,8 @@ void run(const testing::Arguments& args, Device& device) {
   const testing::VaeFolder vae(args.at(0), DType::F32, place);
   const at::Tensor latent = testing::read_safetensors(args.at(1)).at("latent").to(place);
   std::vector<at::Tensor> parts;
-  model::vae_decode(vae.config, *vae.weights, latent, {&device, DType::F32},
-                    [&](std::int64_t, const at::Tensor& frames) { parts.push_back(frames.cpu()); });
+  model::VaeDecoder decoder(vae.config, *vae.weights, {&device, DType::F32});
+  decoder.decode(latent, [&](std::int64_t, const at::Tensor& frames) { parts.push_back(frames.cpu()); });
   testing::write_safetensors(args.at(2), {{"frames", at::cat(parts, 1)}});
 }
 

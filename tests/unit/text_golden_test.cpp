@@ -23,8 +23,9 @@ class Umt5Golden : public testing::DeviceTest {
     const TorchStream on(device());
     testing::PlainWeights weights(
         spec, [&](const TensorSpec& tensor) { return filled.at(tensor.key); }, torch_device(device()));
-    const std::vector<std::int64_t> ids = {5, 17, 99, 3, 42, 1};
-    const at::Tensor context = umt5_encode(tiny, weights, ids, device(), compute);
+    const std::vector<std::vector<std::int64_t>> prompts = {{5, 17, 99, 3, 42, 1}};
+    Umt5Encoder encoder(tiny, weights, {.device = &device(), .compute = compute});
+    const at::Tensor context = encoder.encode(prompts).front();
     device().compute().synchronize();
     return context.cpu();
   }

@@ -33,7 +33,8 @@ PlainWeights golden_weights(DType compute) {
 at::Tensor encode(DType compute, const std::vector<std::int64_t>& ids) {
   PlainWeights weights = golden_weights(compute);
   const auto device = make_cpu_device();
-  return umt5_encode(tiny(), weights, ids, *device, compute);
+  const std::vector<std::vector<std::int64_t>> prompts = {ids};
+  return Umt5Encoder(tiny(), weights, {.device = device.get(), .compute = compute}).encode(prompts).front();
 }
 
 TEST(Umt5, SeveralPromptsTogetherGiveTheBitsOfEachAlone) {
@@ -41,7 +42,8 @@ TEST(Umt5, SeveralPromptsTogetherGiveTheBitsOfEachAlone) {
     PlainWeights weights = golden_weights(compute);
     const auto device = make_cpu_device();
     const std::vector<std::vector<std::int64_t>> prompts = {kIds, {1}, {7, 8, 9, 1}};
-    const auto all = umt5_encode(tiny(), weights, prompts, {.device = device.get(), .compute = compute});
+    const auto all =
+        Umt5Encoder(tiny(), weights, {.device = device.get(), .compute = compute}).encode(prompts);
     ASSERT_EQ(all.size(), prompts.size());
     for (std::size_t i = 0; i < prompts.size(); ++i) {
       EXPECT_TRUE(at::equal(all[i], encode(compute, prompts[i]))) << "prompt " << i;
@@ -89,7 +91,9 @@ TEST(Umt5, RefusesIdsThatItCannotEncode) {
 TEST(Umt5, RefusesWeightsOfAnotherType) {
   PlainWeights weights = golden_weights(DType::F32);
   const auto device = make_cpu_device();
-  EXPECT_THROW(umt5_encode(tiny(), weights, kIds, *device, DType::BF16), std::invalid_argument);
+  Umt5Encoder encoder(tiny(), weights, {.device = device.get(), .compute = DType::BF16});
+  const std::vector<std::vector<std::int64_t>> prompts = {kIds};
+  EXPECT_THROW(encoder.encode(prompts), std::invalid_argument);
 }
 
 }  // namespace

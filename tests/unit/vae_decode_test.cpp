@@ -31,8 +31,8 @@ at::Tensor decode(const VaeConfig& config, model::Weights& weights, const at::Te
                   DType compute = DType::F32) {
   const auto device = make_cpu_device();
   std::vector<at::Tensor> parts;
-  model::vae_decode(config, weights, latent, {device.get(), compute},
-                    [&](int64_t, const at::Tensor& frames) { parts.push_back(frames); });
+  model::VaeDecoder decoder(config, weights, {device.get(), compute});
+  decoder.decode(latent, [&](int64_t, const at::Tensor& frames) { parts.push_back(frames); });
   return at::cat(parts, 1);
 }
 
@@ -83,11 +83,11 @@ TEST(VaeDecode, SinkReceivesEachChunkInOrder) {
   const auto device = make_cpu_device();
   std::vector<int64_t> first;
   std::vector<std::vector<int64_t>> shapes;
-  model::vae_decode(config, weights, golden_input({16, 3, 1, 2}, 0.1, 0.2), {device.get()},
-                    [&](int64_t frame, const at::Tensor& frames) {
-                      first.push_back(frame);
-                      shapes.push_back(frames.sizes().vec());
-                    });
+  model::VaeDecoder decoder(config, weights, {device.get()});
+  decoder.decode(golden_input({16, 3, 1, 2}, 0.1, 0.2), [&](int64_t frame, const at::Tensor& frames) {
+    first.push_back(frame);
+    shapes.push_back(frames.sizes().vec());
+  });
   EXPECT_THAT(first, ElementsAre(0, 1, 5));
   EXPECT_THAT(shapes,
               ElementsAre(ElementsAre(3, 1, 8, 16), ElementsAre(3, 4, 8, 16), ElementsAre(3, 4, 8, 16)));

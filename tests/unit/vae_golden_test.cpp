@@ -24,8 +24,9 @@ class VaeGolden : public DeviceTest {
         model::vae_decoder_spec(config, DType::F32),
         [&](const model::TensorSpec& spec) { return filled.at(spec.key); }, place);
     std::vector<at::Tensor> parts;
-    model::vae_decode(config, weights, latent.to(place), {&device(), DType::F32},
-                      [&](int64_t, const at::Tensor& frames) { parts.push_back(frames.cpu()); });
+    model::VaeDecoder decoder(config, weights, {&device(), DType::F32});
+    decoder.decode(latent.to(place),
+                   [&](int64_t, const at::Tensor& frames) { parts.push_back(frames.cpu()); });
     device().compute().synchronize();
     return at::cat(parts, 1);
   }

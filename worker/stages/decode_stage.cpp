@@ -22,8 +22,9 @@ std::string cause(const StageInput& input, offload::StageWeights& weights, const
   FiniteTrail trail(*rank.device, looks);
   model::VaeRuntime runtime = vae_runtime(input);
   runtime.tap = trail.tap();
-  model::vae_decode(input.networks->facts.vae, weights, latent.narrow(1, 0, last + 1), runtime,
-                    [&](std::int64_t, const at::Tensor&) { rank.session->send_sign_of_life(); });
+  model::VaeDecoder decoder(input.networks->facts.vae, weights, runtime);
+  decoder.decode(latent.narrow(1, 0, last + 1),
+                 [&](std::int64_t, const at::Tensor&) { rank.session->send_sign_of_life(); });
   const std::optional<Place> place = runtime.group != nullptr ? trail.first(*rank.session) : trail.first();
   return rank.is_first() ? begun_at(place, "", weights) : "";
 }
@@ -51,8 +52,8 @@ at::Tensor decode_chunks(const StageInput& input, offload::StageWeights& weights
   };
   DecodedFrames frames(*input.rank, decoding_group(input), *input.job, done);
   const TraceScope span(input.rank->trace.get(), Lane::Compute, "decode", input.rank->device->compute());
-  model::vae_decode(input.networks->facts.vae, weights, latent, vae_runtime(input),
-                    [&](std::int64_t first, const at::Tensor& decoded) { frames.take(first, decoded); });
+  model::VaeDecoder decoder(input.networks->facts.vae, weights, vae_runtime(input));
+  decoder.decode(latent, [&](std::int64_t first, const at::Tensor& part) { frames.take(first, part); });
   return frames.finish();
 }
 

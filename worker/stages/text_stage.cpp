@@ -58,7 +58,7 @@ std::string cause(const StageInput& input, model::Weights& weights,
   FiniteTrail trail(*input.rank->device, ids.size() * static_cast<std::size_t>(2 + 2 * config.layers));
   model::Umt5Runtime runtime = runtime_of(input);
   runtime.tap = trail.tap();
-  model::umt5_encode(config, weights, ids, runtime);
+  model::Umt5Encoder(config, weights, runtime).encode(ids);
   const std::optional<Place> place = trail.first();
   return begun_at(place, place && ids.size() > 1 ? branch_name(place->turn) : "", weights);
 }
@@ -70,7 +70,7 @@ Encoded encode_prompts(const StageInput& input, model::Weights& weights) {
   const model::Umt5Config& config = input.networks->facts.text.value();
   const auto ids = token_ids(input, config.text_len);
   input.rank->session->send_sign_of_life();
-  Encoded encoded{model::umt5_encode(config, weights, ids, runtime_of(input)), {}};
+  Encoded encoded{model::Umt5Encoder(config, weights, runtime_of(input)).encode(ids), {}};
   for (std::size_t i = 0; i < encoded.contexts.size() && encoded.failure.empty(); ++i) {
     if (all_finite(*input.rank->device, encoded.contexts[i])) continue;
     input.rank->session->send_sign_of_life();

@@ -143,8 +143,8 @@ void warm_up_decoding(const StageInput& input) {
   const at::Tensor latent =
       at::zeros(shape, at::TensorOptions(model::torch_device(device)).dtype(at::kFloat));
   MadeUp weights(model::vae_decoder_spec(input.networks->facts.vae, runtime.compute), device);
-  model::vae_decode(input.networks->facts.vae, weights, latent, runtime,
-                    [](std::int64_t, const at::Tensor&) {});
+  model::VaeDecoder decoder(input.networks->facts.vae, weights, runtime);
+  decoder.decode(latent, [](std::int64_t, const at::Tensor&) {});
   device.compute().synchronize();
   release_torch_cache(device);
 }
