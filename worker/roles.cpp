@@ -18,13 +18,12 @@ Runs decoding(const Options& options, int ranks) {
 }
 
 std::size_t denoising_bytes(const StageCase& stage) {
-  return activation_bytes(stage.networks.facts.dit, stage.job,
-                          dit_activations(stage.options, stage.job, stage.mesh),
+  return activation_bytes(stage.networks.facts.dit, dit_activations(stage.options, stage.job, stage.mesh),
                           stage.networks[Role::Dit]->compute);
 }
 
 std::size_t decoding_bytes(const StageCase& stage) {
-  return activation_bytes(stage.networks.facts.vae, stage.job, decoding_ranks(stage.options, stage.mesh),
+  return activation_bytes(stage.networks.facts.vae, vae_activations(stage.options, stage.job, stage.mesh),
                           stage.networks[Role::Vae]->compute);
 }
 

@@ -1,15 +1,16 @@
-// A decode with no more memory free than worker/job/activations.h says it takes.
+// A decode with no more memory free than model/vae/activations.h says it takes.
 #include <ATen/ops/randn.h>
 #include <gtest/gtest.h>
 
 #include "model/tensor.h"
 #include "model/torch_stream.h"
+#include "model/vae/activations.h"
 #include "model/vae/vae.h"
 #include "tests/support/device_fixture.h"
 #include "tests/support/plain_weights.h"
 #include "tests/unit/vae_reference.h"
 #include "worker/gpu.h"
-#include "worker/job/activations.h"
+#include "worker/job/job.h"
 #include "worker/output/frames.h"
 
 namespace ferry::worker {
@@ -47,7 +48,8 @@ TEST_F(DecodeMemoryGpu, WorksInWhatIsEstimatedAndUsesMostOfIt) {
       release_torch_cache(device());
       reset_torch_peak(device());
       const std::size_t before = torch_peak(device()).allocated_bytes;
-      const std::size_t estimate = activation_bytes(config, job, 1, compute);
+      const std::size_t estimate =
+          activation_bytes(config, {.width = job.width, .height = job.height}, compute);
       const DeviceMemory ballast = device().allocate(device().memory().free_bytes - estimate);
       EXPECT_NO_THROW(decode(weights, job, compute)) << job.width << " " << name_of(compute);
       const std::size_t used = torch_peak(device()).allocated_bytes - before;

@@ -28,12 +28,12 @@ parallel::CfgChoice decide_cfg(const Options& options, const Job& job, const Net
   const std::size_t weights = in_place ? 0 : plan.need.bytes;
   const auto heads = static_cast<int>(networks.facts.dit.heads);
   const int half = std::clamp(static_cast<int>(ranks.size()) / 2, 1, heads);
-  const DitActivations how{.ulysses = half, .branches = 1, .contexts = 1};
+  const model::DitActivations how{.latent = job.latent_shape, .ulysses = half, .branches = 1, .contexts = 1};
   parallel::CfgCase on{.options = options.parallel,
                        .ranks = static_cast<int>(ranks.size()),
                        .heads = heads,
                        .guided = job.guided(),
-                       .bytes = weights + activation_bytes(networks.facts.dit, job, how, dit.compute),
+                       .bytes = weights + activation_bytes(networks.facts.dit, how, dit.compute),
                        .total_bytes = device_bytes(ranks[0], host_copy)};
   for (const RankMemory& rank : ranks) {
     on.total_bytes = std::min(on.total_bytes, device_bytes(rank, host_copy));
