@@ -60,9 +60,6 @@ std::vector<Axis> walk_order(const TensorEntry& entry, model::Layout layout) {
       for (std::size_t i = 2; i < entry.shape.size(); ++i) order.push_back(i);
       order.push_back(1);
       break;
-    case model::Layout::TimeStacked:
-      order = {0, 3, 4, 2, 1};
-      break;  // O, kh, kw, kt, I
   }
   std::vector<Axis> axes;
   for (const std::size_t i : order) axes.push_back({entry.shape[i], entry.strides[i]});

@@ -38,7 +38,6 @@ std::string version_text() {
 }
 
 [[noreturn]] void throw_unknown_command(const std::string& word, const std::vector<Command>& commands) {
-  if (word == "plan") throw UserError("plan: not yet: this command is not part of this version");
   std::vector<std::string> names;
   for (const Command& command : commands) names.push_back(command.name);
   const std::string near = nearest(word, names);

@@ -15,21 +15,12 @@ struct Known {
   ModelDefaults defaults;
 };
 
-constexpr std::array<Known, 4> kKnown = {{
+constexpr std::array<Known, 3> kKnown = {{
     {1536, 30, 16, {.model = "Wan2.1-T2V-1.3B", .negative_prompt = kWanNegativePrompt}},
     {5120,
      40,
      16,
      {.model = "Wan2.1-T2V-14B", .width = 1280, .height = 720, .negative_prompt = kWanNegativePrompt}},
-    {3072,
-     30,
-     48,
-     {.model = "Wan2.2-TI2V-5B",
-      .width = 1280,
-      .height = 704,
-      .frames = 121,
-      .fps = 24.0,
-      .negative_prompt = kWanNegativePrompt}},
     {192,
      6,
      16,

@@ -21,8 +21,8 @@ struct ModelDefaults {
   std::string_view negative_prompt = "";  // of the unconditional branch; UTF-8
 };
 
-// The defaults of the model that has these dimensions: Wan2.1-T2V-1.3B, Wan2.1-T2V-14B, Wan2.2-TI2V-5B or
-// the small model of this repository.  Those of T2V-1.3B, under the model name "unknown", for others.
+// The defaults of the model that has these dimensions: Wan2.1-T2V-1.3B, Wan2.1-T2V-14B or the small
+// model of this repository.  Those of T2V-1.3B, under the model name "unknown", for others.
 ModelDefaults default_job(const DitConfig& config);
 
 }  // namespace ferry::model

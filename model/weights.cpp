@@ -49,11 +49,6 @@ const ModuleSpec& module_of(const NetworkSpec& spec, ModuleId id) {
 MemoryFormat memory_format(const TensorSpec& spec) {
   MemoryFormat format;
   format.shape = spec.shape;
-  if (spec.layout == Layout::TimeStacked) {
-    if (spec.shape.size() != 5)
-      throw std::invalid_argument(spec.key + ": time-stacked needs five dimensions");
-    format.shape = {spec.shape[0], spec.shape[1] * spec.shape[2], spec.shape[3], spec.shape[4]};
-  }
   format.strides = spec.layout == Layout::Contiguous ? row_major(format.shape) : channels_last(format.shape);
   format.bytes = size_of(spec.dtype);
   for (const std::int64_t extent : format.shape) format.bytes *= static_cast<std::size_t>(extent);

@@ -27,8 +27,6 @@ namespace ferry::model {
 enum class Layout : std::uint8_t {
   Contiguous,    // as in the checkpoint, row-major
   ChannelsLast,  // 4-D or 5-D convolution weight, channels-last strides, same logical shape
-  TimeStacked,   // [O, I, kt, kh, kw] kept as the channels-last [O, kt * I, kh, kw] of a conv2d over
-                 // time-stacked frames (channel = dt * I + i)
 };
 
 struct TensorSpec {

@@ -60,7 +60,7 @@ void DeviceAccount::remove_reclaim(const void* owner) {
 
 void DeviceAccount::make_room(std::size_t bytes) {
   const std::optional<std::size_t> most = limit();
-  if (most && used() + bytes > *most) reclaim(used() + bytes - *most);
+  if (most && now() + bytes > *most) reclaim(now() + bytes - *most);
 }
 
 std::size_t DeviceAccount::reclaim(std::size_t bytes) {

@@ -50,11 +50,6 @@ class DeviceAccount {
   const std::array<std::size_t, kCategories>& at_peak() const { return at_peak_; }
   void reset_peaks();
 
-  // Bytes that are taken by other things than weights (activations, where the device tells) and count
-  // against vram_limit.
-  void set_other(std::size_t bytes) { other_ = bytes; }
-  std::size_t used() const { return total_ + other_; }
-
   // The tightest limit that any living stage was given; nothing: no limit.
   void add_limit(const void* owner, std::size_t bytes);
   void remove_limit(const void* owner);
@@ -83,7 +78,6 @@ class DeviceAccount {
   std::array<std::size_t, kCategories> at_peak_{};
   std::size_t total_ = 0;
   std::size_t peak_total_ = 0;
-  std::size_t other_ = 0;
   std::vector<Limit> limits_;
   std::vector<Reclaimer> reclaimers_;
 };

@@ -22,7 +22,7 @@ std::size_t room_for_weights(const StagePlan& plan, const StageSetup& setup) {
       static_cast<std::size_t>(kUsable * static_cast<double>(setup.device->memory().free_bytes));
   std::size_t room = free - std::min(free, setup.activation_bytes);
   if (const auto limit = plan.limit_bytes) {
-    room = std::min(room, *limit - std::min(*limit, setup.account->used()));
+    room = std::min(room, *limit - std::min(*limit, setup.account->now()));
   }
   for (const std::string& each : all_gather_text(setup.peers, std::to_string(room))) {
     room = std::min<std::size_t>(room, std::stoull(each));

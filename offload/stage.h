@@ -92,7 +92,8 @@ class StageWeights final : public model::Weights {
   const StagePlan& plan() const { return plan_; }
   // What has been done so far.
   Report report() const;
-  // For what only one strategy can do: dynamic_cast to Async (async.h) or Sequential (sequential.h).
+  // For control by hand, which only some strategies have (docs/offloading.md) and the program itself does not
+  // use: dynamic_cast to Async (async.h) or Sequential (sequential.h).
   Strategy& strategy() { return *strategy_; }
 
   const model::NetworkSpec& spec() const override { return arena_.spec(); }

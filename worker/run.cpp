@@ -75,7 +75,7 @@ void write_all(const Options& options, const Job& job, const Generation& made, R
   }
   write_results(options, job, made, facts, at_work);
   spdlog::info("{} ({} frames of {}x{}, {}), {}, {}: {:.1f} s", in_log(job.video), job.frames, job.width,
-               job.height, job.codec.encoder, in_log(job.sheet), in_log(job.sidecar), facts.total_s);
+               job.height, job.codec.encoder, in_log(job.sheet), in_log(job.record), facts.total_s);
 }
 
 // What stays of a run whose values stopped being finite, on the first rank: where --save says, the last

@@ -77,10 +77,6 @@ void MappedFile::swap(MappedFile& other) noexcept {
   std::swap(bytes_, other.bytes_);
 }
 
-void MappedFile::advise_sequential() const {
-  if (data_ != nullptr) ::madvise(data_, bytes_, MADV_SEQUENTIAL);
-}
-
 void MappedFile::prefetch(std::size_t offset, std::size_t bytes) const {
   const Pages pages = touched_pages(offset, bytes, bytes_);
   if (pages.bytes > 0) ::madvise(data_ + pages.begin, pages.bytes, MADV_WILLNEED);

@@ -28,8 +28,6 @@ class MappedFile {
   std::size_t bytes() const { return bytes_; }
   std::span<const std::byte> span() const { return {data_, bytes_}; }
 
-  // Hints to the kernel that the file will be read from front to back.
-  void advise_sequential() const;
   // Starts reading a range; a hint that never fails.
   void prefetch(std::size_t offset, std::size_t bytes) const;
   // Drops a range that will not be read again from this process's mapping, so that it no longer counts as

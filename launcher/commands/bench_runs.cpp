@@ -28,7 +28,8 @@ std::string text_of(const bench::ForwardResult& r) {
   }
   const bench::ForwardCase& c = r.measured;
   std::string text = fmt::format(
-      "DiT forward, {}x{}, {} frames: {} tokens, {} layers of {}, {} branches, {}; {}, {} ranks, {} threads\n"
+      "DiT forward, {}x{}, {} frames: {} tokens, {} blocks of width {}, {} branches, {}; {}, {} ranks, {} "
+      "threads\n"
       "             median        least to most of {}\n",
       c.width, c.height, c.frames, r.tokens, c.config.layers, c.config.dim, c.branches, name_of(r.compute),
       r.device, r.ranks, r.threads, c.samples);

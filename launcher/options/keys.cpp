@@ -193,9 +193,7 @@ FlagGroup job_group(worker::JobOptions& j) {
         integer(j.out_scale, 1, 16)},
        {"job.save", "save", "FILE", "safetensors to write: `latents`, and `frames` uint8 [F,H,W,3]", "",
         false, recorded_path(j.save)},
-       {"job.overwrite", "overwrite", "", "replace files that exist", "false", true, boolean(j.overwrite)},
-       {"job.jobs", "jobs", "FILE", "a manifest of prompts; not there yet", "", false,
-        not_yet("a manifest")}}};
+       {"job.overwrite", "overwrite", "", "replace files that exist", "false", true, boolean(j.overwrite)}}};
 }
 
 FlagGroup parallel_group(parallel::Options& p) {
@@ -238,12 +236,6 @@ FlagGroup run_group(worker::Options& o) {
 
 }  // namespace
 
-std::function<void(const std::string&, const std::string&)> not_yet(const std::string& what) {
-  return [what](const std::string& flag, const std::string&) {
-    throw UserError(fmt::format("{}: not yet: {} is not part of this version", flag, what));
-  };
-}
-
 Flag dict_key(std::string_view word, std::string_view title, bool first) {
   return {.key = fmt::format("model.{}_key", word),
           .short_form = fmt::format("{}_key", word),
@@ -269,10 +261,6 @@ std::vector<FlagGroup> run_keys(worker::Options& options) {
     }
   }
   stages.title += ": the same for one stage, as in --dit.offload.type async";
-  for (Flag& flag : offload_keys("clip.offload", {})) {
-    flag.set = not_yet("CLIP");
-    stages.flags.push_back(std::move(flag));
-  }
   groups.push_back(std::move(stages));
   return groups;
 }

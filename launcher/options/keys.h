@@ -22,9 +22,6 @@ std::vector<Flag> offload_keys(const std::string& prefix, const std::vector<offl
 // The flag of `word`'s network that says which dict of a .pth file is its own; help explains it at the first.
 Flag dict_key(std::string_view word, std::string_view title, bool first);
 
-// A setter that refuses: "<flag>: <what> is not there yet".
-std::function<void(const std::string&, const std::string&)> not_yet(const std::string& what);
-
 // True for a key of one stage, which is applied after those of [offload].
 bool is_stage_key(const std::string& key);
 

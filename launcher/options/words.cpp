@@ -44,8 +44,6 @@ constexpr std::array kOfTheJob = std::to_array<Option>({
      {"job.out", ""}},
     {" savelatent savelatents savelatentspath savetensors ", {"job.save", ""}},
     {" force forceoverwrite replace yes y ", {"job.overwrite", ""}},
-    {" promptfile promptspath promptsfile promptpath fromfile batchfile manifest prompttxt ",
-     {"job.jobs", ""}},
 });
 
 constexpr std::array kOfTheRun = std::to_array<Option>({
@@ -162,7 +160,7 @@ KnownElsewhere option_elsewhere(std::string_view word) {
 bool is_without_counterpart(std::string_view word) {
   constexpr std::string_view kWords =
       " fp8 usefp8 fp8base fp8scaled fp8t5 int8 fp4 int4 nf4 quant quantize quantization loadin8bit "
-      "loadin4bit ";
+      "loadin4bit promptfile promptspath promptsfile promptpath fromfile batchfile manifest prompttxt ";
   return kWords.find(fmt::format(" {} ", letters_of(word))) != std::string_view::npos;
 }
 

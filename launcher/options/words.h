@@ -19,7 +19,7 @@ struct KnownElsewhere {
 KnownElsewhere option_elsewhere(std::string_view word);
 
 // True of an option of other programs for which there is none here, whatever else has a similar name: fp8 and
-// the like (weights are read in the types that their files have).
+// the like (weights are read in the types that their files have), files of prompts.
 bool is_without_counterpart(std::string_view word);
 
 // The value here for another program's word: "bfloat16" -> "bf16", "dpmpp" -> "dpm++"; empty: not known.

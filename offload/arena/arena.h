@@ -103,7 +103,7 @@ struct ArenaSource {
 };
 
 // Makes the arena of one network and begins to load it, with as many threads as are this rank's share of the
-// machine; with pin_for page-locks it then, of plan.divided this rank's share first.  Collective over the
+// node; with pin_for page-locks it then, of plan.divided this rank's share first.  Collective over the
 // node.
 std::unique_ptr<NodeArena> begin_arena(const ArenaSource& source, const ArenaPlan& plan,
                                        const NodeRanks& node, LoadSetup setup);

@@ -47,7 +47,7 @@ struct Merge {
 
 // Reads a checkpoint, with what `merge` adds.  Pages of the files that have been read leave this process's
 // memory, so that the host never holds much more than one copy; with `drop_cache` they leave the page cache
-// as well, for machines on which both copies do not fit.  The checkpoint and the LoRA outlive the source.
+// as well, for nodes on which both copies do not fit.  The checkpoint and the LoRA outlive the source.
 TensorSource checkpoint_source(const checkpoint::Checkpoint& checkpoint, bool drop_cache,
                                const Merge& merge = {});
 

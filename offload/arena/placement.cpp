@@ -71,7 +71,7 @@ void place_pages(const NodeMemory& memory, const ArenaLayout& layout, const Node
   std::vector<std::string> done = all_gather_text(node.peers, place_own(memory, mine, node.home));
   std::replace(done.begin(), done.end(), std::string(), std::string("anywhere"));
   if (node.peers.rank != 0) return;
-  spdlog::debug("{}: weights of this machine's ranks lie on its NUMA nodes: {}", name, fmt::join(done, ", "));
+  spdlog::debug("{}: weights of this node's ranks lie on its NUMA nodes: {}", name, fmt::join(done, ", "));
 }
 
 }  // namespace ferry::offload

@@ -1,4 +1,4 @@
-// Where the pages of the node's copy lie, on machines with more than one NUMA node.
+// Where the pages of the node's copy lie, on nodes with more than one NUMA node.
 //
 //   front    | rank 0's P-th | rank 1's | ... | rank P-1's |     as transport `sharded` divides it evenly
 //   memory     near rank 0     near rank 1      near rank P-1
@@ -18,8 +18,8 @@
 
 namespace ferry::offload {
 
-// The NUMA node that this rank's part should lie on: its GPU's, on the CPU that of its cores; -1 on a machine
-// with one node.  `rank` of `ranks` on this machine.
+// The NUMA node that this rank's part should lie on: its GPU's, on the CPU that of its cores; -1 where there
+// is only one.  `rank` of `ranks` on this node.
 int numa_home(const Device& device, int rank, int ranks);
 
 struct Pages {

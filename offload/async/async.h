@@ -50,7 +50,6 @@ class Async final : public Strategy, private parallel::ExchangeGate {
   void disable_offload();
   // Goes back to ferrying.
   void enable_offload();
-  bool enabled() const { return enabled_; }
   bool cache_allocated() const { return ferrying_.has_slots(); }
 
   void prepare() override;

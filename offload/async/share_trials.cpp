@@ -47,7 +47,7 @@ std::vector<ShareCandidate> share_candidates(const ShareFigures& figures, int bl
   return candidates;
 }
 
-// The middle one; of two the shorter, since what else runs on a machine makes a pass longer.
+// The middle one; of two the shorter, since what else runs on a node makes a pass longer.
 double ShareTrials::Trial::time() const {
   std::vector<double> sorted = ms;
   std::sort(sorted.begin(), sorted.end());

@@ -255,7 +255,7 @@ void Sequential::use(Entry& entry) {
   const Situation situation{.state = entry.state,
                             .onload_is_computation = entry.onload_is_computation,
                             .has_limit = has_limit_,
-                            .fits = limit && setup_.account->used() + entry.computation.bytes +
+                            .fits = limit && setup_.account->now() + entry.computation.bytes +
                                                      staging_bytes(entry.stored, entry.computation) <=
                                                  *limit};
   const Use use = use_of(situation);

@@ -1,5 +1,5 @@
 // How large the ranks' parts of what they share (shares.h) are, where their links differ: GPUs behind one
-// PCIe switch are slower than others of the same machine.
+// PCIe switch are slower than others of the same node.
 //
 //   links    20 GB/s   20 GB/s     40 GB/s          a whole block is there when the slowest link is through:
 //   parts    |  50  |  |  50  |  |     100     |    bytes / the sum of the links, not / 3 times the slowest

@@ -126,11 +126,6 @@ class BadInput(FerryTest):
         for name in ["x.json", "x.mp4", "x.png"]:
             self.assert_refused(self.generate("--trace.file", self.folder / name), "trace.file", self.folder / name)
 
-    def test_what_is_not_there_yet(self):
-        for option in [("--jobs", "x"), ("--clip.offload.type", "model")]:
-            self.assert_refused(self.generate(*option), option[0], "not yet")
-        self.assert_refused(ferry("plan"), "plan", "not yet")
-
     def test_an_attention_kernel_that_is_not_there(self):
         self.assert_refused(self.generate("--attention.impl", "fa3", "--device", "cpu"), "fa3", "bf16")
         self.assert_refused(self.generate("--attention.impl", "fa3", "--device", "cpu", "--dtype", "bf16"), "fa3")

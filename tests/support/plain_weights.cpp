@@ -29,12 +29,8 @@ at::ScalarType scalar_type(DType dtype) {
 
 at::Tensor in_layout(const model::TensorSpec& spec, const at::Tensor& source) {
   const model::MemoryFormat format = model::memory_format(spec);
-  at::Tensor value = source.reshape(spec.shape);
-  if (spec.layout == model::Layout::TimeStacked) {
-    value = value.permute({0, 2, 1, 3, 4}).reshape(format.shape);
-  }
   at::Tensor out = at::empty_strided(format.shape, format.strides, scalar_type(spec.dtype));
-  out.copy_(value);
+  out.copy_(source.reshape(spec.shape));
   return out;
 }
 

@@ -42,7 +42,6 @@ TEST_F(FileTest, MapsTheBytesOfAFile) {
   const MappedFile file(path("a"));
   ASSERT_EQ(file.bytes(), 100003u);
   EXPECT_EQ(static_cast<char>(file.data()[100002]), 'd');
-  file.advise_sequential();
   file.prefetch(5000, 100);
   file.prefetch(99999, 1000000);
   file.drop(0, 200000);

@@ -43,10 +43,6 @@ float element(const std::vector<std::byte>& bytes, DType dtype, std::int64_t ind
 // The place of logical index `at` in the memory of a layout, in elements.
 std::int64_t place(const Shape& shape, const Shape& at, model::Layout layout) {
   const Shape& s = shape;
-  if (layout == model::Layout::TimeStacked) {  // [O, kt * I, kh, kw], channels last
-    const std::int64_t channel = at[2] * s[1] + at[1];
-    return ((at[0] * s[3] + at[3]) * s[4] + at[4]) * s[1] * s[2] + channel;
-  }
   std::int64_t index = at[0];
   const std::size_t first = layout == model::Layout::ChannelsLast ? 2 : 1;
   for (std::size_t i = first; i < s.size(); ++i) index = index * s[i] + at[i];
@@ -97,7 +93,6 @@ TEST(ReadTensor, EveryLayoutOfContiguousSources) {
       check_read({5, 1030}, row_major({5, 1030}), from, to, model::Layout::Contiguous);
       check_read({6, 5, 3, 2}, row_major({6, 5, 3, 2}), from, to, model::Layout::ChannelsLast);
       check_read({6, 5, 3, 2, 2}, row_major({6, 5, 3, 2, 2}), from, to, model::Layout::ChannelsLast);
-      check_read({6, 5, 3, 2, 2}, row_major({6, 5, 3, 2, 2}), from, to, model::Layout::TimeStacked);
     }
   }
 }
@@ -110,12 +105,12 @@ TEST(ReadTensor, StridedSources) {
   check_read({5}, {3}, DType::F64, DType::F32, model::Layout::Contiguous);
   check_read({4, 3, 2, 5}, {30, 1, 15, 3}, DType::F32, DType::F32,
              model::Layout::ChannelsLast);  // already in place
-  check_read({4, 3, 2, 2, 5}, {1, 4, 12, 24, 48}, DType::BF16, DType::BF16, model::Layout::TimeStacked);
+  check_read({4, 3, 2, 2, 5}, {1, 4, 12, 24, 48}, DType::BF16, DType::BF16, model::Layout::ChannelsLast);
 }
 
 TEST(ReadTensor, AxesOfOne) {
   check_read({1, 1, 1}, {1, 1, 1}, DType::F32, DType::BF16, model::Layout::Contiguous);
-  check_read({3, 1, 1, 1, 1}, {1, 1, 1, 1, 1}, DType::F32, DType::BF16, model::Layout::TimeStacked);
+  check_read({3, 1, 1, 1, 1}, {1, 1, 1, 1, 1}, DType::F32, DType::BF16, model::Layout::ChannelsLast);
   check_read({3, 4, 1, 1}, {4, 1, 1, 1}, DType::F32, DType::BF16, model::Layout::ChannelsLast);
   check_read({1, 6, 8}, {48, 8, 1}, DType::F32, DType::F32, model::Layout::Contiguous);
 }

@@ -143,12 +143,6 @@ TEST(Options, WrongValuesSayWhatIsAccepted) {
   EXPECT_THAT(error_of({"--attention.impl", "sage"}), HasSubstr("auto, cudnn, flash, math, fa3"));
 }
 
-TEST(Options, WhatIsNotThereYetIsRefused) {
-  for (const char* flag : {"--jobs", "--clip.offload.type"}) {
-    EXPECT_THAT(error_of({flag, "x"}), HasSubstr("not yet")) << flag;
-  }
-}
-
 TEST(Options, RanksAndHelpAreTheOnlyShortOptions) {
   worker::Options options;
   const std::vector<FlagGroup> groups = run_keys(options);

@@ -93,7 +93,7 @@ TEST_F(Resolve, NamesTheResultsAfterTheVideo) {
   const Job made = job();
   EXPECT_EQ(made.video, folder.file("video") + made.codec.extension);
   EXPECT_EQ(made.sheet, folder.file("video.png"));
-  EXPECT_EQ(made.sidecar, folder.file("video.json"));
+  EXPECT_EQ(made.record, folder.file("video.json"));
   options.out = folder.file("raw.y4m");
   EXPECT_EQ(job().video, folder.file("raw.y4m"));
   options.out = folder.file("plain");

@@ -6,16 +6,30 @@ namespace ferry::worker {
 
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(VideoCodec, encoder, extension)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(TokenCount, total, used)
+// All but the record's own path, whose key is older than its name.
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Job, prompt, negative_prompt, prompt_tokens, negative_prompt_tokens, width,
                                    height, frames, latent_shape, steps, sampler, guidance, shift, fps, seed,
                                    seed_drawn, noise, noise_device, context, latents, made_by, video, sheet,
-                                   sidecar, save, out_scale, overwrite, codec)
+                                   save, out_scale, overwrite, codec)
+
+namespace {
+
+constexpr const char* kRecord = "sidecar";
+
+}  // namespace
 
 // The model's folder may have given names that are not UTF-8.
 std::string to_json(const Job& job) {
-  return nlohmann::json(job).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  nlohmann::json json = job;
+  json[kRecord] = job.record;
+  return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
-Job job_from_json(const std::string& text) { return nlohmann::json::parse(text).get<Job>(); }
+Job job_from_json(const std::string& text) {
+  const nlohmann::json json = nlohmann::json::parse(text);
+  Job job = json.get<Job>();
+  job.record = json.at(kRecord).get<std::string>();
+  return job;
+}
 
 }  // namespace ferry::worker

@@ -38,7 +38,7 @@ struct Job {
   std::string made_by;       // what that file says of the run that made it: JSON, or empty
   std::string video;         // paths of the results
   std::string sheet;
-  std::string sidecar;
+  std::string record;
   std::string save;  // or empty
   int out_scale = 1;
   bool overwrite = false;

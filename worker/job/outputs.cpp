@@ -47,7 +47,7 @@ struct Output {
 std::vector<Output> outputs_of(const Job& job, const std::string& trace_file) {
   std::vector<Output> outputs = {{"video", job.video, job.overwrite},
                                  {"sheet", job.sheet, job.overwrite},
-                                 {"record", job.sidecar, job.overwrite}};
+                                 {"record", job.record, job.overwrite}};
   if (!job.save.empty()) outputs.push_back({"save", job.save, job.overwrite});
   // Another run's timeline is no result that somebody misses.
   if (!trace_file.empty()) outputs.push_back({"trace.file", trace_file, true});
@@ -116,8 +116,8 @@ void name_outputs(Job& job, const JobOptions& options) {
   }
   job.video = stem + (as_asked ? extension : job.codec.extension);
   job.sheet = stem + ".png";
-  job.sidecar = stem + ".json";
-  for (const std::string& path : {job.video, job.sheet, job.sidecar, job.save}) {
+  job.record = stem + ".json";
+  for (const std::string& path : {job.video, job.sheet, job.record, job.save}) {
     if (path.empty()) continue;
     check_can_write(path, job.overwrite);
     check_name(path);
@@ -131,10 +131,10 @@ std::uint64_t most_output_bytes(const Job& job) {
   const auto scale = static_cast<std::uint64_t>(job.out_scale);
   std::uint64_t latent = sizeof(float);
   for (const std::int64_t extent : job.latent_shape) latent *= static_cast<std::uint64_t>(extent);
-  const std::uint64_t sheet_and_sidecar = 8'000'000;
+  const std::uint64_t sheet_and_record = 8'000'000;
   // Y4M is 1.5 bytes a pixel; an H.264 file at this quality stays below half a byte.
   const std::uint64_t video = pixels * scale * scale * (job.codec.encoder == "y4m" ? 3 : 1) / 2;
-  return sheet_and_sidecar + latent + video + (job.save.empty() ? 0 : 2 * latent + pixels * 3);
+  return sheet_and_record + latent + video + (job.save.empty() ? 0 : 2 * latent + pixels * 3);
 }
 
 HeldNames hold_names(const Options& options, const Job& job) {

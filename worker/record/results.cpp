@@ -132,16 +132,16 @@ void write_results(const Options& options, const Job& job, const Generation& mad
   write_pending(files, job.sheet, png_bytes(contact_sheet(clip_of(made.frames)).view()));
   at_work();
   facts.total_s = seconds_since(facts.begin);
-  write_pending(files, job.sidecar, sidecar_json(options, job, facts));
+  write_pending(files, job.record, record_json(options, job, facts));
   if (!job.overwrite) {
-    for (const std::string& path : {job.video, job.sheet, job.sidecar, job.save}) refuse_if_taken(path);
+    for (const std::string& path : {job.video, job.sheet, job.record, job.save}) refuse_if_taken(path);
   }
   if (!job.save.empty()) write_tensors(job, made);
   at_work();
   for (PendingFile& file : files) file.commit(if_taken(job.overwrite));
 }
 
-std::string sidecar_json(const Options& options, const Job& job, const RunFacts& facts) {
+std::string record_json(const Options& options, const Job& job, const RunFacts& facts) {
   Json json;
   json["versions"] = named(versions());
   json["job"] = job_record(job);

@@ -41,6 +41,6 @@ void write_results(const Options& options, const Job& job, const Generation& mad
 void write_tensors(const Job& job, const Generation& made);
 
 // The JSON of the record: options, job, versions, ranks, timings, memory, what offloading did.
-std::string sidecar_json(const Options& options, const Job& job, const RunFacts& facts);
+std::string record_json(const Options& options, const Job& job, const RunFacts& facts);
 
 }  // namespace ferry::worker
