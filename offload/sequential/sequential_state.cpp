@@ -9,10 +9,10 @@ std::string_view name_of(State state) {
   return kNames[static_cast<std::size_t>(state)];
 }
 
-Use use_of(const Situation& situation) {
-  if (situation.state == State::Keep) return Use::Directly;
-  if (situation.state == State::Onload && situation.onload_is_computation) return Use::Directly;
-  if (situation.has_limit && situation.fits) return Use::Promote;
+Use decide_use(const PromotionInputs& inputs) {
+  if (inputs.state == State::Keep) return Use::Directly;
+  if (inputs.state == State::Onload && inputs.onload_is_computation) return Use::Directly;
+  if (inputs.has_limit && inputs.fits) return Use::Promote;
   return Use::Cast;
 }
 

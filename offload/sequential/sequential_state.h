@@ -18,13 +18,13 @@ enum class Use : std::uint8_t {
   Cast,      // a copy for this call; the state stays
 };
 
-struct Situation {
+struct PromotionInputs {
   State state = State::Offload;
   bool onload_is_computation = false;  // same dtypes, and on the device
   bool has_limit = false;              // vram_limit is set
   bool fits = false;                   // one more module would stay under it
 };
 
-Use use_of(const Situation& situation);
+Use decide_use(const PromotionInputs& inputs);
 
 }  // namespace ferry::offload

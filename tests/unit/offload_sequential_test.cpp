@@ -51,19 +51,19 @@ struct Rig {
 
 bool exact(Rig& rig) { return same_bits(toy_forward(*rig.stage, 2), toy_reference({}, 2)); }
 
-// Every combination of the situation's four parts, against the document's flow written out.
+// Every combination of the four inputs, against the document's flow written out.
 TEST(SequentialState, TheTransitionTable) {
   for (const State state : {State::Offload, State::Onload, State::Keep}) {
     for (int bits = 0; bits < 8; ++bits) {
-      const Situation situation{.state = state,
-                                .onload_is_computation = (bits & 1) != 0,
-                                .has_limit = (bits & 2) != 0,
-                                .fits = (bits & 4) != 0};
+      const PromotionInputs inputs{.state = state,
+                                   .onload_is_computation = (bits & 1) != 0,
+                                   .has_limit = (bits & 2) != 0,
+                                   .fits = (bits & 4) != 0};
       Use expected = Use::Cast;
-      if (situation.has_limit && situation.fits) expected = Use::Promote;
-      if (state == State::Onload && situation.onload_is_computation) expected = Use::Directly;
+      if (inputs.has_limit && inputs.fits) expected = Use::Promote;
+      if (state == State::Onload && inputs.onload_is_computation) expected = Use::Directly;
       if (state == State::Keep) expected = Use::Directly;
-      EXPECT_EQ(use_of(situation), expected) << name_of(state) << " " << bits;
+      EXPECT_EQ(decide_use(inputs), expected) << name_of(state) << " " << bits;
     }
   }
 }
