@@ -25,7 +25,7 @@ bool gates_by_events(const AsyncPlan& plan) {
   return plan.interleave == Interleave::Gated && plan.gate_by_events;
 }
 
-bool takes_turns(const AsyncPlan& plan) {
+bool gates_on_host(const AsyncPlan& plan) {
   return plan.interleave == Interleave::Gated && !plan.gate_by_events;
 }
 
@@ -71,10 +71,10 @@ Async::Async(NodeArena& arena, const StagePlan& stage, const StageSetup& setup, 
       offloaded_(arena.spec().blocks.size()),
       copy_stream_(make_copy_stream(*setup.device)),
       own_gather_stream_(make_gather_stream(plan_, setup)),
-      turns_(takes_turns(plan_) ? std::make_unique<TurnGate>() : nullptr),
+      host_gate_(gates_on_host(plan_) ? std::make_unique<HostGate>() : nullptr),
       room_(make_room_gate(plan_, setup)),
       setup_link_(stage.link_gbps, chunk_bytes(setup.device->type()), nullptr, nullptr, &arena.pin_borders()),
-      link_(stage.link_gbps, chunk_bytes(setup.device->type()), turns_.get(), setup.trace,
+      link_(stage.link_gbps, chunk_bytes(setup.device->type()), host_gate_.get(), setup.trace,
             &arena.pin_borders()),
       meter_(*setup.device, static_cast<int>(residency_.offloaded.size())),
       resident_(arena, *setup.device, *setup.account),
@@ -91,8 +91,8 @@ Async::Async(NodeArena& arena, const StagePlan& stage, const StageSetup& setup, 
   if (gates_by_events(plan_)) {
     std::vector<Stream*> streams = {copy_stream_.get()};
     if (own_gather_stream_) streams.push_back(own_gather_stream_.get());
-    orders_ = std::make_unique<OrderGate>(*setup.device, std::move(streams));
-    gaps_ = std::make_unique<Gaps>(*setup.device);
+    event_gate_ = std::make_unique<EventGate>(*setup.device, std::move(streams));
+    gap_shares_ = std::make_unique<Gaps>(*setup.device);
   }
   if (plan_.open) {
     plan_.open->blocks = static_cast<int>(residency_.offloaded.size());
@@ -219,7 +219,7 @@ void Async::end() {
 
 void Async::acquire_block(int block) {
   exchanges_ = 0;
-  if (gaps_) gaps_->begin_block();
+  if (gap_shares_) gap_shares_->begin_block();
   if (!ferries(block)) return;
   if (!cache_allocated()) ferrying_.reset(new_slots());
   ferrying_.acquire();
@@ -231,11 +231,11 @@ void Async::release_block(int block) {
 }
 
 std::span<const at::Tensor> Async::acquire(model::ModuleId id) {
-  return ferries(id.block) ? ferrying_.use(id) : resident_[id];
+  return ferries(id.block) ? ferrying_.begin_use(id) : resident_[id];
 }
 
 void Async::release(model::ModuleId id) {
-  if (ferries(id.block)) ferrying_.used(id);
+  if (ferries(id.block)) ferrying_.end_use(id);
 }
 
 void Async::soon(Stream& compute, int exchanges) {
@@ -254,20 +254,20 @@ void Async::close_room(Stream& stream) {
 
 void Async::before(Stream& exchange_stream) {
   if (room_ && expected_ == 0) close_room(exchange_stream);
-  if (turns_) turns_->before(exchange_stream);
-  if (gaps_) gaps_->before(exchange_stream);
-  if (orders_) orders_->before(exchange_stream);
+  if (host_gate_) host_gate_->before(exchange_stream);
+  if (gap_shares_) gap_shares_->before(exchange_stream);
+  if (event_gate_) event_gate_->before(exchange_stream);
 }
 
 void Async::after(Stream& exchange_stream) {
-  if (turns_) turns_->after(exchange_stream);
-  if (gaps_) gaps_->after(exchange_stream);
-  if (orders_) orders_->after(exchange_stream);
+  if (host_gate_) host_gate_->after(exchange_stream);
+  if (gap_shares_) gap_shares_->after(exchange_stream);
+  if (event_gate_) event_gate_->after(exchange_stream);
   expected_ = std::max(expected_ - 1, 0);
   if (expected_ == 0 && std::exchange(room_closed_, false)) room_->open(exchange_stream);
   ++exchanges_;
   if (!cache_allocated()) return;
-  if (gaps_) ferrying_.some(gaps_->share());
+  if (gap_shares_) ferrying_.copy_portion(gap_shares_->share());
   if (exchanges_ == exchanges_per_block_) ferrying_.flush_gathers();
 }
 

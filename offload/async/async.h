@@ -29,7 +29,7 @@ struct AsyncPlan {
   Sharing sharing{};                    // share 0: transport full
   std::optional<AutoSharePlan> open{};  // the share is only the first: passes are compared (auto_share.h)
   Interleave interleave = Interleave::Free;  // not Auto
-  bool gate_by_events = false;               // how Gated is done: OrderGate as on a GPU, else TurnGate
+  bool gate_by_events = false;               // how Gated is done: EventGate as on a GPU, else HostGate
   std::size_t slice_bytes = kSliceBytes;
 };
 
@@ -87,10 +87,10 @@ class Async final : public Strategy, private parallel::ExchangeGate {
   std::vector<bool> offloaded_;  // by block
   std::unique_ptr<Stream> copy_stream_;
   std::unique_ptr<Stream> own_gather_stream_;
-  std::unique_ptr<TurnGate> turns_;
-  std::unique_ptr<OrderGate> orders_;
+  std::unique_ptr<HostGate> host_gate_;
+  std::unique_ptr<EventGate> event_gate_;
   std::unique_ptr<StreamGate> room_;  // closed to gathers while exchanges want the engine that copies
-  std::unique_ptr<Gaps> gaps_;        // with orders_
+  std::unique_ptr<Gaps> gap_shares_;  // with event_gate_
   Link setup_link_;                   // residents, on the compute stream
   Link link_;                         // slots, on the copy stream
   mutable Meter meter_;

@@ -126,7 +126,7 @@ void Ferrying::finish_up_to(std::int64_t position) {
   }
 }
 
-void Ferrying::some(double share_of_block) {
+void Ferrying::copy_portion(double share_of_block) {
   const auto budget =
       static_cast<std::size_t>(share_of_block * static_cast<double>(slots_.front().memory.bytes()));
   std::size_t left = budget;
@@ -140,7 +140,7 @@ void Ferrying::some(double share_of_block) {
 }
 
 // What is completed here may depend on nothing that ranks measure for themselves.  Copies that end in no
-// gather are left to some().
+// gather are left to copy_portion().
 void Ferrying::flush_gathers() {
   const std::int64_t most = plan_.in_portions ? acquired_ : issued_;
   std::int64_t last = -1;
@@ -183,7 +183,7 @@ const Slot& Ferrying::slot_of(int block) const {
                        [block](const Slot& slot) { return slot.block == block; });
 }
 
-std::span<const at::Tensor> Ferrying::use(model::ModuleId id) {
+std::span<const at::Tensor> Ferrying::begin_use(model::ModuleId id) {
   const Slot& slot = slot_of(id.block);
   const auto module = static_cast<std::size_t>(id.module);
   const auto index = static_cast<std::size_t>(index_of(id.block));
@@ -194,7 +194,7 @@ std::span<const at::Tensor> Ferrying::use(model::ModuleId id) {
   return slot.views[static_cast<std::size_t>(classes_[index])][module];
 }
 
-void Ferrying::used(model::ModuleId id) const {
+void Ferrying::end_use(model::ModuleId id) const {
   const ModulePlace& place = place_of(arena_.layout(), id);
   annotate_read(slot_of(id.block).memory.data() + place.offset, place.bytes);
 }

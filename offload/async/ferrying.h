@@ -29,7 +29,7 @@ struct FerryingPlan {
   Sharing sharing;
   std::size_t slice_bytes = kSliceBytes;
   bool poison = false;
-  // Chunks are handed out a few at a time, by some(), instead of a block at once.
+  // Chunks are handed out a few at a time, by copy_portion(), instead of a block at once.
   bool in_portions = false;
   // Gathers share their stream with the exchanges: they are queued by flush_gathers(), so that they do not
   // stand in front of an exchange.
@@ -57,15 +57,14 @@ class Ferrying {
   // now on.
   void acquire();
   void release(int block);
-  // A module of a held block is used; brings it when this pass was not expected to need it.
-  std::span<const at::Tensor> use(model::ModuleId id);
-  // The module has been used.
-  void used(model::ModuleId id) const;
+  // For a module of a held block; brings it when this pass was not expected to need it.
+  std::span<const at::Tensor> begin_use(model::ModuleId id);
+  void end_use(model::ModuleId id) const;
   // The position in the sequence is the start of a pass.
   bool at_start() const { return acquired_ % period() == 0; }
 
   // The link is free for a while: queues a share of what waits (only in_portions).
-  void some(double share_of_block);
+  void copy_portion(double share_of_block);
   // The last exchange of a block has been queued: the gathers of what comes next can be.
   void flush_gathers();
 

@@ -16,12 +16,12 @@ namespace ferry::offload {
 
 // On the CPU every stream is a thread, so chunks and exchanges take turns when they get there: an exchange
 // waits for the chunk in flight, the next chunk for the exchange.
-class TurnGate final : public parallel::ExchangeGate, public ChunkGuard {
+class HostGate final : public parallel::ExchangeGate, public ChunkGuard {
  public:
   void before(Stream& exchange_stream) override;
   void after(Stream& exchange_stream) override;
-  void enter(Stream& stream) override;
-  void leave(Stream& stream) override;
+  void before_chunk(Stream& stream) override;
+  void after_chunk(Stream& stream) override;
 
  private:
   void begin_exchange();
@@ -35,10 +35,10 @@ class TurnGate final : public parallel::ExchangeGate, public ChunkGuard {
 
 // On a GPU the order is fixed when work is queued, by events that are made once: an exchange waits for the
 // chunks queued before it, and chunks queued later wait for the exchange.
-class OrderGate final : public parallel::ExchangeGate {
+class EventGate final : public parallel::ExchangeGate {
  public:
   // `weight_streams` carry the chunks and outlive this.
-  OrderGate(Device& device, std::vector<Stream*> weight_streams);
+  EventGate(Device& device, std::vector<Stream*> weight_streams);
   void before(Stream& exchange_stream) override;
   void after(Stream& exchange_stream) override;
 

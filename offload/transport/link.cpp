@@ -26,14 +26,14 @@ void Link::copy(Stream& stream, void* dst, const void* src, std::size_t bytes, i
   for (std::size_t done = 0; done < bytes; done += part) {
     part = std::min(chunk_bytes_, bytes - done);
     if (borders_ != nullptr) part = borders_->within(from + done, part);
-    if (guard_ != nullptr) guard_->enter(stream);
+    if (guard_ != nullptr) guard_->before_chunk(stream);
     {
       const TraceScope chunk(guard_ == nullptr ? nullptr : trace_, Lane::Copy, "copy", stream, block);
       if (gbps_ > 0) start_clock(stream);
       stream.copy(static_cast<std::byte*>(dst) + done, from + done, part);
       if (gbps_ > 0) sleep_off(stream, part);
     }
-    if (guard_ != nullptr) guard_->leave(stream);
+    if (guard_ != nullptr) guard_->after_chunk(stream);
   }
 }
 

@@ -15,12 +15,12 @@ class PinBorders;
 // Bytes of one copy command: 16 MiB on a GPU (98 % of the link's speed), 4 MiB on the CPU.
 std::size_t chunk_bytes(DeviceType device);
 
-// What goes around each chunk, queued in the same stream.
+// Callbacks before and after each chunk; they may queue work in its stream.
 class ChunkGuard {
  public:
   virtual ~ChunkGuard() = default;
-  virtual void enter(Stream& stream) = 0;
-  virtual void leave(Stream& stream) = 0;
+  virtual void before_chunk(Stream& stream) = 0;
+  virtual void after_chunk(Stream& stream) = 0;
 };
 
 // One stream's way out of host memory.  With a cap the stream sleeps after each chunk until the moment at

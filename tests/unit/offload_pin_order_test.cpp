@@ -126,8 +126,8 @@ TEST(PinBorders, ALinkEndsItsChunksThere) {
   std::vector<std::byte> to(64);
   const PinBorders borders(from.data(), {.first = {{1, 16, 20}}, .rest = {{1, 36, 28}, {1, 0, 16}}});
   struct Chunks : ChunkGuard {
-    void enter(Stream&) override { ++count; }
-    void leave(Stream&) override {}
+    void before_chunk(Stream&) override { ++count; }
+    void after_chunk(Stream&) override {}
     int count = 0;
   } chunks;
   Link link(0, 16, &chunks, nullptr, &borders);
