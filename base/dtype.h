@@ -15,8 +15,8 @@ std::size_t size_of(DType dtype);
 // The name used in options and messages: "fp32", "bf16", "fp16", "fp8" (e4m3), "fp64", "int64", ...
 std::string_view name_of(DType dtype);
 
-// Inverse of name_of; also accepts the safetensors names ("F32", "BF16", "F8_E4M3"). Throws
-// std::invalid_argument naming the accepted words.
+// Inverse of name_of; also accepts the safetensors names ("F32", "BF16", "F8_E4M3").
+// Throws std::invalid_argument naming the accepted words.
 DType dtype_from_name(std::string_view name);
 
 // Converts `count` elements on the calling thread.  Every pair among {F64, F32, F16, BF16, F8E4M3}

@@ -30,7 +30,8 @@ class StreamGate {
 };
 
 // The gate has a thread, and on CUDA page-locks a few bytes.  `device` must outlive it, and it the queued
-// work.  Throws OutOfMemory, CudaError.
+// work.
+// Throws OutOfMemory, CudaError.
 std::unique_ptr<StreamGate> make_stream_gate(Device& device);
 
 // make_stream_gate() for a GPU.

@@ -36,8 +36,8 @@ class Trace {
   explicit Trace(Device& device, std::size_t capacity = 1U << 15U);
 
   // Records the beginning of a span in `stream`; `name` must have static lifetime (a literal), `index` is
-  // appended to it unless negative.  Returns the span for close().  Any thread may call.  Throws the kept
-  // failure, as spans() does.
+  // appended to it unless negative.  Returns the span for close().  Any thread may call.
+  // Throws the kept failure, as spans() does.
   std::size_t open(Lane lane, const char* name, int index, Stream& stream);
   void close(std::size_t span, Stream& stream);
   // Keeps the failure of a TraceScope's end, which a destructor cannot throw; the first one is kept, and

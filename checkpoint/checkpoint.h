@@ -60,10 +60,10 @@ using HeaderMarks = std::vector<std::pair<std::string, std::string>>;  // file, 
 
 class Checkpoint {
  public:
-  // Finds and maps the files of one network in `model_dir`. Throws UserError: folder or file missing, damaged
-  // or hostile file, unknown names, two tensors for one official name, a folder of Wan2.2, an unsupported
-  // quantisation (checkpoint/quantization/quantization.h). `key` selects the dict of a .pth file that holds
-  // several (pth.h).
+  // Finds and maps the files of one network in `model_dir`.
+  // Throws UserError: folder or file missing, damaged or hostile file, unknown names, two tensors for one
+  // official name, a folder of Wan2.2, an unsupported quantisation (checkpoint/quantization/quantization.h).
+  // `key` selects the dict of a .pth file that holds several (pth.h).
   static Checkpoint open(const std::string& model_dir, Part part, const std::string& key = {});
   // As above, except that the reason for refusing a quantisation is stored in quantization().fault: for
   // inspection, not for loading.
@@ -112,27 +112,27 @@ class Checkpoint {
 };
 
 // Dimensions, from the tensors' shapes.  Those not in shapes (heads, text_len, eps, latents_mean and _std)
-// come from config.json, else from Wan's constants (head size 128, text_len 512, eps 1e-6).  Throws
-// UserError: config.json contradicts the shapes, a required tensor is missing or has the wrong rank, or the
-// network is not supported yet (image-to-video, the Wan2.2 VAE).
+// come from config.json, else from Wan's constants (head size 128, text_len 512, eps 1e-6).
+// Throws UserError: config.json contradicts the shapes, a required tensor is missing or has the wrong rank,
+// or the network is not supported yet (image-to-video, the Wan2.2 VAE).
 model::DitConfig dit_config(const Checkpoint& checkpoint);
 model::VaeConfig vae_config(const Checkpoint& checkpoint);
 model::Umt5Config umt5_config(const Checkpoint& checkpoint);
 
-// Checks that every tensor of `spec` is present with its shape and a floating-point dtype or a scale. Throws
-// UserError naming the first that is not, with the expected and found values.
+// Checks that every tensor of `spec` is present with its shape and a floating-point dtype or a scale.
+// Throws UserError naming the first that is not, with the expected and found values.
 void validate(const Checkpoint& checkpoint, const model::NetworkSpec& spec);
 
 // Converts a tensor to spec.dtype (nearest even) and writes it to `dst` in spec.layout: memory_format(spec)
 // describes and sizes dst.  Any source strides; temporaries of a few KiB at most.  A tensor with a scale is
-// multiplied in fp32 and rounded once; its temporaries are a few rows.  Runs on the calling thread.  Throws
-// UserError if the entry's shape is not the spec's or its dtype is not a floating-point one (int8 with a
-// scale is accepted).
+// multiplied in fp32 and rounded once; its temporaries are a few rows.  Runs on the calling thread.
+// Throws UserError if the entry's shape is not the spec's or its dtype is not a floating-point one (int8 with
+// a scale is accepted).
 void read_tensor(const TensorEntry& entry, const model::TensorSpec& spec, std::byte* dst);
 
 // As above for rows [row_begin, row_end) of dimension 0 only; `dst` is the start of the whole tensor.  Each
-// layout keeps a row contiguous, so disjoint ranges may be read by different threads or processes.  Throws
-// std::invalid_argument if the range is not inside the tensor, else as read_tensor.
+// layout keeps a row contiguous, so disjoint ranges may be read by different threads or processes.
+// Throws std::invalid_argument if the range is not inside the tensor, else as read_tensor.
 void read_tensor_rows(const TensorEntry& entry, const model::TensorSpec& spec, std::byte* dst,
                       std::int64_t row_begin, std::int64_t row_end);
 

@@ -17,8 +17,9 @@ struct VisibleGpus {
 
 // Returns the CUDA index for each rank of a node; `node` is ordered by index on the node.  A rank that sees
 // exactly one GPU takes it (Slurm's binding, or CUDA_VISIBLE_DEVICES per task); one that sees several takes
-// the one whose index is its own on the node.  Throws UserError if a rank sees none, there are more ranks
-// than GPUs, or two ranks would share one GPU (names both and the GPU).
+// the one whose index is its own on the node.
+// Throws UserError if a rank sees none, there are more ranks than GPUs, or two ranks would share one GPU
+// (names both and the GPU).
 std::vector<int> assign_gpus(std::span<const VisibleGpus> node);
 
 // Returns the CUDA index for this rank.  Collective over the world; if a node's ranks cannot be bound, every

@@ -53,7 +53,8 @@ class Group {
 
   // The piece of rank r's `send` that goes to q becomes the piece of q's `recv` that comes from r.  A number
   // of bytes means even pieces.  With pieces without_own, r's own piece is not moved.  The buffers must not
-  // overlap.  Throws std::invalid_argument for pieces of another number of ranks.
+  // overlap.
+  // Throws std::invalid_argument for pieces of another number of ranks.
   virtual void all_to_all(void* recv, const void* send, const Pieces& pieces, Stream& stream) = 0;
 
   // recv[r * bytes_per_rank ...] on every rank becomes rank r's `send`.  `send` may be this rank's own place

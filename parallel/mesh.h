@@ -20,9 +20,10 @@ struct Mesh {
 };
 
 // Resolves `options` for `world_size` ranks and a model of `heads` attention heads, at `world_rank`.  Of the
-// cfg modes only Parallel uses ranks.  Throws UserError if the product of the degrees is not world_size,
-// there are more Ulysses ranks than heads, or cfg is parallel with an odd number of ranks.  The message names
-// what works on these ranks, and how many others would.
+// cfg modes only Parallel uses ranks.
+// Throws UserError if the product of the degrees is not world_size, there are more Ulysses ranks than heads,
+// or cfg is parallel with an odd number of ranks.  The message names what works on these ranks, and how many
+// others would.
 Mesh make_mesh(const Options& options, int world_size, int world_rank, int heads);
 
 // The Ulysses degree if `others` is the product of the other degrees; 0 if they do not divide the ranks, or

@@ -16,7 +16,8 @@ namespace ferry {
 class Reservation {
  public:
   // Returns nothing if another process, or another Reservation of this one, holds the name.  Where sockets
-  // are forbidden, succeeds without holding anything.  Throws SystemError if the folder does not exist.
+  // are forbidden, succeeds without holding anything.
+  // Throws SystemError if the folder does not exist.
   static std::optional<Reservation> take(const std::string& path);
   // The socket's name for `path`.  Throws SystemError as take() does.
   static std::string key_of(const std::string& path);

@@ -12,9 +12,10 @@ namespace ferry::checkpoint {
 // or another class for this part.
 void check_model_index(const std::string& folder, Part part);
 
-// flow_shift (or shift) of scheduler/scheduler_config.json, if set there. Throws UserError if the file is
-// damaged, the value is not a positive number, or the file asks for something that Ferry's samplers do not
-// do: a prediction type other than flow, other noise levels, another solver order.
+// flow_shift (or shift) of scheduler/scheduler_config.json, if set there.
+// Throws UserError if the file is damaged, the value is not a positive number, or the file asks for something
+// that Ferry's samplers do not do: a prediction type other than flow, other noise levels, another solver
+// order.
 std::optional<double> scheduler_flow_shift(const std::string& model_dir);
 
 // The sampler (model/sampler/sampler.h) equivalent to the class in scheduler_config.json: unipc, dpm++ or

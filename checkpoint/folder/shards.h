@@ -11,8 +11,9 @@ namespace ferry::checkpoint {
 
 // Searches `folder` for, in this order: <stem>.safetensors.index.json, <stem>.safetensors,
 // <stem>-0000i-of-0000n.safetensors for each stem; then, with `any_name`, for the only index or the only
-// *.safetensors of any name.  Empty if there is none.  Throws UserError: an index names a missing shard, a
-// numbered shard is missing, several files of other names and none to prefer.
+// *.safetensors of any name.  Empty if there is none.
+// Throws UserError: an index names a missing shard, a numbered shard is missing, several files of other names
+// and none to prefer.
 PartFiles find_safetensors(const std::string& folder, const std::vector<std::string>& stems, bool any_name);
 
 // Opens the files.  With an index, every tensor named there comes from the file given there; other tensors

@@ -11,8 +11,8 @@
 
 namespace ferry::checkpoint {
 
-// Pickles such a state dict (protocol 2); the storage of tensors[i] has the key "i". Throws
-// std::invalid_argument for a dtype that torch has no storage class for (fp8).
+// Pickles such a state dict (protocol 2); the storage of tensors[i] has the key "i".
+// Throws std::invalid_argument for a dtype that torch has no storage class for (fp8).
 std::string pickle_state_dict(const std::vector<TensorInfo>& tensors);
 
 // Streaming writer like SafetensorsWriter: the tensors' bytes in the order given; the file appears with

@@ -22,7 +22,8 @@ namespace ferry::checkpoint {
 
 class SafetensorsFile {
  public:
-  // Maps the file and reads its header. Throws UserError naming the file, the tensor and the reason.
+  // Maps the file and reads its header.
+  // Throws UserError naming the file, the tensor and the reason.
   static SafetensorsFile open(const std::string& path);
 
   const std::string& path() const { return path_; }
@@ -65,8 +66,9 @@ class SafetensorsWriter {
   SafetensorsWriter& operator=(SafetensorsWriter&&) noexcept;
   ~SafetensorsWriter();
 
-  // Appends bytes; a tensor may be written in several pieces. Throws std::invalid_argument past the end of
-  // the last tensor; SystemError, for example when the disk is full.
+  // Appends bytes; a tensor may be written in several pieces.
+  // Throws std::invalid_argument past the end of the last tensor; SystemError, for example when the disk is
+  // full.
   void write(std::span<const std::byte> bytes);
   // Leaves a hole that reads as zeros and takes no disk space.
   void skip(std::size_t bytes);

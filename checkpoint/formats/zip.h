@@ -19,9 +19,9 @@ struct ZipMember {
   std::span<const std::byte> data;
 };
 
-// `file` is the whole archive; the members point into it. Throws UserError naming `path`, the member and the
-// reason: not an archive or a truncated one, a member that is compressed or encrypted, lies outside the file,
-// or has a repeated name.
+// `file` is the whole archive; the members point into it.
+// Throws UserError naming `path`, the member and the reason: not an archive or a truncated one, a member that
+// is compressed or encrypted, lies outside the file, or has a repeated name.
 std::vector<ZipMember> read_zip(std::span<const std::byte> file, const std::string& path);
 
 }  // namespace ferry::checkpoint

@@ -61,7 +61,8 @@ struct InspectReport {
 };
 
 // Inspects every part; a fault of one part is in its report and does not hide the others. `keys` are
-// Checkpoint::open's, by part. Throws UserError if the folder itself does not exist.
+// Checkpoint::open's, by part.
+// Throws UserError if the folder itself does not exist.
 InspectReport inspect(const std::string& model_dir, const std::map<Part, std::string>& keys = {});
 
 // Human-readable text; `list_tensors` adds a line per tensor.

@@ -39,9 +39,10 @@ struct LoraScaleGroup {
 // A LoRA file in which every tensor maps to the network.  Header and alphas have been read.
 class LoraFile {
  public:
-  // `path` is the file or its folder (checkpoint/lora/lora_folder.h). Throws UserError naming the file, the
-  // tensor and the reason: a damaged file, a name that is not a linear of the network, half a pair, a shape
-  // that does not fit the linear's weight, no pair at all; and as lora_scales does.
+  // `path` is the file or its folder (checkpoint/lora/lora_folder.h).
+  // Throws UserError naming the file, the tensor and the reason: a damaged file, a name that is not a linear
+  // of the network, half a pair, a shape that does not fit the linear's weight, no pair at all; and as
+  // lora_scales does.
   static LoraFile open(const std::string& path, const model::NetworkSpec& network, Part part);
 
   const std::string& path() const { return path_; }  // of the file
@@ -71,8 +72,8 @@ struct RowRange {
 };
 
 // As read_tensor_rows (checkpoint/checkpoint.h), with the addition computed in fp32 and rounded once to
-// spec.dtype.  Values do not depend on how the rows are divided.  `spec` is a contiguous [out, in].  Throws
-// as read_tensor_rows does.
+// spec.dtype.  Values do not depend on how the rows are divided.  `spec` is a contiguous [out, in].
+// Throws as read_tensor_rows does.
 void read_merged_rows(const TensorEntry& entry, const model::TensorSpec& spec, const LoraAddition& addition,
                       std::byte* dst, RowRange rows);
 

@@ -53,13 +53,13 @@ struct ModelConfigs {
   model::Umt5Config text;
 };
 
-// Returns the dimensions that make_model would write. Throws UserError for an unknown preset or an option
-// that the preset does not accept.
+// Returns the dimensions that make_model would write.
+// Throws UserError for an unknown preset or an option that the preset does not accept.
 ModelConfigs preset_configs(const MakeModelOptions& options);
 
-// `progress` (optional) is called a few times per second, and at the end, on the calling thread.  Throws
-// UserError: unknown preset, an option out of range, an existing file, a full disk.  Each file appears under
-// its name only when complete.
+// `progress` (optional) is called a few times per second, and at the end, on the calling thread.
+// Throws UserError: unknown preset, an option out of range, an existing file, a full disk.  Each file appears
+// under its name only when complete.
 MakeModelResult make_model(const MakeModelOptions& options,
                            const std::function<void(const MakeModelProgress&)>& progress);
 

@@ -9,8 +9,8 @@
 
 namespace ferry::checkpoint {
 
-// Returns `callable(*arguments)`; `values` is the machine's list. Throws UserError naming `file` if the
-// arguments are not what torch.save writes.
+// Returns `callable(*arguments)`; `values` is the machine's list.
+// Throws UserError naming `file` if the arguments are not what torch.save writes.
 PickleValue call_global(const KnownGlobal& callable, std::span<const PickleRef> arguments,
                         const std::vector<PickleValue>& values, const std::string& file);
 

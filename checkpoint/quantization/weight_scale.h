@@ -29,9 +29,9 @@ struct WeightScale {
 // Throws UserError naming file and tensor, a scale or a weight that has or needs one.
 [[noreturn]] void refuse_scale(const TensorEntry& tensor, const std::string& why);
 
-// Reads a scale and determines its blocks; `said` is the block size given by a configuration. Throws
-// UserError: a type other than fp32, bf16, fp16, a shape that does not fit the weight or is ambiguous, a
-// value that is not finite and positive.
+// Reads a scale and determines its blocks; `said` is the block size given by a configuration.
+// Throws UserError: a type other than fp32, bf16, fp16, a shape that does not fit the weight or is ambiguous,
+// a value that is not finite and positive.
 WeightScale read_scale(const TensorEntry& scale, const TensorEntry& weight,
                        const std::optional<BlockSize>& said);
 

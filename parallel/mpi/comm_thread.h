@@ -25,13 +25,13 @@ class CommThread {
   Stream& stream() { return stream_; }
 
   // Runs `work` on the thread in its turn and blocks until it is done.  Call from any other thread; `work`
-  // must own what it uses, since it may run after this call has timed out.  Throws what `work` threw; Error
-  // if it was not done within the deadline.
+  // must own what it uses, since it may run after this call has timed out.
+  // Throws what `work` threw; Error if it was not done within the deadline.
   void run(std::function<void()> work);
 
   // Completes all `requests`; call on the thread.  `what` names the operation in messages.  For the first
-  // `busy_s` seconds it only yields between tests: MPI progresses large messages inside them.  Throws
-  // MpiError; Error if the deadline passes or stop() was called.
+  // `busy_s` seconds it only yields between tests: MPI progresses large messages inside them.
+  // Throws MpiError; Error if the deadline passes or stop() was called.
   void wait_all(std::span<MPI_Request> requests, const char* what, double busy_s = 100e-6);
 
   // Sends the other ranks a heartbeat, which restarts the deadline of those that wait for this rank.  Call

@@ -21,8 +21,8 @@ inline constexpr std::size_t kMostDescriptors = 253;
 // socket and sets `name`.  Throws SystemError.
 OwnedDescriptor listen_for_peers(std::string& name);
 
-// Accepts `peers` connections and sends 1 to kMostDescriptors `descriptors` to each. Throws SystemError, also
-// if a peer does not connect within `timeout_ms`.
+// Accepts `peers` connections and sends 1 to kMostDescriptors `descriptors` to each.
+// Throws SystemError, also if a peer does not connect within `timeout_ms`.
 void send_descriptors(int listener, std::span<const OwnedDescriptor> descriptors, int peers, int timeout_ms);
 
 // Connects to `name` and receives the descriptors.  Throws SystemError, also if nothing arrives within
