@@ -51,7 +51,7 @@ double decode_seconds(const DecodeCase& what, model::Weights& weights, Device& d
   return seconds;
 }
 
-// Makes the process's peak its present resident size; where that is not allowed the peak stays.
+// Resets the process's peak to its current resident size, if permitted.
 void forget_peak_memory() { std::ofstream("/proc/self/clear_refs") << 5; }
 
 std::size_t weight_bytes(const model::NetworkSpec& spec) {

@@ -30,7 +30,7 @@ double flop_of(FrameSize s, std::int64_t multiplications_a_pixel) {
   return 2.0 * static_cast<double>(s.t * s.h * s.w) * static_cast<double>(multiplications_a_pixel);
 }
 
-// Enough for every input and weight of a later chunk.
+// Elements of the largest input or weight of a later chunk.
 std::int64_t largest(const model::VaeConfig& config, FrameSize latent) {
   std::int64_t t = latent.t;
   std::int64_t pixels = latent.h * latent.w;
@@ -104,12 +104,12 @@ void DecodeFloor::timed(const Call& call) {
   seconds_ += seconds_since(begin);
 }
 
-// With a kernel in time the input has its past in front.
+// With a temporal kernel the input includes the past frames.
 void DecodeFloor::convolve(FrameSize s, const Conv& conv) {
   const auto& shape = conv.weight;
   const bool in_time = shape.size() == 5;
   const at::Tensor in = noise({s.t + (in_time ? shape[2] - 1 : 0), s.h, s.w, shape[1]}, conv.type);
-  std::vector<std::int64_t> stored = shape;  // the input channels last
+  std::vector<std::int64_t> stored = shape;  // input channels last
   stored.erase(stored.begin() + 1);
   stored.push_back(shape[1]);
   const at::Tensor weight = noise(stored, conv.type).movedim(-1, 1);

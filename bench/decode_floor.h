@@ -1,5 +1,5 @@
-// The library's part of a VAE decode, alone: every convolution the decoder calls, and attention, on noise of
-// the same shapes, each timed by itself; no norms, caches or copies.
+// The library's share of a VAE decode: every convolution of the decoder, and attention, on noise of the same
+// shapes, each timed separately; no norms, caches or copies.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -20,10 +20,10 @@ struct FrameSize {
 
 class DecodeFloor {
  public:
-  // For latents of the given size; keeps noise as large as the largest input.
+  // For latents of the given size; allocates noise of the largest input's size.
   DecodeFloor(const model::VaeConfig& config, FrameSize latent, DType compute, Device& device);
 
-  // Runs one first chunk and one later chunk, and counts the later one for all others.  Blocks.
+  // Runs one first chunk and one later chunk, and counts the latter for all others.  Blocks.
   double seconds();
 
   // Floating-point operations of one decode (wan21.md section 5): twice the multiplications.
@@ -50,8 +50,8 @@ class DecodeFloor {
   at::ScalarType type_;
   at::Tensor noise_;       // of the compute type
   at::Tensor wide_noise_;  // fp32, for the last convolution
-  bool first_ = false;     // the chunk that runs
-  double seconds_ = 0;     // of it
+  bool first_ = false;     // current chunk
+  double seconds_ = 0;     // of the current chunk
   double chunk_flop_ = 0;
   double flop_ = 0;
 };

@@ -21,7 +21,7 @@ namespace ferry::bench {
 
 namespace {
 
-constexpr std::int64_t kPixels = 8;  // of a latent pixel's edge
+constexpr std::int64_t kPixels = 8;  // pixels per latent pixel along each edge
 constexpr std::int64_t kPatch = 2;
 
 void check(const ForwardCase& what) {
@@ -49,7 +49,7 @@ double tflop_of(const ForwardCase& what, std::int64_t tokens) {
   return (self + cross + ffn) * static_cast<double>(what.config.layers * what.branches) * 1e-12;
 }
 
-// One forward at a time, always of the same latent and prompts.
+// The measured forward, always of the same latent and prompts.
 class Subject {
  public:
   Subject(const ForwardCase& what, model::Weights& weights, const model::DitRuntime& runtime)

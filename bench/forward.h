@@ -1,4 +1,4 @@
-// How long a DiT forward takes, beside the time of its matrix products and attention alone.
+// Measures a DiT forward against its matrix products and attention alone.
 #pragma once
 
 #include <cstddef>
@@ -19,7 +19,7 @@ struct ForwardCase {
   int branches = 1;          // guidance branches per forward
   int warmups = 1;
   int samples = 5;
-  // Called once, when a forward has run and nothing else; empty: not called.
+  // optional; called once, after the first forward.
   std::function<void()> after_first;
 };
 
@@ -30,27 +30,27 @@ struct ForwardResult {
   int ranks = 1;
   int threads = 0;
   std::int64_t tokens = 0;
-  double tflop = 0;                     // of one forward on all ranks, by wan21.md section 9.3
+  double tflop = 0;                     // one forward on all ranks, by wan21.md section 9.3
   std::vector<double> forward_seconds;  // one per sample
   // The library alone on the same shapes, weights and threads, each sample right after the forward of the
-  // same index: every linear of the blocks by at::linear, then every attention; nothing between them.
+  // same index: all linears of the blocks with at::linear, then all attentions; nothing in between.
   std::vector<double> linear_seconds;
   std::vector<double> attention_seconds;
 };
 
-// Ranks wait for the slowest, so its floor counts: each sample's larger floor of `result` and `other`, which
-// another rank measured beside it.
+// Keeps the larger floor per sample of `result` and `other`, which another rank measured at the same time:
+// ranks wait for the slowest.
 void take_slower_floor(ForwardResult& result, const ForwardResult& other);
 
 // Forwards a random latent with `weights` (of dit_spec(config, runtime.compute)): `warmups` times, then
-// `samples` times, in turn with the floor.  With a Ulysses group, collective over it; each rank measures
+// `samples` times, alternating with the floor.  With a Ulysses group, collective over it; each rank measures
 // itself.  Runs on the device's compute stream and waits for it.
-// Throws std::invalid_argument for a size that is no whole number of patches or frames, Error when the result
-// is not finite.
+// Throws std::invalid_argument for a size that is not a whole number of patches or frames, Error if the
+// result is not finite.
 ForwardResult measure_forward(const ForwardCase& what, model::Weights& weights,
                               const model::DitRuntime& runtime);
 
-// One line: the case, medians, spread (largest less smallest, over the median), the ratio to the floor.
+// One line: the case, medians, spread ((max - min) / median), the ratio to the floor.
 std::string to_json(const ForwardResult& result);
 
 }  // namespace ferry::bench

@@ -1,4 +1,4 @@
-// The library's part of a DiT forward, alone: the linears of the blocks and their attention, on noise.
+// The library's share of a DiT forward: the linears of the blocks and their attention, on noise.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -14,7 +14,7 @@ struct FloorSeconds {
 
 class ForwardFloor {
  public:
-  // For `tokens` tokens in the whole sequence; keeps noise as large as the largest input.
+  // For `tokens` tokens in the whole sequence; allocates noise of the largest input's size.
   ForwardFloor(const model::DitConfig& config, model::Weights& weights, const model::DitRuntime& runtime,
                std::int64_t tokens, int branches);
 

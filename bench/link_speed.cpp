@@ -25,7 +25,7 @@ double link_gbps(const offload::NodeArena& arena, Device& device) {
     const Clock::time_point begin = Clock::now();
     link.copy(*stream, target.data(), arena.at(blob), bytes);
     stream->synchronize();
-    if (i > 0) seconds.push_back(seconds_since(begin));  // the first touches the target
+    if (i > 0) seconds.push_back(seconds_since(begin));  // the first run touches the target
   }
   return 1e-9 * static_cast<double>(bytes) / median(seconds);
 }

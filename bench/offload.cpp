@@ -20,8 +20,8 @@ namespace ferry::bench {
 
 namespace {
 
-constexpr std::int64_t kPixels = 8;  // of a latent pixel's edge
-constexpr int kMostSteps = 40;  // for the share to settle; more than it ever takes once all is page-locked
+constexpr std::int64_t kPixels = 8;  // pixels per latent pixel along each edge
+constexpr int kMostSteps = 40;       // limit for the share to settle; never reached once all is page-locked
 
 at::Tensor noise(at::IntArrayRef shape, const Device& device) {
   return at::randn(shape, at::device(model::torch_device(device)));
@@ -42,7 +42,7 @@ Inputs make_inputs(const OffloadCase& what, const Device& device) {
       .negative = noise({c.text_len, c.text_dim}, device)};
 }
 
-// Steps of one DiT over some weights.
+// Steps of one DiT over given weights.
 class Steps {
  public:
   Steps(const OffloadCase& what, const Inputs& inputs, model::Weights& weights,
@@ -73,14 +73,14 @@ class Steps {
   Stream& compute_;
   model::Dit dit_;
   at::Tensor latent_;
-  int forwards_;  // of a step
+  int forwards_;  // forwards per step
   int branches_;
   model::DitContext positive_;
   model::DitContext negative_;
   at::Tensor velocity_;
 };
 
-// One variant, ready to be measured again and again.
+// One variant, set up for repeated measurement.
 struct Variant {
   offload::DeviceAccount account;
   std::unique_ptr<offload::StageWeights> stage;
@@ -97,7 +97,7 @@ offload::StagePlan plan_over(const offload::NodeArena& arena, const offload::Opt
 
 double exposed(const Variant& variant) { return variant.stage->report().exposed_copy_ms * 1e-3; }
 
-// What the same bytes do to the compute when nothing waits for them.
+// Adds the compute measurement: resident weights with the same traffic, which nothing waits for.
 void add_shadow(Variant& variant, const OffloadCase& what, offload::NodeArena& arena,
                 offload::StageWeights& resident, const model::DitRuntime& runtime, const Inputs& inputs) {
   if (variant.stage->report().type != offload::StrategyKind::Async) return;
@@ -123,8 +123,8 @@ std::unique_ptr<Variant> make_variant(const OffloadCase& what, const offload::Op
   return variant;
 }
 
-// Steps until the modules that are used once (cached keys and values) are no longer ferried, which async has
-// to learn, and the share is settled where it is open; and says how many bytes a step then takes.
+// Runs steps until the modules used once (cached keys and values) are no longer ferried, which async has to
+// learn, and an open share is settled; then records the bytes of a step.
 void settle(Variant& variant, int passes) {
   const int steps =
       variant.stage->report().type == offload::StrategyKind::Async ? 3 : 1;  // auto may be async
@@ -138,8 +138,8 @@ void settle(Variant& variant, int passes) {
   result.link_seconds = result.bytes_per_step / result.link_gbps * 1e-9;
 }
 
-// Of a step that follows an untimed one of its kind: a GPU at its power limit clocks higher for a while after
-// a variant that left it idle.
+// Times one step after an untimed step of the same variant: a GPU at its power limit clocks higher for a
+// while after a variant that left it idle.
 double steady_seconds(Steps& steps) {
   steps.seconds();
   return steps.seconds();

@@ -15,14 +15,14 @@ ShadowTraffic::ShadowTraffic(offload::StageWeights& inner, const offload::NodeAr
       copy_(device.make_stream("ferry-shadow", Priority::High)),
       scratch_(device.allocate(arena.layout().largest_block())) {
   for (const int block : residency.offloaded) offloaded_[static_cast<std::size_t>(block)] = true;
-  // As the copy stream of async.
+  // As for async's copy stream.
   if (device.type() == DeviceType::Cpu) copy_->call([] { ::prctl(PR_SET_TIMERSLACK, 1000, 0, 0, 0); });
 }
 
 ShadowTraffic::~ShadowTraffic() {
   try {
     copy_->synchronize();
-  } catch (...) {  // a copy that nobody reads
+  } catch (...) {  // the copies are not read
   }
 }
 

@@ -1,4 +1,4 @@
-// Weights that are simply there, beside the copies that ferrying them would have made.
+// Resident weights, with the copy traffic that ferrying them would cause.
 #pragma once
 
 #include <memory>
@@ -9,16 +9,16 @@
 
 namespace ferry::bench {
 
-// Serves `inner` and, when an offloaded block is acquired, queues the copy of as many bytes over a link of
-// the same speed into memory that nobody reads.  Nothing waits for these copies.
+// Serves `inner` and, when an offloaded block is acquired, queues a copy of as many bytes over a link of the
+// same speed into unused memory.  Nothing waits for these copies.
 class ShadowTraffic final : public model::Weights {
  public:
-  // Copies whole blocks until match() says otherwise.
+  // Copies whole blocks until match() is called.
   ShadowTraffic(offload::StageWeights& inner, const offload::NodeArena& arena, Device& device,
                 const offload::Residency& residency, double link_gbps);
   ~ShadowTraffic() override;
 
-  // Spreads that many bytes over the offloaded blocks of one step of `passes` passes.
+  // Spreads `bytes_per_step` over the offloaded blocks of one step of `passes` passes.
   void match(double bytes_per_step, int passes);
   void drain() { copy_->synchronize(); }
 
@@ -35,7 +35,7 @@ class ShadowTraffic final : public model::Weights {
   offload::StageWeights& inner_;
   const offload::NodeArena& arena_;
   std::vector<bool> offloaded_;
-  double share_ = 1;  // of each block
+  double share_ = 1;  // fraction of each block that is copied
   offload::Link link_;
   std::unique_ptr<Stream> copy_;
   DeviceMemory scratch_;

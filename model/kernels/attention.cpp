@@ -23,7 +23,7 @@ namespace {
 
 constexpr std::array<std::string_view, 5> kNames = {"auto", "cudnn", "flash", "math", "fa3"};
 
-// While it lives, LibTorch has one kernel to choose from.
+// Restricts LibTorch to one kernel for its scope.
 class OnlyKernel {
  public:
   explicit OnlyKernel(AttentionImpl impl) {
@@ -63,17 +63,17 @@ bool is_cpu_flash(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v)
          at::_fused_sdp_choice(q, k, v) == static_cast<std::int64_t>(at::SDPBackend::flash_attention);
 }
 
-// LibTorch's kernel for the CPU loses what is not finite: a row of fewer keys than a vector has elements
-// whose logits are all NaN counts as one that sees no key, and its result is 0; one with an infinite logit is
-// made finite where the keys fill their vectors.  Its second result, the logarithm of each row's sum, tells
-// them: exactly 0 in the first case (then the logit of any key decides, say the first), infinite in the
-// other.
+// LibTorch's CPU kernel loses non-finite values: a row whose logits are all NaN, with fewer keys than a
+// vector has elements, is taken for one that sees no key, and its result is 0; a row with an infinite logit
+// becomes finite if the keys fill their vectors.  Its second result, the logarithm of each row's sum,
+// identifies both: exactly 0 in the first case (any key's logit then tells, so the first is used), infinite
+// in the second.
 at::Tensor cpu_flash(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
   auto [out, log_sums] = at::_scaled_dot_product_flash_attention_for_cpu(q, k, v);
   const at::Tensor first_logits = at::matmul(q, k.narrow(2, 0, 1).transpose(2, 3)).squeeze(3);
   const at::Tensor judged = at::where(log_sums == 0, first_logits.to(log_sums.scalar_type()), log_sums);
   if (at::isfinite(judged).all().item<bool>()) return out;
-  return out.add_((judged * 0).unsqueeze(3));  // 0 x is NaN for what is not finite
+  return out.add_((judged * 0).unsqueeze(3));  // 0 x is NaN if x is not finite
 }
 
 std::string name_of_backend(std::int64_t backend) {

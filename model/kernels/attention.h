@@ -1,5 +1,5 @@
-// Scaled dot-product attention over whole sequences, softmax(q k^T / sqrt(head_dim)) v, by one of several
-// libraries' kernels.
+// Scaled dot-product attention over whole sequences, softmax(q k^T / sqrt(head_dim)) v, with a choice of
+// kernels.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -24,8 +24,8 @@ enum class AttentionImpl : std::uint8_t {
 std::string_view name_of(AttentionImpl impl);  // "auto", "cudnn", "flash", "math", "fa3"
 
 // LibTorch's choice: q [n, heads, queries, head_dim], k and v [n, heads, keys, head_dim], one type; returns
-// q's shape.  Queued on LibTorch's current stream.  A row whose logits hold NaN or an infinity comes out as
-// NaN on the CPU too, where LibTorch's own kernel makes some of them finite.
+// q's shape.  Queued on LibTorch's current stream.  A row whose logits contain NaN or an infinity yields NaN
+// on the CPU too, where LibTorch's own kernel makes some of them finite.
 at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v);
 
 class Attention {
@@ -34,32 +34,32 @@ class Attention {
   using Kernel = std::function<void(const at::Tensor& out, const at::Tensor& q, const at::Tensor& k,
                                     const at::Tensor& v)>;
 
-  // One of LibTorch's kernels.  Throws std::invalid_argument for Fa3.
+  // A kernel of LibTorch.  Throws std::invalid_argument for Fa3.
   explicit Attention(AttentionImpl impl = AttentionImpl::Auto);
-  // Another library's.
+  // A kernel of another library.
   Attention(AttentionImpl impl, Kernel kernel) : impl_(impl), kernel_(std::move(kernel)) {}
 
-  // q [queries, width], k and v [keys, width], contiguous, one type; width = some heads of head_dim.
-  // Returns [queries, width], allocated by LibTorch.  Queued on LibTorch's current stream.
-  // Throws c10::Error when the kernel does not take the device, the type or head_dim.
+  // q [queries, width], k and v [keys, width], contiguous, one type; width is a multiple of head_dim. Returns
+  // [queries, width], allocated by LibTorch.  Queued on LibTorch's current stream.
+  // Throws c10::Error if the kernel does not support the device, the type or head_dim.
   at::Tensor operator()(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                         std::int64_t head_dim) const;
 
-  // The same into `out`, of q's shape, contiguous.  LibTorch's kernels allocate a result, which is copied.
+  // As above into `out`, of q's shape, contiguous.  LibTorch's kernels allocate a result, which is copied.
   void into(const at::Tensor& out, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
             std::int64_t head_dim) const;
 
-  // What computes tensors like these: `auto` says which of LibTorch's kernels it is ("cudnn", "flash",
+  // Name of the kernel used for such tensors; for Auto, that of LibTorch's choice ("cudnn", "flash",
   // "efficient", "math").
   std::string used_for(const at::Tensor& q, std::int64_t head_dim) const;
 
  private:
   AttentionImpl impl_;
-  Kernel kernel_;  // empty: LibTorch's
+  Kernel kernel_;  // empty for LibTorch's
 };
 
-// A GPU's kernels give each multiprocessor tiles of 128 queries of one head, all about as long: so many tiles
-// take as long as one.  0 on the CPU.
+// GPU kernels give each multiprocessor tiles of 128 queries of one head, all about equally long.  Returns the
+// number of tiles that run concurrently, so take as long as one; 0 on the CPU.
 constexpr std::int64_t kTileQueries = 128;
 std::int64_t tiles_at_once(const Device& device);
 

@@ -1,9 +1,9 @@
-// Row loops on the CPU: LibTorch's threads, and code for the widest vectors of the processor.
+// Row loops on the CPU: LibTorch's threads, and code for the processor's widest vectors.
 //
 // The binary is built for any x86-64.  A body is compiled three times, since everything it calls is inlined
-// into functions of three instruction sets; the loops inside are plain and vectorise by themselves
-// (reductions need `#pragma omp simd`).  GCC's target_clones would do the same, but its resolvers run before
-// the sanitizers' start and crash there.
+// into functions for three instruction sets; the loops inside are plain and auto-vectorise (reductions need
+// `#pragma omp simd`).  GCC's target_clones would do the same, but its resolvers run before the sanitizers
+// start and crash there.
 #pragma once
 
 #include <ATen/Parallel.h>
@@ -36,7 +36,7 @@ __attribute__((flatten, target("avx2,fma"))) void run_avx2(const Body& body, std
   body(begin, end);
 }
 
-// Calls body(first, last) on parts of [0, rows), in parallel where there are enough elements for it.
+// Calls body(first, last) on parts of [0, rows), in parallel if there are enough elements.
 template <typename Body>
 void for_rows(std::int64_t rows, std::int64_t row_elements, const Body& body) {
   constexpr std::int64_t kElementsWorthAThread = 16384;

@@ -1,4 +1,4 @@
-// From element types known when the program runs to those of a template.
+// Dispatch from run-time element types to template parameters.
 #pragma once
 
 #include <stdexcept>

@@ -1,5 +1,5 @@
-// Element types and index arithmetic that the CPU and the CUDA kernels share.  Everything is constexpr, so
-// that nvcc (--expt-relaxed-constexpr) takes it on both sides and the CPU tests cover the algebra.
+// Element types and index arithmetic shared by the CPU and CUDA kernels.  Everything is constexpr, so that
+// nvcc (--expt-relaxed-constexpr) accepts it on both sides and the CPU tests cover the algebra.
 #pragma once
 
 #include <bit>
@@ -9,7 +9,7 @@
 
 namespace ferry::model::kernels {
 
-// An enum and not a struct, because GCC does not vectorise loads of a struct.
+// An enum rather than a struct: GCC does not vectorise loads of a struct.
 enum class Bf16 : std::uint16_t {};
 
 constexpr float to_float(float value) { return value; }
@@ -24,7 +24,7 @@ constexpr float from_float<float>(float value) {
 template <>
 constexpr Bf16 from_float<Bf16>(float value) {
 #ifdef __CUDA_ARCH__
-  // One instruction; in integers it costs the row kernels half of their speed.
+  // One instruction; integer arithmetic halves the speed of the row kernels.
   std::uint16_t bits = 0;
   asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(bits) : "f"(value));
   return Bf16{bits};
@@ -33,28 +33,28 @@ constexpr Bf16 from_float<Bf16>(float value) {
 #endif
 }
 
-// The value that remains of `value` once stored as T.
+// `value` after rounding to T.
 template <typename T>
 constexpr float rounded(float value) {
   return to_float(from_float<T>(value));
 }
 
-// Neither infinite nor NaN: not all bits of the exponent are set.
+// Neither infinite nor NaN: not all exponent bits are set.
 constexpr bool is_finite(float value) {
   return (std::bit_cast<std::uint32_t>(value) & 0x7f800000U) != 0x7f800000U;
 }
 constexpr bool is_finite(Bf16 value) { return (static_cast<std::uint16_t>(value) & 0x7f80U) != 0x7f80U; }
 
-// Where one head of every token goes in the order of an exchange, which is cut into pieces [s, width, D] of
-// consecutive heads (parallel/ulysses.h).
+// Place of one head of every token in exchange order, which consists of pieces [s, width, D] of consecutive
+// heads (parallel/ulysses.h).
 struct HeadPlace {
-  std::int32_t before = 0;  // heads of the pieces before its own
-  std::int32_t width = 0;   // heads of its piece
-  std::int32_t index = 0;   // of this head in its piece
+  std::int32_t before = 0;  // heads in earlier pieces
+  std::int32_t width = 0;   // heads in its piece
+  std::int32_t index = 0;   // index of this head in its piece
 };
 static_assert(sizeof(HeadPlace) == 3 * sizeof(std::int32_t), "three columns of a tensor");
 
-// Where token t, head h of [s, heads, D] stands in that order, in heads; no places: the order is the same.
+// Index, in heads, of token t, head h of [s, heads, D] in that order; without places, the order is unchanged.
 constexpr std::int64_t packed_head(const HeadPlace* places, std::int64_t t, std::int64_t h, std::int64_t s,
                                    std::int64_t heads) {
   if (places == nullptr) return t * heads + h;
@@ -90,8 +90,8 @@ constexpr float normalised(float x, float mean, float inverse_deviation, float s
   return h * scale + shift;
 }
 
-// GELU's tanh approximation through the logistic function: x (1 + tanh(u)) / 2 = x / (1 + exp(-2 u)).
-// -2 u first; then the result from e = exp(-|2 u|), which cannot overflow.
+// GELU's tanh approximation by the logistic function: x (1 + tanh(u)) / 2 = x / (1 + exp(-2 u)).
+// gelu_exponent is -2 u; gelu_from takes e = exp(-|2 u|), which cannot overflow.
 constexpr float gelu_exponent(float x) { return -1.5957691216057308F * (x + 0.044715F * x * x * x); }
 constexpr float gelu_from(float x, float exponent, float e) {
   return (exponent > 0.0F ? x * e : x) / (1.0F + e);

@@ -1,5 +1,5 @@
 // FlashAttention-3's forward kernel (arXiv:2407.08608), from the Python package fa3-fwd, whose library needs
-// LibTorch but no Python.  It is loaded when the program runs; nothing is linked.
+// LibTorch but not Python.  Loaded at run time; nothing is linked.
 #pragma once
 
 #include <string>
@@ -9,15 +9,16 @@
 
 namespace ferry::model::kernels {
 
-// Where tools/setup.sh puts it: fa3_fwd/_C.abi3.so beside LibTorch's folder.  Empty when it is not there.
+// Path at which tools/setup.sh installs it: fa3_fwd/_C.abi3.so beside LibTorch's folder.  Empty if not
+// installed.
 std::string find_fa3();
 
-// Whether the device is a GPU that the kernel is made for.
+// True if the kernel supports the device.
 bool takes_fa3(const Device& device);
 
-// Loads `file` for `device`.  The kernel takes bf16 and a head_dim up to 256 that 8 divides; it writes into
-// its output and has its log-sum-exp (4 bytes per query and head) from LibTorch's allocator.
-// Throws UserError saying what is missing: no GPU of compute capability 9, no such file, a file that cannot
+// Loads `file` for `device`.  The kernel takes bf16 and a head_dim up to 256 that is a multiple of 8; it
+// writes into its output and allocates its log-sum-exp (4 bytes per query and head) through LibTorch.
+// Throws UserError naming what is missing: no GPU of compute capability 9, no such file, a file that cannot
 // be loaded or is another library.
 Attention load_fa3(const std::string& file, const Device& device);
 

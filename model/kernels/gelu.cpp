@@ -11,8 +11,8 @@ namespace ferry::model::kernels {
 
 namespace {
 
-// exp(x) for x <= 0 to about 2 ulp, with 1e-38 below -87; plain enough to vectorise.  The polynomial is that
-// of Cephes' expf.
+// exp(x) for x <= 0 within about 2 ulp, 1e-38 below -87; simple enough to vectorise.  Polynomial of Cephes'
+// expf.
 inline float exp_of_negative(float x) {
   constexpr float kRound = 12582912.0F;  // 1.5 * 2^23: adding it leaves the nearest integer in the low bits
   x = x < -87.0F ? -87.0F : x;

@@ -1,5 +1,5 @@
-// Between a latent [C, F, h, w] and its tokens (wan21.md sections 2.3, 2.10).  Note the asymmetry: a token's
-// input vector is channel-major (c, dy, dx), its output vector is channel-minor (dy, dx, c).
+// Conversion between a latent [C, F, h, w] and its tokens (wan21.md sections 2.3, 2.10).  Note the asymmetry:
+// a token's input vector is channel-major (c, dy, dx), its output vector is channel-minor (dy, dx, c).
 #pragma once
 
 #include <cstdint>

@@ -47,8 +47,8 @@ void write_rotated(const HeadRow<float>& row, std::int64_t pairs) {
   }
 }
 
-// A pair of bf16 moves as one 32-bit word, the first element in its low half: stores of every second 16-bit
-// element do not vectorise.
+// A pair of bf16 is handled as one 32-bit word, the first element in its low half: stores of every second
+// 16-bit element do not vectorise.
 void write_rotated(const HeadRow<Bf16>& row, std::int64_t pairs) {
   using Word __attribute__((may_alias)) = std::uint32_t;
   const auto* in = reinterpret_cast<const Word*>(row.in);

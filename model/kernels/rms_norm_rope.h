@@ -1,5 +1,5 @@
-// What stands between the q and k projections and attention: RMS norm over all heads together, rotary
-// position embedding, and the order in which the Ulysses exchange sends (wan21.md sections 2.8, 2.9).
+// Between the q and k projections and attention: RMS norm over all heads together, rotary position embedding,
+// and reordering for the Ulysses exchange (wan21.md sections 2.8, 2.9).
 #pragma once
 
 #include <cstdint>
@@ -11,13 +11,13 @@ namespace ferry::model::kernels {
 
 struct RmsNormRope {
   const void* in = nullptr;           // [tokens, heads * head_dim]
-  void* out = nullptr;                // destination-major; without places it may be in
+  void* out = nullptr;                // destination-major; may be `in` if places is nullptr
   DType dtype = DType::BF16;          // of in and out: fp32 or bf16
   const float* weight = nullptr;      // [heads * head_dim]
   const float* rope = nullptr;        // [rotated, 2, head_dim / 2]: cosines, then sines; nullptr: no rotation
-  const HeadPlace* places = nullptr;  // [heads], where the memory is; nullptr: out has the order of in
+  const HeadPlace* places = nullptr;  // [heads], in the same memory; nullptr: out has the order of in
   std::int64_t tokens = 0;
-  std::int64_t rotated = 0;  // the first tokens; the rest is padding and stays unrotated
+  std::int64_t rotated = 0;  // leading tokens that are rotated; the rest is padding
   std::int64_t heads = 0;
   std::int64_t head_dim = 0;  // even
   float eps = 1e-6F;

@@ -13,7 +13,7 @@ inline double time_angle(double t, std::int64_t j, std::int64_t half) {
   return t * std::pow(10000.0, -static_cast<double>(j) / static_cast<double>(half));
 }
 
-// out [dim] fp32 = cos(angle_0 .. angle_half-1), then the sines; computed in fp64, half = dim / 2.
+// out [dim] fp32 = cosines of angle_0 .. angle_half-1, then the sines; computed in fp64, half = dim / 2.
 // Queued on `stream`, whose device holds `out`; nothing is copied from the host.
 void time_sinusoid(double t, float* out, std::int64_t dim, Stream& stream);
 

@@ -2,7 +2,7 @@
 //
 //   y = silu(x / max(|x|, 1e-12) * sqrt(channels) * gamma),  |x| over the channels of a pixel
 //
-// Arithmetic is fp32 whatever the types of x and y.
+// Arithmetic is fp32 for all types of x and y.
 #pragma once
 
 #include <bit>
@@ -27,10 +27,10 @@ struct VaeNorm {
 // Queued on `stream`, whose device holds the memory.  Throws std::invalid_argument for other types.
 void vae_norm(const VaeNorm& args, Stream& stream);
 
-// v / (1 + exp(-v)) within 4 ulp (the exponential is Cephes' expf).  Plain arithmetic and integer comparisons
-// alone, so that loops over it vectorise without masks: three times as fast as with a comparison of floats.
+// v / (1 + exp(-v)) within 4 ulp (exponential from Cephes' expf).  Only plain arithmetic and integer
+// comparisons, so that loops over it vectorise without masks: three times as fast as with float comparisons.
 constexpr float vae_silu(float v) {
-  // -v with its magnitude held below 87, in whose range exp is a normal number.
+  // -v with its magnitude clamped to 87, where exp is still a normal number.
   const std::uint32_t bits = std::bit_cast<std::uint32_t>(-v);
   const auto magnitude = static_cast<std::int32_t>(bits & 0x7fffffffU);
   const std::int32_t limit = std::bit_cast<std::int32_t>(87.0F);
@@ -51,13 +51,13 @@ constexpr float vae_silu(float v) {
   return v / (1.0F + p * std::bit_cast<float>(exponent));
 }
 
-// The factor of a pixel whose length is `length`, given sqrt(channels).
+// Scale factor of a pixel with norm `length`, given sqrt(channels).
 constexpr float vae_norm_scale(float length, float root_channels) {
   return root_channels / (length > 1e-12F ? length : 1e-12F);
 }
 
 namespace cuda {
-// The CUDA side; `stream` is a cudaStream_t.
+// CUDA implementation; `stream` is a cudaStream_t.
 void vae_norm(const VaeNorm& args, void* stream);
 }  // namespace cuda
 

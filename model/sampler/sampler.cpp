@@ -49,7 +49,7 @@ void check(const Recipe& recipe, int steps, double shift) {
         "steps {} with sampler step_distill: accepted are numbers that divide 1000, such as 1, 2, 4, 5, 8",
         steps));
   }
-  // The comparison is false for NaN too.
+  // Rejects NaN too.
   if (!(shift >= kMinShift && shift <= kMaxShift)) {
     throw UserError(fmt::format("shift {}: accepted are {} to {}", shift, kMinShift, kMaxShift));
   }

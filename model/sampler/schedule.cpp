@@ -25,7 +25,7 @@ Schedule make_schedule(const std::vector<double>& base, double shift, Timestep k
   return schedule;
 }
 
-// NumPy's linspace(first, 0, steps + 1) without its last point, to the bit.
+// Bit-exact NumPy linspace(first, 0, steps + 1) without its last point.
 std::vector<double> even_to_zero(double first, int steps) {
   const double stride = (0.0 - first) / steps;
   std::vector<double> levels;

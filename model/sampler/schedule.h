@@ -5,21 +5,20 @@
 
 namespace ferry::model {
 
-// The time shift: noise level `sigma` of a schedule with shift 1 becomes shift sigma / (1 + (shift - 1)
-// sigma).
+// Time shift of a noise level: shift sigma / (1 + (shift - 1) sigma).
 double shifted(double sigma, double shift);
 
-// UniPC's official grid: even from 0.999 (the fp32 value) to 0, shifted; timesteps truncated.
+// UniPC's official grid: evenly spaced from 0.999 (the fp32 value) to 0, shifted; timesteps truncated.
 Schedule unipc_schedule(int steps, double shift);
 
-// From exactly 1, even to 0, shifted; timesteps truncated.
+// Evenly spaced from exactly 1 to 0, shifted; timesteps truncated.
 Schedule dpmpp_schedule(int steps, double shift);
 
-// The noise levels of dpmpp_schedule; timesteps 1000 sigma as they are.
+// Noise levels of dpmpp_schedule; timesteps 1000 sigma, not truncated.
 Schedule euler_schedule(int steps, double shift);
 
-// The levels of timesteps 1000, 1000 - d, ..., d of a schedule with shift 1, d = 1000 / steps; timesteps
-// 1000 sigma as they are.  Throws std::invalid_argument unless `steps` divides 1000.
+// Levels of timesteps 1000, 1000 - d, ..., d of a schedule with shift 1, d = 1000 / steps, shifted; timesteps
+// 1000 sigma, not truncated.  Throws std::invalid_argument unless `steps` divides 1000.
 Schedule distill_schedule(int steps, double shift);
 
 }  // namespace ferry::model

@@ -19,7 +19,7 @@ struct Weights2 {
   float current;
 };
 
-// The solution of  before + current = b1,  r before + current = b2.
+// Solves  before + current = b1,  r before + current = b2.
 Weights2 corrector_weights(float hh, float r) {
   const float b = std::expm1(hh);
   const float phi = b / hh - 1.0f;
@@ -29,7 +29,7 @@ Weights2 corrector_weights(float hh, float r) {
   return {before, b1 - before};
 }
 
-// UniC: the sample at step i again, now that the network has been evaluated there (`predicted`).
+// UniC: corrects the sample at step i after the network has been evaluated there (`predicted`).
 at::Tensor corrected(const Schedule& schedule, const History& history, int i, const at::Tensor& predicted) {
   const float sigma = schedule.sigmas[i];
   const float last = schedule.sigmas[i - 1];
@@ -49,7 +49,7 @@ at::Tensor corrected(const Schedule& schedule, const History& history, int i, co
   return base - correction * scale;
 }
 
-// UniP: the sample at step i + 1.
+// UniP: predicts the sample at step i + 1.
 at::Tensor predicted_sample(const Schedule& schedule, const History& history, int i) {
   const float sigma = schedule.sigmas[i];
   const float next = schedule.sigmas[i + 1];
@@ -65,7 +65,7 @@ at::Tensor predicted_sample(const Schedule& schedule, const History& history, in
 
 at::Tensor unipc_step(const Schedule& schedule, History& history, int i, const at::Tensor& x,
                       const at::Tensor& v) {
-  // x0 comes from the sample as it was predicted; only then is the sample corrected.
+  // x0 is computed from the predicted sample; only then is the sample corrected.
   const at::Tensor predicted = x - v * schedule.sigmas[i];
   history.sample = i > 0 ? corrected(schedule, history, i, predicted) : x;
   history.before = history.predicted;

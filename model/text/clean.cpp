@@ -16,9 +16,9 @@ constexpr std::u32string_view kLigatures =
 
 bool is_wide_or_narrow(char32_t c) { return c == 0x3000 || (c >= 0xff01 && c <= 0xffef); }
 
-// Ligatures, widths and quotes of one character.
+// Normalises ligature, width and quotes of one character.
 std::u32string plain(char32_t c) {
-  // Its compatibility form would also turn the long s into a plain one.
+  // The compatibility form would also replace the long s.
   if (c == U'\ufb05') return U"\u017ft";
   const bool fold = kLigatures.find(c) != std::u32string_view::npos || is_wide_or_narrow(c);
   std::u32string out = fold ? compatible(c) : std::u32string(1, c);
@@ -50,7 +50,7 @@ std::u32string line_breaks(const std::u32string& text) {
   return out;
 }
 
-// The length of "\x1b[31;1m" and the like at the start of `text`, else 0.
+// Length of a terminal escape such as "\x1b[31;1m" at the start of `text`, else 0.
 std::size_t terminal_escape(std::u32string_view text) {
   if (text.substr(0, 2) != U"\x1b[") return 0;
   const auto is_parameter = [](char32_t c) { return c == U';' || is_digit(c); };
@@ -79,7 +79,7 @@ std::u32string repaired_line(std::u32string text, bool entities) {
   }
 }
 
-// A '<' says that the text is HTML, whose entities are meant to stay.
+// A '<' marks the text as HTML, whose entities must stay.
 std::u32string repaired(const std::u32string& text) {
   std::u32string out;
   bool entities = true;
@@ -112,7 +112,7 @@ bool is_blank_prompt(const std::string& prompt) {
   const auto is_blank = [](const std::u32string& text) {
     return std::all_of(text.begin(), text.end(), is_invisible);
   };
-  // Cleaning makes an ellipsis of U+0085, which is white space.
+  // Cleaning turns U+0085, which is white space, into an ellipsis.
   return is_blank(from_utf8(prompt)) || is_blank(from_utf8(clean_prompt(prompt)));
 }
 

@@ -12,7 +12,7 @@ namespace ferry::model {
 
 namespace {
 
-// " name:hex name!hex+hex ...": '!' where HTML also takes the name without a semicolon.
+// " name:hex name!hex+hex ...": '!' if HTML also accepts the name without a semicolon.
 constexpr std::string_view kTable =
 #include "model/text/entity_table.inc"
     ;
@@ -20,7 +20,7 @@ constexpr std::string_view kTable =
 constexpr std::size_t kLongestClosedName = 24;
 constexpr std::size_t kLongestName = 32;
 
-// A reference that was read, and how many characters after '&' it took.
+// A decoded reference and the characters it occupies after '&'.
 struct Reference {
   std::u32string value;
   std::size_t length = 0;
@@ -52,7 +52,7 @@ std::optional<std::u32string> named(std::u32string_view name, char mark) {
   return value_at(found + entry.size());
 }
 
-// The longest beginning of `name` that needs no semicolon.
+// The longest prefix of `name` that needs no semicolon.
 std::optional<Reference> legacy_beginning(std::u32string_view name) {
   for (std::size_t length = name.size(); length > 1; --length) {
     if (auto value = named(name.substr(0, length), '!')) return Reference{*value, length};
@@ -60,7 +60,7 @@ std::optional<Reference> legacy_beginning(std::u32string_view name) {
   return std::nullopt;
 }
 
-// "NTILDE" is taken for a capitalised "ntilde", unless HTML itself reads something in it.
+// "NTILDE" is decoded as a capitalised "ntilde", unless HTML itself decodes a prefix of it.
 std::optional<std::u32string> capitalised(std::u32string_view name) {
   const auto is_lower = [](char32_t c) { return c >= U'a' && c <= U'z'; };
   if (std::any_of(name.begin(), name.end(), is_lower) || legacy_beginning(name)) return std::nullopt;
@@ -89,7 +89,7 @@ int digit_of(char32_t c) {
   return 16;
 }
 
-// "#233;" or "#xe9" at the start of `text`; the semicolon counts when it is there.
+// "#233;" or "#xe9" at the start of `text`; the length includes a semicolon.
 std::optional<Reference> numeric(std::u32string_view text) {
   if (text.empty() || text[0] != U'#') return std::nullopt;
   const bool hex = text.size() > 1 && (text[1] == U'x' || text[1] == U'X');

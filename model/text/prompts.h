@@ -5,8 +5,8 @@
 
 namespace ferry::model {
 
-// What Wan2.1 text-to-video puts into the unconditional branch when the user says nothing: UTF-8, Chinese,
-// with full-width commas, which cleaning folds.
+// Default prompt of Wan2.1 text-to-video for the unconditional branch: UTF-8, Chinese, with full-width
+// commas, which cleaning folds.
 inline constexpr std::string_view kWanNegativePrompt =
     "色调艳丽，过曝，静态，细节模糊不清，字幕，风格，作品，画作，画面，静止，整体发灰，最差质量，低质量，"
     "JPEG压缩残留，丑陋的，残缺的，多余的手指，画得不好的手部，画得不好的脸部，畸形的，毁容的，"

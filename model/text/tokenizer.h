@@ -14,22 +14,23 @@ namespace ferry::model {
 
 class Tokenizer {
  public:
-  // Reads a spiece.model.  `text_len` is the most tokens a prompt may have, end-of-sentence included.
-  // Throws UserError naming the file when it is missing, damaged or has no end-of-sentence token;
+  // Reads a spiece.model.  `text_len` is the maximum number of tokens of a prompt, end-of-sentence included.
+  // Throws UserError naming the file if it is missing, damaged or has no end-of-sentence token;
   // std::invalid_argument unless text_len >= 1.
   Tokenizer(const std::string& spiece_path, std::int64_t text_len);
   ~Tokenizer();
   Tokenizer(Tokenizer&&) noexcept;
   Tokenizer& operator=(Tokenizer&&) noexcept;
 
-  // Token ids of a cleaned prompt: no prefix, end-of-sentence last, cut to text_len with end-of-sentence
-  // kept, not padded.  Characters without a piece become byte pieces if the model has them, else <unk>.
+  // Token ids of a cleaned prompt: no prefix, end-of-sentence last, truncated to text_len with
+  // end-of-sentence kept, not padded.  Characters without a piece become byte pieces if the model has them,
+  // else <unk>.
   std::vector<std::int64_t> encode(const std::string& cleaned) const;
 
-  // Tokens of a cleaned prompt before it is cut, end-of-sentence included.
+  // Number of tokens of a cleaned prompt before truncation, end-of-sentence included.
   std::int64_t count(const std::string& cleaned) const;
 
-  // Ids are below this.  The text encoder's vocabulary must be at least as large.
+  // Upper bound (exclusive) of the ids.  The text encoder's vocabulary must be at least as large.
   std::int64_t vocab() const;
 
  private:

@@ -33,8 +33,8 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
   return weight * (wide * scale).to(x.scalar_type());
 }
 
-// The tanh approximation, rounded after every operation: the model was trained with these bits, and
-// at::gelu, which rounds once, visibly differs in bf16.
+// The tanh approximation, rounded after every operation: the model was trained with these bits, and at::gelu,
+// which rounds once, differs visibly in bf16.
 at::Tensor stepwise_gelu(const at::Tensor& z) {
   const at::Tensor inner = (z + at::pow(z, 3.0) * 0.044715) * 0.7978845608028654;
   return z * 0.5 * (at::tanh(inner) + 1.0);
@@ -52,7 +52,7 @@ at::Tensor bucket_rows(std::int64_t tokens, at::Device device) {
 at::Tensor position_bias(const at::Tensor& table, const at::Tensor& rows) {
   const std::int64_t tokens = (rows.size(0) + 1) / 2;
   const at::Tensor by_distance = at::index_select(table.t(), 1, rows);
-  // Query i sees the window of Lt distances that begins at -i, the window Lt - 1 - i of all.
+  // Query i uses the window of Lt distances that starts at -i: window Lt - 1 - i.
   return by_distance.unfold(1, tokens, 1).flip(1);
 }
 
@@ -148,7 +148,7 @@ class Forward {
   Weights& weights_;
   const Tap& tap_;
   Batch x_;     // residual streams [Lt, dim]
-  Batch rows_;  // of the bias tables
+  Batch rows_;  // rows of the bias tables
   int block_ = 0;
 };
 
@@ -173,8 +173,8 @@ at::Tensor embeddings(const at::Tensor& table, const std::vector<std::int64_t>& 
 }  // namespace
 
 std::int64_t umt5_bucket(std::int64_t distance) {
-  // Where the logarithmic buckets 8, 9, ... 15 begin; a table, since the formula is at the mercy of the
-  // logarithm's last bit at 16, 32 and 64.
+  // First distances of the logarithmic buckets 8, 9, ... 15; a table, because at 16, 32 and 64 the formula
+  // depends on the logarithm's last bit.
   constexpr std::array<std::int64_t, 8> kBegins = {8, 12, 16, 23, 32, 46, 64, 91};
   const std::int64_t offset = distance > 0 ? 16 : 0;
   const std::int64_t size = distance < 0 ? -distance : distance;

@@ -1,9 +1,9 @@
 // The umT5 encoder: token ids in, the DiT's text context out (wan21.md sections 4.1 to 4.6).
 //
-// umT5 is T5 with gated GELU, RMS norms, no biases, no scaling of the attention and one table of relative
-// position biases per layer.  Only the real tokens of a prompt are computed: the reference runs text_len of
-// them and masks the padding, whose keys get probability exactly 0, so the rows that are kept are the same
-// mathematics (a GEMM with fewer rows may round differently).
+// umT5 is T5 with gated GELU, RMS norms, no biases, unscaled attention and one table of relative position
+// biases per layer.  Only the real tokens of a prompt are computed: the reference runs text_len of them and
+// masks the padding, whose keys get probability exactly 0, so the rows kept are mathematically equal (a GEMM
+// with fewer rows may round differently).
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -49,7 +49,7 @@ class Umt5Encoder {
   Umt5Runtime runtime_;
 };
 
-// The row of the position bias table for `distance` = key - query: 0 to 31, farther than 90 all alike.
+// Row of the position bias table for `distance` = key - query: 0 to 31, the same for all distances beyond 90.
 std::int64_t umt5_bucket(std::int64_t distance);
 
 }  // namespace ferry::model

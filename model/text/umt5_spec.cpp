@@ -22,7 +22,7 @@ ModuleSpec module(const std::string& name, ModuleKind kind, const Shape& shape, 
           .host_only = false};
 }
 
-// In the order in which a forward uses them.
+// In the order of use in a forward.
 BlockSpec block(const Umt5Config& c, std::int64_t index, DType dtype) {
   const std::string name = fmt::format("blocks.{}", index);
   const Shape inward = {c.attn_dim, c.dim};

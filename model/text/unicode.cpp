@@ -73,7 +73,7 @@ std::u32string nfc(std::u32string_view text) {
 }
 
 std::u32string compatible(char32_t character) {
-  std::array<utf8proc_int32_t, 32> parts;  // the longest decomposition of Unicode has 18
+  std::array<utf8proc_int32_t, 32> parts;  // Unicode's longest decomposition has 18
   int boundary = 0;
   const auto options = static_cast<utf8proc_option_t>(UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT);
   const auto count = utf8proc_decompose_char(static_cast<utf8proc_int32_t>(character), parts.data(),

@@ -31,7 +31,7 @@ Rows rows_of(const at::Tensor& frames, std::int64_t frame, std::int64_t begin, s
   return {data + frame * frames.stride(0) * element + begin * row, static_cast<std::size_t>(count * row)};
 }
 
-// An empty tensor for the rows of all ranks, with this rank's in it.
+// A tensor for the rows of all ranks, with this rank's filled in.
 at::Tensor with_own_rows(const Band& band, const at::Tensor& mine, std::int64_t scale) {
   std::vector<std::int64_t> shape = mine.sizes().vec();
   shape[1] = band.height * scale;
@@ -77,7 +77,7 @@ void fetch_halos(const Band& band, const at::Tensor& frames, Stream& stream) {
   const std::int64_t last = frames.size(1) - 1;
   std::vector<parallel::Outgoing> sends;
   std::vector<parallel::Incoming> receives;
-  // Row `edge` lies beyond the band, `next` is the band's own beside it.
+  // Row `edge` is outside the band, `next` is the band's row beside it.
   const auto trade = [&](int peer, std::int64_t edge, std::int64_t next) {
     if (peer < 0 || peer == band.group->size()) {
       frames.select(1, edge).zero_();

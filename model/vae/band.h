@@ -1,8 +1,8 @@
-// The rows of every frame, divided between the ranks that decode a video together.
+// Splits the rows of every frame between the ranks that decode a video together.
 //
-// A rank keeps a band of the latent's rows, and at each stage of the decoder the rows that grow from them.
-// What a 3x3 convolution needs beyond its band is one row of each neighbour's, the halo, which is fetched
-// before it: so every value is computed once, by one rank, from what one rank alone would have.
+// Each rank owns a band of the latent's rows, and at each stage of the decoder the rows that grow from them.
+// For each 3x3 convolution one row of each neighbour's band, the halo, is fetched: so every value is computed
+// once, by one rank, from the same inputs as on a single rank.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -14,30 +14,30 @@
 
 namespace ferry::model::vae {
 
-// Of this rank, in latent rows.
+// This rank's band, in latent rows.
 struct Band {
-  parallel::Group* group = nullptr;  // nullptr: whole frames, which need nobody
+  parallel::Group* group = nullptr;  // nullptr: whole frames, no communication
   std::int64_t begin = 0;
   std::int64_t rows = 0;
-  std::int64_t height = 0;  // of the whole latent
+  std::int64_t height = 0;  // height of the whole latent
 
   bool split() const { return group != nullptr; }
 };
 
-// Even bands for the ranks of `group`; where they do not divide the rows, the first ranks have one row more.
-// Whole frames where `group` is nullptr or one rank, and where there are fewer rows than ranks: there each
-// rank decodes everything.
+// Even bands for the ranks of `group`; if they do not divide the rows, the first ranks have one row more.
+// Whole frames if `group` is nullptr or has one rank, or if there are fewer rows than ranks: then every rank
+// decodes everything.
 Band band_of(parallel::Group* group, std::int64_t height);
 
-// What follows is collective over band.group, all ranks with the same shapes but for the rows, and is queued
-// on `stream`.  On CUDA it is the current stream.
+// The functions below are collective over band.group, with equal shapes except for the rows, and are queued
+// on `stream`.  On CUDA it must be the current stream.
 
-// Fills the first and the last row of each frame with the neighbours' rows next to this band; zeros at the
-// picture's edge.
+// Fills the first and the last row of each frame with the neighbours' adjacent rows; zeros at the picture's
+// edge.
 //   frames  [t, 1 + rows + 1, w, c] contiguous; `rows` is a multiple of the band's
 void fetch_halos(const Band& band, const at::Tensor& frames, Stream& stream);
 
-// The rows of all ranks, on every rank or on the first (undefined on the others).
+// Gathers the rows of all ranks on every rank, or on the first (undefined on the others).
 //   mine     [t, rows, ...] contiguous; `rows` is a multiple of the band's
 //   returns  [t, all rows, ...]
 at::Tensor gather_rows(const Band& band, const at::Tensor& mine, Stream& stream);

@@ -1,5 +1,5 @@
-// What the causal convolutions remember between chunks: the last two frames of each one's input
-// (wan21.md section 5.6).
+// State of the causal convolutions between chunks: the last two frames of each one's input (wan21.md section
+// 5.6).
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -13,18 +13,17 @@ namespace ferry::model::vae {
 
 class CausalCache {
  public:
-  // The input buffer [2 + t, h, w, c] of the convolution `id` for a chunk of the given frames, made with
-  // `options`: in front what is remembered of the frames before, zeros where there were none; the caller
-  // writes the rest.
+  // Allocates the input [2 + t, h, w, c] of the convolution `id` for a chunk of the given frames, with
+  // `options`. The past frames in front are filled in, zeros if there were none; the caller writes the rest.
   at::Tensor open(ModuleId id, at::IntArrayRef frames, const at::TensorOptions& options) const;
 
-  // Remembers the last two frames of `input` [t, h, w, c], or the one there is.
+  // Stores the last two frames of `input` [t, h, w, c], or the only one.
   void close(ModuleId id, const at::Tensor& input);
 
  private:
   struct Past {
     at::Tensor frames;       // [2, h, w, c]
-    std::int64_t known = 0;  // the last ones; the others were never written
+    std::int64_t known = 0;  // number of valid frames, at the end; the others are unwritten
   };
   std::map<std::pair<int, int>, Past> past_;
 };

@@ -17,7 +17,7 @@ namespace {
 at::Tensor convolve(const at::Tensor& in, const Filter& filter, at::IntArrayRef padding) {
   constexpr std::array<std::int64_t, 3> kOnes = {1, 1, 1};
   const at::IntArrayRef ones(kOnes.data(), padding.size());
-  // For bf16 LibTorch chooses oneDNN itself, where the processor can.
+  // For bf16 LibTorch chooses oneDNN itself if the processor supports it.
   if (in.is_cpu() && in.scalar_type() == at::kFloat && at::globalContext().userEnabledMkldnn() &&
       at::hasMKLDNN()) {
     return at::mkldnn_convolution(in, filter.weight, filter.bias, padding, ones, ones, 1);
@@ -27,8 +27,8 @@ at::Tensor convolve(const at::Tensor& in, const Filter& filter, at::IntArrayRef 
   return at::convolution(in, filter.weight, filter.bias, ones, padding, ones, false, zeros, 1);
 }
 
-// The two windows, [out, in, 2 (window), 2 (tap), ...], into which three taps along `dim` fall at the first
-// and second pixel of a doubled pair: {k0, k1 + k2} and {k0 + k1, k2}.
+// The two windows, [out, in, 2 (window), 2 (tap), ...], that three taps along `dim` form at the first and
+// second pixel of a doubled pair: {k0, k1 + k2} and {k0 + k1, k2}.
 std::array<at::Tensor, 2> windows(const at::Tensor& taps, std::int64_t dim) {
   const at::Tensor k0 = taps.select(dim, 0);
   const at::Tensor k1 = taps.select(dim, 1);
@@ -69,7 +69,7 @@ void double_and_conv(const at::Tensor& in, const Filter& filter, const at::Tenso
   const std::int64_t channels = out.size(3);
   const Filter phases = four_phases(filter);
   const at::Tensor pixels = out.view({out.size(0), h, 2, w, 2, channels});
-  // Frame by frame: the phases of all frames at once would be as large as the result.
+  // Frame by frame: the phases of all frames together would be as large as the result.
   for (std::int64_t t = 0; t < in.size(0); ++t) {
     const at::Tensor sums = conv_in_space(in.narrow(0, t, 1), phases, 1, beyond)[0];
     for (std::int64_t phase = 0; phase < 4; ++phase) {

@@ -37,7 +37,7 @@ void check(const VaeConfig& config, const at::Tensor& latent) {
   if (latent.numel() == 0) throw std::invalid_argument("VAE: the latent is empty");
 }
 
-// z / s + mean with s = fp32(1 / std): a division, as the reference has it, for equal bits.
+// z / s + mean with s = fp32(1 / std): a division as in the reference, for equal bits.
 //   returns frames [T, h, w, z_dim]
 at::Tensor denormalise(const VaeConfig& config, const at::Tensor& latent) {
   std::vector<float> scale;
@@ -50,7 +50,7 @@ at::Tensor denormalise(const VaeConfig& config, const at::Tensor& latent) {
   return (latent.permute({1, 2, 3, 0}) / on_device(scale) + on_device(mean)).contiguous();
 }
 
-// Latent frames [1, h, w, z_dim] to video frames [3, f, H, W].
+// Decodes latent frames [1, h, w, z_dim] to video frames [3, f, H, W].
 at::Tensor decode_chunk(const Chunk& chunk, std::span<const Unit> units, const at::Tensor& latent,
                         const VaeRuntime& runtime) {
   const auto show = [&](std::string_view name, int block, const at::Tensor& value) {

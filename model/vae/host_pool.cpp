@@ -1,10 +1,9 @@
-// A large block lies in one range of address space, reserved as large as the machine's memory, of which only
-// pages that were once written are backed by memory.  A small one is LibTorch's.  Either begins with a
-// header:
+// A large block lies in one address range, reserved with the size of the host's memory; only pages written
+// once are backed by memory.  Small blocks are LibTorch's.  Both begin with a header:
 //
 //   [ Header, 256 bytes ][ the tensor's bytes ]
 //
-// The tensor's address alone leads to the header, since LibTorch's scratch memory for oneDNN is freed by
+// The header is found from the tensor's address, since LibTorch's scratch memory for oneDNN is freed by
 // address.
 #include "model/vae/host_pool.h"
 
@@ -30,12 +29,12 @@ constexpr std::size_t kLarge = std::size_t{1} << 20;
 constexpr std::size_t kPage = 4096;
 constexpr std::size_t kHeader = 256;
 
-// nullptr where the system does not let a process reserve that much.
+// Returns nullptr if the process may not reserve that much.
 std::byte* reserve(std::size_t bytes) {
   constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
   void* base = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, kFlags, -1, 0);
   if (base == MAP_FAILED) return nullptr;
-  static_cast<void>(::madvise(base, bytes, MADV_HUGEPAGE));  // a wish only
+  static_cast<void>(::madvise(base, bytes, MADV_HUGEPAGE));  // a hint only
   return static_cast<std::byte*>(base);
 }
 
@@ -43,8 +42,8 @@ std::size_t machine_memory() { return static_cast<std::size_t>(::sysconf(_SC_PHY
 
 }  // namespace
 
-// LibTorch's allocator while the pool lives.  Every block in use keeps it alive: a tensor may ask its
-// allocator for more memory later.
+// LibTorch's allocator while the pool exists.  Every block in use keeps it alive: a tensor may later ask its
+// allocator for more memory.
 class HostPool::Blocks final : public c10::Allocator, public std::enable_shared_from_this<Blocks> {
  public:
   explicit Blocks(c10::Allocator* small) : small_(small), bytes_(machine_memory()), base_(reserve(bytes_)) {
@@ -68,7 +67,7 @@ class HostPool::Blocks final : public c10::Allocator, public std::enable_shared_
     std::memcpy(dest, src, count);
   }
 
-  // From now on idle memory is the system's again.
+  // Returns idle memory to the system, now and in future.
   void close() {
     const std::lock_guard lock(mutex_);
     open_ = false;
@@ -78,7 +77,7 @@ class HostPool::Blocks final : public c10::Allocator, public std::enable_shared_
  private:
   struct Header {
     std::shared_ptr<Blocks> owner;
-    std::size_t bytes = 0;  // of the large block; 0: a small one
+    std::size_t bytes = 0;  // bytes of a large block; 0: a small block
   };
   static_assert(sizeof(Header) <= kHeader);
 
@@ -95,12 +94,12 @@ class HostPool::Blocks final : public c10::Allocator, public std::enable_shared_
     header.owner->give_back(block, header.bytes);
   }
 
-  // To whom counts memory on this thread, as LibTorch's own allocator tells.
+  // Reports to LibTorch's profiler, as its own allocator does.
   static void tell(void* block, std::int64_t bytes) {
     c10::reportMemoryUsageToProfiler(block, bytes, 0, 0, c10::Device(c10::kCPU));
   }
 
-  // The lowest place that fits, so that the same pages serve again.
+  // Takes the lowest gap that fits, so that the same pages are reused.
   void* take(std::size_t bytes) {
     const std::lock_guard lock(mutex_);
     const auto found =
@@ -123,7 +122,7 @@ class HostPool::Blocks final : public c10::Allocator, public std::enable_shared_
     if (place != idle_.begin()) merge(std::prev(place));
   }
 
-  // Joins a gap with the next one where they touch.
+  // Merges a gap with the next one if adjacent.
   void merge(std::map<std::size_t, std::size_t>::iterator gap) {
     const auto next = std::next(gap);
     if (next == idle_.end() || gap->first + gap->second != next->first) return;

@@ -1,8 +1,8 @@
-// Keeps LibTorch's large CPU blocks for reuse, so that their pages are touched once.
+// Keeps LibTorch's large CPU blocks for reuse, so that their pages are faulted in once.
 //
-// LibTorch asks the system for every large tensor anew, and the kernel clears its pages at first touch, at
-// 0.6 to 2 GB/s on a virtual machine: for the decoder's activations (150 MB each at 240 x 416) that cost 10 %
-// of the convolutions' time.
+// LibTorch allocates every large tensor anew, and the kernel clears its pages at first touch, at 0.6 to 2
+// GB/s on a virtual machine: for the decoder's activations (150 MB each at 240 x 416) that took 10 % of the
+// convolutions' time.
 #pragma once
 
 #include <c10/core/Allocator.h>
@@ -11,14 +11,13 @@
 
 namespace ferry::model::vae {
 
-// While it lives, CPU tensors of 1 MiB and more lie in one reserved range of addresses, each at the lowest
-// place that is free, on huge pages where the system has them; what a freed tensor leaves stays touched for
-// the next. Smaller tensors are LibTorch's as before.
+// While it exists, CPU tensors of 1 MiB and more are placed in one reserved address range, each at the lowest
+// free offset, on huge pages if available; freed memory stays resident for the next tensor. Smaller tensors
+// are LibTorch's as before.
 //
-// It replaces LibTorch's CPU allocator, which is one for the process: make and destroy it while no other
-// thread creates tensors.  Inside another HostPool, and where the system refuses the range, it does nothing.
-// Tensors may outlive it and may be freed by any thread; the rest of the memory goes back to the system with
-// it.
+// It replaces LibTorch's process-wide CPU allocator: create and destroy it while no other thread creates
+// tensors.  Inside another HostPool, or if the range cannot be reserved, it does nothing.  Tensors may
+// outlive it and may be freed by any thread; all other memory is returned when it is destroyed.
 class HostPool {
  public:
   HostPool();
@@ -28,7 +27,7 @@ class HostPool {
 
  private:
   class Blocks;
-  std::shared_ptr<Blocks> blocks_;  // empty where it does nothing
+  std::shared_ptr<Blocks> blocks_;  // empty if inactive
   c10::Allocator* previous_ = nullptr;
 };
 

@@ -19,7 +19,7 @@ namespace {
 
 Filter filter_of(const ModuleScope& module) { return {module[0], module[1]}; }
 
-// `y`: contiguous, or frames of contiguous rows.
+// `y` is contiguous, or has contiguous rows in each frame.
 void normalise(const Chunk& chunk, ModuleId id, const at::Tensor& x, const at::Tensor& y, bool silu) {
   const ModuleScope norm(chunk.weights, id);
   const std::int64_t channels = x.size(3);
@@ -40,12 +40,12 @@ void normalise(const Chunk& chunk, ModuleId id, const at::Tensor& x, const at::T
 
 Beyond beyond(const Band& band) { return band.split() ? Beyond::Rows : Beyond::Zeros; }
 
-// The input of a causal convolution: this chunk's frames, to be written, behind those before them.  Where it
-// reaches beyond the band's rows, each frame has one more at both ends.
+// The input of a causal convolution: past frames, then this chunk's, to be written.  If the convolution
+// reaches beyond the band, each frame has one extra row at both ends.
 struct CausalInput {
   at::Tensor all;    // [2 + t, h, w, c]; of the first chunk [t, h, w, c]
   at::Tensor fresh;  // its last t frames
-  at::Tensor own;    // the band's rows of them, which are to be written
+  at::Tensor own;    // the band's rows of `fresh`, to be written
 };
 
 CausalInput open_input(const Chunk& chunk, ModuleId id, const at::Tensor& like, DType dtype, Beyond ends) {
@@ -58,7 +58,7 @@ CausalInput open_input(const Chunk& chunk, ModuleId id, const at::Tensor& like, 
   return {all, fresh, fresh.narrow(1, halo, like.size(1))};
 }
 
-// Remembers the end of `in` and convolves.  With zeros for a past, a single frame meets the last tap alone.
+// Caches the end of `in` and convolves.  A single frame whose past is zero needs only the last tap.
 at::Tensor convolve_input(const Chunk& chunk, ModuleId id, const CausalInput& in) {
   if (chunk.band.split()) fetch_halos(chunk.band, in.fresh, chunk.device.compute());
   const ModuleScope conv(chunk.weights, id);
@@ -77,7 +77,8 @@ at::Tensor residual(const Chunk& chunk, int block, const Unit& unit, const at::T
   return y.add_(pointwise(chunk, id_of(block, VaeResidual::Shortcut), x));
 }
 
-// One head as wide as the frame's channels; every frame by itself: this rank's pixels look at all ranks'.
+// One head as wide as the frame's channels, each frame separately: this rank's pixels attend to those of all
+// ranks.
 at::Tensor attention(const Chunk& chunk, int block, const at::Tensor& x) {
   const at::Tensor normed = at::empty_like(x);
   normalise(chunk, id_of(block, VaeAttention::Norm), x, normed, false);
@@ -92,8 +93,8 @@ at::Tensor attention(const Chunk& chunk, int block, const at::Tensor& x) {
   return pointwise(chunk, id_of(block, VaeAttention::Proj), mixed.reshape(x.sizes())).add_(x);
 }
 
-// t frames to 2t: of the time convolution's channels the first half is the earlier frame of a pair.
-// Returns the earlier ones and the later ones.
+// Doubles t frames: the first half of the time convolution's channels is the earlier frame of a pair. Returns
+// the earlier ones and the later ones.
 std::array<at::Tensor, 2> double_in_time(const Chunk& chunk, int block, const at::Tensor& x) {
   const ModuleId id = id_of(block, VaeUp::TimeConv);
   const ModuleScope conv(chunk.weights, id);
@@ -108,7 +109,7 @@ std::array<at::Tensor, 2> double_in_time(const Chunk& chunk, int block, const at
   return {half(0), half(1)};
 }
 
-// `x` with a row more at both ends of each frame, where it is a band.
+// Adds a halo row at both ends of each frame if `x` is a band.
 at::Tensor with_halos(const Chunk& chunk, at::Tensor x) {
   if (!chunk.band.split()) return x;
   const at::Tensor frames = at::empty({x.size(0), 1 + x.size(1) + 1, x.size(2), x.size(3)}, x.options());

@@ -1,4 +1,4 @@
-// What the decoder is made of, from its configuration: the list that the spec and the forward share.
+// The decoder's units, from its configuration: the list shared by spec and forward.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +24,7 @@ struct Unit {
 };
 
 // decoder.middle.0 .. 2, then decoder.upsamples.0 .. n.
-// Throws std::invalid_argument for a configuration that makes no network.
+// Throws std::invalid_argument for an invalid configuration.
 std::vector<Unit> decoder_units(const VaeConfig& config);
 
 }  // namespace ferry::model::vae

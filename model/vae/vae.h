@@ -1,9 +1,9 @@
 // The decoder of the Wan2.1 VAE: a latent in, video frames out, one latent frame at a time.
 //
-// wan21.md section 5 in short: the 3x3x3 convolutions are causal in time, each remembers the last two
-// frames of its input, and the temporal up-samplers treat the first latent frame apart.  So T latent frames
-// of h x w become 1 + r (T - 1) frames of sh x sw pixels, where s doubles per up-sampling and r per
-// up-sampling in time (Wan2.1: s = 8, r = 4).
+// wan21.md section 5 in short: the 3x3x3 convolutions are causal in time, each keeps the last two frames of
+// its input, and the temporal up-samplers treat the first latent frame separately.  So T latent frames of h x
+// w become 1 + r (T - 1) frames of sh x sw pixels, where s doubles per up-sampling and r per up-sampling in
+// time (Wan2.1: s = 8, r = 4).
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -30,7 +30,7 @@ struct VaeRuntime {
   parallel::Group* group = nullptr;
 };
 
-// Receives the frames [3, f, H, W] fp32, not clamped, that follow the `first_frame` frames before them; where
+// Receives the frames [3, f, H, W] fp32, not clamped, that follow the `first_frame` frames before them; if
 // ranks share them, this rank's rows.  On CUDA they are valid on the compute stream; the tensor may be kept.
 using FrameSink = std::function<void(std::int64_t first_frame, const at::Tensor& frames)>;
 

@@ -1,5 +1,5 @@
-// Kernels with a thread an element (or a few): patches, GELU, the time sinusoid, the look for what is not
-// finite.
+// Elementwise kernels, one or a few elements per thread: patches, GELU, the time sinusoid, the check for
+// non-finite values.
 #include <algorithm>
 
 #include "model/kernels/cuda/launch.h"
@@ -53,7 +53,7 @@ __global__ void gelu(T* data, std::int64_t count) {
   }
 }
 
-// Threads that find something all write the same.
+// All threads that find one write the same value.
 template <typename T, int kWidth>
 __global__ void find_not_finite(const T* data, std::int64_t count, std::uint32_t* flag) {
   bool bad = false;

@@ -20,7 +20,7 @@ namespace fs = std::filesystem;
 constexpr int kHopper = 9;
 constexpr const char* kOperator = "fa3_fwd::fwd";
 
-// The folder of the LibTorch in this process.
+// Folder of the LibTorch loaded in this process.
 fs::path torch_folder() {
   Dl_info info = {};
   if (::dladdr(reinterpret_cast<void*>(&at::globalContext), &info) == 0) return {};
@@ -36,11 +36,11 @@ int compute_capability(const Device& device) {
   return known ? major : 0;
 }
 
-// It stays loaded: its operator is registered for good.
+// Never unloaded: its operator stays registered.
 void load(const std::string& file) {
-  // It asks for libtorch.so by name; this program links the libraries behind it.
+  // It needs libtorch.so by name; this program links the libraries behind it.
   ::dlopen((torch_folder() / "libtorch.so").c_str(), RTLD_LAZY | RTLD_GLOBAL);
-  // Lazily, since what it would call of Python is never called.
+  // Lazily, since its references to Python are never called.
   if (::dlopen(file.c_str(), RTLD_LAZY | RTLD_LOCAL) == nullptr) {
     throw UserError(fmt::format("attention.fa3 {}: cannot be loaded: {}", file, ::dlerror()));
   }
@@ -56,7 +56,7 @@ torch::jit::Stack arguments_of(const c10::FunctionSchema& schema, const at::Tens
     } else if (name == "out") {
       stack.emplace_back(out);
     } else if (name == "num_splits") {
-      stack.emplace_back(std::int64_t{1});  // the sum over keys in one order, whatever else runs
+      stack.emplace_back(std::int64_t{1});  // a fixed summation order over keys, whatever else runs
     } else {
       stack.emplace_back(argument.default_value().value_or(c10::IValue()));
     }

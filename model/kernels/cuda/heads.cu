@@ -9,7 +9,7 @@ struct Wide {
   uint4 words;
 };
 
-// A block a token; Word is what a thread moves at once.
+// One block per token; a thread moves one Word at a time.
 template <typename Word, bool kPack>
 __global__ void move_heads(const Heads a) {
   const std::int64_t t = blockIdx.x;

@@ -1,6 +1,5 @@
-// The CUDA side of each kernel; `stream` is a cudaStream_t.  The functions of the headers above call these
-// for streams of a GPU.  A build without CUDA has versions that throw std::logic_error, which nothing
-// reaches.
+// CUDA implementation of each kernel; `stream` is a cudaStream_t.  The functions of the headers above call
+// these for GPU streams.  Builds without CUDA have unreachable versions that throw std::logic_error.
 #pragma once
 
 #include "model/kernels/element.h"
@@ -12,7 +11,7 @@
 
 namespace ferry::model::kernels::cuda {
 
-// Of the calling thread's device.  Throws CudaError.
+// Multiprocessors of the calling thread's device.  Throws CudaError.
 int multiprocessors();
 
 void layer_norm(const LayerNorm& args, Scaling scaling, void* stream);

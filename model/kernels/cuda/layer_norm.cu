@@ -1,6 +1,6 @@
-// A block a row, which is read three times: for the mean, the deviation and the result.  Without an addition
-// the second and third time it comes from the first-level cache; with one, from shared memory, where each
-// thread finds what it put there itself.
+// One block per row, which is read three times: for the mean, the deviation and the result.  Without an
+// addition the second and third reads hit the L1 cache; with one they come from shared memory, where each
+// thread reads back its own values.
 #include "model/kernels/cuda/launch.h"
 #include "model/kernels/cuda/rows.cuh"
 #include "model/kernels/dispatch.h"
@@ -9,7 +9,8 @@ namespace ferry::model::kernels::cuda {
 
 namespace {
 
-constexpr std::int64_t kStagedBytes = 47 << 10;  // a block gets 48 KiB without asking; block_sum() has some
+constexpr std::int64_t kStagedBytes = 47
+                                      << 10;  // the default limit is 48 KiB per block; block_sum() uses some
 
 template <int kWidth>
 __device__ std::int64_t first_column() {
@@ -18,7 +19,7 @@ __device__ std::int64_t first_column() {
 template <int kWidth>
 constexpr std::int64_t kStep = kThreads* kWidth;
 
-// The row whose values are in `row` and add up to `sum` over the block.
+// Normalises the row whose values are in `row` and sum to `sum` over the block.
 template <typename Norm, typename Out, Scaling kScaling, int kWidth>
 __device__ void normalise(const LayerNorm& a, const float* row, float sum) {
   const auto count = static_cast<float>(a.dim);

@@ -1,7 +1,7 @@
-// Blocks of threads that each keep the same columns of many rows: the weights and the place of a head are
-// worked out once, a row is read once, and the next one is on its way while this one is summed.  Rows too
-// long for that take a block each and are read twice.  A thread reads and writes the same elements, and
-// writes begin after the whole row has been read, so that without places `out` may be `in`.
+// Each thread keeps the same columns of many rows: weights and head places are computed once, a row is read
+// once, and the next is prefetched while this one is summed.  Rows too long for that take one block each and
+// are read twice.  A thread reads and writes the same elements, and writes start after the whole row has been
+// read, so that without places `out` may be `in`.
 #include <algorithm>
 
 #include "model/kernels/cuda/launch.h"
@@ -12,7 +12,7 @@ namespace ferry::model::kernels::cuda {
 
 namespace {
 
-// kWidth elements, an even number, of one head.
+// Finishes kWidth elements (even) of one head.
 template <typename T, int kWidth>
 __device__ Lane<T, kWidth> finish(const Lane<T, kWidth>& in, const Lane<float, kWidth>& weight, float inverse,
                                   const float* cosines, const float* sines) {
@@ -59,9 +59,9 @@ __global__ void rms_norm_rope_row(const RmsNormRope a) {
 }
 
 constexpr int kMostThreads = 512;
-constexpr int kBlocks = 6;  // on a multiprocessor at once, so that some load while others sum
+constexpr int kBlocks = 6;  // concurrent blocks per multiprocessor, so that some load while others sum
 
-// kLanes vectors of kWidth elements for each thread, side by side over the block; together the row.
+// Each thread holds kLanes vectors of kWidth elements; the block covers the row.
 template <typename T, int kWidth, int kLanes>
 __global__ void __launch_bounds__(kMostThreads, 2) rms_norm_rope_rows(const RmsNormRope a) {
   const int dim = static_cast<int>(a.heads * a.head_dim);
@@ -70,8 +70,8 @@ __global__ void __launch_bounds__(kMostThreads, 2) rms_norm_rope_rows(const RmsN
   T* out = static_cast<T*>(a.out);
   Lane<float, kWidth> weight[kLanes];
   Lane<T, kWidth> row[kLanes];
-  std::int64_t place[kLanes];  // in `out`, of token 0
-  std::int64_t step[kLanes];   // from token to token
+  std::int64_t place[kLanes];  // offset in `out` of token 0
+  std::int64_t step[kLanes];   // stride between tokens
   for (int i = 0; i < kLanes; ++i) {
     const int c = (static_cast<int>(threadIdx.x) + i * static_cast<int>(blockDim.x)) * kWidth;
     if (c >= dim) continue;

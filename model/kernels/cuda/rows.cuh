@@ -1,4 +1,4 @@
-// What the row kernels share: a block a row, threads side by side on vectors of a row.
+// Shared by the row kernels: one block per row, adjacent threads on adjacent vectors of a row.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -13,9 +13,9 @@ namespace ferry::model::kernels::cuda {
 
 constexpr int kThreads = 256;
 constexpr int kWarp = 32;
-constexpr int kMostWarps = 32;  // of a block
+constexpr int kMostWarps = 32;  // per block
 
-// kWidth values that are read or written at once.
+// kWidth values accessed at once.
 template <typename T, int kWidth>
 struct alignas(sizeof(T) * kWidth) Lane {
   T values[kWidth];
@@ -31,7 +31,7 @@ __device__ void store(T* at, const Lane<T, kWidth>& lane) {
   *reinterpret_cast<Lane<T, kWidth>*>(at) = lane;
 }
 
-// x += y * gate at column c; no gate: x += y.
+// x += y * gate at column c; x += y if gate is nullptr.
 template <int kWidth, typename Y>
 __device__ void add_gated(Lane<float, kWidth>& x, const Lane<Y, kWidth>& y, const float* gate,
                           std::int64_t c) {
@@ -43,7 +43,8 @@ __device__ void add_gated(Lane<float, kWidth>& x, const Lane<Y, kWidth>& y, cons
   for (int i = 0; i < kWidth; ++i) x.values[i] += to_float(y.values[i]) * factor.values[i];
 }
 
-// The sum over the block, a number of whole warps, on every thread.  All threads of the block call it.
+// Returns the sum over the block on every thread.  All threads must call it; the block is a whole number of
+// warps.
 inline __device__ float block_sum(float value) {
   __shared__ float parts[kMostWarps];
   for (int offset = kWarp / 2; offset > 0; offset /= 2) value += __shfl_xor_sync(0xffffffffU, value, offset);
@@ -55,7 +56,7 @@ inline __device__ float block_sum(float value) {
   return sum;
 }
 
-// True when every pointer and `row_bytes` allow vectors of `bytes`.
+// True if every pointer and `row_bytes` allow vectors of `bytes`.
 template <typename... Pointers>
 bool aligned(std::int64_t bytes, std::int64_t row_bytes, const Pointers*... pointers) {
   const std::uintptr_t bits = (reinterpret_cast<std::uintptr_t>(pointers) | ...);

@@ -1,5 +1,5 @@
-// One warp a pixel: its lanes add up the squares, then write the values.  The second reading of a pixel
-// (at most a few KB) comes from the first-level cache.
+// One warp per pixel: its lanes sum the squares, then write the values.  The second read of a pixel (a few KB
+// at most) hits the L1 cache.
 #include <cuda_runtime.h>
 
 #include <algorithm>
@@ -17,7 +17,7 @@ constexpr int kWarp = 32;
 constexpr int kWarpsPerBlock = 8;
 constexpr std::int64_t kMostBlocks = 1 << 16;
 
-// kWidth values side by side, read and written at once.
+// kWidth adjacent values, accessed at once.
 template <typename T, int kWidth>
 struct alignas(sizeof(T) * kWidth) Lane {
   T values[kWidth];
