@@ -21,8 +21,8 @@
 #include <vector>
 
 #include "base/dtype.h"
+#include "checkpoint/part.h"
 #include "checkpoint/quantization/quantization.h"
-#include "model/checkpoint/part.h"
 #include "model/dit/config.h"
 #include "model/text/config.h"
 #include "model/vae/config.h"
