@@ -53,7 +53,6 @@ std::vector<std::string> fit_offload(Options& options, Networks& networks, int r
   for (std::size_t i = 0; i < stages.size(); ++i) {
     stages[i].options = fitted[i].options;
     stages[i].network.plan = std::move(fitted[i].plan);
-    stages[i].network.plan = std::move(fitted[i].plan);
     changes.insert(changes.end(), fitted[i].changes.begin(), fitted[i].changes.end());
   }
   return changes;
