@@ -99,8 +99,8 @@ class GroupsBeside : public ferry::testing::DeviceRanksTest {
   void queue(Round& round, Stream& gather) {
     Stream& compute = device().compute();
     const Groups& on = mesh_groups_;
-    on.weights->all_gather(round.weights.memory.data(), place_of(round.weights.memory, *on.weights), kBytes,
-                           gather);
+    on.copy_sharers->all_gather(round.weights.memory.data(), place_of(round.weights.memory, *on.copy_sharers),
+                                kBytes, gather);
     on.ulysses->all_to_all(round.exchange.memory.data(), round.send.data(), kBytes, compute);
     on.cfg->all_gather(round.branches.memory.data(), place_of(round.branches.memory, *on.cfg), kBytes,
                        compute);
@@ -135,7 +135,7 @@ TEST_F(GroupsBeside, EveryElementOfEveryRoundComesFromTheRankThatTheMeshSays) {
     make_mesh_groups(cfg);
     ASSERT_EQ(mesh_groups_.ulysses->size(), mesh_.ulysses);
     ASSERT_EQ(mesh_groups_.cfg->size(), cfg);
-    ASSERT_EQ(mesh_groups_.weights->size(), size()) << "one node, one video";
+    ASSERT_EQ(mesh_groups_.copy_sharers->size(), size()) << "one node, one video";
     run_rounds();
     session().barrier();
     mesh_groups_ = {};
