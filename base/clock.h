@@ -17,7 +17,7 @@ inline Clock::duration as_duration(double seconds) {
   return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
 }
 
-// A point in time after which a wait counts as failed.
+// A point in time after which a wait counts as failed.  For other ranks: parallel/patience.h.
 class Deadline {
  public:
   explicit Deadline(double seconds) : seconds_(seconds), end_(Clock::now() + as_duration(seconds)) {}

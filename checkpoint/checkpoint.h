@@ -31,6 +31,7 @@
 namespace ferry::checkpoint {
 
 enum class KeyLayout : std::uint8_t { Official, Diffusers };
+// By the ending of the file's name.
 enum class FileFormat : std::uint8_t { Safetensors, Pth };
 
 struct WeightScale;  // checkpoint/quantization/weight_scale.h

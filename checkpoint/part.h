@@ -1,4 +1,4 @@
-// The networks of a checkpoint, as files know them.
+// The networks of a checkpoint, as files know them; worker/role.h is the counterpart in a run.
 #pragma once
 
 #include <array>

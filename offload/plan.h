@@ -26,7 +26,8 @@ struct StagePlan {
   bool pin = true;                           // page-lock the host copy
   double link_gbps = 0;                      // cap of each rank's copies; 0: none
   Residency residency{};                     // async
-  std::optional<double> share{};             // async: as stated; nothing: found while passes run
+  // async: the transport as a share (stated_share.h); nothing: found while passes run.
+  std::optional<double> share{};
   Interleave interleave = Interleave::Auto;  // async
   bool lazy_slots = false;                   // async: slots take their memory in the first pass
   std::vector<ModulePlan> modules{};         // sequential, in arena order

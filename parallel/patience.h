@@ -1,4 +1,13 @@
 // A deadline for polling loops that does not count time while suspended.
+//
+// How to wait for another rank:
+//
+//   text, agreement                      Session::world(), parallel/agree.h: the deadline is theirs
+//   an MPI request                       CommThread::wait_all: likewise
+//   an event behind another rank's work  wait_for() in parallel/groups.h
+//   a condition that is polled           Patience
+//
+// The last two hear no heartbeats.  Event::synchronize() and Stream::synchronize() wait without an end.
 #pragma once
 
 #include <utility>

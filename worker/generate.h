@@ -24,7 +24,8 @@ struct Generation {
 
 // What else is done with what is made; each may be empty.
 struct Hooks {
-  // On every rank once the latents are there; may throw.
+  // On every rank once decode's input is there; may throw.  job.latents of a later run stands for it, without
+  // any stage before.
   std::function<void(const at::Tensor& latents)> before_decode;
   // On rank 0 for each run of frames [f, H, W, 3] as it is there, in order: slices of Generation's frames.
   std::function<void(const at::Tensor& frames)> frames_made;

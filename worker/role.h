@@ -1,4 +1,5 @@
 // The networks of a run, by the part that each plays in a video; worker/roles.h says what each is.
+// checkpoint/part.h is the counterpart for files.
 #pragma once
 
 #include <array>

@@ -63,6 +63,14 @@ constexpr std::array<RoleEntry, kRoleCount> kRoles = {
       .open = open_text_encoder,
       .activation_bytes = encoding_bytes}}};
 
+constexpr bool in_order_of_the_enum() {
+  for (std::size_t i = 0; i < kRoleCount; ++i) {
+    if (static_cast<std::size_t>(kRoles[i].role) != i || kRoles[i].open == nullptr) return false;
+  }
+  return true;
+}
+static_assert(in_order_of_the_enum(), "each role has its entry, where entry_of() looks for it");
+
 constexpr std::array<RoleEntry, kRoleCount> sorted_by_turn() {
   std::array<RoleEntry, kRoleCount> sorted = kRoles;
   std::ranges::sort(sorted, {}, &RoleEntry::turn);

@@ -1,7 +1,7 @@
 // The table of roles: all that is particular to one network of a run, but what its stage computes with it.
 //
-// Options, loading, the checks of memory, the plan, the record and help go through this table, so a further
-// network is one entry here and one stage (worker/stages/stages.h).
+// Options, loading, the checks of memory, the plan, the record and help go through the table in roles.cpp.
+// What else a further network needs: docs/architecture.md, "Where to add".
 #pragma once
 
 #include <cstddef>

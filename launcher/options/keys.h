@@ -1,4 +1,5 @@
-// Every key of a run, its flag, its help and its place in worker::Options.  docs/options.md explains them.
+// Every key of a run, its flag, its help and its place in worker::Options.  The table is keys.cpp, that of
+// [offload] keys_offload.cpp; docs/options.md explains them.
 //
 // A key of [model], [job] and [parallel] is also a flag without its group.  [offload] holds for every stage;
 // those of one network ([dit]: "dit.offload.type") win over them.

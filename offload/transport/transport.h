@@ -1,4 +1,5 @@
-// How the bytes of a block get into a slot.
+// How the bytes of a block get into a slot.  Which transports there are: offload/options.h; what each means
+// as a share: offload/stated_share.h.
 //
 //   link     | slice 0 | slice 1 | slice 2 |  rests  |       what this rank copies (shares.h)
 //   gather             | slice 0 | slice 1 | slice 2 |       on to the peers, as theirs come here

@@ -65,7 +65,8 @@ class Session {
   // world; the Session owns it until MPI ends.
   MPI_Comm split(int color);
 
-  // Limit of any wait for another rank without a heartbeat from the others, in seconds (initially 600).
+  // Limit of a wait for another rank in MPI without a heartbeat from the others, in seconds (initially 600).
+  // parallel/patience.h says how to wait elsewhere.
   void set_deadline(double seconds) { thread_->set_deadline(seconds); }
   // Sends a heartbeat.  A rank that works while others wait for it (text encoding, decoding, loading) calls
   // it regularly, with every progress report.  Any thread; returns at once.

@@ -15,6 +15,8 @@ struct TokenCount {
   std::int64_t used = 0;   // that the text encoder reads
 };
 
+// A further member goes into the list in job.cpp too: the other ranks and the record get what is listed
+// there.
 struct Job {
   std::string prompt;  // as it was given, whole
   std::string negative_prompt;

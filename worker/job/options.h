@@ -24,7 +24,8 @@ struct ModelOptions {
   ByRole<std::string> key{};
 };
 
-// What to make.  Unset fields take the model's defaults.
+// What to make.  Unset fields take the model's defaults.  What changes the video is resolved into Job (job.h)
+// by rank 0 and sent to the others; options outside this struct each rank reads for itself.
 struct JobOptions {
   std::string prompt;
   std::optional<std::string> negative_prompt;  // unset: the model's default; given, even empty: used as is

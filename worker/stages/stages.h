@@ -5,6 +5,9 @@
 //   text      prompt -> context rows     the first rank; then every rank has them
 //   denoise   noise -> latent            all ranks; every rank has the whole latent
 //   decode    latent -> frames           all ranks, each its rows, or the first rank (parallel.split_vae)
+//
+// A further stage has a record with its name, shows its progress, borrows weights by its role
+// (worker/weights/stage_weights.h) and is called in worker/generate.cpp.
 #pragma once
 
 #include <ATen/core/Tensor.h>
