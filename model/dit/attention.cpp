@@ -8,6 +8,8 @@
 
 namespace ferry::model {
 
+using parallel::ExchangeSlot;
+
 namespace {
 
 void project(const Pass& pass, int block, DitBlock module, const at::Tensor& in, const at::Tensor& out) {
@@ -73,6 +75,12 @@ kernels::Heads heads_of(const Pass& pass, const at::Tensor& in, const at::Tensor
           .head_bytes = pass.config.head_dim() * in.element_size()};
 }
 
+// `send` goes into its inbox on other ranks.
+void start_exchange(const Pass& pass, ExchangeSlot slot, std::size_t branch, const at::Tensor& send) {
+  const at::Tensor recv = pass.work.inbox(slot, branch);
+  pass.exchange->start(slot, branch, recv.mutable_data_ptr(), send.const_data_ptr(), pass.work.u.nbytes());
+}
+
 void ulysses_attention(const Pass& pass, int block) {
   pass.exchange->soon(kSends);
   send_heads(pass, block, 0);
@@ -99,18 +107,18 @@ void send_heads(const Pass& pass, int block, std::size_t branch) {
   const at::Tensor values = work.outbox(ExchangeSlot::Value, branch);
   project(pass, block, DitBlock::SelfV, work.u, projected);
   kernels::pack_heads(heads_of(pass, projected, values), pass.stream());
-  pass.exchange->start(ExchangeSlot::Value, branch, work.inbox(ExchangeSlot::Value, branch), values);
+  start_exchange(pass, ExchangeSlot::Value, branch, values);
 
   const at::Tensor keys = work.outbox(ExchangeSlot::Key, branch);
   project(pass, block, DitBlock::SelfK, work.u, projected);
   norm_heads(pass, id_of(block, DitBlock::SelfNormK), projected, keys, rotation_of(pass), places_of(pass));
-  pass.exchange->start(ExchangeSlot::Key, branch, work.inbox(ExchangeSlot::Key, branch), keys);
+  start_exchange(pass, ExchangeSlot::Key, branch, keys);
 
   const at::Tensor queries = work.outbox(ExchangeSlot::Query, branch);
   project(pass, block, DitBlock::SelfQ, work.u, projected);
   pass.exchange->finish(ExchangeSlot::Value, branch);
   norm_heads(pass, id_of(block, DitBlock::SelfNormQ), projected, queries, rotation_of(pass), places_of(pass));
-  pass.exchange->start(ExchangeSlot::Query, branch, work.inbox(ExchangeSlot::Query, branch), queries);
+  start_exchange(pass, ExchangeSlot::Query, branch, queries);
 }
 
 // In the parts of row_plan.h.
@@ -132,7 +140,7 @@ at::Tensor attend_to_heads(const Pass& pass, std::size_t branch) {
               rows.first);
   pass.exchange->finish(ExchangeSlot::Query, branch);
   attend_part(queries, 0, 0, rows.middle);
-  pass.exchange->start(ExchangeSlot::Back, branch, work.inbox(ExchangeSlot::Back, branch), out);
+  start_exchange(pass, ExchangeSlot::Back, branch, out);
   attend_part(queries, rows.middle, rows.middle, rows.last);
   return out;
 }

@@ -21,7 +21,7 @@ struct Dit::State {
   DitConfig config;
   Weights& weights;
   DitRuntime runtime;
-  std::optional<HeadExchange> exchange;
+  std::optional<parallel::HeadExchange> exchange;
   std::optional<Workspace> work;
 };
 
@@ -38,6 +38,14 @@ void check(const DitConfig& config, const Weights& weights, const DitRuntime& ru
   if (config.heads < ranks) {
     throw std::invalid_argument(fmt::format("Dit: {} heads are too few for {} ranks", config.heads, ranks));
   }
+}
+
+parallel::ExchangeSetup exchange_setup(const DitRuntime& runtime) {
+  return {.device = runtime.device,
+          .group = runtime.ulysses,
+          .stream = runtime.exchange_stream,
+          .gate = runtime.gate,
+          .trace = runtime.trace};
 }
 
 kernels::Grid grid_of(const DitConfig& config, const at::Tensor& latent) {
@@ -65,7 +73,7 @@ Dit::Dit(const DitConfig& config, Weights& weights, DitRuntime runtime) {
   state_ = std::make_unique<State>(State{config, weights, std::move(runtime), {}, {}});
   const parallel::Group* group = state_->runtime.ulysses;
   if (group != nullptr && group->size() > 1) {
-    state_->exchange.emplace(state_->runtime, config);
+    state_->exchange.emplace(exchange_setup(state_->runtime), config.heads, static_cast<int>(config.layers));
   }
 }
 

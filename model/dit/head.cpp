@@ -29,7 +29,7 @@ at::Tensor gathered(const Pass& pass, const at::Tensor& shard) {
   if (pass.exchange == nullptr) return shard;
   const at::Tensor all =
       empty(std::array{shard.size(0) * pass.ranks(), shard.size(1)}, DType::F32, *pass.runtime.device);
-  pass.exchange->gather(all, shard);
+  pass.exchange->gather(all.mutable_data_ptr(), shard.const_data_ptr(), shard.nbytes());
   return all;
 }
 

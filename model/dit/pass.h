@@ -6,8 +6,8 @@
 #include <string_view>
 
 #include "model/dit/dit.h"
-#include "model/dit/exchange.h"
 #include "model/dit/workspace.h"
+#include "parallel/exchange.h"
 
 namespace ferry::model {
 
@@ -16,9 +16,9 @@ struct Pass {
   Weights& weights;
   const DitRuntime& runtime;
   const Workspace& work;
-  HeadExchange* exchange;  // nullptr: one rank
-  at::Tensor e;            // time embedding [1, C] fp32
-  at::Tensor e0;           // its projection [6, C] fp32
+  parallel::HeadExchange* exchange;  // nullptr: one rank
+  at::Tensor e;                      // time embedding [1, C] fp32
+  at::Tensor e0;                     // its projection [6, C] fp32
 
   Stream& stream() const { return runtime.device->compute(); }
   std::int64_t ranks() const { return exchange == nullptr ? 1 : runtime.ulysses->size(); }

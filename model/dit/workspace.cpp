@@ -10,6 +10,8 @@
 
 namespace ferry::model {
 
+using parallel::ExchangeSlot;
+
 namespace {
 
 at::Tensor matrix(std::int64_t rows, std::int64_t cols, DType dtype, const Device& device) {

@@ -22,9 +22,9 @@
 
 #include "model/dit/activations.h"
 #include "model/dit/dit.h"
-#include "model/dit/exchange.h"
 #include "model/dit/row_plan.h"
 #include "model/kernels/element.h"
+#include "parallel/exchange.h"
 #include "parallel/ulysses.h"
 
 namespace ferry::model {
@@ -54,8 +54,8 @@ struct Workspace {
   // With several ranks, what an exchange sends, [s, C] packed (parallel/ulysses.h), and what it receives,
   // [S, this rank's heads * D].  Queries share the outbox of the values.  What comes back is received as it
   // was sent, into the outbox of the keys; it has none of its own.
-  at::Tensor outbox(ExchangeSlot slot, std::size_t branch) const;
-  at::Tensor inbox(ExchangeSlot slot, std::size_t branch) const;
+  at::Tensor outbox(parallel::ExchangeSlot slot, std::size_t branch) const;
+  at::Tensor inbox(parallel::ExchangeSlot slot, std::size_t branch) const;
   // What of the queries' outbox this rank keeps: [s, this rank's heads * D].
   at::Tensor own_queries(std::size_t branch) const;
 

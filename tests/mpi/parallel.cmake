@@ -2,7 +2,7 @@ ferry_mpi_test(parallel_mpi_test SOURCES mpi/agree_mpi_test.cpp mpi/group_mpi_te
   mpi/groups_beside_mpi_test.cpp mpi/session_mpi_test.cpp support/cpu_device.cpp LIBS ferry::parallel)
 ferry_mpi_test(parallel_send_recv_mpi_test SOURCES mpi/send_recv_mpi_test.cpp LIBS ferry::parallel
   RANKS 1 2 3 4)
-ferry_mpi_test(parallel_pieces_mpi_test SOURCES mpi/pieces_mpi_test.cpp support/cpu_device.cpp
+ferry_mpi_test(parallel_pieces_mpi_test SOURCES mpi/exchange_mpi_test.cpp mpi/pieces_mpi_test.cpp support/cpu_device.cpp
   LIBS ferry::parallel RANKS 1 2 3 5)
 ferry_mpi_test(parallel_copy_mpi_test SOURCES mpi/copy_check_mpi_test.cpp mpi/copy_group_mpi_test.cpp
   support/cpu_device.cpp LIBS ferry::parallel RANKS 1 2 3 4)

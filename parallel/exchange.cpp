@@ -1,6 +1,8 @@
-#include "model/dit/exchange.h"
+#include "parallel/exchange.h"
 
-namespace ferry::model {
+#include <stdexcept>
+
+namespace ferry::parallel {
 
 namespace {
 
@@ -9,18 +11,23 @@ constexpr int kBranches = 2;  // of a pass
 
 int waits_of_branch(int layers) { return layers * 4 + 1; }
 
+const ExchangeSetup& complete(const ExchangeSetup& setup) {
+  if (setup.device != nullptr && setup.group != nullptr) return setup;
+  throw std::invalid_argument("HeadExchange: it needs a device and a group");
+}
+
 }  // namespace
 
-HeadExchange::HeadExchange(const DitRuntime& runtime, const DitConfig& config)
-    : device_(*runtime.device),
-      compute_(runtime.device->compute()),
-      exchange_stream_(runtime.exchange_stream == nullptr ? compute_ : *runtime.exchange_stream),
-      group_(*runtime.ulysses),
-      gate_(runtime.gate),
-      trace_(runtime.trace),
-      split_(config.heads, group_.size()),
-      layers_(static_cast<int>(config.layers)),
-      waits_(*runtime.device, layers_ + 1, kPasses * kBranches * waits_of_branch(layers_)) {}
+HeadExchange::HeadExchange(const ExchangeSetup& setup, std::int64_t heads, int layers)
+    : device_(*complete(setup).device),
+      compute_(device_.compute()),
+      exchange_stream_(setup.stream == nullptr ? compute_ : *setup.stream),
+      group_(*setup.group),
+      gate_(setup.gate),
+      trace_(setup.trace),
+      split_(heads, group_.size()),
+      layers_(layers),
+      waits_(device_, layers_ + 1, kPasses * kBranches * waits_of_branch(layers_)) {}
 
 void HeadExchange::begin_pass(std::size_t branches) {
   waits_.begin_pass();
@@ -35,7 +42,7 @@ void HeadExchange::queue(const ExchangeEvents& events, Work&& work) {
   const bool in_line = &exchange_stream_ == &compute_;  // then computing waits for all of it
   compute_.record(*events.ready);
   exchange_stream_.wait(*events.ready);
-  parallel::gated_exchange(gate_, exchange_stream_, [&] {
+  gated_exchange(gate_, exchange_stream_, [&] {
     const TraceScope span(trace_, Lane::Exchange, "exchange", exchange_stream_, traced_index());
     if (in_line) waits_.begins(block_, compute_);
     work();
@@ -51,25 +58,23 @@ void HeadExchange::finish(const ExchangeEvents& events) {
   waits_.ends(compute_);
 }
 
-void HeadExchange::start(ExchangeSlot slot, std::size_t branch, const at::Tensor& recv,
-                         const at::Tensor& send) {
+void HeadExchange::start(ExchangeSlot slot, std::size_t branch, void* recv, const void* send,
+                         std::size_t token_bytes) {
   const bool back = slot == ExchangeSlot::Back;
-  const std::size_t head_bytes = (back ? recv : send).nbytes() / static_cast<std::size_t>(split_.heads());
-  parallel::Pieces pieces = back ? split_.to_tokens(head_bytes) : split_.to_heads(head_bytes);
+  const std::size_t head_bytes = token_bytes / static_cast<std::size_t>(split_.heads());
+  Pieces pieces = back ? split_.to_tokens(head_bytes) : split_.to_heads(head_bytes);
   if (back || slot == ExchangeSlot::Query) pieces = pieces.own_last(split_.ranks());
   if (back) pieces = pieces.without_own();
-  queue(events(slot, branch),
-        [&] { group_.all_to_all(recv.data_ptr(), send.data_ptr(), pieces, exchange_stream_); });
+  queue(events(slot, branch), [&] { group_.all_to_all(recv, send, pieces, exchange_stream_); });
 }
 
 void HeadExchange::finish(ExchangeSlot slot, std::size_t branch) { finish(events(slot, branch)); }
 
-void HeadExchange::gather(const at::Tensor& recv, const at::Tensor& send) {
+void HeadExchange::gather(void* recv, const void* send, std::size_t bytes) {
   enter(layers_);
   const ExchangeEvents& result = events(ExchangeSlot::Back, 0);
-  queue(result,
-        [&] { group_.all_gather(recv.data_ptr(), send.data_ptr(), send.nbytes(), exchange_stream_); });
+  queue(result, [&] { group_.all_gather(recv, send, bytes, exchange_stream_); });
   finish(result);
 }
 
-}  // namespace ferry::model
+}  // namespace ferry::parallel

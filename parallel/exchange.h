@@ -2,27 +2,37 @@
 // events that are made once.  It measures how long the compute stream waits for them.
 #pragma once
 
-#include <ATen/core/Tensor.h>
-
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <vector>
 
 #include "base/device.h"
-#include "model/dit/dit.h"
+#include "base/stream_timer.h"
+#include "base/trace.h"
 #include "parallel/exchange_gate.h"
+#include "parallel/group.h"
 #include "parallel/ulysses.h"
 
-namespace ferry::model {
+namespace ferry::parallel {
 
 // What is exchanged; of each one exchange at a time is in flight, per branch.
 enum class ExchangeSlot : int { Value, Query, Key, Back };
 
+// What an exchange works with; all of it outlives the HeadExchange.
+struct ExchangeSetup {
+  Device* device = nullptr;
+  Group* group = nullptr;        // the ranks of one sequence
+  Stream* stream = nullptr;      // of the exchanges; nullptr: the compute stream
+  ExchangeGate* gate = nullptr;  // notified around each exchange; nullptr: none
+  Trace* trace = nullptr;        // nullptr: no trace
+};
+
 class HeadExchange {
  public:
-  // What `runtime` points to outlives this; runtime.ulysses is not nullptr.
-  // Throws std::invalid_argument for more ranks than heads.
-  HeadExchange(const DitRuntime& runtime, const DitConfig& config);
+  // For attention of `heads` heads in each of `layers` blocks.
+  // Throws std::invalid_argument for more ranks than heads, and without a device or a group.
+  HeadExchange(const ExchangeSetup& setup, std::int64_t heads, int layers);
 
   // At the start of each forward.
   void begin_pass(std::size_t branches);
@@ -35,18 +45,19 @@ class HeadExchange {
   }
 
   // Queues an exchange behind what is queued on the compute stream so far; returns at once.  Tokens go to the
-  // ranks of their heads, `send` [s, C] packed and `recv` [S, this rank's heads * D] (parallel/ulysses.h);
+  // ranks of their heads, `send` [s, H, D] packed and `recv` [S, this rank's heads, D] (parallel/ulysses.h);
   // ExchangeSlot::Back takes them the other way, but for this rank's own.  Queries, and what goes back, have
   // this rank's own tokens last (parallel/pieces.h, own_last); keys and values lie in the order of tokens.
-  // Neither tensor may be written until finish(slot, branch).
-  void start(ExchangeSlot slot, std::size_t branch, const at::Tensor& recv, const at::Tensor& send);
+  // `token_bytes` are those of this rank's tokens with all heads, [s, H, D].
+  // Neither place may be written until finish(slot, branch).
+  void start(ExchangeSlot slot, std::size_t branch, void* recv, const void* send, std::size_t token_bytes);
 
   // What is queued on the compute stream from now on comes after the exchange.
   void finish(ExchangeSlot slot, std::size_t branch);
 
-  // After the last block: recv [P * rows, ...] on every rank becomes the ranks' `send` [rows, ...] one after
-  // the other, ordered with the compute stream on both sides.
-  void gather(const at::Tensor& recv, const at::Tensor& send);
+  // After the last block: `recv` on every rank becomes the ranks' `send`, of `bytes` each, one after the
+  // other, ordered with the compute stream on both sides.
+  void gather(void* recv, const void* send, std::size_t bytes);
 
   // Of the compute stream, by block, and last for gathers.  Not in a forward.
   StreamTimes waits() { return waits_.times(); }
@@ -70,14 +81,14 @@ class HeadExchange {
   Device& device_;
   Stream& compute_;
   Stream& exchange_stream_;
-  parallel::Group& group_;
-  parallel::ExchangeGate* gate_;
+  Group& group_;
+  ExchangeGate* gate_;
   Trace* trace_;
-  parallel::HeadSplit split_;
+  HeadSplit split_;
   int layers_;
   int block_ = 0;  // layers_: the gather of the result
   StreamTimer waits_;
   std::vector<ExchangeEvents> events_;  // by slot those of branch 0, those of branch 1, ...
 };
 
-}  // namespace ferry::model
+}  // namespace ferry::parallel
