@@ -15,8 +15,6 @@ import sys
 
 ORDER = ["launcher", "worker", "offload", "checkpoint", "model", "parallel", "base"]
 FREE = ["tests", "bench"]
-# Arrows between rooms that close a cycle and are to go: the host copy knows which types `sequential` stores.
-KNOWN = {("offload/arena", "offload/sequential")}
 SUFFIXES = {".h", ".cpp", ".cu", ".cuh"}
 INCLUDE = re.compile(r'^\s*#\s*include\s+[<"]([^">]+)[">]')
 TORCH = re.compile(r"^(torch|ATen|c10|caffe2)/")
@@ -62,7 +60,7 @@ def cycles(includes):
     arrows = {}
     for place, path, header in includes:
         here, there = room_of(str(path)), room_of(header)
-        if here and there and here != there and (here, there) not in KNOWN:
+        if here and there and here != there:
             arrows.setdefault((here, there), []).append(place)
     for (here, there), places in sorted(arrows.items()):
         if here in reached(there, arrows):
