@@ -19,6 +19,7 @@
 #include "worker/generate.h"
 #include "worker/stages/not_finite.h"
 #include "worker/stages/stages.h"
+#include "worker/weights/stage_weights.h"
 
 namespace ferry::worker {
 namespace {
@@ -105,15 +106,25 @@ class Videos : public MpiTest {
     ASSERT_TRUE(file.good()) << path;
   }
 
+  StageInput input_of(Engine& engine, const Prepared& prepared) {
+    return {.options = &prepared.options,
+            .job = &prepared.job,
+            .networks = &engine.networks(),
+            .rank = &engine.rank(),
+            .model = &engine.model(),
+            .progress = &nobody};
+  }
+
+  // Ranks of the DiT divide its weights, and what they share goes by copies.
+  void share_weights_by_copies() {
+    options.parallel.exchange = parallel::ExchangeBy::Copy;
+    options.offload[Role::Dit].type = StrategyKind::Async;
+    options.offload[Role::Dit].transport = offload::Transport::Sharded;
+  }
+
   // Bytes of the host copies of some roles.
   std::size_t bytes_of(Engine& engine, const Prepared& prepared, const std::vector<Role>& some) {
-    Progress silent;
-    const StageInput input{.options = &prepared.options,
-                           .job = &prepared.job,
-                           .networks = &engine.networks(),
-                           .rank = &engine.rank(),
-                           .model = &engine.model(),
-                           .progress = &silent};
+    const StageInput input = input_of(engine, prepared);
     std::size_t bytes = 0;
     for (const Role role : some) bytes += host_bytes(source_of(input, role), engine.rank());
     return bytes;
@@ -123,6 +134,7 @@ class Videos : public MpiTest {
     return engine.rank().host_account.now();
   }
 
+  Progress nobody;
   TemporaryFolder folder;  // one for each rank; only rank 0's is used
   Options options = testing::small_job(folder.file("video.mp4"));
 };
@@ -341,6 +353,32 @@ TEST_F(Videos, EachNeedsItsOwnNetworks) {
   const Generation decoded = make(engine, decoding, kNone);
   EXPECT_EQ(decoded.stages.size(), 1U);
   expect_same(decoded, wanted);
+}
+
+// As one that is out of memory: it throws while the others go on, and brings them down afterwards.
+TEST_F(Videos, ARankThatFailsAloneWaitsForNoOther) {
+  if (size() == 1) GTEST_SKIP() << "needs another rank";
+  if (on_gpu()) GTEST_SKIP() << "there `read` is called before the strategy is made";
+  constexpr double kDeadline = 20;
+  share_weights_by_copies();
+  Engine engine(options, session());
+  const Prepared prepared = engine.prepare(options.job);
+  const StageInput input = input_of(engine, prepared);
+  const bool fails = rank() == size() - 1;
+  session().set_deadline(kDeadline);
+  const Clock::time_point begin = Clock::now();
+  const auto borrow = [&] {
+    StageRecord record;
+    BorrowedStage stage(engine.model(), source_of(input, Role::Dit), nobody, record, [&] {
+      if (fails) throw OutOfMemory("this rank alone");
+    });
+    session().barrier();
+    throw OutOfMemory("the others, afterwards");
+  };
+  EXPECT_THROW(borrow(), OutOfMemory);
+  if (fails) session().barrier();
+  EXPECT_LT(seconds_since(begin), kDeadline / 2);
+  session().set_deadline(600);
 }
 
 // Guidance 1 has one branch: the ranks are laid out anew.

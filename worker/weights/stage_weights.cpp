@@ -26,14 +26,20 @@ bool decided_by_shapes(const offload::StagePlan& plan) {
 BorrowedStage::BorrowedStage(LoadedModel& model, const StageSource& source, Progress& progress,
                              StageRecord& record, const std::function<void()>& read)
     : model_(model), rank_(model.rank_), source_(source), stage_(model.stages_[source.network->role]) {
+  // While the exception propagates: in a handler the memory of a group would wait for the other ranks, which
+  // need not have failed.
+  struct Undo {
+    BorrowedStage* borrowed;
+    ~Undo() {
+      if (borrowed == nullptr) return;
+      borrowed->stage_.in_use = false;
+      borrowed->model_.give_back(borrowed->source_.network->role);
+    }
+  };
   stage_.in_use = true;
-  try {
-    take(progress, record, read);
-  } catch (...) {
-    stage_.in_use = false;
-    model_.give_back(source_.network->role);
-    throw;
-  }
+  Undo undo{this};
+  take(progress, record, read);
+  undo.borrowed = nullptr;
 }
 
 void BorrowedStage::take(Progress& progress, StageRecord& record, const std::function<void()>& read) {
