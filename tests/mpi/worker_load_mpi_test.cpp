@@ -17,6 +17,7 @@
 #include "worker/stages/stages.h"
 #include "worker/stages/vae_runtime.h"
 #include "worker/stages/warm_up.h"
+#include "worker/weights/keep.h"
 #include "worker/weights/stage_weights.h"
 
 namespace ferry::worker {
@@ -149,6 +150,19 @@ TEST_F(Load, WhereTheNextStageHasNoRoomAllWaitForWhatIsGivenBack) {
   EXPECT_FALSE(gone) << "there is room";
   EXPECT_FALSE(make_room(rank, 10, this->rank() == 0 ? 9 : 10));
   EXPECT_TRUE(gone);
+}
+
+// Copies of one network differ between nodes, and some have none of another.
+TEST_F(Load, EveryRankKeepsTheSame) {
+  const auto kept = [&](std::size_t room) {
+    const auto more = static_cast<std::size_t>(rank());
+    return kept_on_all(session(), room - more, {{28 + more, 1, rank() == 0 ? 11U : 0U}},
+                       {{true, true, true}});
+  };
+  const auto last = static_cast<std::size_t>(size() - 1);
+  EXPECT_EQ(kept(40 + 2 * last), (ByRole<bool>{{true, true, true}}));
+  EXPECT_EQ(kept(39 + 2 * last), (ByRole<bool>{{true, false, false}})) << "28 beside 11";
+  EXPECT_EQ(kept(29 + 2 * last), (ByRole<bool>{{false, true, false}})) << "1 beside 28";
 }
 
 TEST_F(Load, AMeterCatchesUpWithWhatWasReadBeforeAnybodyLooked) {

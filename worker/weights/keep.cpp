@@ -1,6 +1,11 @@
 #include "worker/weights/keep.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
+#include <sstream>
+#include <string>
 
 namespace ferry::worker {
 namespace {
@@ -38,6 +43,23 @@ ByRole<bool> kept_within(std::size_t room, const ByRole<std::size_t>& bytes, con
     if (fits && choice.kept_bytes > best.kept_bytes) best = choice;
   }
   return best.kept;
+}
+
+ByRole<bool> kept_on_all(parallel::Session& session, std::size_t room, const ByRole<std::size_t>& bytes,
+                         const ByRole<bool>& later) {
+  ByRole<std::size_t> most = bytes;
+  const std::string mine = fmt::format("{} {}", room, fmt::join(bytes.values, " "));
+  for (const std::string& each : session.all_gather(mine)) {
+    std::istringstream numbers(each);
+    std::size_t number = 0;
+    numbers >> number;
+    room = std::min(room, number);
+    for (std::size_t& of_role : most) {
+      numbers >> number;
+      of_role = std::max(of_role, number);
+    }
+  }
+  return kept_within(room, most, later);
 }
 
 std::size_t bytes_together(const ByRole<StageBytes>& stages) {

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 
+#include "parallel/mpi/session.h"
 #include "worker/role.h"
 
 namespace ferry::worker {
@@ -13,6 +14,12 @@ namespace ferry::worker {
 //
 //   bytes   of each network's host copy; 0: the program has none of it
 ByRole<bool> kept_within(std::size_t room, const ByRole<std::size_t>& bytes, const ByRole<bool>& later);
+
+// The same for all nodes together, of the least room and the most bytes of any rank: `room` and `bytes` are
+// those of this rank's node, `later` is the same on every rank, and so is the result.  Collective over the
+// world.
+ByRole<bool> kept_on_all(parallel::Session& session, std::size_t room, const ByRole<std::size_t>& bytes,
+                         const ByRole<bool>& later);
 
 // What a stage takes of a device.
 struct StageBytes {

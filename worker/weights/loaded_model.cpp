@@ -117,23 +117,19 @@ bool LoadedModel::stays_on_host(Role role) {
     const offload::NodeArena* idle = stages_[entry.role].arena();
     bytes[entry.role] = source ? whole_bytes(*source) : idle == nullptr ? 0 : idle->bytes();
   }
-  return kept_within(least_host_room(), bytes, needs_.later)[role];
+  return kept_on_all(*rank_.session, host_room(), bytes, needs_.later)[role];
 }
 
-// Of the nodes' memory, what weights may take, those of this program included.
-std::size_t LoadedModel::least_host_room() const {
-  std::size_t room = usable(host_memory().available_bytes) + rank_.host_account.now();
+// Of the node's memory, what weights may take, those of this program included.
+std::size_t LoadedModel::host_room() const {
+  const std::size_t room = usable(host_memory().available_bytes) + rank_.host_account.now();
   // On the CPU activations are host memory, of every rank.
   std::size_t activations = 0;
   for (const std::optional<StageSource>& source : needs_.now) {
     if (source) activations = std::max(activations, source->activation_bytes);
   }
   activations *= static_cast<std::size_t>(rank_.on_gpu() ? 0 : rank_.session->node_size());
-  room -= std::min(room, activations);
-  for (const std::string& each : rank_.session->all_gather(std::to_string(room))) {
-    room = std::min<std::size_t>(room, std::stoull(each));
-  }
-  return room;
+  return room - std::min(room, activations);
 }
 
 bool LoadedModel::stays_on_device(const StageSource& source) {

@@ -84,7 +84,7 @@ class LoadedModel {
   void give_back(Role role);
   void drop_device_copy(Role role);
   std::size_t reclaim(std::size_t bytes);
-  std::size_t least_host_room() const;
+  std::size_t host_room() const;
 
   Rank& rank_;
   Keep keep_;
