@@ -355,6 +355,20 @@ TEST_F(Videos, EachNeedsItsOwnNetworks) {
   expect_same(decoded, wanted);
 }
 
+TEST_F(Videos, AJobThatIsRefusedRefusesNoOther) {
+  const Generation wanted = alone(options.job);
+  JobOptions decoding = options.job;
+  decoding.latents = session().broadcast(folder.file("latents.safetensors"), 0);
+  if (rank() == 0) testing::write_safetensors(decoding.latents, {{"latents", wanted.latents}});
+  session().barrier();
+  options.offload[Role::Dit].type = StrategyKind::Async;
+  options.offload[Role::Dit].vram_limit = 1e-6;  // GiB
+  Engine engine(options, session());
+  expect_same(make(engine, decoding, kAll), wanted);
+  EXPECT_THROW(engine.prepare(options.job), UserError);
+  expect_same(make(engine, decoding, kNone), wanted);
+}
+
 // As one that is out of memory: it throws while the others go on, and brings them down afterwards.
 TEST_F(Videos, ARankThatFailsAloneWaitsForNoOther) {
   if (size() == 1) GTEST_SKIP() << "needs another rank";

@@ -14,11 +14,13 @@ struct Stage {
   bool alone = false;  // one rank runs it, whatever their number
 };
 
+// Of this job: what another one needs may have options that do not suit it.
 std::vector<Stage> stages_of(Options& options, Networks& networks, int ranks) {
   std::vector<Stage> stages;
+  const Given given = given_to(options.job);
   for (const RoleEntry& entry : roles()) {
     std::optional<Network>& network = networks[entry.role];
-    if (!network) continue;
+    if (!network || !entry.needed(given)) continue;
     const bool alone = ranks > 1 && entry.runs(options, ranks) == Runs::Alone;
     stages.push_back({entry, *network, options.offload[entry.role], alone});
   }
