@@ -25,6 +25,12 @@ bool computes(const StageSource& source, const Rank& rank) {
   return source.runs == Runs::Together || rank.is_first();
 }
 
+// As it was decided for the device, where a strategy for these shapes is there; else `auto` is left.
+const offload::StagePlan& plan_of(const StageSource& source, const LoadedStage& stage) {
+  const bool decided = stage.weights != nullptr && stage.made_for_bytes == source.activation_bytes;
+  return decided ? stage.weights->plan() : source.network->plan;
+}
+
 // Whether the weights of the stage are all on the device while it runs, and may stay: `auto` counts, as it
 // may become `none`.
 bool may_stay(const offload::StagePlan& plan) {
@@ -34,9 +40,9 @@ bool may_stay(const offload::StagePlan& plan) {
 std::size_t whole_bytes(const StageSource& source) { return source.network->plan.arena.layout.bytes; }
 
 // Of this rank's device.
-StageBytes stage_bytes(const StageSource& source, const Rank& rank) {
+StageBytes stage_bytes(const StageSource& source, const LoadedStage& stage, const Rank& rank) {
   if (!computes(source, rank)) return {};
-  const offload::StagePlan& plan = source.network->plan;
+  const offload::StagePlan& plan = plan_of(source, stage);
   const bool stays = may_stay(plan);
   return {.stays = stays,
           .weights = stays ? whole_bytes(source) : plan.need.bytes,
@@ -93,7 +99,7 @@ void LoadedModel::begin_if_room(const StageSource& source, std::size_t beside_by
 void LoadedModel::make_device_room(const StageSource& source) {
   if (!rank_.on_gpu()) return;
   const LoadedStage& stage = stages_[source.network->role];
-  const StageBytes wanted = stage_bytes(source, rank_);
+  const StageBytes wanted = stage_bytes(source, stage, rank_);
   const std::size_t bytes = wanted.activations + (stage.on_device ? 0 : wanted.weights);
   give_way(
       source.network->role,
@@ -135,9 +141,13 @@ std::size_t LoadedModel::host_room() const {
 bool LoadedModel::stays_on_device(const StageSource& source) {
   const Role role = source.network->role;
   if (!rank_.on_gpu() || !needs_.later[role] || !may_stay(source.network->plan)) return false;
+  // Ranks that do not compute the stage have no strategy.
+  if (!rank_.session->all_agree(may_stay(plan_of(source, stages_[role])))) return false;
   ByRole<StageBytes> stages;
   for (const std::optional<StageSource>& each : needs_.now) {
-    if (each) stages[each->network->role] = stage_bytes(*each, rank_);
+    if (!each) continue;
+    const Role other = each->network->role;
+    stages[other] = stage_bytes(*each, stages_[other], rank_);
   }
   const std::size_t together = bytes_together(stages);
   const std::size_t room = usable(rank_.device->memory().free_bytes + rank_.account.now());

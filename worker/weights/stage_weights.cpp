@@ -55,10 +55,11 @@ void BorrowedStage::take(Progress& progress, StageRecord& record, const std::fun
   record.load_s = seconds_since(begin);
   // Before others begin to fill memory that is counted already.
   stays_on_host_ = model_.stays_on_host(source_.network->role);
-  stays_on_device_ = stays_on_host_ && model_.stays_on_device(source_);
   // On the CPU a strategy may choose by what the host has left, and take it.
   if (read && rank_.on_gpu()) read();
   agree(*rank_.session, [&] { apply_strategy(record); });
+  // Now `auto` is decided.
+  stays_on_device_ = stays_on_host_ && model_.stays_on_device(source_);
   if (read && !rank_.on_gpu()) read();
 }
 
