@@ -18,7 +18,7 @@ int modules_of(const model::NetworkSpec& spec) { return static_cast<int>(all_mod
 Sequential::Sequential(NodeArena& arena, const StagePlan& plan, const StageSetup& setup)
     : arena_(arena),
       setup_(setup),
-      has_limit_(plan.limit_bytes.has_value()),
+      limit_bytes_(plan.limit_bytes),
       setup_link_(plan.link_gbps, chunk_bytes(setup.device->type())),
       call_link_(plan.link_gbps, chunk_bytes(setup.device->type())),
       pool_(*setup.device, *setup.account),
@@ -26,13 +26,10 @@ Sequential::Sequential(NodeArena& arena, const StagePlan& plan, const StageSetup
               kPasses * modules_of(arena.spec())),
       carrier_{*setup.device, *setup.account, pool_, setup_link_, call_link_, copies_} {
   for (const ModulePlan& module : plan.modules) modules_.emplace_back(arena, module, carrier_);
-  if (has_limit_) setup_.account->add_limit(this, *plan.limit_bytes);
-  setup_.account->add_reclaim(this, [this](std::size_t bytes) { return reclaim(bytes); });
 }
 
 Sequential::~Sequential() {
-  setup_.account->remove_reclaim(this);
-  setup_.account->remove_limit(this);
+  leave_account();
   try {
     finish();
   } catch (...) {  // the error was thrown where it mattered
@@ -69,8 +66,21 @@ std::size_t Sequential::staging_need() const {
   return most;
 }
 
+// From here to finish() its limit binds all stages, and its kept modules make room for them.
+void Sequential::join_account() {
+  leave_account();  // after a prepare() that threw
+  if (limit_bytes_) setup_.account->add_limit(this, *limit_bytes_);
+  setup_.account->add_reclaim(this, [this](std::size_t bytes) { return reclaim(bytes); });
+}
+
+void Sequential::leave_account() {
+  setup_.account->remove_reclaim(this);
+  setup_.account->remove_limit(this);
+}
+
 void Sequential::prepare() {
   if (prepared_) return;
+  join_account();
   pool_.reserve(staging_need());
   for (WrappedModule& each : modules_) each.prepare();
   prepared_ = true;
@@ -80,6 +90,7 @@ void Sequential::finish() {
   setup_.device->compute().synchronize();
   for (WrappedModule& each : modules_) each.finish();
   pool_.clear();
+  leave_account();
   prepared_ = false;
 }
 
@@ -107,7 +118,7 @@ void Sequential::make_usable(WrappedModule& module) {
   const auto limit = setup_.account->limit();
   const Use use = decide_use({.state = module.state(),
                               .onload_is_computation = module.onload_is_computation(),
-                              .has_limit = has_limit_,
+                              .has_limit = limit_bytes_.has_value(),
                               .fits = limit && setup_.account->now() + module.call_bytes() <= *limit});
   if (use == Use::Promote && module.promote()) {
     ++promotions_;

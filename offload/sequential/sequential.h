@@ -13,6 +13,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "base/stream_timer.h"
@@ -58,11 +59,13 @@ class Sequential final : public Strategy {
   void set_all(State state);
   void make_usable(WrappedModule& module);
   std::size_t reclaim(std::size_t bytes);
+  void join_account();
+  void leave_account();
   std::size_t staging_need() const;
 
   NodeArena& arena_;
   StageSetup setup_;
-  bool has_limit_;
+  std::optional<std::size_t> limit_bytes_;
   Link setup_link_;
   Link call_link_;
   StagingPool pool_;

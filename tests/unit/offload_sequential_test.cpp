@@ -147,6 +147,20 @@ TEST(Sequential, KeptModulesMakeRoomForAnotherStage) {
   EXPECT_EQ(rig.account.now(Category::Keep), kept) << "promoted again once there is room";
 }
 
+TEST(Sequential, ALimitBindsOthersOnlyWhileItsStageRuns) {
+  Options options = sequential_options();
+  options.vram_limit = 400'000 / kGiB;
+  Rig rig(options);
+  EXPECT_FALSE(rig.account.limit().has_value());
+  for (int use = 0; use < 2; ++use) {
+    EXPECT_TRUE(exact(rig));
+    EXPECT_EQ(rig.account.limit(), 400'000U);
+    EXPECT_GT(rig.account.reclaim(1), 0U);
+    rig.stage->finish();
+    EXPECT_FALSE(rig.account.limit().has_value());
+  }
+}
+
 TEST(Sequential, OffloadDtypeIsWhatTheHostKeeps) {
   Rig rig(sequential_options({{"offload_dtype", "fp8"}}));
   EXPECT_LT(rig.bytes_of(kQ), 96 * 96 * 2U);
