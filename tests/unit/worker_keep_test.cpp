@@ -35,6 +35,13 @@ TEST(KeptWithin, NothingThatNoLaterVideoNeeds) {
   EXPECT_EQ(kept(1000, {}), ByRole<bool>{});
 }
 
+TEST(NeededLastFirst, IsTheOrderOfVideosBackwards) {
+  using Order = std::array<Role, kRoleCount>;
+  EXPECT_EQ(needed_last_first(Role::TextEncoder), (Order{Role::Vae, Role::Dit, Role::TextEncoder}));
+  EXPECT_EQ(needed_last_first(Role::Dit), (Order{Role::TextEncoder, Role::Vae, Role::Dit}));
+  EXPECT_EQ(needed_last_first(Role::Vae), (Order{Role::Dit, Role::TextEncoder, Role::Vae}));
+}
+
 TEST(BytesTogether, AreWhatStaysAndTheMostBesideIt) {
   // DiT, VAE, text encoder.
   EXPECT_EQ(bytes_together({{{{true, 28, 10}, {true, 1, 5}, {true, 11, 1}}}}), 50U);

@@ -7,6 +7,8 @@
 #include <sstream>
 #include <string>
 
+#include "worker/roles.h"
+
 namespace ferry::worker {
 namespace {
 
@@ -60,6 +62,15 @@ ByRole<bool> kept_on_all(parallel::Session& session, std::size_t room, const ByR
     }
   }
   return kept_within(room, most, later);
+}
+
+std::array<Role, kRoleCount> needed_last_first(Role now) {
+  std::array<Role, kRoleCount> order{};
+  const auto place = static_cast<std::size_t>(entry_of(now).turn);
+  for (std::size_t back = 1; back <= kRoleCount; ++back) {
+    order.at(back - 1) = roles_in_turn()[(place + kRoleCount - back) % kRoleCount].role;
+  }
+  return order;
 }
 
 std::size_t bytes_together(const ByRole<StageBytes>& stages) {

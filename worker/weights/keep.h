@@ -1,6 +1,7 @@
 // Which weights stay between the videos of one program, on the host and on the device.
 #pragma once
 
+#include <array>
 #include <cstddef>
 
 #include "parallel/mpi/session.h"
@@ -20,6 +21,10 @@ ByRole<bool> kept_within(std::size_t room, const ByRole<std::size_t>& bytes, con
 // world.
 ByRole<bool> kept_on_all(parallel::Session& session, std::size_t room, const ByRole<std::size_t>& bytes,
                          const ByRole<bool>& later);
+
+// All roles, the one that is needed last first, while a stage of `now` runs, or before it: that of `now` is
+// the last.
+std::array<Role, kRoleCount> needed_last_first(Role now);
 
 // What a stage takes of a device.
 struct StageBytes {

@@ -49,8 +49,6 @@ StageBytes stage_bytes(const StageSource& source, const LoadedStage& stage, cons
           .activations = source.activation_bytes};
 }
 
-std::size_t place_in_turn(Role role) { return static_cast<std::size_t>(entry_of(role).turn); }
-
 }  // namespace
 
 LoadedModel::LoadedModel(Rank& rank, Keep keep) : rank_(rank), keep_(keep) {
@@ -163,10 +161,8 @@ bool LoadedModel::stays_on_device(const StageSource& source) {
 
 void LoadedModel::give_way(Role role, const std::function<bool()>& enough,
                            const std::function<void(Role)>& drop) {
-  const std::span<const RoleEntry> in_turn = roles_in_turn();
-  for (std::size_t back = 1; back < in_turn.size(); ++back) {
-    const Role other = in_turn[(place_in_turn(role) + in_turn.size() - back) % in_turn.size()].role;
-    if (!stages_[other].begun() || stages_[other].in_use) continue;
+  for (const Role other : needed_last_first(role)) {
+    if (other == role || !stages_[other].begun() || stages_[other].in_use) continue;
     if (enough()) return;
     drop(other);
   }
@@ -184,8 +180,12 @@ void LoadedModel::drop_device_copy(Role role) {
 // On this rank alone: the others need not be out of memory.
 std::size_t LoadedModel::reclaim(std::size_t bytes) {
   const std::size_t before = rank_.account.now();
+  Role now = roles_in_turn().front().role;
   for (const RoleEntry& entry : roles()) {
-    if (before - rank_.account.now() < bytes) drop_device_copy(entry.role);
+    if (stages_[entry.role].in_use) now = entry.role;
+  }
+  for (const Role role : needed_last_first(now)) {
+    if (before - rank_.account.now() < bytes) drop_device_copy(role);
   }
   return before - rank_.account.now();
 }
