@@ -7,9 +7,9 @@
 //
 // All ranks own an engine and make the same calls on it, all of which are collective over the world.
 //
-// After UserError or NotFinite, which every rank throws alike, the engine is as good as new: weights stay
-// where they were, and the next job may be prepared or made.  After anything else it is not, as ranks may be
-// in different places: the caller brings the others down (Session::abort).
+// After UserError or NotFinite, which every rank throws alike, the engine is as good as new: host copies of
+// weights stay where they were, and the next job may be prepared or made.  After anything else it is not, as
+// ranks may be in different places: the caller brings the others down (Session::abort).
 #pragma once
 
 #include <memory>
@@ -54,8 +54,12 @@ class Engine {
   // rank.
   Prepared prepare(const JobOptions& job);
 
-  // Makes the ranks those of the job's mesh; communicators are made anew where that is another than before.
+  // Makes the ranks those of the job's mesh; communicators are made anew where that is another than before,
+  // or after leave().
   void join(const Prepared& prepared);
+  // After a video that was broken off.  The memory of a group whose ranks could not agree to free it ends
+  // with the group, and that with the next join().
+  void leave() { joined_ = false; }
 
   const Networks& networks() const { return networks_; }
   Rank& rank() { return *rank_; }

@@ -73,15 +73,12 @@ at::Tensor latents_of_file(const StageInput& input) {
   return latent;
 }
 
-}  // namespace
-
-void generate(Engine& engine, const Prepared& prepared, Progress& progress, Generation& made,
-              const Hooks& hooks) {
+void generate_in_mesh(Engine& engine, const Prepared& prepared, Progress& progress, Generation& made,
+                      const Hooks& hooks) {
   Rank& rank = engine.rank();
   const c10::InferenceMode inference;
   const model::TorchStream stream(*rank.device);
   progress.set_heartbeat([&rank] { rank.session->send_sign_of_life(); });
-  engine.join(prepared);
   const StageInput input{.options = &prepared.options,
                          .job = &prepared.job,
                          .networks = &engine.networks(),
@@ -97,6 +94,19 @@ void generate(Engine& engine, const Prepared& prepared, Progress& progress, Gene
   made.stages.emplace_back();
   made.frames = decode_stage(input, latent, made.stages.back());
   rank.janitor.begin();  // nothing waits for the device any more
+}
+
+}  // namespace
+
+void generate(Engine& engine, const Prepared& prepared, Progress& progress, Generation& made,
+              const Hooks& hooks) {
+  engine.join(prepared);
+  try {
+    generate_in_mesh(engine, prepared, progress, made, hooks);
+  } catch (...) {
+    engine.leave();
+    throw;
+  }
 }
 
 }  // namespace ferry::worker

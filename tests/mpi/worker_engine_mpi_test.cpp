@@ -121,6 +121,13 @@ class Videos : public MpiTest {
     options.offload[Role::Dit].type = StrategyKind::Async;
     options.offload[Role::Dit].transport = offload::Transport::Sharded;
   }
+  // Of this rank's memory on the CPU, what copy groups hold.
+  static int exchange_mappings() {
+    std::ifstream maps("/proc/self/maps");
+    int count = 0;
+    for (std::string line; std::getline(maps, line);) count += line.find("ferry-exchange") != line.npos;
+    return count;
+  }
 
   // Bytes of the host copies of some roles.
   std::size_t bytes_of(Engine& engine, const Prepared& prepared, const std::vector<Role>& some) {
@@ -367,6 +374,22 @@ TEST_F(Videos, AJobThatIsRefusedRefusesNoOther) {
   expect_same(make(engine, decoding, kAll), wanted);
   EXPECT_THROW(engine.prepare(options.job), UserError);
   expect_same(make(engine, decoding, kNone), wanted);
+}
+
+TEST_F(Videos, OneThatFailsLeavesNoMemoryBehind) {
+  options.run.keep = Keep::All;
+  share_weights_by_copies();
+  Engine engine(options, session());
+  const Generation first = make(engine, options.job, kAll);
+  const int before = exchange_mappings();
+  JobOptions bad = options.job;
+  bad.guidance = 1e39;  // infinite in fp32
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_THROW(make(engine, bad, kAll), NotFinite);
+    engine.prepare(options.job);
+    EXPECT_EQ(exchange_mappings(), before);
+  }
+  expect_same(make(engine, options.job, kNone), first);
 }
 
 // As one that is out of memory: it throws while the others go on, and brings them down afterwards.
