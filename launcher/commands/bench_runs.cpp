@@ -81,7 +81,12 @@ struct Stage {
                                parallel::make_mesh(options.parallel, session.size(), session.rank(), heads),
                                options.parallel.exchange, session)),
         model(*rank, worker::Keep::One),
-        loaded(model, source, progress, record) {}
+        loaded(model, source, waited_for(session), record) {}
+  // The one that says nothing, with a heartbeat: ranks that load faster wait.
+  worker::Progress& waited_for(parallel::Session& session) {
+    progress.set_heartbeat([&session] { session.send_sign_of_life(); });
+    return progress;
+  }
   std::unique_ptr<worker::Rank> rank;
   worker::Progress progress;
   worker::StageRecord record;

@@ -3,10 +3,12 @@
 #include <ATen/ops/ones.h>
 #include <c10/core/InferenceMode.h>
 #include <gtest/gtest.h>
+#include <mpi.h>
 
 #include <atomic>
 #include <chrono>
 #include <fstream>
+#include <functional>
 #include <limits>
 #include <thread>
 
@@ -19,6 +21,20 @@
 #include "worker/stages/warm_up.h"
 #include "worker/weights/keep.h"
 #include "worker/weights/stage_weights.h"
+
+namespace {
+
+constexpr int kSignTag = 2;  // parallel/mpi/comm_thread.cpp
+std::atomic<int> signs_sent = 0;
+
+}  // namespace
+
+// Counts signs of life.
+extern "C" int MPI_Isend(const void* data, int count, MPI_Datatype type, int to, int tag, MPI_Comm comm,
+                         MPI_Request* request) {
+  if (tag == kSignTag && comm == MPI_COMM_WORLD) ++signs_sent;
+  return PMPI_Isend(data, count, type, to, tag, comm, request);
+}
 
 namespace ferry::worker {
 namespace {
@@ -163,6 +179,25 @@ TEST_F(Load, EveryRankKeepsTheSame) {
   EXPECT_EQ(kept(40 + 2 * last), (ByRole<bool>{{true, true, true}}));
   EXPECT_EQ(kept(39 + 2 * last), (ByRole<bool>{{true, false, false}})) << "28 beside 11";
   EXPECT_EQ(kept(29 + 2 * last), (ByRole<bool>{{false, true, false}})) << "1 beside 28";
+}
+
+TEST_F(Load, AMeterSendsOneSignOfLifeForEachHundredth) {
+  Progress progress;
+  progress.set_heartbeat([this] { session().send_sign_of_life(); });
+  LoadMeter meter(session());
+  const auto sent = [&](const std::function<void()>& work) {
+    session().barrier();  // behind what is queued
+    const int before = signs_sent;
+    work();
+    session().barrier();
+    return signs_sent - before;
+  };
+  const int others = size() - 1;
+  EXPECT_EQ(sent([&] { meter.note({.bytes_done = 1, .bytes_total = 100}); }), others) << "nobody looks";
+  EXPECT_EQ(sent([&] { meter.note({.bytes_done = 1, .bytes_total = 100}); }), 0) << "nothing new";
+  meter.show(&progress);
+  EXPECT_EQ(sent([&] { meter.note({.bytes_done = 2, .bytes_total = 100}); }), others);
+  meter.show(nullptr);
 }
 
 TEST_F(Load, AMeterCatchesUpWithWhatWasReadBeforeAnybodyLooked) {

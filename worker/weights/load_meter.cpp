@@ -5,7 +5,8 @@ namespace ferry::worker {
 void LoadMeter::note(const offload::LoadProgress& load) {
   const int now = load.bytes_total == 0 ? 100 : static_cast<int>(100 * load.bytes_done / load.bytes_total);
   const std::lock_guard lock(mutex_);
-  if (done_ < now) session_.send_sign_of_life();
+  // A step of whoever follows is a sign of life.
+  if (done_ < now && progress_ == nullptr) session_.send_sign_of_life();
   done_ = now;
   catch_up();
 }

@@ -15,7 +15,8 @@ class LoadMeter {
   explicit LoadMeter(parallel::Session& session) : session_(session) {}
   // In hundredths of this rank's share; every new one keeps the ranks that are faster waiting.
   void note(const offload::LoadProgress& load);
-  // From now on `progress`, whose stage has begun with a total of 100, follows; nullptr: nobody.
+  // From now on `progress`, whose stage has begun with a total of 100, follows, and its heartbeat keeps the
+  // others waiting; nullptr: nobody.
   void show(Progress* progress);
 
  private:
