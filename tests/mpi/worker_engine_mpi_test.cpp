@@ -2,6 +2,7 @@
 // device that the program was built for.
 #include <ATen/ops/equal.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -190,28 +191,30 @@ TEST_F(Videos, WhatIsNotKeptIsReadAgain) {
   expect_same(make(engine, other_job(), kAll), second);
   for (const RoleEntry& entry : roles()) EXPECT_EQ(engine.model().stage(entry.role).loads, 2) << entry.name;
   damage_files();
-  // Weights of zero make a video, or values that are not finite.
-  try {
-    expect_other(make(engine, other_job(), kNone), second);
-  } catch (const NotFinite&) {
-  }
+  // Weights of zero make a video too, of which nothing is right.
+  expect_other(make(engine, other_job(), kNone), second);
 }
 
 TEST_F(Videos, TheFirstStepComesSoonAfterTheVideoBefore) {
   options.run.keep = Keep::All;
   Engine engine(options, session());
   const Generation first = make(engine, options.job, kAll);
-  const Clock::time_point begin = Clock::now();
-  const Generation made = make(engine, options.job, kNone);
-  double before_steps = seconds_since(begin);
-  for (const double step : made.stages[1].step_s) before_steps -= step;
-  before_steps -= made.stages[2].run_s + made.stages[2].load_s;
-  const double text = std::stod(session().broadcast(std::to_string(made.stages[0].run_s), 0));
-  const auto times = fmt::format("{:.3f} s, of which text {:.3f} s", before_steps, text);
+  // Machines of tests have other things to do, which delays some videos; what they wait for delays all.
+  constexpr double kAim = 0.2;  // seconds beside the text encoder's
+  constexpr int kTries = 10;
+  std::vector<double> beside_text;
+  while (beside_text.size() < kTries && (beside_text.empty() || beside_text.back() > kAim)) {
+    const Clock::time_point begin = Clock::now();
+    const Generation made = make(engine, options.job, kAll);
+    double before_steps = seconds_since(begin);
+    for (const double step : made.stages[1].step_s) before_steps -= step;
+    before_steps -= made.stages[0].run_s + made.stages[2].run_s;
+    beside_text.push_back(std::stod(session().broadcast(std::to_string(before_steps), 0)));
+  }
+  const std::string times = fmt::format("{:.3f} s beside text", fmt::join(beside_text, ", "));
   if (rank() == 0) RecordProperty("first_step_after", times);
-  // The aim is 0.2 s; machines of tests have other things to do.
-  EXPECT_LE(before_steps, text + 2.0) << times;
-  for (const StageRecord& stage : made.stages) EXPECT_LT(stage.load_s, 0.5) << stage.name;
+  EXPECT_LE(beside_text.back(), kAim) << times;
+  for (const RoleEntry& entry : roles()) EXPECT_EQ(engine.model().stage(entry.role).loads, 1) << entry.name;
 }
 
 TEST_F(Videos, HostMemoryIsTheSumOfWhatStays) {
