@@ -1,4 +1,4 @@
-// The extents of tensors.
+// Tensor shapes.
 #pragma once
 
 #include <cstddef>
@@ -7,14 +7,14 @@
 
 namespace ferry::model {
 
-// The elements of a tensor whose size is known to be sane (checked_numel for what comes from a file).
+// Number of elements; for trusted shapes only (checked_numel for shapes from a file).
 inline std::int64_t numel(const std::vector<std::int64_t>& shape) {
   std::int64_t count = 1;
   for (const std::int64_t extent : shape) count *= extent;
   return count;
 }
 
-// The strides, in elements, of a tensor whose last dimension is contiguous.
+// Row-major strides, in elements.
 inline std::vector<std::int64_t> row_major(const std::vector<std::int64_t>& shape) {
   std::vector<std::int64_t> strides(shape.size(), 1);
   for (std::size_t i = shape.size(); i-- > 1;) strides[i - 1] = strides[i] * shape[i];

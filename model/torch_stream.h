@@ -1,4 +1,4 @@
-// Makes LibTorch work on a device's compute stream.
+// Makes LibTorch use a device's compute stream.
 #pragma once
 
 #include <memory>
@@ -7,9 +7,9 @@
 
 namespace ferry::model {
 
-// While it lives, LibTorch's operations of the calling thread are queued on `device.compute()` and its
-// allocator serves that stream.  On the CPU there is nothing to do.  Scopes nest; destroy in reverse order,
-// on the thread that made it.
+// While it exists, the calling thread's LibTorch operations are queued on `device.compute()` and its
+// allocator serves that stream.  A no-op on the CPU. Scopes nest; destroy in reverse order, on the creating
+// thread.
 class TorchStream {
  public:
   explicit TorchStream(Device& device);

@@ -22,7 +22,7 @@ std::vector<std::int64_t> channels_last(const std::vector<std::int64_t>& shape) 
   return strides;
 }
 
-// Before a scope begins.
+// Called before a scope begins.
 Weights& without_failure(Weights& weights) {
   weights.throw_kept();
   return weights;

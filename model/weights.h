@@ -1,14 +1,13 @@
-// The seam between the networks and whatever holds their weights.
+// Interface between the networks and the holders of their weights.
 //
-// A network is head modules + blocks + tail modules; a block is a list of modules (linear, norm,
-// convolution ...), each a few named tensors.  The network describes itself with a NetworkSpec and, in a
-// forward, acquires blocks and modules through Weights, which it owns as an interface; offload/ implements
-// it.  So a network does not know whether a weight was always there, has just been ferried in, or was cast
-// for this one call.
+// A network is head modules + blocks + tail modules; a block is a list of modules (linear, norm, convolution
+// ...), each with a few named tensors.  The network describes itself with a NetworkSpec and, in a forward,
+// acquires blocks and modules through Weights, which offload/ implements.  So a network does not know whether
+// a weight is resident, was just ferried in, or was cast for this one call.
 //
-// Rules a forward keeps: begin() and end() around each pass; blocks acquired in ascending order, each once,
+// Rules for a forward: begin() and end() around each pass; blocks acquired in ascending order, each once,
 // released before the next but one is acquired; a module of a block only while its block is held; the same
-// order on every rank and in every pass with the same key.  Modules of a block may be a subset.
+// order on every rank and in every pass with the same key.  It may acquire a subset of a block's modules.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -23,7 +22,7 @@
 
 namespace ferry::model {
 
-// How a tensor of the checkpoint is laid out in memory once loaded.
+// Memory layout of a checkpoint tensor once loaded.
 enum class Layout : std::uint8_t {
   Contiguous,    // as in the checkpoint, row-major
   ChannelsLast,  // 4-D or 5-D convolution weight, channels-last strides, same logical shape
@@ -41,9 +40,9 @@ enum class ModuleKind : std::uint8_t { Linear, LayerNorm, RmsNorm, Conv, Embeddi
 struct ModuleSpec {
   std::string name;  // "blocks.0.self_attn.q"
   ModuleKind kind = ModuleKind::Parameter;
-  std::vector<TensorSpec> tensors;  // Linear, LayerNorm, Conv: weight, bias (when there is one)
+  std::vector<TensorSpec> tensors;  // Linear, LayerNorm, Conv: weight, bias (if any)
   bool host_only = false;           // token embeddings: gathered on the host, never on the device
-  bool once = false;                // passes after the first leave it out, what it made is kept
+  bool once = false;                // skipped after the first pass; its result is cached
 };
 
 struct BlockSpec {
@@ -56,7 +55,7 @@ struct NetworkSpec {
   std::vector<ModuleSpec> head;
   std::vector<BlockSpec> blocks;
   std::vector<ModuleSpec> tail;
-  // What its linears and convolutions compute in.  Tensors may be kept in other types: wider for precision,
+  // Compute type of linears and convolutions.  Tensors may be kept in other types: wider for precision,
   // narrower to save memory.
   DType compute = DType::F32;
 };
@@ -71,7 +70,7 @@ struct ModuleId {
 
 const ModuleSpec& module_of(const NetworkSpec& spec, ModuleId id);
 
-// Shape, strides (in elements) and bytes of a tensor as it is kept in memory.
+// Shape, strides (in elements) and bytes of a tensor in memory.
 struct MemoryFormat {
   std::vector<std::int64_t> shape;
   std::vector<std::int64_t> strides;
@@ -94,10 +93,10 @@ struct ModuleView {
   const at::Tensor& operator[](std::size_t i) const { return tensors[i]; }
 };
 
-// A pass over a network whose acquires are the same each time: (stage, kind of chunk, branches).
+// Identifies passes over a network with the same sequence of acquires: (stage, kind of chunk, branches).
 struct PassKey {
   std::string kind;  // "forward", "decode.first", "decode.next"
-  int branches = 1;  // guidance branches that run through each block
+  int branches = 1;  // guidance branches per block
   friend bool operator==(const PassKey&, const PassKey&) = default;
 };
 
@@ -111,12 +110,12 @@ class Weights {
   virtual void release_block(int block) = 0;
   virtual ModuleView acquire(ModuleId id) = 0;
   virtual void release(ModuleId id) = 0;
-  // The module's tensors in host memory, whatever the strategy; for host_only modules.
+  // The module's tensors in host memory, under any strategy; for host_only modules.
   virtual std::span<const at::Tensor> on_host(ModuleId id) = 0;
 
-  // A failure that a destructor cannot throw; the first one is kept.
+  // Keeps a failure that a destructor cannot throw; only the first one.
   void keep(std::exception_ptr failure) noexcept;
-  // Throws the failure that is kept, which then no longer is.
+  // Throws the kept failure and clears it.
   void throw_kept();
   void forget_kept() noexcept { kept_ = nullptr; }
 
@@ -124,9 +123,10 @@ class Weights {
   std::exception_ptr kept_;
 };
 
-// The scopes of a pass, its blocks and its modules.  A destructor throws nothing: when the weights fail to
-// end or release something they keep the failure, and the next scope that begins, or PassScope::end(), throws
-// it.
+// Scopes of a pass, its blocks and its modules.  Destructors do not throw: if the weights fail to end or
+// release something, they keep the failure, and the next scope that begins, or PassScope::end(), throws it.
+// A forward calls end() after its last block and module.  If an exception ends the scope instead, only that
+// exception is thrown: failures kept during the pass are dropped.
 
 // A forward calls end() behind its last block and module.  Where an exception ends the scope instead, that
 // exception alone is thrown: what the weights have kept of the pass is forgotten.
@@ -136,7 +136,7 @@ class PassScope {
   ~PassScope();
   PassScope(const PassScope&) = delete;
   PassScope& operator=(const PassScope&) = delete;
-  // Throws the first failure of a scope inside the pass, or what Weights::end() throws.
+  // Throws the first failure of a scope inside the pass, or that of Weights::end().
   void end();
 
  private:

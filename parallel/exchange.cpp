@@ -6,8 +6,8 @@ namespace ferry::parallel {
 
 namespace {
 
-constexpr int kPasses = 3;    // that the host may be ahead before measurements are lost
-constexpr int kBranches = 2;  // of a pass
+constexpr int kPasses = 3;    // passes by which the host may be ahead before measurements are lost
+constexpr int kBranches = 2;  // per pass
 
 int waits_of_branch(int layers) { return layers * 4 + 1; }
 
@@ -36,10 +36,10 @@ void HeadExchange::begin_pass(std::size_t branches) {
   }
 }
 
-// The span begins when the exchange may: after its inputs, and after the chunk that the gate lets finish.
+// The span starts when the exchange may: after its inputs, and after the chunk that the gate lets finish.
 template <class Work>
 void HeadExchange::queue(const ExchangeEvents& events, Work&& work) {
-  const bool in_line = &exchange_stream_ == &compute_;  // then computing waits for all of it
+  const bool in_line = &exchange_stream_ == &compute_;  // then compute waits for all of it
   compute_.record(*events.ready);
   exchange_stream_.wait(*events.ready);
   gated_exchange(gate_, exchange_stream_, [&] {

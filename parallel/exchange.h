@@ -1,5 +1,5 @@
-// The Ulysses exchange of one rank: all-to-alls on a stream of their own, tied to the compute stream by
-// events that are made once.  It measures how long the compute stream waits for them.
+// The Ulysses exchange of one rank: all-to-alls on a separate stream, ordered with the compute stream by
+// events created once.  Measures how long the compute stream waits for them.
 #pragma once
 
 #include <cstddef>
@@ -16,7 +16,7 @@
 
 namespace ferry::parallel {
 
-// What is exchanged; of each one exchange at a time is in flight, per branch.
+// Data exchanged; at most one exchange of each is in flight per branch.
 enum class ExchangeSlot : int { Value, Query, Key, Back };
 
 // What an exchange works with; all of it outlives the HeadExchange.
@@ -34,12 +34,12 @@ class HeadExchange {
   // Throws std::invalid_argument for more ranks than heads, and without a device or a group.
   HeadExchange(const ExchangeSetup& setup, std::int64_t heads, int layers);
 
-  // At the start of each forward.
+  // Call at the start of each forward.
   void begin_pass(std::size_t branches);
-  // The exchanges up to the next call are this block's.
+  // The exchanges until the next call belong to this block.
   void enter(int block) { block_ = block; }
 
-  // Announces to the gate exchanges that follow closely, so that copies of weights make room for them.
+  // Announces exchanges in close succession to the gate, so that weight copies make room for them.
   void soon(int exchanges) {
     if (gate_ != nullptr) gate_->soon(compute_, exchanges);
   }
@@ -52,20 +52,20 @@ class HeadExchange {
   // Neither place may be written until finish(slot, branch).
   void start(ExchangeSlot slot, std::size_t branch, void* recv, const void* send, std::size_t token_bytes);
 
-  // What is queued on the compute stream from now on comes after the exchange.
+  // Orders later work of the compute stream after the exchange.
   void finish(ExchangeSlot slot, std::size_t branch);
 
   // After the last block: `recv` on every rank becomes the ranks' `send`, of `bytes` each, one after the
   // other, ordered with the compute stream on both sides.
   void gather(void* recv, const void* send, std::size_t bytes);
 
-  // Of the compute stream, by block, and last for gathers.  Not in a forward.
+  // Waits of the compute stream, by block, then for gathers.  Not during a forward.
   StreamTimes waits() { return waits_.times(); }
 
  private:
   struct ExchangeEvents {
-    std::unique_ptr<Event> ready;  // on the compute stream: `send` is written, `recv` is free
-    std::unique_ptr<Event> done;   // on the exchange stream
+    std::unique_ptr<Event> ready;  // compute stream: `send` is written, `recv` is free
+    std::unique_ptr<Event> done;   // exchange stream
   };
 
   const ExchangeEvents& events(ExchangeSlot slot, std::size_t branch) const {
@@ -88,7 +88,7 @@ class HeadExchange {
   int layers_;
   int block_ = 0;  // layers_: the gather of the result
   StreamTimer waits_;
-  std::vector<ExchangeEvents> events_;  // by slot those of branch 0, those of branch 1, ...
+  std::vector<ExchangeEvents> events_;  // by branch, then slot
 };
 
 }  // namespace ferry::parallel

@@ -36,14 +36,14 @@ std::size_t activation_bytes(const DitConfig& config, const DitActivations& how,
   const auto& [channels, frames, height, width] = how.latent;
   const std::int64_t tokens = frames * height * width / 4;
   const WorkspaceSize work = workspace_size(config, tokens, how.ulysses, how.branches);
-  // Of all tokens and the heads of the rank with the most.
+  // All tokens, heads of the rank with the most.
   const std::int64_t padded = parallel::shard_of(tokens, how.ulysses, 0).padded;
   const std::int64_t most = parallel::HeadSplit(config.heads, how.ulysses).most();
   const std::int64_t attended = padded * most * config.head_dim();
-  // With several ranks each branch has its own, and a kernel of LibTorch gives a result that is copied into
-  // it (kernels::Attention::into).
+  // With several ranks each branch has its own, and LibTorch's kernels return a result that is copied into it
+  // (kernels::Attention::into).
   const std::int64_t attention = how.ulysses == 1 ? attended : attended * (how.branches + 1);
-  // The log-sum-exp that attention kernels keep of each query and head.
+  // Attention kernels store the log-sum-exp of each query and head.
   const std::int64_t sums = padded * most;
   const std::int64_t caches = how.contexts * config.layers * 2 * config.text_len * config.dim;
   // Noise, sample, the sampler's history and each branch's velocity.

@@ -46,7 +46,7 @@ at::Tensor attend(const Pass& pass, const at::Tensor& q, const at::Tensor& k, co
 
 Rotation rotation_of(const Pass& pass) { return {pass.work.rope.data_ptr<float>(), pass.work.shard.real}; }
 
-// All heads of all tokens are here.
+// One rank: all heads of all tokens are local.
 void local_attention(const Pass& pass, int block) {
   const Workspace& work = pass.work;
   const at::Tensor v = work.values();
@@ -100,7 +100,7 @@ void fill(const Pass& pass, int block, const at::Tensor& text, CrossKeyValue& ca
 
 }  // namespace
 
-// The queries leave last: their outbox is that of the values, which must have gone.
+// Queries are sent last: they share the values' outbox, which must be free again.
 void send_heads(const Pass& pass, int block, std::size_t branch) {
   const Workspace& work = pass.work;
   const at::Tensor projected = work.projected();
@@ -121,7 +121,7 @@ void send_heads(const Pass& pass, int block, std::size_t branch) {
   start_exchange(pass, ExchangeSlot::Query, branch, queries);
 }
 
-// In the parts of row_plan.h.
+// Attends in the parts of row_plan.h.
 at::Tensor attend_to_heads(const Pass& pass, std::size_t branch) {
   const Workspace& work = pass.work;
   const RowPlan& rows = work.rows;

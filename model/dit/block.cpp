@@ -37,7 +37,7 @@ const float* data_of(const PendingSum& sum) {
   return sum.gate.defined() ? sum.gate.data_ptr<float>() : nullptr;
 }
 
-// x += gate * work.u where that is pending; then work.u = norm(x).
+// Does the pending x += gate * work.u, if any; then work.u = norm(x).
 void add_then_norm(const Pass& pass, const at::Tensor& x, const std::optional<PendingSum>& pending,
                    const Norm& norm) {
   kernels::LayerNorm args = {.x = x.data_ptr<float>(),
@@ -57,7 +57,7 @@ void add_then_norm(const Pass& pass, const at::Tensor& x, const std::optional<Pe
   norm.kernel(args, pass.stream());
 }
 
-// The sum alone, where no norm of the same x comes next.
+// Does the sum alone, if no norm of the same x follows.
 void add(const Pass& pass, const at::Tensor& x, const PendingSum& sum) {
   kernels::gate_residual({.x = x.data_ptr<float>(),
                           .y = pass.work.u.data_ptr(),
@@ -77,8 +77,8 @@ PendingSum self_attention_part(const Pass& pass, int block, const at::Tensor& x,
   return {m.gate_attention};
 }
 
-// Once for all branches: they are copies of work.x[0] from then on, which therefore needs the sum.  The
-// reference's residual stream is still of the compute type here, and so is what its norm gives.
+// Computed once for all branches, which then become copies of work.x[0], so the sum is done here.  The
+// reference's residual stream and norm output are still in the compute type here.
 void shared_self_attention(const Pass& pass, const Modulation& m) {
   const at::Tensor& x = pass.work.x[0];
   {
@@ -100,7 +100,7 @@ PendingSum cross_attention_part(const Pass& pass, int block, const at::Tensor& x
     add_then_norm(pass, x, pending, {kernels::layer_norm_affine, scope[0], scope[1]});
   }
   cross_attention(pass, block, branch.text, branch.blocks.at(static_cast<std::size_t>(block)));
-  return {};  // this one has no gate
+  return {};  // no gate
 }
 
 PendingSum feed_forward_part(const Pass& pass, int block, const at::Tensor& x, const Modulation& m,
@@ -120,13 +120,13 @@ PendingSum feed_forward_part(const Pass& pass, int block, const at::Tensor& x, c
   return {m.gate_ffn};
 }
 
-// Whether the sum at a block's end is left to the next block: not where another branch needs work.u, or a tap
+// True if the sum at a block's end is left to the next block: not if another branch needs work.u, or a tap
 // reads x.
 bool leaves_sum(const Pass& pass, int block) {
   return pass.work.x.size() == 1 && !pass.runtime.tap && block + 1 < pass.config.layers;
 }
 
-// The rest of a block, after the self-attention.
+// The rest of a block after self-attention.
 std::optional<PendingSum> finish_branch(const Pass& pass, int block, const at::Tensor& x, const Modulation& m,
                                         const std::optional<PendingSum>& pending, DitContext& branch) {
   const PendingSum attended = cross_attention_part(pass, block, x, pending, branch);
@@ -137,7 +137,7 @@ std::optional<PendingSum> finish_branch(const Pass& pass, int block, const at::T
   return std::nullopt;
 }
 
-// The branches take turns, so that each one's exchanges hide behind what the others compute.
+// The branches alternate, so that each one's exchanges hide behind the computation of the others.
 void run_interleaved(const Pass& pass, int block, std::span<DitContext* const> branches,
                      const Modulation& m) {
   std::vector<at::Tensor> on_the_way(branches.size());
@@ -159,7 +159,7 @@ void run_interleaved(const Pass& pass, int block, std::span<DitContext* const> b
   }
 }
 
-// A tap sees each branch of a block whole, one after the other.
+// A tap receives the branches of a block one after the other.
 bool interleaves(const Pass& pass) {
   return pass.exchange != nullptr && pass.work.x.size() > 1 && !pass.runtime.tap;
 }

@@ -1,10 +1,10 @@
 // The Wan2.1 diffusion transformer (text to video), wan21.md section 2, precision profile A' (spec.h).
 //
-// Tokens: the latent [C, F, h, w] is cut into patches (1, 2, 2); token (f, y, x) has the index
-// (f * h/2 + y) * w/2 + x.  With a Ulysses group of P ranks each rank computes a contiguous shard of
-// ceil(L / P) tokens and attends with floor or ceil of H / P heads; rows past L are padding: they enter as
-// zeros, are never keys, and are dropped at the end.  The residual stream is fp32 from the first gated
-// residual on; linears and attention run in the compute type.
+// Tokens: the latent [C, F, h, w] is cut into patches (1, 2, 2); token (f, y, x) has index (f * h/2 + y) *
+// w/2 + x.  With a Ulysses group of P ranks each rank computes a contiguous shard of ceil(L / P) tokens and
+// attends with floor or ceil of H / P heads; rows past L are padding: they start as zeros, are never keys,
+// and are dropped at the end.  The residual stream is fp32 from the first gated residual on; linears and
+// attention run in the compute type.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -30,11 +30,11 @@ namespace ferry::model {
 struct DitRuntime {
   Device* device = nullptr;
   parallel::Group* ulysses = nullptr;      // nullptr: one rank
-  Stream* exchange_stream = nullptr;       // nullptr: exchanges run on the compute stream
-  parallel::ExchangeGate* gate = nullptr;  // told of each exchange; nullptr: nobody
+  Stream* exchange_stream = nullptr;       // nullptr: exchanges use the compute stream
+  parallel::ExchangeGate* gate = nullptr;  // optional; notified around each exchange
   DType compute = DType::BF16;             // as given to dit_spec
-  Tap tap = nullptr;                       // empty: no tap
-  Trace* trace = nullptr;                  // lanes compute and exchange; nullptr: no trace
+  Tap tap = nullptr;                       // optional; receives intermediate results
+  Trace* trace = nullptr;                  // optional; lanes compute and exchange
   kernels::Attention attention{};          // of all layers, self and cross
 };
 
@@ -44,9 +44,9 @@ struct CrossKeyValue {
   at::Tensor value;
 };
 
-// One guidance branch: the prompt after the text MLP, and the keys and values that each block's
-// cross-attention makes of it.  Those depend on the prompt alone: the first forward fills them, later ones
-// skip the modules cross_attn.k, norm_k and v.
+// One guidance branch: the prompt after the text MLP, and the keys and values of each block's
+// cross-attention.  These depend only on the prompt: the first forward fills them, later ones skip the
+// modules cross_attn.k, norm_k and v.
 struct DitContext {
   at::Tensor text;                    // [text_len, dim], compute type
   std::vector<CrossKeyValue> blocks;  // one per layer, undefined until the first forward
@@ -54,8 +54,9 @@ struct DitContext {
 
 class Dit {
  public:
-  // `weights` must serve dit_spec(config, runtime.compute) and, like what `runtime` points to, outlive this.
-  // Throws std::invalid_argument when the group has more ranks than there are heads.
+  // `weights` must serve dit_spec(config, runtime.compute); it and everything that `runtime` points to must
+  // outlive this object.
+  // Throws std::invalid_argument if the group has more ranks than there are heads.
   Dit(const DitConfig& config, Weights& weights, DitRuntime runtime);
   ~Dit();
   Dit(Dit&&) noexcept;
@@ -65,23 +66,19 @@ class Dit {
   // Throws std::invalid_argument for another shape.
   DitContext encode_context(const at::Tensor& context);
 
-  // One evaluation per branch at the same latent and time; the branches go through each block together.
-  //   latent    [in_channels, F, h, w] fp32 on the device, contiguous; h and w even
-  //   timestep  0 .. 1000, not rounded
-  //   returns   for each branch [out_channels, F, h, w] fp32 on the device, on every rank
-  // One pass {"forward", branches.size()}.  Collective over the Ulysses group: equal shapes and branches.
-  // Queued on the device's compute stream and on `exchange_stream`; on CUDA the host waits for no work of the
-  // device once a shape was seen before, with a group only for NCCL to launch each exchange.  n branches
-  // together give the bits that each gives alone. Throws std::invalid_argument for other shapes and types,
-  // and when there is no branch.
+  // One pass {"forward", branches.size()}. Collective over the Ulysses group: equal shapes and branches.
+  // Queued on the device's compute stream and on `exchange_stream`.  On CUDA the host does not wait for the
+  // device after the first forward of a shape; with a group it waits only until NCCL has launched each
+  // exchange. n branches together give the same bits as each alone.
+  // Throws std::invalid_argument for other shapes and types, and if there is no branch.
   std::vector<at::Tensor> forward(const at::Tensor& latent, double timestep,
                                   std::span<DitContext* const> branches);
 
-  // Shown what forwards and contexts compute from now on; empty: nothing is shown.
+  // Sets the tap for later forwards and contexts; empty: none.
   void set_tap(Tap tap);
 
-  // How long the compute stream has waited for exchanges so far; a pass is a forward, the places are its
-  // layers and last the gather of the result.  Empty for one rank.  Not in a forward.
+  // Time for which the compute stream has waited for exchanges so far; a pass is a forward, the places are
+  // its blocks and then the gather of the result.  Empty for one rank.  Not during a forward.
   StreamTimes exchange_waits();
 
  private:

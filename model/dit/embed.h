@@ -1,4 +1,4 @@
-// The embeddings in front of the blocks: patches, time and text (wan21.md sections 2.3 to 2.5).
+// The embeddings before the blocks: patches, time and text (wan21.md sections 2.3 to 2.5).
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -13,16 +13,17 @@ struct TimeEmbedding {
   at::Tensor e0;  // [6, C] fp32, for the blocks
 };
 
-// Everything in fp32, the sinusoid in fp64.
+// Computed in fp32, the sinusoid in fp64.
 TimeEmbedding embed_time(const DitConfig& config, Weights& weights, const DitRuntime& runtime,
                          double timestep);
 
-// This rank's tokens of `latent`, into work.x[0]: values of the compute type, held as fp32; padding rows are
-// zero.  Uses work.u.
+// Writes this rank's tokens of `latent` to work.x[0]: values of the compute type, held as fp32; padding rows
+// are zero.  Uses work.u.
 void embed_patches(const DitConfig& config, Weights& weights, const DitRuntime& runtime,
                    const Workspace& work, const at::Tensor& latent);
 
-// [Lt, text_dim], zero-padded to text_len rows, through the text MLP: [text_len, C] of the compute type.
+// Applies the text MLP to [Lt, text_dim], zero-padded to text_len rows; returns [text_len, C] of the compute
+// type.
 at::Tensor embed_text(const DitConfig& config, Weights& weights, const DitRuntime& runtime,
                       const at::Tensor& context);
 

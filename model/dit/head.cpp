@@ -13,7 +13,7 @@ namespace ferry::model {
 
 namespace {
 
-// In place: each row is read before it is written.
+// Works in place: each row is read before it is written.
 void modulate(const Pass& pass, const at::Tensor& x, const at::Tensor& rows) {
   kernels::layer_norm_modulate({.x = x.data_ptr<float>(),
                                 .scale = rows[1].data_ptr<float>(),

@@ -1,4 +1,4 @@
-// What follows the blocks (wan21.md section 2.10): norm, projection, gather, and back to a latent.
+// The steps after the blocks (wan21.md section 2.10): norm, projection, gather, and back to a latent.
 #pragma once
 
 #include <ATen/core/Tensor.h>

@@ -1,4 +1,4 @@
-// What the parts of one forward share.
+// State shared by the parts of one forward.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -22,7 +22,7 @@ struct Pass {
 
   Stream& stream() const { return runtime.device->compute(); }
   std::int64_t ranks() const { return exchange == nullptr ? 1 : runtime.ulysses->size(); }
-  // A span on the compute lane, until it is destroyed.
+  // A span on the compute lane for the life of the result.
   TraceScope span(const char* name, int block = -1) const {
     return TraceScope(runtime.trace, Lane::Compute, name, stream(), block);
   }
@@ -31,7 +31,7 @@ struct Pass {
   }
 };
 
-// The six rows that modulate a block, in this order (wan21.md section 2.7); [C] fp32 each.
+// The six modulation rows of a block, in this order (wan21.md section 2.7); [C] fp32 each.
 struct Modulation {
   at::Tensor shift_attention, scale_attention, gate_attention;
   at::Tensor shift_ffn, scale_ffn, gate_ffn;

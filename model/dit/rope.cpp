@@ -16,7 +16,7 @@ struct Turn {
   float sin;
 };
 
-// [positions, pairs] of one axis.
+// Table [positions, pairs] of one axis.
 std::vector<Turn> axis_table(std::int64_t positions, std::int64_t pairs) {
   std::vector<Turn> table;
   table.reserve(static_cast<std::size_t>(positions * pairs));

@@ -1,17 +1,19 @@
-// In which parts a rank of several attends to its heads, so that what travels hides behind what is computed.
+// Splits the attention of a rank's heads into parts, with several ranks, so that exchanges hide behind
+// computation.
 //
-// The queries of all tokens are at hand in the order of parallel/pieces.h's own_last: those of other ranks,
-// which travelled, and last the rank's own, which need not.  The results of the others must travel back.  So
+// The queries of all tokens are stored in the order of parallel/pieces.h's own_last: those of other ranks,
+// which were received, then the rank's own, which are local.  The results of the others must be sent back.
+// So
 //
-//   first    the last rows of its own, while the others' are on their way
+//   first    the last rows of its own, while the others' are in transit
 //   middle   the others' and the first rows of its own
-//   last     the rest of its own, while the others' results are on their way
+//   last     the rest of its own, while the others' results are in transit
 //
 //   [ others' rows ......................................| own rows ............................ ]
 //   [ middle ......................................................)[ last .......)[ first .......]
 //
-// A GPU computes so many tiles of queries at once, and each part ends with a round that may be nearly empty:
-// the parts are cut so that there are no more rounds than it takes.
+// A GPU computes a fixed number of query tiles at once, and the last round of each part may be nearly empty:
+// the parts are cut so that the total of rounds does not grow.
 #pragma once
 
 #include <cstdint>
@@ -27,14 +29,14 @@ struct RowPlan {
 };
 
 struct RowCase {
-  std::int64_t rows = 0;   // of all tokens, padding included
-  std::int64_t own = 0;    // of this rank among them
-  std::int64_t heads = 0;  // of this rank
+  std::int64_t rows = 0;   // all tokens, padding included
+  std::int64_t own = 0;    // this rank's tokens
+  std::int64_t heads = 0;  // this rank's heads
   std::int64_t tiles = 0;  // kernels::tiles_at_once
 };
 
-// first + middle + last = rows, first + last <= own.  Without tiles a quarter of its own each is first and
-// last.
+// first + middle + last = rows, first + last <= own.  If tiles is 0, first and last are a quarter of own
+// each.
 RowPlan plan_rows(const RowCase& row_case);
 
 }  // namespace ferry::model

@@ -48,7 +48,7 @@ std::vector<ModuleSpec> head_modules(const DitConfig& c, DType compute) {
           linear("time_projection.1", 6 * c.dim, c.dim, DType::F32)};
 }
 
-// For what the cross-attention's cache holds after the first forward.
+// Marks a module whose result the cross-attention caches after the first forward.
 ModuleSpec once(ModuleSpec module) {
   module.once = true;
   return module;

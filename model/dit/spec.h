@@ -1,4 +1,4 @@
-// The modules of a Wan diffusion transformer, in the order in which a forward acquires them.
+// The modules of a Wan diffusion transformer, in order of acquisition.
 #pragma once
 
 #include "model/dit/config.h"
@@ -35,8 +35,8 @@ inline ModuleId id_of(DitTail module) { return {ModuleId::kTail, static_cast<int
 // Official keys and shapes (wan21.md section 3).
 //
 // compute BF16 is precision profile A' (section 2.1), equal to the reference's autocast over fp32 weights
-// (profile A): linears and the patch convolution are kept in bf16; time_embedding, time_projection, head,
-// every modulation and the weights of every norm in fp32.  compute F32: everything is kept in fp32.
+// (profile A): linears and the patch convolution are kept in bf16; time_embedding, time_projection, head, all
+// modulations and all norm weights in fp32. compute F32: everything is kept in fp32.
 // Throws std::invalid_argument for another compute type, and for a config whose heads do not divide dim,
 // whose head_dim is odd or below 6, or with an extent < 1.
 NetworkSpec dit_spec(const DitConfig& config, DType compute);

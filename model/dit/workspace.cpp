@@ -47,7 +47,7 @@ at::Tensor Workspace::values() const { return part(0); }
 at::Tensor Workspace::queries() const { return part(1); }
 at::Tensor Workspace::keys() const { return part(2); }
 
-// Those of the first branch lie behind what is projected.
+// The first branch's boxes follow the projection buffer.
 at::Tensor Workspace::boxes(std::size_t branch) const {
   if (branch == 0) return scratch.narrow(0, size.u, size.boxes);
   return mail.narrow(0, (static_cast<std::int64_t>(branch) - 1) * size.boxes, size.boxes);

@@ -1,8 +1,8 @@
 // The activations of a forward, allocated once per shape.
 //
 //   x        [s, C] fp32 per branch      the residual stream
-//   u        [s, C] compute              what a linear reads, and later what the last linear of a part wrote
-//   scratch  one part of a block after another has here
+//   u        [s, C] compute              input of the next linear, and output of a part's last linear
+//   scratch  used by the parts of a block in turn
 //
 //     one rank        | values | queries | keys |          of local attention, [s, C] each
 //     several ranks   | projected | boxes of branch 0 |
@@ -11,8 +11,8 @@
 //   mail     | boxes of branch 1 | boxes of branch 2 | ...
 //   boxes    | outbox 0 | outbox 1 | inbox of values | of queries | of keys |
 //
-// With several ranks scratch and mail lie in memory of the group, which can receive copies there, and each
-// box is at the same place on every rank: an inbox has room for the rank with the most heads.
+// With several ranks scratch and mail are in group memory, which can receive copies, and each box is at the
+// same place on every rank: an inbox has room for the rank with the most heads.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -43,10 +43,10 @@ struct Workspace {
   bool fits(const kernels::Grid& wanted, std::size_t branches) const;
 
   // Views of scratch and mail.
-  at::Tensor projected() const;                   // [s, C], what a projection has just written
+  at::Tensor projected() const;                   // [s, C], output of a projection
   at::Tensor hidden(std::int64_t ffn_dim) const;  // [s, F]
 
-  // With one rank, [s, C].
+  // One rank only, [s, C].
   at::Tensor values() const;
   at::Tensor queries() const;
   at::Tensor keys() const;
@@ -60,12 +60,12 @@ struct Workspace {
   at::Tensor own_queries(std::size_t branch) const;
 
   RowPlan rows;               // of attention
-  std::int64_t own_head = 0;  // the first of this rank's heads
-  std::int64_t width = 0;     // of this rank's heads, elements
+  std::int64_t own_head = 0;  // first of this rank's heads
+  std::int64_t width = 0;     // elements of this rank's heads
   WorkspaceSize size;
 
  private:
-  at::Tensor part(std::int64_t index) const;  // of scratch, [s, C]
+  at::Tensor part(std::int64_t index) const;  // part of scratch, [s, C]
   at::Tensor boxes(std::size_t branch) const;
   at::Tensor outbox(std::int64_t index, std::size_t branch) const;
 };
