@@ -1,9 +1,9 @@
-// The device memory that weights take on this rank, by what it is for, shared by all stages.
+// Accounts for the device memory of weights on this rank, by purpose, across all stages.
 //
-// `vram_limit` and the reports' peaks count these bytes.  On the CPU the same bytes are counted, although
-// the "device" is host memory there, so that limits and leaks can be tested without a GPU.
+// `vram_limit` and the reports' peaks count these bytes.  On the CPU the same bytes are counted, although the
+// "device" is host memory, so that limits and leaks can be tested without a GPU.
 //
-// Used by the thread that runs the stages alone.
+// Used only by the thread that runs the stages.
 #pragma once
 
 #include <array>
@@ -23,7 +23,7 @@ class Group;
 namespace ferry::offload {
 
 enum class Category : std::uint8_t {
-  Resident,   // whole stages, head and tail, blocks that are not ferried, what sequential does not wrap
+  Resident,   // whole stages, head and tail, blocks not ferried, modules that sequential does not wrap
   Slots,      // async's block buffers
   Keep,       // sequential: modules in state onload or keep
   Temporary,  // sequential: copies and casts of one call
@@ -35,7 +35,7 @@ std::string_view name_of(Category category);  // "resident", "slots", "keep", "t
 
 class DeviceAccount {
  public:
-  // Gives back up to `bytes` of what it holds and can do without; returns what it gave.
+  // Frees up to `bytes` of reclaimable memory; returns the number freed.
   using Reclaim = std::function<std::size_t(std::size_t bytes)>;
 
   void take(Category category, std::size_t bytes);
@@ -43,24 +43,24 @@ class DeviceAccount {
 
   std::size_t now(Category category) const { return now_[index(category)]; }
   std::size_t now() const { return total_; }
-  // The most of one category, and of all together, since the last reset_peaks().
+  // Peak of one category, and of all together, since the last reset_peaks().
   std::size_t peak(Category category) const { return peak_[index(category)]; }
   std::size_t peak() const { return peak_total_; }
   // Bytes of each category at the moment of peak().
   const std::array<std::size_t, kCategories>& at_peak() const { return at_peak_; }
   void reset_peaks();
 
-  // The tightest limit that any living stage was given; nothing: no limit.
+  // The tightest limit of any existing stage; nothing: no limit.
   void add_limit(const void* owner, std::size_t bytes);
   void remove_limit(const void* owner);
   std::optional<std::size_t> limit() const;
 
-  // Stages that can give memory back when another one needs it.
+  // Stages that can free memory when another one needs it.
   void add_reclaim(const void* owner, Reclaim reclaim);
   void remove_reclaim(const void* owner);
-  // Asks them until `bytes` more fit under limit(); does nothing without a limit.
+  // Calls them until `bytes` more fit under limit(); does nothing without a limit.
   void make_room(std::size_t bytes);
-  // Asks them for `bytes`, whatever the limit; returns what they gave.
+  // Calls them for `bytes`, regardless of the limit; returns the number freed.
   std::size_t reclaim(std::size_t bytes);
 
  private:
@@ -82,13 +82,13 @@ class DeviceAccount {
   std::vector<Reclaimer> reclaimers_;
 };
 
-// Device memory that is counted while it lives.  The account outlives it.
+// Device memory, counted while it exists.  The account must outlive it.
 class AccountedMemory {
  public:
   AccountedMemory() = default;
-  // Before it takes the memory it makes room under the limit; when the device is full it asks the reclaimers
-  // and tries once more.  Throws OutOfMemory, and then counts nothing.
-  // With a `group` it is the group's, which outlives it, and collective over its ranks.
+  // Makes room under the limit first; if the device is full, calls the reclaimers and tries once more.
+  // Throws OutOfMemory, and then counts nothing.  With a `group` the memory is the group's, which must
+  // outlive it, and allocation is collective over its ranks.
   AccountedMemory(Device& device, DeviceAccount& account, Category category, std::size_t bytes,
                   parallel::Group* group = nullptr);
   AccountedMemory(AccountedMemory&& other) noexcept;

@@ -18,7 +18,7 @@ namespace ferry::offload {
 
 namespace {
 
-constexpr double kLimitStep = 1e4;  // limits are given to 0.0001 GiB
+constexpr double kLimitStep = 1e4;  // limits are rounded to 0.0001 GiB
 
 bool may_be_async(const Options& options) {
   return options.type == StrategyKind::Async || options.type == StrategyKind::Auto;
@@ -52,7 +52,7 @@ class Fitter {
         options().transport = Transport::Auto;
       }
     }
-    stated_share(spec_.name, options());  // for what it refuses, before alone() changes it
+    stated_share(spec_.name, options());  // to validate, before alone() changes it
   }
 
   void alone() {
@@ -78,7 +78,7 @@ class Fitter {
     config.erase(given);
   }
 
-  // An empty list would mean every module: one of which nothing is left stays, and wraps nothing.
+  // An empty list would mean all modules, so a list left without kinds is kept as it is, and wraps nothing.
   void module_map() {
     const std::set<std::string> present = kinds();
     std::vector<std::string> kept;
@@ -165,7 +165,7 @@ Fitted fit(const model::NetworkSpec& spec, const Options& options, const StageRa
     fitter.computation_dtype("overflow_module_config", fitted.options.overflow_module_config);
     fitter.module_map();
   }
-  // The least is known of a plan.
+  // The minimum follows from a plan.
   Options unlimited = fitted.options;
   unlimited.vram_limit.reset();
   fitted.plan = make_plan(spec, unlimited, ranks.node_size);

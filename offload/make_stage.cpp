@@ -13,10 +13,10 @@ namespace ferry::offload {
 
 namespace {
 
-// Weights may take what is free now, less a twentieth for what nobody counts.
+// Fraction of the free memory for weights; a twentieth is left for unaccounted use.
 constexpr double kUsable = 0.95;
 
-// The least of all ranks, so that they choose alike.
+// The minimum over the ranks, so that they choose alike.
 std::size_t room_for_weights(const StagePlan& plan, const StageSetup& setup) {
   const auto free =
       static_cast<std::size_t>(kUsable * static_cast<double>(setup.device->memory().free_bytes));
@@ -59,7 +59,7 @@ std::unique_ptr<StageWeights> make_stage(NodeArena& arena, const StagePlan& plan
   StagePlan chosen = for_the_device(plan, setup);
   std::unique_ptr<Strategy> strategy = make_strategy(arena, chosen, setup);
   auto stage = std::make_unique<StageWeights>(arena, std::move(chosen), setup, std::move(strategy));
-  // Whoever copies something of every part waits for all; with shares alone the rest may come later.
+  // A rank that copies something of every part waits for all; with shares alone the rest may come later.
   Report decided_on;
   stage->strategy().describe(decided_on);
   if (decided_on.share < 1) arena.wait_pinned();

@@ -20,7 +20,7 @@ Need async_need(const ArenaLayout& layout, const Residency& residency) {
                                  residency.resident.size())};
 }
 
-// A call takes its result, and the module's copy before a cast.
+// A call needs its result, and the module's copy before a cast.
 Need sequential_need(const ArenaPlan& arena, const std::vector<ModulePlan>& modules) {
   std::size_t resident = 0;
   std::size_t call = 0;

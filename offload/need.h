@@ -1,5 +1,5 @@
-// The device memory that strategies take for weights, known before anything is loaded; in the bytes that
-// vram_limit counts.
+// Device memory of weights under each strategy, known before anything is loaded; in the bytes that vram_limit
+// counts.
 #pragma once
 
 #include <cstddef>
@@ -15,7 +15,7 @@ namespace ferry::offload {
 
 inline constexpr double kGiB = 1024.0 * 1024.0 * 1024.0;
 
-// A vram_limit, which is in GiB.
+// Bytes of a vram_limit in GiB.
 constexpr std::size_t limit_bytes(double gib) { return static_cast<std::size_t>(gib * kGiB); }
 
 struct Need {
@@ -23,18 +23,18 @@ struct Need {
   std::string made_of;  // "2 slots, 12 resident blocks, head and tail"
 };
 
-// A strategy, and what it takes.
+// A strategy and its need.
 struct DeviceUse {
   StrategyKind kind = StrategyKind::None;
   Residency residency{};  // async
   Need need;
 };
 
-// Of none and model.
+// For none and model.
 Need whole_need(const ArenaLayout& layout);
-// Of async; without blocks there is nothing to ferry.
+// For async; without blocks there is nothing to ferry.
 Need async_need(const ArenaLayout& layout, const Residency& residency);
-// The least that sequential works with: what is not wrapped, and the largest call.
+// Minimum for sequential: unwrapped modules, and the largest call.
 Need sequential_need(const ArenaPlan& arena, const std::vector<ModulePlan>& modules);
 
 }  // namespace ferry::offload

@@ -1,4 +1,4 @@
-// Holds a network to the order of acquires that model/weights.h promises and strategies rely on.
+// Enforces the order of acquires that model/weights.h promises and strategies rely on.
 #pragma once
 
 #include <string>
@@ -7,18 +7,18 @@
 
 namespace ferry::offload {
 
-// Within a pass either no block at all, or all of them in ascending order; a block is released before the
-// next but one is acquired.  Breaking this throws std::invalid_argument with what was asked and expected.
+// A pass acquires no block, or all of them in ascending order; a block is released before the next but one is
+// acquired.  A violation throws std::invalid_argument with the actual and expected call.
 class PassOrder {
  public:
   PassOrder(std::string network, int blocks) : network_(std::move(network)), blocks_(blocks) {}
   void begin(const model::PassKey& key);
   void acquire(int block);
   void release(int block);
-  // Also ends a pass that was broken off; then it throws, after putting itself in order.
+  // Also ends an incomplete pass; then it resets itself and throws.
   void end();
   bool running() const { return running_; }
-  // A module may be used now: those of a block while it is held.
+  // Throws unless the module may be used now: those of a block only while it is held.
   void check_module(model::ModuleId id) const;
 
  private:
@@ -29,7 +29,7 @@ class PassOrder {
   std::string network_;
   int blocks_;
   bool running_ = false;
-  int next_ = 0;                // the block that may be acquired now
+  int next_ = 0;                // next block that may be acquired
   bool last_held_ = false;      // block next_ - 1
   bool previous_held_ = false;  // block next_ - 2
 };

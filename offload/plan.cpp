@@ -35,7 +35,7 @@ void plan_async(StagePlan& plan, const Options& options) {
   const model::NetworkSpec& spec = plan.arena.spec;
   plan.share = stated_share(spec.name, options);
   if (layers_of(spec) > 0) plan.residency = plan_residency(spec.name, layers_of(spec), options);
-  // With a share below 1 a rank copies something of all parts.
+  // With a share below 1 a rank copies some of every part.
   const bool in_shares = plan.arena.weight_ranks > 1 && plan.share.value_or(1) >= 1;
   if (plan.kind == StrategyKind::Async && in_shares) {
     plan.arena.divided = divided_blocks(plan.arena.layout, plan.residency.offloaded);
@@ -54,7 +54,7 @@ Need need_of(const StagePlan& plan) {
   }
 }
 
-// With as few ferried blocks as may be.
+// With as few ferried blocks as possible.
 std::vector<DeviceUse> ways_of(const StagePlan& plan, int prefetch) {
   const ArenaLayout& layout = plan.arena.layout;
   const int layers = layers_of(plan.arena.spec);
@@ -67,7 +67,7 @@ std::vector<DeviceUse> ways_of(const StagePlan& plan, int prefetch) {
   return ways;
 }
 
-// The plainest settings of each type; the host's dtypes stay.
+// Default settings of each type, with the plan's host dtypes.
 std::vector<DeviceUse> others_of(const StagePlan& plan, const Options& options) {
   const ArenaLayout& layout = plan.arena.layout;
   const int layers = layers_of(plan.arena.spec);
@@ -78,7 +78,7 @@ std::vector<DeviceUse> others_of(const StagePlan& plan, const Options& options) 
     const std::vector<ModulePlan> modules =
         plan.modules.empty() ? plan_sequential(plan.arena.spec, options) : plan.modules;
     others.push_back({.kind = StrategyKind::Sequential, .need = sequential_need(plan.arena, modules)});
-  } catch (const UserError&) {  // settings that this stage does not use, and sequential would refuse
+  } catch (const UserError&) {  // settings unused by this stage, which sequential would refuse
   }
   return others;
 }
@@ -107,7 +107,7 @@ StagePlan make_plan(const model::NetworkSpec& spec, const Options& options, int 
 void set_limit(StagePlan& plan, std::optional<double> vram_limit) {
   plan.limit_bytes.reset();
   if (!vram_limit) return;
-  // Not-a-number fails this too.
+  // Also rejects NaN.
   if (!(*vram_limit > 0)) {
     throw UserError(fmt::format("{}.offload.vram_limit: {} GiB; it is above 0", plan.stage(), *vram_limit));
   }

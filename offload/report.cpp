@@ -4,7 +4,7 @@ namespace ferry::offload {
 
 namespace {
 
-// Means of one pass, of the passes that came after.
+// Means per pass over the passes since `before`.
 void take_off_means(std::vector<double>& means, const std::vector<double>& before, double passes_before,
                     double passes) {
   if (passes <= passes_before) means.assign(means.size(), 0);

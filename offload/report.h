@@ -1,4 +1,4 @@
-// What offloading did in one stage, for the log, the record and the benchmarks.
+// Report of offloading in one stage, for the log, the record and the benchmarks.
 #pragma once
 
 #include <cstddef>
@@ -12,38 +12,38 @@ namespace ferry::offload {
 
 struct Report {
   std::string stage;                       // "dit"
-  StrategyKind type = StrategyKind::None;  // what was decided, never Auto
-  std::string type_why;                    // how, where the plan was to decide it; else empty
+  StrategyKind type = StrategyKind::None;  // the resolved type, never Auto
+  std::string type_why;                    // why, if the type was auto; else empty
   Transport transport = Transport::Full;
-  double share = 0;           // of a block, divided between the ranks of a node: what is in force
-  std::vector<double> parts;  // the sizes of the ranks' parts of it beside each other; empty: all alike
+  double share = 0;           // fraction of a block divided between the ranks of a node; current value
+  std::vector<double> parts;  // relative sizes of the ranks' parts; empty: even
   bool share_settled = true;  // false: passes are still compared (share_trials.h)
-  std::string share_why;      // what they showed; empty where the share was stated or there was no choice
+  std::string share_why;  // result of the comparison; empty if the share was stated or there was no choice
   Interleave interleave = Interleave::Free;
   int blocks = 0;
-  int offloaded = 0;  // blocks that are ferried each pass
+  int offloaded = 0;  // blocks ferried in each pass
   int slots = 0;
   std::string host_memory;     // "memfd", "mpi window", "private"
-  std::size_t host_bytes = 0;  // of the node's copy
-  std::size_t huge_bytes = 0;  // of these on pages of 2 MiB, as this rank sees them
+  std::size_t host_bytes = 0;  // size of the node's copy
+  std::size_t huge_bytes = 0;  // part of it on 2 MiB pages, as seen by this rank
   bool pinned = false;
 
   std::uint64_t passes = 0;
-  std::uint64_t copied_once_bytes = 0;  // host to device, outside of passes: residents, whole stages
+  std::uint64_t copied_once_bytes = 0;  // host to device, outside passes: residents, whole stages
   std::uint64_t ferried_bytes = 0;      // host to device over this rank's link, for passes
-  std::uint64_t gathered_bytes = 0;     // received from the other ranks of the node
-  std::uint64_t skipped_bytes = 0;      // not ferried because no pass needed them again
-  // Times of the device's events.  sequential copies on the compute stream: all of it is exposed, with casts.
-  double copy_ms = 0;                       // the link was busy with ferried bytes
-  double exposed_copy_ms = 0;               // the compute stream waited for weights
-  std::vector<double> exposed_ms_by_block;  // mean of one pass, by ferried block (sequential: every block)
+  std::uint64_t gathered_bytes = 0;     // received from other ranks of the node
+  std::uint64_t skipped_bytes = 0;      // not ferried because no longer needed
+  // Times from device events. sequential copies on the compute stream: all of it, with casts, is exposed.
+  double copy_ms = 0;                       // link busy with ferried bytes
+  double exposed_copy_ms = 0;               // compute stream waiting for weights
+  std::vector<double> exposed_ms_by_block;  // mean per pass, by ferried block (sequential: every block)
   std::vector<double> exposed_ms_by_pass;   // each pass over the blocks, in order
   std::uint64_t promotions = 0;             // sequential: modules that moved to state keep
   std::uint64_t demotions = 0;
 };
 
-// What was done after `before`, an earlier report of the same strategy, or one that is empty; what was
-// decided and what there is stays as in `now`.
+// Statistics since `before`, an earlier report of the same strategy or an empty one; decisions and current
+// state are those of `now`.
 Report since(const Report& before, Report now);
 
 }  // namespace ferry::offload

@@ -20,7 +20,7 @@ Residency spread_residency(int layers, int offloaded, int prefetch) {
 }
 
 Residency plan_residency(const std::string& stage, int layers, const Options& options) {
-  // Not-a-number fails this too.
+  // Also rejects NaN.
   if (!(options.offload_ratio >= 0 && options.offload_ratio <= 1)) {
     throw UserError(
         fmt::format("{}.offload.offload_ratio: {}; it is between 0 and 1", stage, options.offload_ratio));

@@ -1,4 +1,4 @@
-// Which blocks are ferried and which stay on the device.
+// Assignment of blocks: ferried, or resident on the device.
 #pragma once
 
 #include <cstddef>
@@ -16,21 +16,20 @@ struct Residency {
   int slots = 0;  // min(prefetch + 1, offloaded)
 };
 
-// `offloaded` of `layers` blocks, spread evenly over the depth, so that the link has the same work
-// everywhere.
+// `offloaded` of `layers` blocks, spread evenly over the depth to balance the link's load.
 Residency spread_residency(int layers, int offloaded, int prefetch);
 
-// That of round(ratio * layers) blocks.
+// Residency for round(ratio * layers) offloaded blocks.
 // Throws UserError: a ratio outside [0, 1], a prefetch below 1 or above `layers`; `stage` names the network.
 Residency plan_residency(const std::string& stage, int layers, const Options& options);
 
-// Device bytes of async for this residency: head, tail, residents and slots.
+// Device bytes of async with this residency: head, tail, residents and slots.
 std::size_t device_bytes(const ArenaLayout& layout, const Residency& residency);
 
 // The size of one slot: the stage's largest offloaded block.
 std::size_t slot_bytes(const ArenaLayout& layout, const Residency& residency);
 
-// The residency in one line, for ranks that compare their plans.
+// The residency as one line, for ranks to compare their plans.
 std::string to_text(const Residency& residency);
 
 }  // namespace ferry::offload

@@ -29,31 +29,31 @@
 
 namespace ferry::offload {
 
-// Where a stage runs.  What it points to outlives the stage.
+// Environment of a stage.  Everything it points to must outlive the stage.
 struct StageSetup {
   Device* device = nullptr;
   DeviceAccount* account = nullptr;
-  // The ranks that run this stage in step; {} for a stage that runs on one rank.
+  // Ranks that run this stage in lockstep; {} for a stage on one rank.
   parallel::Peers peers;
-  // The ranks of this node among them, for transport `sharded`; nullptr: this rank alone.
+  // optional; those of them on this node, for transport `sharded`.
   parallel::Group* copy_sharers = nullptr;
-  // The stream for the shards' gather: session.comm() for MPI groups; nullptr: a stream of its own.
+  // optional; stream for the gather of shards: session.comm() for MPI groups, else a separate stream.
   Stream* gather_stream = nullptr;
-  // Debugging: bytes of a slot that has been used for the last time become 0xFF (NaN in every float type).
+  // Debugging: fills a slot with 0xFF (NaN in every float type) after its last use.
   bool poison = false;
-  // For type `auto`: device memory that the stage's activations will want.
+  // For type `auto`: device memory to reserve for the stage's activations.
   std::size_t activation_bytes = 0;
-  // Lanes copy and gather; nullptr: no trace.
+  // optional; lanes copy and gather.
   Trace* trace = nullptr;
 };
 
-// What a strategy does when its stage asks.  Calls come in the order that PassOrder checked.
+// Implementation of a strategy.  Calls come in the order checked by PassOrder.
 class Strategy {
  public:
   virtual ~Strategy() = default;
   virtual void prepare() = 0;
   virtual void finish() = 0;
-  // After finish(): drops what that has left on the device; prepare() may follow.
+  // Call after finish(): drops what it has left on the device; prepare() may follow.
   virtual void drop() {}
   virtual void begin(const model::PassKey&) {}
   virtual void end() {}
@@ -63,37 +63,37 @@ class Strategy {
   virtual std::span<const at::Tensor> acquire(model::ModuleId id) = 0;
   virtual void release(model::ModuleId) {}
   virtual parallel::ExchangeGate* exchange_gate() { return nullptr; }
-  // Whether additions to this linear can be applied.
+  // True if additions to this linear are supported.
   virtual bool takes_lora(model::ModuleId) const { return true; }
-  // Fills in what it knows.
+  // Fills in the strategy's fields.
   virtual void describe(Report& report) const = 0;
 };
 
 class StageWeights final : public model::Weights {
  public:
-  // `plan` is decided, and `strategy` was made for it.
+  // `plan` must be decided, and `strategy` made for it.
   StageWeights(NodeArena& arena, StagePlan plan, const StageSetup& setup, std::unique_ptr<Strategy> strategy);
 
-  // The stage starts: its device memory is taken, what is resident is copied in.  Before the first pass of
-  // each time the stage runs (begin() does it otherwise); a second call changes nothing.
+  // Starts the stage: allocates its device memory and copies the residents in.  Call before the first pass
+  // each time the stage runs (else begin() does it); a second call has no effect.
   // Throws OutOfMemory.
   void prepare();
-  // The stage ends: waits for its last work, then drops what need not stay.  prepare() may follow.
+  // Ends the stage: waits for its last work, then frees what need not stay. prepare() may follow.
   void finish();
-  // After finish(): drops what `none` keeps on the device as well.  prepare() may follow.
+  // Call after finish(): also drops what `none` keeps on the device. prepare() may follow.
   void drop();
-  // Additions to linears, by module name.  The tensors' device memory is the caller's, counted here.
+  // Sets additions to linears, by module name.  The tensors' device memory is the caller's, but counted here.
   // Throws std::invalid_argument for a name that is not a linear of the network, shapes that do not fit, or a
-  // linear that is wrapped by AutoWrappedModule.
+  // linear wrapped by AutoWrappedModule.
   void set_loras(std::map<std::string, model::Lora> loras);
-  // The network brackets its exchanges with this; nullptr: it need not.
+  // optional; the network brackets its exchanges with it.
   parallel::ExchangeGate* exchange_gate() { return strategy_->exchange_gate(); }
-  // As it was decided for this device: never Auto.
+  // As decided for this device: never Auto.
   const StagePlan& plan() const { return plan_; }
-  // What has been done so far.
+  // Statistics so far.
   Report report() const;
-  // For control by hand, which only some strategies have (docs/offloading.md) and the program itself does not
-  // use: dynamic_cast to Async (async.h) or Sequential (sequential.h).
+  // For manual control, which only some strategies have (docs/offloading.md) and the program does not use:
+  // dynamic_cast to Async (async.h) or Sequential (sequential.h).
   Strategy& strategy() { return *strategy_; }
 
   const model::NetworkSpec& spec() const override { return arena_.spec(); }
@@ -115,8 +115,8 @@ class StageWeights final : public model::Weights {
   std::uint64_t passes_ = 0;
 };
 
-// Makes the strategy of `plan`, after deciding what type auto becomes for the device memory that is free now.
-// Collective over setup.peers: the ranks decide alike and check that they agree.
+// Makes the strategy of `plan`, after resolving type auto for the device memory that is free now.
+// Collective over setup.peers: the ranks decide alike and verify that they agree.
 std::unique_ptr<StageWeights> make_stage(NodeArena& arena, const StagePlan& plan, const StageSetup& setup);
 
 }  // namespace ferry::offload

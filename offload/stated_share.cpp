@@ -12,7 +12,7 @@ bool share_contradicts(const Options& options) {
 }
 
 std::optional<double> stated_share(const std::string& stage, const Options& options) {
-  // Not-a-number fails this too.
+  // Also rejects NaN.
   if (options.share && !(*options.share >= 0 && *options.share <= 1)) {
     throw UserError(
         fmt::format("{}.offload.share: {}; it is between 0 and 1, or auto", stage, *options.share));

@@ -17,7 +17,7 @@ class WholeModel final : public Strategy {
   ~WholeModel() override {
     try {
       WholeModel::drop();
-    } catch (...) {  // the error was thrown where it mattered
+    } catch (...) {  // already reported by an earlier call
     }
   }
   void prepare() override {

@@ -1,4 +1,4 @@
-// Whole networks on the device.
+// Strategies that keep whole networks on the device.
 #pragma once
 
 #include <memory>
@@ -8,7 +8,7 @@
 namespace ferry::offload {
 
 // `model`: prepare() copies everything but host-only modules to the device; finish() drops the device copy,
-// which is never copied back.  `stays`: finish() keeps it and drop() drops it; that is `none` on a GPU.
+// which is never copied back.  With `stays` finish() keeps it and drop() frees it; that is `none` on a GPU.
 std::unique_ptr<Strategy> make_whole_model(NodeArena& arena, const StagePlan& plan, const StageSetup& setup,
                                            bool stays);
 

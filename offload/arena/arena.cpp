@@ -26,7 +26,7 @@ ArenaPlan arena_plan(const model::NetworkSpec& spec, int weight_ranks) {
   return arena_plan(spec, spec, weight_ranks);
 }
 
-// A rank's share on its way into the arena.
+// A load of this rank's share in progress.
 struct NodeArena::Loading {
   std::atomic<bool> stop = false;
   std::string error;
@@ -46,14 +46,14 @@ NodeArena::NodeArena(ArenaPlan plan, const NodeRanks& node) : plan_(std::move(pl
     });
   };
   check(1);
-  // Behind the weights the locks by which the ranks share the page-locking.
+  // The locks by which the ranks coordinate page-locking follow the weights.
   const MemorySize size{.bytes = plan_.layout.bytes + PinLocks::bytes(pin_locks(plan_.layout)),
                         .files = borders_of(plan_.layout, plan_.file_bytes)};
   memory_ =
       make_node_memory(size, node_, plan_.first, [&] { check(static_cast<std::size_t>(node_.peers.size)); });
 }
 
-// Neither writes to memory nor locks it once it is gone.
+// Stop writers and page-locking before the memory is freed.
 NodeArena::~NodeArena() {
   loading_.reset();
   pinning_.reset();

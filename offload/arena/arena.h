@@ -1,4 +1,4 @@
-// The one host copy of a network's weights on each node.
+// The host copy of a network's weights, one per node.
 #pragma once
 
 #include <functional>
@@ -18,17 +18,17 @@
 
 namespace ferry::offload {
 
-// How a node's copy is filled.
+// Parameters of a load.
 struct LoadSetup {
   int threads = 1;                                    // of this rank
-  std::function<void(const LoadProgress&)> progress;  // called on one of them; may be empty
-  Device* pin_for = nullptr;   // the device that this rank copies to, as begin_pin() takes it
-  std::vector<int> divided{};  // with pin_for: blocks of which each rank at first copies a share
+  std::function<void(const LoadProgress&)> progress;  // optional; called on one of them
+  Device* pin_for = nullptr;   // optional; the device to page-lock for, as for begin_pin()
+  std::vector<int> divided{};  // with pin_for: blocks that ranks at first copy in shares
 };
 
 class NodeArena {
  public:
-  // Makes the memory.  Collective over the node.  Throws UserError when it does not fit.
+  // Allocates the memory.  Collective over the node.  Throws UserError if it does not fit.
   NodeArena(ArenaPlan plan, const NodeRanks& node);
   ~NodeArena();
   NodeArena(const NodeArena&) = delete;
@@ -44,48 +44,47 @@ class NodeArena {
   MemoryKind kind() const { return memory_->kind(); }
   const std::byte* at(const Blob& blob) const { return data() + blob.offset; }
 
-  // Places the pages, and lets threads fill this rank's share while the caller goes on.  Collective over the
-  // node.  What `source` refers to outlives the load.
+  // Places the pages and starts threads that fill this rank's share, then returns.  Collective over the
+  // node.  Everything that `source` refers to must outlive the load.
   void begin_load(TensorSource source, const LoadSetup& setup);
-  // Waits for this rank's and the others' shares, then seals.  Collective over the node.
-  // Throws on every rank the error of the first rank that failed.
+  // Waits for all ranks' shares, then seals the memory.  Collective over the node.
+  // Throws on every rank the error of the lowest rank that failed.
   void finish_load();
-  // Both.
+  // begin_load(), then finish_load().
   void load(TensorSource source, int threads, const std::function<void(const LoadProgress&)>& progress);
-  // Every rank that fills this memory has filled its part, as far as this one has heard.
+  // True if all ranks that fill this memory have finished, as far as this one knows.
   bool filled() const;
 
-  // Page-locks the copy for `device` while the caller goes on (pinning.h), once a load that has begun is over
-  // on every rank: by the ranks that copy from it and no others.  Of the blocks of `divided` this rank's
-  // share comes first.  On the CPU nothing happens.
+  // Starts to page-lock the copy for `device` in the background (pinning.h), once a load in progress has
+  // finished on every rank.  Called only by ranks that copy from it.  This rank's share of the `divided`
+  // blocks comes first.  A no-op on the CPU.
   void begin_pin(Device& device, const std::vector<int>& divided = {});
-  // Waits until what comes first is page-locked, having begun now on a rank that `copies` and has not begun
-  // yet.  All of these ranks have it or none: when one is refused, all go without and rank 0 warns.  Returns
-  // whether it is page-locked for those that copy.  Collective over the node; a second call returns what the
-  // first found.
+  // Waits until the first part is page-locked; starts page-locking if this rank `copies` and has not started
+  // yet.  All copying ranks succeed or none: if one is refused, all do without and rank 0 warns.  Returns
+  // true if page-locked.  Collective over the node; later calls return the first result.
   bool pin(Device& device, bool copies = true);
   bool pinned() const { return pinned_.value_or(false); }
-  // After pin(): waits for the rest as well; a rank that is refused there has warned and copies it slowly.
+  // Call after pin(): waits for the rest too; a rank that is refused there has warned and copies it slowly.
   void wait_pinned();
-  // Nothing more will be page-locked, whether all is or the device has refused.
+  // True if no more will be page-locked: all is, or the device has refused.
   bool pinning_over() const { return pinning_ == nullptr || pinning_->over(); }
-  // The same of all ranks that share this memory, whether this one page-locks anything or not.
+  // As above for all ranks that share this memory, whether or not this one page-locks anything.
   bool pinning_over_on_node() const;
-  // Keeps this rank's page-locking at rest, or lets it go on (pinning.h).
+  // Pauses or resumes this rank's page-locking (pinning.h).
   void pause_pinning(bool paused);
-  // Where copies have to end; the same object for the arena's life.
+  // Addresses at which copies must end; the same object for the arena's life.
   const PinBorders& pin_borders() const { return borders_; }
-  // How long this rank's page-locking took on its thread since the copy was filled, up to what comes first
-  // and in all; 0: not yet, or there was none.
+  // Seconds from when the copy was filled until this rank's page-locking finished the first part, and all; 0:
+  // not yet, or none.
   double pin_first_s() const { return pinning_ == nullptr ? 0 : pinning_->first_s(); }
   double pin_all_s() const { return pinning_ == nullptr ? 0 : pinning_->all_s(); }
-  // What lies on pages of 2 MiB, as far as this rank has touched it; 0 where the kernel gives shared memory
-  // none.  Else walks page tables: milliseconds.
+  // Bytes on 2 MiB pages, as far as this rank has touched them; 0 if the kernel does not use them for shared
+  // memory.  Else walks page tables: milliseconds.
   std::size_t huge_bytes() const;
 
  private:
   struct Loading;
-  // Ranks that fill this memory.
+  // Number of ranks that fill this memory.
   int fillers() const { return kind() == MemoryKind::Private ? 1 : node_.peers.size; }
   ArenaPlan plan_;
   NodeRanks node_;
@@ -96,19 +95,18 @@ class NodeArena {
   std::optional<bool> pinned_;
 };
 
-// What an arena is filled with.
+// The source of an arena's weights.
 struct ArenaSource {
   const checkpoint::Checkpoint& checkpoint;
   Merge merge{};
 };
 
-// Makes the arena of one network and begins to load it, with as many threads as are this rank's share of the
-// node; with pin_for page-locks it then, of plan.divided this rank's share first.  Collective over the
-// node.
+// Makes the arena of one network and starts to load it, with this rank's share of the node's threads; with
+// pin_for it is page-locked afterwards, this rank's share of plan.divided first.  Collective over the node.
 std::unique_ptr<NodeArena> begin_arena(const ArenaSource& source, const ArenaPlan& plan,
                                        const NodeRanks& node, LoadSetup setup);
 
-// The same, loaded.  Registration waits for make_stage.
+// As above, and waits until it is loaded. make_stage page-locks it.
 std::unique_ptr<NodeArena> load_arena(const ArenaSource& source, const ArenaPlan& plan, const NodeRanks& node,
                                       const std::function<void(const LoadProgress&)>& progress);
 

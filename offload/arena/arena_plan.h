@@ -1,4 +1,4 @@
-// What the host copy of one network is made of.
+// Plan of one network's host copy.
 #pragma once
 
 #include <cstddef>
@@ -11,24 +11,24 @@
 
 namespace ferry::offload {
 
-// Another way to run, and what it would take on the host.
+// Another setting, and its host memory.
 struct HostAlternative {
   std::string setting;
   std::size_t bytes = 0;
 };
 
 struct ArenaPlan {
-  model::NetworkSpec spec;                  // as the network asks for its tensors
-  model::NetworkSpec stored;                // the same with the dtypes that the host keeps
+  model::NetworkSpec spec;                  // tensors as the network wants them
+  model::NetworkSpec stored;                // as above, with the dtypes kept on the host
   ArenaLayout layout;                       // of `stored`
-  int weight_ranks = 1;                     // P: ranks that share the copying of a block
-  std::vector<int> divided{};               // blocks of which each rank at first copies a share (pin_order.h)
-  std::vector<HostAlternative> narrower{};  // that would take less
+  int weight_ranks = 1;                     // P: ranks that share the copies of a block
+  std::vector<int> divided{};               // blocks that ranks at first copy in shares (pin_order.h)
+  std::vector<HostAlternative> narrower{};  // settings that need less memory
   MemoryKind first = MemoryKind::Memfd;
-  std::size_t file_bytes = std::size_t{64} << 20;  // a file of memfd memory has that many at least
+  std::size_t file_bytes = std::size_t{64} << 20;  // minimum size of a memfd
 };
 
-// A copy that keeps `stored`, or what the network asks for.
+// Plan for a copy with the dtypes of `stored`, or of the network.
 ArenaPlan arena_plan(const model::NetworkSpec& spec, const model::NetworkSpec& stored, int weight_ranks);
 ArenaPlan arena_plan(const model::NetworkSpec& spec, int weight_ranks);
 

@@ -1,4 +1,4 @@
-// Says before loading whether the host has room for a network's weights.
+// Checks before loading that the host has room for a network's weights.
 #pragma once
 
 #include <cstddef>
@@ -9,11 +9,11 @@
 
 namespace ferry::offload {
 
-// "limit of the cgroup" or "this machine": where the calling process's memory ends.
+// "limit of the cgroup" or "this machine": what limits this process's memory.
 std::string place_of(const HostMemory& memory);
 
-// Throws UserError unless `copies` of the host copy fit in what is available: says both numbers, `where`, and
-// the first of plan.narrower that fits, or that none does.
+// Throws UserError unless `copies` of the host copy fit in the available memory. Names both numbers, `where`,
+// and the first of plan.narrower that fits, or that none does.
 void check_host_memory(const ArenaPlan& plan, std::size_t copies, const HostMemory& memory,
                        const std::string& where);
 

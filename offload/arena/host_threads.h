@@ -1,4 +1,4 @@
-// Threads for work on the arena in which all ranks of a node take part at the same time.
+// Threads per rank for work on the arena that all ranks of a node do concurrently.
 #pragma once
 
 #include <algorithm>
@@ -6,7 +6,7 @@
 
 namespace ferry::offload {
 
-// For each of `ranks`: its share of the cores, from 1 to 8.
+// Per rank: its share of the cores, from 1 to 8.
 inline int host_threads(int ranks) {
   constexpr int kMost = 8;
   return std::clamp(static_cast<int>(std::thread::hardware_concurrency()) / ranks, 1, kMost);

@@ -13,7 +13,7 @@ constexpr std::size_t kMatters = std::size_t{1} << 30;
 
 }  // namespace
 
-// "always within_size advise [never] deny force": the one in brackets holds.
+// "always within_size advise [never] deny force": the bracketed value is active.
 bool shared_huge_pages(const std::string& root) {
   std::ifstream file(root + kSetting);
   std::string words;

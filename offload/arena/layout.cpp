@@ -121,7 +121,7 @@ std::vector<std::size_t> borders_of(const ArenaLayout& layout, std::size_t least
   };
   for (const BlockPlace& block : layout.blocks) add(block.blob.offset);
   add(layout.tail.blob.offset);
-  // What is never page-locked can be cut anywhere.
+  // The host blob is never page-locked and can be split anywhere.
   for (std::size_t in = 0; in < layout.host.bytes; in += round_up(least, kBlobAlign))
     add(layout.host.offset + in);
   return borders;

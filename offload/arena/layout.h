@@ -1,13 +1,13 @@
-// Where each tensor of a network lies in the node's host copy.
+// Offsets of a network's tensors in the node's host copy.
 //
 //   arena    | head | block 0 | block 1 | ... | tail | host |
 //   blob     | module | module | ... | once | padding |   starts at a page, a multiple of P * 256 bytes
 //   module   | tensor | gap | tensor | gap |              tensors start at multiples of 256 bytes
 //
-// A blob is what one copy moves, P the ranks that share its copying.  Modules that only the first pass uses
-// (ModuleSpec::once) lie behind the others of their block, so that later passes move the blob's front, in P
-// even shares.  Modules that never leave the host are together in the last blob.  Offsets depend on the
-// network and P alone, so ranks need not exchange them.
+// A blob is what one copy moves, P the number of ranks that share its copies.  Modules used only by the first
+// pass (ModuleSpec::once) come last in their block, so that later passes copy the front of the blob, in P
+// even shares.  Modules that never leave the host are together in the last blob.  Offsets depend only on the
+// network and P, so ranks need not exchange them.
 #pragma once
 
 #include <cstddef>
@@ -29,8 +29,8 @@ struct TensorPlace {
 
 struct ModulePlace {
   std::size_t offset = 0;  // in its blob
-  std::size_t bytes = 0;   // up to the end of its last tensor, a multiple of 256
-  bool host_only = false;  // lies in the host blob
+  std::size_t bytes = 0;   // to the end of its last tensor, a multiple of 256
+  bool host_only = false;  // in the host blob
   std::vector<TensorPlace> tensors;
 };
 
@@ -41,7 +41,7 @@ struct Blob {
 
 struct BlockPlace {
   Blob blob;
-  std::vector<ModulePlace> modules;  // as in the spec; host-only ones refer to the host blob
+  std::vector<ModulePlace> modules;  // as in the spec; host-only ones are in the host blob
   std::size_t front = 0;  // bytes that P even shares of later passes take: up to the modules that only the
                           // first pass uses, rounded up to P * 256
 };
@@ -60,23 +60,23 @@ struct ArenaLayout {
 // `stored` has the dtypes as kept in the arena; `ranks` is P >= 1.
 ArenaLayout arena_layout(const model::NetworkSpec& stored, int ranks);
 
-// Places a module's tensors one after the other from `end` on, and moves `end` behind them.
+// Places a module's tensors consecutively from `end`, and advances `end`.
 ModulePlace place_module(const model::ModuleSpec& module, std::size_t& end);
 
 const BlockPlace& block_of(const ArenaLayout& layout, int block);  // index, ModuleId::kHead or kTail
 const ModulePlace& place_of(const ArenaLayout& layout, model::ModuleId id);
-// The blob in which a module lies.
+// The blob that contains a module.
 const Blob& blob_of(const ArenaLayout& layout, model::ModuleId id);
 
-// Every module of a network, in arena order: head, blocks, tail.
+// All modules of a network, in arena order: head, blocks, tail.
 std::vector<model::ModuleId> all_modules(const model::NetworkSpec& spec);
 
-// Blobs are page-locked one by one, and CUDA refuses a copy that runs from one into the next: what is to be
-// copied as one piece comes from one blob.
+// Blobs are page-locked separately, and CUDA refuses a copy that crosses from one into the next: a single
+// copy must stay within one blob.
 const Blob& largest_blob(const ArenaLayout& layout);
 
-// Where files may begin that are to hold the arena: at blobs, or in the host's, which is never page-locked;
-// `least_bytes` apart, and so far that there are no more than kMostBorders.
+// Offsets at which files that hold the arena may begin: at blobs, or anywhere in the host blob, which is
+// never page-locked; at least `least_bytes` apart, and no more than kMostBorders.
 inline constexpr std::size_t kMostBorders = 63;
 std::vector<std::size_t> borders_of(const ArenaLayout& layout, std::size_t least_bytes);
 

@@ -37,7 +37,8 @@ void add_pieces(std::vector<Piece>& pieces, const model::TensorSpec& spec, const
   }
 }
 
-// Rows of a mapped file that will not be read again; whole pages only, neighbours may still be needed.
+// Drops rows of a mapped file that will not be read again; whole pages only, since neighbours may still be
+// needed.
 void forget_rows(const checkpoint::TensorEntry& entry, std::int64_t row_begin, std::int64_t row_end,
                  bool drop_cache) {
   if (entry.shape.empty() || !entry.contiguous()) return;
@@ -52,14 +53,14 @@ void forget_rows(const checkpoint::TensorEntry& entry, std::int64_t row_begin, s
   ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
 }
 
-// Threads take the next piece from one counter; the first failure stops all.
+// Threads take pieces from a shared counter; the first failure stops all.
 class Work {
  public:
   Work(const LoadPlan& plan, std::vector<Piece> pieces, const TensorSource& source)
       : plan_(plan), pieces_(std::move(pieces)), source_(source) {
     for (const Piece& piece : pieces_) total_ += piece.bytes;
   }
-  // True when a piece was done.
+  // Returns true if a piece was done.
   bool step() {
     const std::size_t i = next_.fetch_add(1);
     if (i >= pieces_.size() || stop_) return false;

@@ -14,16 +14,16 @@
 
 namespace ferry::offload {
 
-// Rows of one tensor, so small that threads and ranks get even shares.
+// Rows of one tensor, small enough to balance threads and ranks.
 struct Piece {
   const model::TensorSpec* tensor = nullptr;
-  std::size_t offset = 0;      // of the whole tensor in the arena
+  std::size_t offset = 0;      // offset of the whole tensor in the arena
   std::int64_t row_begin = 0;  // of dimension 0
   std::int64_t row_end = 0;
   std::size_t bytes = 0;  // of these rows
 };
 
-// All pieces of a network, none above `most_bytes` unless it is a single row, in arena order.  Points into
+// All pieces of a network in arena order, none above `most_bytes` unless it is a single row.  Points into
 // `stored`.
 std::vector<Piece> pieces_of(const model::NetworkSpec& stored, const ArenaLayout& layout,
                              std::size_t most_bytes);
@@ -31,23 +31,23 @@ std::vector<Piece> pieces_of(const model::NetworkSpec& stored, const ArenaLayout
 // The consecutive share of one rank: shares differ by at most one piece.
 std::vector<Piece> share_of(const std::vector<Piece>& pieces, int rank, int ranks);
 
-// The same pieces in such an order that `threads` which take one after the other are far apart: of memory
-// close together the kernel makes the pages for one thread at a time.
+// Reorders the pieces so that `threads` taking them in turn work far apart: the kernel allocates nearby pages
+// for one thread at a time.
 std::vector<Piece> spread(const std::vector<Piece>& pieces, int threads);
 
-// Writes rows of a tensor, as its spec says, into the place of the whole tensor.  Called by several threads.
+// Writes rows of a tensor, as its spec says, at the place of the whole tensor.  Called by several threads.
 using TensorSource = std::function<void(const model::TensorSpec& spec, std::byte* tensor,
                                         std::int64_t row_begin, std::int64_t row_end)>;
 
 // A LoRA that is merged into the weights as they are read.
 struct Merge {
-  const checkpoint::LoraFile* file = nullptr;  // nullptr: nothing is added
+  const checkpoint::LoraFile* file = nullptr;  // nullptr: no LoRA
   double strength = 1.0;
 };
 
-// Reads a checkpoint, with what `merge` adds.  Pages of the files that have been read leave this process's
-// memory, so that the host never holds much more than one copy; with `drop_cache` they leave the page cache
-// as well, for nodes on which both copies do not fit.  The checkpoint and the LoRA outlive the source.
+// Reads a checkpoint and applies `merge`.  Pages of the files that have been read are dropped from this
+// process's memory, so that the host never holds much more than one copy; with `drop_cache` also from the
+// page cache, for nodes without room for both.  The checkpoint and the LoRA must outlive the source.
 TensorSource checkpoint_source(const checkpoint::Checkpoint& checkpoint, bool drop_cache,
                                const Merge& merge = {});
 
@@ -60,13 +60,13 @@ struct LoadPlan {
   const model::NetworkSpec* stored = nullptr;
   const ArenaLayout* layout = nullptr;
   std::byte* arena = nullptr;
-  int ranks = 1;  // that divide the work; 1 where the memory is private
+  int ranks = 1;  // ranks that divide the work; 1 for private memory
   int rank = 0;
   int threads = 1;  // of this rank
 };
 
-// Fills this rank's share.  `progress` (may be empty) is called now and then on the calling thread.
-// Throws what the source throws, once every thread has stopped.
+// Fills this rank's share.  `progress` (optional) is called regularly on the calling thread.
+// Throws what the source throws, once all threads have stopped.
 void load_share(const LoadPlan& plan, const TensorSource& source,
                 const std::function<void(const LoadProgress&)>& progress);
 

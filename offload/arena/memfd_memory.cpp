@@ -1,4 +1,4 @@
-// The node's memory as memfds that every rank maps.
+// Node memory as memfds mapped by every rank.
 #include <fcntl.h>
 #include <sys/mman.h>
 
@@ -19,7 +19,7 @@
 #include "parallel/node/descriptor.h"
 #include "parallel/node/shared_memfd.h"
 
-// Linux 5.1; older headers of the C library lack it.
+// Linux 5.1; missing from older C library headers.
 constexpr int kSealFutureWrite = 0x0010;
 
 namespace ferry::offload {
@@ -28,7 +28,7 @@ namespace {
 
 static_assert(kMostBorders < parallel::kMostDescriptors);
 
-// Addresses from a place on where a page of 2 MiB may begin, that nothing is mapped at yet.
+// Reserves an unmapped address range aligned to 2 MiB pages.
 std::byte* reserve(std::size_t bytes) {
   const std::size_t more = bytes + kHugePage;
   void* data = ::mmap(nullptr, more, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -41,10 +41,10 @@ std::byte* reserve(std::size_t bytes) {
   return static_cast<std::byte*>(data) + before;
 }
 
-// A file and where it is mapped.
+// A file and its place in the mapping.
 //
-//   memory    |<- 2 MiB ->|<- 2 MiB ->|      pages of 2 MiB want the same place in both: the file begins
-//   file            | skip | part ...        with bytes that nobody touches, which take no memory
+//   memory    |<- 2 MiB ->|<- 2 MiB ->|      2 MiB pages need equal alignment in both: the file begins with
+//   file            | skip | part ...        bytes that are never touched, which take no memory
 struct Part {
   std::size_t begin = 0;  // in the memory
   std::size_t bytes = 0;
@@ -55,7 +55,7 @@ std::vector<Part> parts_of(const MemorySize& size) {
   std::vector<Part> parts;
   std::size_t begin = 0;
   for (const std::size_t next : size.files) {
-    if (next % page_bytes() != 0) continue;  // of a machine with larger pages than most
+    if (next % page_bytes() != 0) continue;  // on hosts with larger pages than most
     parts.push_back({begin, next - begin});
     begin = next;
   }
@@ -65,7 +65,7 @@ std::vector<Part> parts_of(const MemorySize& size) {
 
 class MemfdMemory : public NodeMemory {
  public:
-  // Of `ranks` that have it mapped and will let go of it at about the same time.
+  // `ranks` processes have it mapped and will unmap it at about the same time.
   MemfdMemory(std::vector<parallel::OwnedDescriptor> files, std::vector<Part> parts, int ranks)
       : files_(std::move(files)),
         parts_(std::move(parts)),
@@ -78,14 +78,14 @@ class MemfdMemory : public NodeMemory {
       ::munmap(data_, bytes_);
       throw;
     }
-    // First touch by 2 MiB pages is four times as fast; a kernel that has none says no, and that is fine.
+    // First touch by 2 MiB pages is four times as fast; failure is harmless.
     ::madvise(data_, bytes_, MADV_HUGEPAGE);
-    // A core file of a crash need not hold the weights.
+    // Keeps the weights out of core dumps.
     ::madvise(data_, bytes_, MADV_DONTDUMP);
   }
   MemfdMemory(const MemfdMemory&) = delete;
   MemfdMemory& operator=(const MemfdMemory&) = delete;
-  // Whoever lets go of a file last frees its pages, which takes long.
+  // The last rank to unmap a file frees its pages, which is slow, so use threads.
   ~MemfdMemory() override {
     std::atomic<std::size_t> next = 0;
     const auto let_go = [&] {
@@ -97,14 +97,14 @@ class MemfdMemory : public NodeMemory {
     std::vector<std::jthread> others;
     try {
       while (others.size() + 1 < threads()) others.emplace_back(let_go);
-    } catch (const std::system_error&) {  // fewer will do
+    } catch (const std::system_error&) {  // fewer threads suffice
     }
     let_go();
   }
   MemoryKind kind() const override { return MemoryKind::Memfd; }
   std::byte* data() const override { return data_; }
   std::size_t bytes() const override { return bytes_; }
-  // Mappings that exist stay writable (page-locking wants that); new ones cannot be.
+  // Existing mappings stay writable (needed for page-locking); new ones cannot be writable.
   void seal() override {
     constexpr int kSize = F_SEAL_SHRINK | F_SEAL_GROW;
     for (const parallel::OwnedDescriptor& file : files_) {
@@ -126,7 +126,7 @@ class MemfdMemory : public NodeMemory {
   }
 
   std::vector<parallel::OwnedDescriptor> files_;
-  std::vector<Part> parts_;  // one for each file
+  std::vector<Part> parts_;  // one per file
   std::size_t bytes_;
   int ranks_;
   std::byte* data_;

@@ -1,10 +1,10 @@
-// One range of host memory that the ranks of a node share.
+// Host memory shared by the ranks of a node.
 //
 //   memfd       anonymous, passed by descriptor over an abstract Unix socket (or opened through /proc):
-//               nothing has a name in a file system, so nothing is left behind however the ranks end.  Many
-//               files one behind the other: of one file the kernel makes and frees pages one at a time
-//   mpi window  MPI_Win_allocate_shared; lives in /dev/shm; aligned to a page by us
-//   private     each rank its own
+//               nothing is named in a file system, so nothing is left behind however the ranks end. Many
+//               files in a row: the kernel allocates and frees pages of one file one at a time
+//   mpi window  MPI_Win_allocate_shared; in /dev/shm; page-aligned by us
+//   private     one copy per rank
 #pragma once
 
 #include <cstddef>
@@ -34,41 +34,40 @@ class NodeMemory {
  public:
   virtual ~NodeMemory() = default;
   virtual MemoryKind kind() const = 0;
-  virtual std::byte* data() const = 0;  // at a page; zeroed
+  virtual std::byte* data() const = 0;  // page-aligned; zeroed
   virtual std::size_t bytes() const = 0;
-  // Nobody can write, shrink or grow it any more, as far as the kind allows.
+  // Makes the memory read-only and its size fixed, as far as the kind allows.
   virtual void seal() = 0;
 };
 
-// The ranks of one node and what they can share.
+// The ranks of one node and their means of sharing memory.
 struct NodeRanks {
   parallel::Peers peers;
-  // Makes an MPI window of that many bytes, collective over the peers; empty: there is no MPI.
+  // optional; makes an MPI window of the given size, collective over the peers. Empty without MPI.
   std::function<std::unique_ptr<NodeMemory>(std::size_t bytes)> make_window{};
-  // The NUMA node that this rank's part of the memory should lie on (placement.h); -1: anywhere.
+  // The NUMA node for this rank's part of the memory (placement.h); -1: any.
   int home = -1;
 };
 
-// Collective over every rank of the session whenever `peers.all_gather` is called.
+// Collective over all ranks of the session whenever `peers.all_gather` is called.
 NodeRanks node_ranks(parallel::Session& session);
-// The same for ranks that compute on these devices: memory is placed near each.
+// As above; memory is placed near each rank's device.
 NodeRanks node_ranks(parallel::Session& session, const Device& device);
 
 struct MemorySize {
   std::size_t bytes = 0;
   std::vector<std::size_t>
-      files{};  // where the second and later files begin, ascending; not at a page: none does
+      files{};  // offsets of the second and later files, ascending; ignored unless page-aligned
 };
 
-// Memory that all ranks of the node see: of the first kind from `first` on (in the order above) that works
-// on every rank.  A fallback is warned about by the node's rank 0.  When it comes to private memory with
-// several ranks, `check_private` is called before; it may throw.  Collective.
-// Throws SystemError when not even private memory can be had.
+// Allocates memory visible to all ranks of the node.  Tries the kinds in the order above, starting at
+// `first`, until one works on every rank.  The node's rank 0 warns about a fallback.  Before private memory
+// is used with several ranks, `check_private` is called; it may throw.  Collective.
+// Throws SystemError if not even private memory is available.
 std::unique_ptr<NodeMemory> make_node_memory(const MemorySize& size, const NodeRanks& node, MemoryKind first,
                                              const std::function<void()>& check_private);
 
-// The single kinds.  Throw SystemError; collective, except private; a rank that throws leaves the others
-// with an exception too.
+// The individual kinds.  Throw SystemError; collective, except private; if one rank throws, so do the others.
 std::unique_ptr<NodeMemory> make_memfd_memory(const MemorySize& size, const parallel::Peers& node);
 std::unique_ptr<NodeMemory> make_private_memory(std::size_t bytes);
 

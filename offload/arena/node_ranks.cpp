@@ -15,7 +15,7 @@ namespace {
 
 int free_window(MPI_Win window) noexcept { return MPI_Win_free(&window); }
 
-// What the communication thread makes; it may outlive a caller that gave up.
+// Made on the communication thread; may outlive a caller that has timed out.
 struct Shared {
   MPI_Win window = MPI_WIN_NULL;
   void* base = nullptr;
@@ -30,11 +30,11 @@ class WindowMemory final : public NodeMemory {
   }
   WindowMemory(const WindowMemory&) = delete;
   WindowMemory& operator=(const WindowMemory&) = delete;
-  // Collective, as MPI_Win_free is.
+  // Collective, like MPI_Win_free.
   ~WindowMemory() override {
     try {
       session_.thread().run([shared = shared_] { free_window(shared->window); });
-    } catch (...) {  // the ranks are being brought down
+    } catch (...) {  // the job is being aborted
     }
   }
   MemoryKind kind() const override { return MemoryKind::Window; }
@@ -49,7 +49,7 @@ class WindowMemory final : public NodeMemory {
   std::byte* data_ = nullptr;
 };
 
-// Rank 0 of the node holds all of it; the others map rank 0's part.  On the communication thread.
+// The node's rank 0 allocates everything; the others map its part.  Runs on the communication thread.
 void make_window(Shared& shared, MPI_Comm node, bool first, std::size_t bytes) {
   const auto mine = static_cast<MPI_Aint>(first ? bytes + kBlobAlign : 0);
   FERRY_MPI_CHECK(MPI_Win_allocate_shared(mine, 1, MPI_INFO_NULL, node, static_cast<void*>(&shared.base),

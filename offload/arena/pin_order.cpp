@@ -9,7 +9,7 @@ namespace ferry::offload {
 
 namespace {
 
-// Short beside a blob (some milliseconds and more), long beside a try.
+// Short compared with a blob (milliseconds and more), long compared with an attempt.
 constexpr auto kBetweenTries = std::chrono::microseconds(200);
 
 // Head, blocks, tail.
@@ -20,7 +20,7 @@ std::vector<const BlockPlace*> places(const ArenaLayout& layout) {
   return all;
 }
 
-// The first of the blobs of which `rank` has 1/ranks of the bytes, about.
+// The first blob of this rank's share, which is about 1/ranks of the bytes.
 std::size_t start_of(const std::vector<const BlockPlace*>& all, int rank, int ranks) {
   double total = 0;
   for (const BlockPlace* place : all) total += static_cast<double>(place->blob.bytes);
@@ -33,7 +33,7 @@ std::size_t start_of(const std::vector<const BlockPlace*>& all, int rank, int ra
   return 0;
 }
 
-// The bytes of `place` from `begin` to `end`, if there are any.
+// Adds the bytes [begin, end) of `place`, if any.
 void add(std::vector<PinPiece>& pieces, int lock, const BlockPlace& place, std::size_t begin,
          std::size_t end) {
   if (begin < end) pieces.push_back({lock, place.blob.offset + begin, end - begin});
@@ -56,7 +56,7 @@ PinOrder pin_order(const ArenaLayout& layout, const std::vector<int>& divided, i
       add(order.first, lock, place, 0, end);
       continue;
     }
-    // From its share of the front to the end of its share of all.
+    // From the start of its share of the front to the end of its share of the whole.
     const std::size_t from = place.front / count * r / kBlobAlign * kBlobAlign;
     const std::size_t to = std::min(end, round_up(place.blob.bytes / count * (r + 1), kBlobAlign));
     add(order.first, lock, place, from, to);

@@ -1,6 +1,6 @@
-// Page-locks the node's copy for one rank on a thread of its own, beside passes once what comes first is
-// done. It starts when the copy is filled: page-locking memory that nobody has touched makes its pages too,
-// slowly, and keeps other threads out of the driver meanwhile.
+// Page-locks the node's copy for one rank on a thread of its own, concurrently with passes once the first
+// part is done. It starts when the copy is filled: page-locking untouched memory also allocates its pages,
+// slowly, and blocks other threads from the driver meanwhile.
 #pragma once
 
 #include <atomic>
@@ -16,18 +16,18 @@
 
 namespace ferry::offload {
 
-// What to page-lock, for whom.  What it points to outlives the Pinning.
+// Parameters.  Everything it points to must outlive the Pinning.
 struct PinPlan {
   Device* device = nullptr;
-  std::string name{};  // in the warning
+  std::string name{};  // for the warning
   std::byte* arena = nullptr;
   PinOrder order;
   std::byte* locks = nullptr;  // PinLocks::bytes() of the node's memory
-  int fillers = 0;             // ranks that have to fill their part before
-  double patience_s = 60;      // how long another rank may stay at one blob
+  int fillers = 0;             // ranks that must fill their part first
+  double patience_s = 60;      // limit of another rank's time in one blob
 };
 
-// Begins when it is made.  Unlocks when it dies; registrations that are still to come are then left out.
+// Starts on construction.  The destructor unlocks; pending registrations are skipped.
 class Pinning {
  public:
   explicit Pinning(PinPlan plan);
@@ -35,17 +35,18 @@ class Pinning {
   Pinning(const Pinning&) = delete;
   Pinning& operator=(const Pinning&) = delete;
 
-  // Each waits until that is page-locked or the device has refused, and returns why, or nothing.  After a
-  // refusal nothing more is page-locked; copies of the rest are right, and slow, of which the log warns.
+  // Wait until that part is page-locked or the device has refused; return the error, or an empty string.
+  // After a refusal nothing more is page-locked; copies of the rest are correct but slow, which is logged as
+  // a warning.
   std::string wait_first();
   std::string wait_all();
-  // Nothing more will be page-locked.
+  // True if no more will be page-locked.
   bool over() const;
-  // Stops at the next piece, and returns when the device is no longer asked for any; not for long, as others
-  // of the node may wait.  Then goes on.
+  // pause() stops at the next piece and returns once no registration is in progress; keep it short, as other
+  // ranks of the node may wait. resume() continues.
   void pause();
   void resume();
-  // The time from when the copy is filled until then, waiting for other ranks included; 0: not yet, or
+  // Seconds from when the copy was filled until then, including waits for other ranks; 0: not yet, or
   // refused.
   double first_s() const;
   double all_s() const;
@@ -61,16 +62,16 @@ class Pinning {
   PinPlan plan_;
   PinLocks locks_;
   std::atomic<bool> stop_ = false;
-  std::vector<void*> registered_;  // the thread's, until it is over
-  Clock::time_point begin_;        // the thread's
-  mutable std::mutex mutex_;       // of what follows
+  std::vector<void*> registered_;  // used by the thread until it has finished
+  Clock::time_point begin_;        // used by the thread
+  mutable std::mutex mutex_;       // guards the members below
   std::condition_variable changed_;
   double first_s_ = 0;
   double all_s_ = 0;
   std::string error_;
   bool over_ = false;
   bool paused_ = false;
-  bool at_rest_ = false;  // because it is paused, or the copy is not filled
+  bool at_rest_ = false;  // paused, or the copy is not filled
   std::thread thread_;
 };
 

@@ -11,7 +11,7 @@ namespace ferry::offload {
 
 namespace {
 
-// The pages of one of `ranks` equal parts of [begin, end) in the arena.
+// Adds the pages of one of `ranks` equal parts of [begin, end) in the arena.
 void add_share(std::vector<Pages>& pages, std::size_t begin, std::size_t end, std::size_t rank,
                std::size_t ranks) {
   const std::size_t bytes = end - begin;
@@ -20,7 +20,7 @@ void add_share(std::vector<Pages>& pages, std::size_t begin, std::size_t end, st
   if (from < to) pages.push_back({.offset = from, .bytes = to - from});
 }
 
-// What a rank did, for the others: "1:2048", bytes on node 1, or nothing.
+// Places this rank's pages and describes it for the others: "1:2048", bytes on NUMA node 1, or nothing.
 std::string place_own(const NodeMemory& memory, const std::vector<Pages>& pages, int home) {
   std::size_t placed = 0;
   for (const Pages& each : pages) {
@@ -62,7 +62,7 @@ void place_pages(const NodeMemory& memory, const ArenaLayout& layout, const Node
   const bool shared = memory.kind() != MemoryKind::Private;
   std::vector<Pages> mine =
       shared ? own_pages(layout, node.peers.rank, node.peers.size) : own_pages(layout, 0, 1);
-  // Each rank begins elsewhere: of memory close together the kernel makes the pages for one at a time.
+  // Each rank starts elsewhere: the kernel allocates nearby pages for one thread at a time.
   const auto ranks = static_cast<std::size_t>(node.peers.size);
   const std::size_t first = mine.size() * static_cast<std::size_t>(node.peers.rank) / ranks;
   std::rotate(mine.begin(), mine.begin() + static_cast<std::ptrdiff_t>(first), mine.end());

@@ -1,4 +1,4 @@
-// Tensors over memory that holds a block as the arena lays it out.
+// Tensor views of memory that holds a block in the arena's layout.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -13,20 +13,20 @@
 
 namespace ferry::offload {
 
-// One list per module of a block; host-only modules have an empty one.
+// One list per module of a block; empty for host-only modules.
 using BlockViews = std::vector<std::vector<at::Tensor>>;
 
-// Views of a copy of `block` that starts at `base`, device or host memory.  Made once per place; making one
-// allocates host memory for the tensors' headers.
+// Views of a copy of `block` that starts at `base`, in device or host memory.  Made once per place; this
+// allocates host memory for the tensor headers.
 BlockViews make_views(const BlockPlace& block, std::byte* base, at::Device device);
 std::vector<at::Tensor> make_views(const ModulePlace& module, std::byte* base, at::Device device);
 
-// Views of the arena itself, for host-only modules and everything else that is read on the host.
+// Views of the arena itself, for host-only modules and other host reads.
 class HostViews {
  public:
   HostViews(const model::NetworkSpec& stored, const ArenaLayout& layout, std::byte* arena);
   std::span<const at::Tensor> operator[](model::ModuleId id) const;
-  // Those of a whole block, head or tail.
+  // Views of a whole block, head or tail.
   const BlockViews& block(int block) const;
 
  private:
@@ -35,15 +35,15 @@ class HostViews {
   BlockViews tail_;
 };
 
-// The additions to the linears of one stage, by module.
+// The LoRA additions to the linears of one stage, by module.
 class Loras {
  public:
   Loras(const model::NetworkSpec& spec, DeviceAccount& account);
   ~Loras();
   Loras(const Loras&) = delete;
   Loras& operator=(const Loras&) = delete;
-  // Replaces all.  Throws std::invalid_argument for a name that is not a linear of the network, or whose
-  // shapes do not fit its weight.
+  // Replaces all additions.  Throws std::invalid_argument for a name that is not a linear of the network, or
+  // shapes that do not fit its weight.
   void set(std::map<std::string, model::Lora> loras);
   const model::Lora* find(model::ModuleId id) const;
 

@@ -16,7 +16,7 @@ constexpr int kTail = model::ModuleId::kTail;
 
 std::unique_ptr<Stream> make_copy_stream(Device& device) {
   auto stream = device.make_stream("ferry-copy", Priority::High);
-  // Linux rounds a thread's sleeps up by 50 us unless told otherwise.
+  // Linux adds up to 50 us to sleeps by default.
   if (device.type() == DeviceType::Cpu) stream->call([] { ::prctl(PR_SET_TIMERSLACK, 1000, 0, 0, 0); });
   return stream;
 }
@@ -29,7 +29,7 @@ bool gates_on_host(const AsyncPlan& plan) {
   return plan.interleave == Interleave::Gated && !plan.gate_by_events;
 }
 
-// Now or later.
+// True if a share is used now or may be used later.
 bool may_share(const AsyncPlan& plan) { return plan.sharing.share > 0 || plan.open; }
 
 std::unique_ptr<Stream> make_gather_stream(const AsyncPlan& plan, const StageSetup& setup) {
@@ -37,7 +37,7 @@ std::unique_ptr<Stream> make_gather_stream(const AsyncPlan& plan, const StageSet
   return setup.device->make_stream("ferry-gather", Priority::High);
 }
 
-// Exchanges and gathers both go by the engine that copies between GPUs, one copy after the other.
+// Exchanges and gathers both use the copy engine between GPUs, one copy after the other.
 std::unique_ptr<StreamGate> make_room_gate(const AsyncPlan& plan, const StageSetup& setup) {
   const bool free = plan.interleave == Interleave::Free;
   if (!may_share(plan) || setup.gather_stream != nullptr || !free || !setup.copy_sharers->copies())
@@ -45,7 +45,7 @@ std::unique_ptr<StreamGate> make_room_gate(const AsyncPlan& plan, const StageSet
   return make_stream_gate(*setup.device);
 }
 
-// Of any ferried block's bytes that this rank copies for all.
+// Maximum number of slices of the bytes that this rank copies for all, over the ferried blocks.
 std::size_t most_slices(const ArenaLayout& layout, const std::vector<int>& offloaded, const AsyncPlan& plan,
                         const parallel::Group* group) {
   Sharing sharing = plan.sharing;
@@ -105,7 +105,7 @@ Async::Async(NodeArena& arena, const StagePlan& stage, const StageSetup& setup, 
 Async::~Async() {
   try {
     drop_slots();
-  } catch (...) {  // the error was thrown where it mattered
+  } catch (...) {  // already reported by an earlier call
   }
 }
 
@@ -140,7 +140,7 @@ std::vector<Slot> Async::new_slots() {
                     most_slices(arena_.layout(), residency_.offloaded, plan_, slot_group()));
 }
 
-// Whoever might still read or write a slot is waited for, the others too when one has failed.
+// Drains every stream that may still use a slot, all of them even if one fails.
 void Async::drop_slots() {
   if (!cache_allocated()) return;
   std::exception_ptr first;
@@ -154,7 +154,7 @@ void Async::drop_slots() {
   Stream& compute = setup_.device->compute();
   attempt([&] { compute.synchronize(); });
   attempt([&] { copy_stream_->synchronize(); });
-  if (room_) attempt([&] { room_->open(compute); });  // a forward may have been broken off
+  if (room_) attempt([&] { room_->open(compute); });  // a forward may have been aborted
   if (own_gather_stream_) attempt([&] { own_gather_stream_->synchronize(); });
   if (may_share(plan_) && setup_.gather_stream != nullptr)
     attempt([&] { setup_.gather_stream->synchronize(); });
@@ -200,8 +200,8 @@ void Async::finish() {
   prepared_ = false;
 }
 
-// All ranks are at the same position here and get the same share: positions that have been issued keep what
-// they were issued with, and each rank issues the next ones at the same points of the same program.
+// All ranks are at the same position here and get the same share: issued positions keep their share, and each
+// rank issues the next ones at the same points of the same program.
 void Async::begin(const model::PassKey& key) {
   running_ = true;
   expected_ = 0;
@@ -210,7 +210,7 @@ void Async::begin(const model::PassKey& key) {
   ferrying_.begin(key.kind);
 }
 
-// A pass that was broken off leaves the sequence in the middle; it starts over.
+// An aborted pass leaves the sequence in the middle; it is restarted.
 void Async::end() {
   running_ = false;
   if (compares()) auto_->ends(ferrying_.fit(), setup_.device->compute());
@@ -244,8 +244,8 @@ void Async::soon(Stream& compute, int exchanges) {
   expected_ = exchanges;
 }
 
-// There is nothing to hold up where nothing is gathered.  A rank that locks pages may be kept from its
-// exchanges until its gathers are through, which the others would hold up (stream_gate.h).
+// Without gathers there is nothing to hold back.  A rank that is locking pages may be unable to start its
+// exchanges until its gathers are done, which the other ranks would hold back (stream_gate.h).
 void Async::close_room(Stream& stream) {
   if (ferrying_.share() == 0 || !arena_.pinning_over_on_node()) return;
   room_->close(stream);

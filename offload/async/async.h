@@ -1,14 +1,14 @@
-// `async`: blocks are ferried one ahead of the one that computes (docs/offloading.md).
+// `async`: blocks are ferried ahead of the one that computes (docs/offloading.md).
 //
 //   block 0:  [copy][compute]
 //   block 1:        [copy]   [compute]
 //   block 2:                 [copy]   [compute]
 //
 // Head, tail and the resident blocks stay on the device for the stage; the others pass through
-// min(prefetch_size + 1, offloaded) slots.  A forward allocates no device memory, makes no event, and the
-// host waits for no work of the device (with transport `sharded` for NCCL to launch each gather; while parts
-// are not page-locked yet, or the device has refused to, for their copies).  Between the first forwards it
-// waits for the one before, while the share is not settled.
+// min(prefetch_size + 1, offloaded) slots.  A forward allocates no device memory, creates no event, and does
+// not block the host on the device (except, with transport `sharded`, until NCCL has launched each gather;
+// and, while parts are not page-locked yet or the device has refused, for their copies).  While the share is
+// not settled, the host waits between the first forwards for the previous one.
 #pragma once
 
 #include <memory>
@@ -24,31 +24,32 @@
 
 namespace ferry::offload {
 
-// How blocks reach the ranks: what the stage's plan says of it and what was measured, the same on every rank.
+// How blocks reach the ranks, from the stage's plan and from measurements; the same on every rank.
 struct AsyncPlan {
-  Sharing sharing{};                    // share 0: transport full
-  std::optional<AutoSharePlan> open{};  // the share is only the first: passes are compared (auto_share.h)
+  Sharing sharing{};  // share 0: transport full
+  std::optional<AutoSharePlan>
+      open{};  // if set, `sharing` is only the first share: passes are compared (auto_share.h)
   Interleave interleave = Interleave::Free;  // not Auto
-  bool gate_by_events = false;               // how Gated is done: EventGate as on a GPU, else HostGate
+  bool gate_by_events = false;               // implementation of Gated: EventGate as on a GPU, else HostGate
   std::size_t slice_bytes = kSliceBytes;
 };
 
 class Async final : public Strategy, private parallel::ExchangeGate {
  public:
-  // Takes the slots' memory unless stage.lazy_slots.
+  // Allocates the slots unless stage.lazy_slots.
   Async(NodeArena& arena, const StagePlan& stage, const StageSetup& setup, AsyncPlan plan);
   ~Async() override;
 
-  // The four below are called between forwards, on every rank that runs the stage; inside a forward they
-  // throw std::invalid_argument.
+  // The four functions below are called between forwards, on every rank that runs the stage; inside a forward
+  // they throw std::invalid_argument.
 
-  // Takes the slots' device memory now.  Throws OutOfMemory.
+  // Allocates the slots' device memory now.  Throws OutOfMemory.
   void allocate_gpu_cache();
-  // Gives it back; the next forward takes it again.
+  // Frees it; the next forward allocates it again.
   void cleanup_gpu_cache();
-  // Brings every block to the device and ferries nothing from now on.
+  // Copies every block to the device and stops ferrying.
   void disable_offload();
-  // Goes back to ferrying.
+  // Resumes ferrying.
   void enable_offload();
   bool cache_allocated() const { return ferrying_.has_slots(); }
 
@@ -68,7 +69,7 @@ class Async final : public Strategy, private parallel::ExchangeGate {
   void before(Stream& exchange_stream) override;
   void after(Stream& exchange_stream) override;
   void close_room(Stream& stream);
-  // Passes are to be compared.
+  // True while passes are compared.
   bool compares() const { return auto_ && enabled_ && !auto_->settled(); }
   bool ferries(int block) const {
     return enabled_ && block >= 0 && offloaded_[static_cast<std::size_t>(block)];
@@ -84,29 +85,29 @@ class Async final : public Strategy, private parallel::ExchangeGate {
   Residency residency_;
   AsyncPlan plan_;
   bool lazy_;
-  std::vector<bool> offloaded_;  // by block
+  std::vector<bool> offloaded_;  // indexed by block
   std::unique_ptr<Stream> copy_stream_;
   std::unique_ptr<Stream> own_gather_stream_;
   std::unique_ptr<HostGate> host_gate_;
   std::unique_ptr<EventGate> event_gate_;
-  std::unique_ptr<StreamGate> room_;  // closed to gathers while exchanges want the engine that copies
-  std::unique_ptr<Gaps> gap_shares_;  // with event_gate_
-  Link setup_link_;                   // residents, on the compute stream
-  Link link_;                         // slots, on the copy stream
+  std::unique_ptr<StreamGate> room_;  // closed to gathers while exchanges need the copy engine between GPUs
+  std::unique_ptr<Gaps> gap_shares_;  // only with event_gate_
+  Link setup_link_;                   // for residents, on the compute stream
+  Link link_;                         // for slots, on the copy stream
   mutable Meter meter_;
   Resident resident_;
   Ferrying ferrying_;
-  std::unique_ptr<AutoShare> auto_;  // where the share is open
+  std::unique_ptr<AutoShare> auto_;  // only while the share is open
   bool enabled_ = true;
   bool prepared_ = false;
   bool running_ = false;
   bool room_closed_ = false;
-  int expected_ = 0;             // exchanges that soon() spoke of and that are to come
-  int exchanges_ = 0;            // of the block that runs
-  int exchanges_per_block_ = 0;  // of the last block
+  int expected_ = 0;             // announced exchanges still to come
+  int exchanges_ = 0;            // in the current block
+  int exchanges_per_block_ = 0;  // in the last block
 };
 
-// Decides what is Auto in `stage` and agrees with the peers.  Collective over setup.peers.
+// Resolves Auto settings of `stage` and agrees with the peers.  Collective over setup.peers.
 std::unique_ptr<Strategy> make_async(NodeArena& arena, const StagePlan& stage, const StageSetup& setup);
 
 }  // namespace ferry::offload

@@ -1,14 +1,14 @@
-// The share of a stage that leaves it open: measures its passes, tells share_trials.h the worst rank's and
-// says what the next one runs with.
+// Chooses the share of a stage at run time: measures its passes, reports the slowest rank's to share_trials.h
+// and returns the share of the next pass.
 //
-//   pass    | 1 brings what | 2 ...  | n as all | n+1 ...
-//           | no other does |        | later    |
+//   pass    | 1 copies more | 2 ...  | n as all | n+1 ...
+//           | than others   |        | later    |
 //   border                  ^        ^          ^
 //
 // At first the ranks only ask each other at borders whether all is page-locked: copies of the rest are slow,
-// and with less than all shared there are more of them.  From then on, until it is settled, the host waits at
-// each border for the pass before, and they tell each other how long it took.  What counts are passes between
-// two such borders, of a kind that has been seen before.
+// and with a share below 1 there are more of them.  From then until the share is settled, the host waits at
+// each border for the previous pass, and the ranks exchange how long it took.  Only passes between two such
+// borders, of a kind seen before, are compared.
 #pragma once
 
 #include <functional>
@@ -29,24 +29,24 @@ namespace ferry::offload {
 
 struct AutoSharePlan {
   ShareFigures figures;
-  int blocks = 0;    // that are ferried
-  double first = 0;  // the share of the passes until one counts
-  // For tests: what a pass of that share took on this rank, instead of what the device says.
+  int blocks = 0;    // ferried blocks
+  double first = 0;  // share until the first pass that counts
+  // For tests: replaces the measured time of a pass with that share on this rank.
   std::function<PassTime(double share)> took{};
 };
 
 class AutoShare {
  public:
-  // `arena` outlives it, and what `peers` refer to.  Makes the events.
+  // `arena` and everything `peers` refer to must outlive it.  Creates the events.
   AutoShare(AutoSharePlan plan, const NodeArena& arena, const parallel::Peers& peers, Device& device);
 
-  // The share for what is queued from now on, the same on every rank.  Between two passes.  Unless it is
+  // Returns the share for work queued from now on, the same on every rank.  Call between two passes.  Unless
   // settled, collective over the peers, and waits for the last pass.
   double next(Meter& meter);
   bool settled() const { return settled_; }
   const std::string& why() const { return why_; }
 
-  // Around each pass, unless it is settled.
+  // Call around each pass, unless settled.
   void begins(const model::PassKey& key, Stream& compute);
   void ends(PassFit fit, Stream& compute);
 
@@ -64,15 +64,15 @@ class AutoShare {
   parallel::Peers peers_;
   std::unique_ptr<Event> begin_;
   std::unique_ptr<Event> end_;
-  // Of the last pass.
+  // State of the last pass:
   model::PassKey key_;
   PassFit fit_ = PassFit::None;
-  double copied_ms_ = 0;              // before it
-  bool waited_ = false;               // at the border before it
-  bool pinned_ = false;               // all, everywhere, as of a border
-  std::vector<model::PassKey> seen_;  // of passes so far
-  int others_ = 0;                    // before one counted
-  model::PassKey compared_;           // of the first that counted
+  double copied_ms_ = 0;              // link time before it
+  bool waited_ = false;               // the host waited at the border before it
+  bool pinned_ = false;               // all is page-locked on every rank, as of the last border
+  std::vector<model::PassKey> seen_;  // kinds of passes so far
+  int others_ = 0;                    // passes before one counted
+  model::PassKey compared_;           // kind of the first pass that counted
   std::optional<ShareTrials> trials_;
   bool settled_ = false;
   std::string why_;

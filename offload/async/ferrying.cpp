@@ -139,8 +139,8 @@ void Ferrying::copy_portion(double share_of_block) {
   }
 }
 
-// What is completed here may depend on nothing that ranks measure for themselves.  Copies that end in no
-// gather are left to copy_portion().
+// The set completed here must not depend on measurements of a single rank.  Copies without a gather are left
+// to copy_portion().
 void Ferrying::flush_gathers() {
   const std::int64_t most = plan_.in_portions ? acquired_ : issued_;
   std::int64_t last = -1;

@@ -6,7 +6,7 @@ namespace ferry::offload {
 
 namespace {
 
-constexpr double kTooShort = 0.1;  // of the longest gap
+constexpr double kTooShort = 0.1;  // fraction of the longest gap
 
 }  // namespace
 

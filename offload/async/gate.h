@@ -1,6 +1,6 @@
 // Keeps weight chunks and activation exchanges off the link at the same time (interleave = gated).
 //
-// Both kinds only queue work; the host waits for neither.
+// Both kinds only queue work and do not block the host.
 #pragma once
 
 #include <condition_variable>
@@ -14,8 +14,8 @@
 
 namespace ferry::offload {
 
-// On the CPU every stream is a thread, so chunks and exchanges take turns when they get there: an exchange
-// waits for the chunk in flight, the next chunk for the exchange.
+// On the CPU every stream is a thread, so chunks and exchanges take turns at run time: an exchange waits for
+// the chunk in flight, the next chunk for the exchange.
 class HostGate final : public parallel::ExchangeGate, public ChunkGuard {
  public:
   void before(Stream& exchange_stream) override;
@@ -29,15 +29,15 @@ class HostGate final : public parallel::ExchangeGate, public ChunkGuard {
   void end();
   std::mutex mutex_;
   std::condition_variable changed_;
-  int waiting_exchanges_ = 0;  // they go before chunks
+  int waiting_exchanges_ = 0;  // they take precedence over chunks
   bool busy_ = false;
 };
 
-// On a GPU the order is fixed when work is queued, by events that are made once: an exchange waits for the
-// chunks queued before it, and chunks queued later wait for the exchange.
+// On a GPU the order is fixed when work is queued, by events created once: an exchange waits for the chunks
+// queued before it, and chunks queued later wait for the exchange.
 class EventGate final : public parallel::ExchangeGate {
  public:
-  // `weight_streams` carry the chunks and outlive this.
+  // `weight_streams` carry the chunks and must outlive this object.
   EventGate(Device& device, std::vector<Stream*> weight_streams);
   void before(Stream& exchange_stream) override;
   void after(Stream& exchange_stream) override;

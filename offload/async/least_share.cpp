@@ -9,22 +9,22 @@ namespace ferry::offload {
 
 namespace {
 
-// Of the computing that copies may take: links are not as fast at every moment as when they were measured.
+// Fraction of the computation that copies may take: links vary around their measured speed.
 constexpr double kMost = 0.9;
 
 void check(const ShareFigures& f, double compute_ms) {
-  // Not-a-number fails this too.
+  // Also rejects NaN.
   if (f.together_gbps > 0 && f.gather_gbps > 0 && f.sum_gbps >= 0 && compute_ms >= 0 && f.ranks > 0) return;
   throw std::invalid_argument(
       fmt::format("share of {} ranks: links {} GB/s together, in all {}, gather {} GB/s, {} ms of computing",
                   f.ranks, f.together_gbps, f.sum_gbps, f.gather_gbps, compute_ms));
 }
 
-// The times of a whole block.
+// Times of a whole block.
 struct Whole {
   double link_ms = 0;
-  double spared_ms = 0;  // of link_ms, where all is shared
-  double gather_ms = 0;  // behind the copies, where it is
+  double spared_ms = 0;  // saved of link_ms if all is shared
+  double gather_ms = 0;  // after the copies, if it is not concurrent
 };
 
 Whole whole_of(const ShareFigures& figures) {

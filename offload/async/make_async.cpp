@@ -19,7 +19,7 @@ int weight_ranks(const StageSetup& setup) {
   return setup.copy_sharers == nullptr ? 1 : setup.copy_sharers->size();
 }
 
-// A gather takes equal shares of every block.
+// A gather needs equal shares of every block.
 bool divides(const NodeArena& arena, int ranks) {
   for (const BlockPlace& block : arena.layout().blocks) {
     if (block.blob.bytes % (static_cast<std::size_t>(ranks) * kTensorAlign) != 0) return false;
@@ -27,8 +27,8 @@ bool divides(const NodeArena& arena, int ranks) {
   return true;
 }
 
-// The least number of ranks that can share a copy on their node, over all ranks that run the stage, so that
-// all decide alike; 1: somewhere nobody can.
+// The smallest number of ranks that can share copies on their node, over all ranks of the stage, so that all
+// decide alike; 1: sharing is impossible somewhere.
 int least_sharing(const NodeArena& arena, const StageSetup& setup) {
   const int ranks = weight_ranks(setup);
   int least = divides(arena, ranks) ? ranks : 1;
@@ -42,22 +42,22 @@ double sum_of(const std::vector<double>& values) {
   return std::accumulate(values.begin(), values.end(), 0.0);
 }
 
-// What later forwards bring of a ferried block.
+// Mean bytes per ferried block in later forwards.
 std::size_t block_bytes(const ArenaLayout& layout, const std::vector<int>& offloaded) {
   std::size_t bytes = 0;
   for (const int block : offloaded) bytes += block_of(layout, block).front;
   return bytes / offloaded.size();
 }
 
-// Parts as the links are, where these differ.  What is page-locked first is a rank's even part, and copies of
-// what is not locked yet would be slow: such parts wait for all.
+// Sizes parts by the links if these differ.  A rank's even part is page-locked first, and copies of unlocked
+// parts would be slow, so wait for all.
 void open_parts(AsyncPlan& plan, NodeArena& arena, const LinkFigures& links) {
   plan.sharing.weights = parts_of_links(links.by_rank_gbps);
   if (!plan.sharing.weights.empty()) arena.wait_pinned();
 }
 
-// The share to begin with: while page-locking goes on somewhere, that which needs no more than is locked;
-// else the one with which a block is there soonest.
+// The initial share: while page-locking is in progress anywhere, the share that needs only what is locked;
+// else the one with which a block is ready soonest.
 void open_share(AsyncPlan& plan, const NodeArena& arena, const std::vector<int>& offloaded,
                 const LinkFigures& links, int ranks, const parallel::Peers& peers) {
   const ShareFigures figures{.block_bytes = block_bytes(arena.layout(), offloaded),
@@ -74,7 +74,7 @@ void open_share(AsyncPlan& plan, const NodeArena& arena, const std::vector<int>&
   plan.sharing.share = over ? share_candidates(figures, 1, 0, 1).front().share : 1;
 }
 
-// What is not said is measured; without peers on the node there is nothing to choose.
+// Measures what the plan leaves open; without peers on the node there is no choice.
 AsyncPlan choose_links(NodeArena& arena, const StagePlan& stage, const StageSetup& setup) {
   AsyncPlan plan;
   const int ranks = least_sharing(arena, setup);
@@ -98,7 +98,7 @@ AsyncPlan choose_links(NodeArena& arena, const StagePlan& stage, const StageSetu
   return plan;
 }
 
-// Nothing for even parts.
+// Empty for even parts.
 std::string parts_text(const Sharing& sharing) {
   if (sharing.weights.empty()) return "";
   std::string text;
@@ -106,13 +106,13 @@ std::string parts_text(const Sharing& sharing) {
   return " in parts " + text;
 }
 
-// "1.25", or "1.25 to 1.75" where ranks differ.
+// "1.25", or "1.25 to 1.75" if ranks differ.
 std::string gb_text(double least, double most) {
   const std::string text = fmt::format("{:.3f}", least * 1e-9);
   return least == most ? text : fmt::format("{} to {:.3f}", text, most * 1e-9);
 }
 
-// What later forwards bring to a rank, and how.
+// Describes what later forwards copy to a rank, and how.
 std::string to_text(const ArenaLayout& layout, const std::vector<int>& offloaded, const AsyncPlan& plan,
                     int ranks) {
   double bytes = 0;

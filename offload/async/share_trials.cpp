@@ -12,19 +12,19 @@ namespace ferry::offload {
 
 namespace {
 
-constexpr double kBetter = 0.99;      // of a pass: less of a difference is none
-constexpr double kDoubt = 0.85;       // copies in a pass may take that of what the figures say
-constexpr double kRoom = 0.8;         // of a pass: copies that take less slow no computing
-constexpr double kHidden = 0.005;     // of a pass: who waits no longer does not wait
-constexpr double kExplained = 0.75;   // of a pass: predictions so much shorter need no second look at it
-constexpr double kRoughly = 0.1;      // differences up to which two passes are looked at,
+constexpr double kBetter = 0.99;      // smaller relative differences of passes do not count
+constexpr double kDoubt = 0.85;       // copies may take as little as this fraction of the prediction
+constexpr double kRoom = 0.8;         // of a pass: shorter copies do not slow computation
+constexpr double kHidden = 0.005;     // of a pass: shorter waits do not count
+constexpr double kExplained = 0.75;   // of a pass: predictions this much shorter need no second measurement
+constexpr double kRoughly = 0.1;      // differences up to which two passes are measured,
 constexpr double kNearly = 0.02;      // and three
 constexpr double kPassesOfTrial = 2;  // one between and one measured
-constexpr double kGrain = 20;  // shares are whole twentieths: less of a difference is not worth a trial
+constexpr double kGrain = 20;         // shares are multiples of 1/20: smaller steps are not worth a trial
 
 constexpr std::size_t kNone = std::numeric_limits<std::size_t>::max();
 
-// The least share to whole grains: the next that hides, else the sooner of both.
+// Rounds the least share to whole grains: up if that hides, else to the faster of both.
 double grained(const ShareFigures& figures, double least, double compute_ms) {
   const double more = std::ceil(least * kGrain) / kGrain;
   const double less = std::floor(least * kGrain) / kGrain;
@@ -47,7 +47,7 @@ std::vector<ShareCandidate> share_candidates(const ShareFigures& figures, int bl
   return candidates;
 }
 
-// The middle one; of two the shorter, since what else runs on a node makes a pass longer.
+// Median; the shorter of two, since other load on a node only makes passes longer.
 double ShareTrials::Trial::time() const {
   std::vector<double> sorted = ms;
   std::sort(sorted.begin(), sorted.end());
@@ -62,7 +62,7 @@ ShareTrials::ShareTrials(std::vector<ShareCandidate> candidates, double now) {
   now_ = static_cast<std::size_t>(in_force - trials_.begin());
 }
 
-// The shortest time that was measured, but for that of one trial.
+// The shortest measured time, excluding one trial.
 double ShareTrials::best_ms(std::size_t except) const {
   double best = std::numeric_limits<double>::infinity();
   for (std::size_t i = 0; i < trials_.size(); ++i) {
@@ -71,7 +71,7 @@ double ShareTrials::best_ms(std::size_t except) const {
   return best;
 }
 
-// What trials have cost beyond passes of the best.  That one of its passes took longer is nobody's trial.
+// Cost of the trials beyond passes of the best share.  Longer passes of the best share itself do not count.
 double ShareTrials::spent_ms(double best_ms) const {
   double spent = 0;
   for (const double ms : between_ms_) spent += std::max(0.0, ms - best_ms);
@@ -92,7 +92,7 @@ bool ShareTrials::ruled_out(const Trial& trial, double best_ms) const {
   return spent_ms(best_ms) + cost > best_ms;
 }
 
-// The most promising that is worth a trial.
+// The most promising candidate worth a trial.
 std::optional<std::size_t> ShareTrials::next() const {
   const double best = best_ms(kNone);
   std::optional<std::size_t> found;
@@ -103,7 +103,7 @@ std::optional<std::size_t> ShareTrials::next() const {
   return found;
 }
 
-// As many passes as tell it from what it is compared with.
+// True if more passes are needed to distinguish it from its rival.
 bool ShareTrials::wants_more() const {
   const Trial& trial = trials_[now_];
   const double ms = trial.time();

@@ -1,16 +1,16 @@
-// Which share of a block (shares.h) the ranks of a node divide between them where the user leaves it open:
-// the one whose passes are shortest.
+// Chooses the share of a block (shares.h) that the ranks of a node split between them if the user leaves it
+// open: the one with the shortest passes.
 //
 //   pass     | n     | n+1   | n+2     | n+3   | n+4   | n+5 ...
-//   share    | first | first | other   | other | other | the better one, for good
+//   share    | first | first | other   | other | other | the better one, permanently
 //            | measured      | between | measured      |
 //
-// A pass between two shares begins with blocks that were brought by the old one.  What links and gathers were
-// measured to take says which share to begin with, and which not to try: those whose copies alone would take
-// longer than the best pass so far.  All trials together cost no more than one pass beyond what the best
-// share would have taken, as far as passes go as predicted; a single one may always be longer.
+// A pass between two shares starts with blocks copied under the old one.  Measured link and gather speeds
+// determine the first share, and which not to try: those whose copies alone would take longer than the best
+// pass so far.  All trials together cost at most one pass more than with the best share from the start, if
+// passes go as predicted; a single one may always take longer.
 //
-// No device and no peers: ranks that are told the same decide the same.
+// Uses neither device nor peers: ranks with equal inputs decide alike.
 #pragma once
 
 #include <cstddef>
@@ -22,52 +22,52 @@
 
 namespace ferry::offload {
 
-// So many passes in a row that cannot be compared settle it.
+// Settles after this many consecutive passes that cannot be compared.
 constexpr int kMostOthers = 8;
 
 struct ShareCandidate {
   double share = 0;
-  double copies_ms = 0;  // until the last block of a pass is there, were the compute not in the way
+  double copies_ms = 0;  // until the last block of a pass is ready, ignoring computation
 };
 
-// What is worth a trial for `blocks` ferried blocks that compute for `compute_ms` in all, with copies_ms by
-// the figures: the least share that hides, all, none, and the one `now` in force.  The first is the predicted
-// best.
+// Candidates for `blocks` ferried blocks that compute for `compute_ms` in all, with copies_ms predicted from
+// the figures: the least share that hides, all, none, and the current share `now`.  The first is the
+// predicted best.
 std::vector<ShareCandidate> share_candidates(const ShareFigures& figures, int blocks, double compute_ms,
                                              double now);
 
-// Of one pass, the worst rank's.
+// Times of one pass, the maximum over the ranks.
 struct PassTime {
   double ms = 0;
-  double exposed_ms = 0;  // of that the compute waited for weights
-  double copies_ms = 0;   // the link was busy
+  double exposed_ms = 0;  // part of it in which compute waited for weights
+  double copies_ms = 0;   // time that the link was busy
 };
 
 class ShareTrials {
  public:
-  // `now` is one of the candidates, of which the passes so far are.  Where two are alike, to a hundredth, the
-  // one that comes first is taken.  Throws std::invalid_argument where it is none.
+  // `now` must be one of the candidates, and the share of the passes so far; else throws
+  // std::invalid_argument.  If two are within a hundredth, the one that comes first is chosen.
   ShareTrials(std::vector<ShareCandidate> candidates, double now);
 
-  // A pass ended that was wholly of share().
+  // Reports a pass that ran entirely with share().
   void measured(const PassTime& pass);
-  // One that began with blocks of the share before.
+  // Reports one that started with blocks of the previous share.
   void between(double ms);
-  // One that cannot be compared: of another kind, or that brought what later ones do not.  After kMostOthers
-  // in a row it is settled with what is known.
+  // Reports one that cannot be compared: of another kind, or that copied more than later ones.  After
+  // kMostOthers in a row, settles with what is known.
   void other();
 
-  // For the next pass.
+  // Share of the next pass.
   double share() const { return trials_[now_].candidate.share; }
   bool settled() const { return settled_; }
-  // Once settled: what was measured and what was not tried, for the log.
+  // Once settled: the measurements, and the candidates not tried, for the log.
   const std::string& why() const { return why_; }
 
  private:
   struct Trial {
     ShareCandidate candidate;
-    std::vector<double> ms{};  // of its measured passes
-    double time() const;       // of these; there is one
+    std::vector<double> ms{};  // times of its measured passes
+    double time() const;       // their median; needs at least one
   };
   double best_ms(std::size_t except) const;
   double spent_ms(double best_ms) const;
@@ -81,9 +81,9 @@ class ShareTrials {
   std::vector<Trial> trials_;
   std::size_t now_ = 0;
   std::vector<double> between_ms_;
-  double compute_ms_ = 0;  // the least seen; 0: no pass yet
-  double floor_ms_ = 0;    // no share makes a pass shorter; 0: not known
-  int others_ = 0;         // in a row
+  double compute_ms_ = 0;  // minimum so far; 0: no pass yet
+  double floor_ms_ = 0;    // lower bound of a pass with any share; 0: unknown
+  int others_ = 0;         // consecutive
   bool settled_ = false;
   std::string why_;
 };

@@ -1,4 +1,4 @@
-// One module's weights in some dtypes, somewhere in memory, and the way from one such image to another.
+// Images of one module's weights, with given dtypes and location, and conversion between them.
 #pragma once
 
 #include <cstddef>
@@ -13,7 +13,7 @@
 
 namespace ferry::offload {
 
-// Where the tensors stand in an image that starts at `data`, which is a multiple of 256.
+// An image at `data`, which is aligned to 256 bytes.
 struct Image {
   ModulePlace place;  // offsets from the image's start
   Place where = Place::Host;
@@ -22,21 +22,21 @@ struct Image {
   std::size_t bytes() const { return place.bytes; }
 };
 
-// The place of a module whose tensors have these dtypes, from offset 0 on.
+// Layout of a module with these dtypes, from offset 0.
 ModulePlace image_place(const model::ModuleSpec& module, const std::vector<DType>& dtypes);
 
-// Same dtypes, so that bytes can be copied as they are.
+// True if the dtypes are equal, so that bytes can be copied unchanged.
 bool same_dtypes(const ModulePlace& a, const ModulePlace& b);
 
-// Device memory beside the target that bring() needs for a while.
+// Temporary device memory needed by bring() in addition to the target.
 std::size_t staging_bytes(const Image& from, const ModulePlace& to);
 
-// Queues on `stream` what makes `target`, device memory laid out as `to`, an image of `from`.  Bytes that
-// leave the host go over `link`; casts happen on the device, through `pool`.
+// Queues on `stream` the work that fills `target`, device memory laid out as `to`, from `from`.  Bytes from
+// the host go over `link`; casts happen on the device, with memory from `pool`.
 void bring(const Image& from, const ModulePlace& to, std::byte* target, Stream& stream, Link& link,
            StagingPool& pool);
 
-// The same into host memory, at once.
+// As above into host memory, synchronously.
 void convert_on_host(const Image& from, const ModulePlace& to, std::byte* target);
 
 }  // namespace ferry::offload

@@ -9,7 +9,7 @@ namespace ferry::offload {
 
 namespace {
 
-constexpr int kPasses = 3;  // that copies are timed for before their events are used again
+constexpr int kPasses = 3;  // passes timed before events are reused
 
 int modules_of(const model::NetworkSpec& spec) { return static_cast<int>(all_modules(spec).size()); }
 
@@ -32,7 +32,7 @@ Sequential::~Sequential() {
   leave_account();
   try {
     finish();
-  } catch (...) {  // the error was thrown where it mattered
+  } catch (...) {  // already reported by an earlier call
   }
 }
 
@@ -57,7 +57,7 @@ bool Sequential::takes_lora(model::ModuleId id) const {
   return module(id).plan().wrapper != Wrapper::AutoWrappedModule;
 }
 
-// Of the largest call.
+// Temporary memory of the largest call.
 std::size_t Sequential::staging_need() const {
   std::size_t most = 0;
   for (const WrappedModule& each : modules_) {
@@ -100,7 +100,7 @@ void Sequential::set_all(State state) {
   }
 }
 
-// Forgets kept modules, the last of the network first, until `bytes` are free.
+// Demotes kept modules, from the end of the network, until `bytes` are free.
 std::size_t Sequential::reclaim(std::size_t bytes) {
   std::size_t given = 0;
   for (auto each = modules_.rbegin(); each != modules_.rend() && given < bytes; ++each) {
@@ -113,7 +113,7 @@ std::size_t Sequential::reclaim(std::size_t bytes) {
   return given;
 }
 
-// Before the first use of a wrapped module.
+// Called before the first use of a wrapped module.
 void Sequential::make_usable(WrappedModule& module) {
   const auto limit = setup_.account->limit();
   const Use use = decide_use({.state = module.state(),

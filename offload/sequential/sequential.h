@@ -1,14 +1,14 @@
 // `sequential`: module by module, with three states (docs/offloading.md).
 //
-//   state        where                                       what a forward does
+//   state        location and dtype                          in a forward
 //   offload (0)  offload_device, offload_dtype (the arena)   promote if vram_limit allows, else cast
-//   onload  (1)  onload_device, onload_dtype                 use directly if that is what computes, else as 0
+//   onload  (1)  onload_device, onload_dtype                 use directly if it equals computation, else as 0
 //   keep    (2)  the device, in the network's dtype          use directly
 //
-// A stage starts with every wrapped module in state offload.  Modules whose kind is not in module_map are
-// not wrapped: they stay on the device for the stage.  All work is queued on the compute stream, so that a
-// temporary copy can be used again as soon as its call is queued.  wrapped_module.h moves the weights; which
-// modules are promoted, and which give their memory back, is decided here.
+// A stage starts with all wrapped modules in state offload.  Modules whose kind is not in module_map are not
+// wrapped: they stay on the device for the stage.  All work is queued on the compute stream, so that a
+// temporary copy can be reused once its call is queued. wrapped_module.h moves the weights; this class
+// decides which modules are promoted, and which give up their memory.
 #pragma once
 
 #include <cstdint>
@@ -30,7 +30,7 @@ class Sequential final : public Strategy {
   Sequential(NodeArena& arena, const StagePlan& plan, const StageSetup& setup);
   ~Sequential() override;
 
-  // Manual state control, of one module or of all that are wrapped.  Between forwards.
+  // Manual state control, of one module or of all wrapped ones.  Call between forwards.
   // Throw std::invalid_argument for a module that is not wrapped or is in use; OutOfMemory.
   void offload(model::ModuleId id) { wrapped(id).set_state(State::Offload); }
   void onload(model::ModuleId id) { wrapped(id).set_state(State::Onload); }
@@ -70,7 +70,7 @@ class Sequential final : public Strategy {
   Link call_link_;
   StagingPool pool_;
   mutable StreamTimer copies_;
-  std::vector<bool> over_blocks_;  // each pass of copies_
+  std::vector<bool> over_blocks_;  // per pass of copies_
   ModuleCarrier carrier_;
   std::vector<WrappedModule> modules_;  // in arena order
   bool prepared_ = false;

@@ -13,7 +13,7 @@ void StagingPool::reserve(std::size_t bytes) {
       {AccountedMemory(device_, account_, Category::Temporary, round_up(bytes, kTensorAlign)), {}});
 }
 
-// The first gap that is large enough.
+// First fit.
 std::byte* StagingPool::fit(Region& region, std::size_t bytes) {
   std::size_t begin = 0;
   auto next = region.taken.begin();

@@ -1,4 +1,4 @@
-// Device memory for the copies and casts of one call, taken once and used again.
+// Reusable device memory for the copies and casts of one call.
 #pragma once
 
 #include <cstddef>
@@ -9,18 +9,18 @@
 
 namespace ferry::offload {
 
-// All users queue their work on one stream, so a range may be handed out again as soon as it was given back:
-// the stream's order keeps the two apart.
+// All users queue their work on one stream, so a range can be reused as soon as it has been given back:
+// stream order separates the uses.
 class StagingPool {
  public:
   StagingPool(Device& device, DeviceAccount& account) : device_(device), account_(account) {}
-  // Takes memory for at least `bytes` at once, unless there is any.  Throws OutOfMemory.
+  // Allocates at least `bytes` at once, unless memory is already allocated.  Throws OutOfMemory.
   void reserve(std::size_t bytes);
-  // A range at a multiple of 256 bytes; the pool grows when it has none, which happens in the first passes
-  // only.  Throws OutOfMemory.
+  // Returns a range aligned to 256 bytes; the pool grows if necessary, which happens only in the first
+  // passes.  Throws OutOfMemory.
   std::byte* take(std::size_t bytes);
   void give(const std::byte* data);
-  // Drops everything; no range is out.
+  // Frees everything; no range may be in use.
   void clear();
   std::size_t bytes() const;
 

@@ -22,7 +22,7 @@ std::vector<DType> dtypes_for(const model::ModuleSpec& module, const ModulePlan&
   return dtypes;
 }
 
-// A module of the arena as an image of its own.
+// A module of the arena as a separate image.
 Image stored_image(const NodeArena& arena, model::ModuleId id) {
   Image image{.place = place_of(arena.layout(), id)};
   image.data = arena.at(blob_of(arena.layout(), id)) + image.place.offset;
@@ -86,7 +86,7 @@ Image WrappedModule::current_image() const {
   return stored_;
 }
 
-// Device memory for the image in `to`, made from what the arena has.
+// Allocates device memory laid out as `to` and fills it from the arena.
 void WrappedModule::to_device(const ModulePlace& to, Category category) {
   Device& device = carrier_->device;
   memory_ = AccountedMemory(device, carrier_->account, category, to.bytes);
@@ -94,7 +94,7 @@ void WrappedModule::to_device(const ModulePlace& to, Category category) {
   if (same_dtypes(to, computation_)) views_ = make_views(to, memory_.data(), model::torch_device(device));
 }
 
-// Brings the weights to where `state` wants them.
+// Moves the weights to the location of `state`.
 void WrappedModule::place(State state) {
   const ModuleConfig& config = plan_.config;
   state_ = state;
@@ -121,7 +121,7 @@ void WrappedModule::set_state(State state) {
   place(state);
 }
 
-// Queues what makes `target` the image for computing.
+// Queues the work that fills `target` with the image for computing.
 void WrappedModule::fetch(std::byte* target) {
   const Image from = current_image();
   const bool from_host = from.where == Place::Host;
@@ -149,7 +149,7 @@ bool WrappedModule::promote() {
 void WrappedModule::cast() {
   std::byte* data = carrier_->pool.take(computation_.bytes);
   fetch(data);
-  // The pool hands out the same places in every pass, so these views are usually there already.
+  // The pool returns the same ranges in every pass, so these views usually exist already.
   if (temporary_views_.empty() || temporary_views_[0].data_ptr() != data) temporary_views_ = views_of(data);
   temporary_ = data;
 }

@@ -1,5 +1,5 @@
-// A module of a sequential stage: where its weights are, in which dtypes, and the way between its states
-// (offload/sequential/sequential.h).  Which state it should have is Sequential's business.
+// A module of a sequential stage: location and dtypes of its weights, and its state transitions
+// (offload/sequential/sequential.h).  Sequential decides which state it should have.
 #pragma once
 
 #include <cstddef>
@@ -19,53 +19,55 @@
 
 namespace ferry::offload {
 
-// What carries the weights of a stage's modules.
+// Resources for moving the weights of a stage's modules.
 struct ModuleCarrier {
   Device& device;
   DeviceAccount& account;
   StagingPool& pool;
-  Link& setup_link;     // outside of calls
+  Link& setup_link;     // outside calls
   Link& call_link;      // for calls
-  StreamTimer& copies;  // that calls make from the host, by block; head and tail count to their neighbours
+  StreamTimer& copies;  // copies from the host in calls, by block; head and tail count to their neighbours
 };
 
 // All work is queued on the device's compute stream.
 class WrappedModule {
  public:
-  // `arena` and `carrier` outlive this.
+  // `arena` and `carrier` must outlive this object.
   WrappedModule(NodeArena& arena, const ModulePlan& plan, const ModuleCarrier& carrier);
 
   const ModulePlan& plan() const { return plan_; }
-  // Without one it stays on the device in the network's dtype, or on the host by the network's wish.
+  // Without a wrapper it stays on the device in the network's dtype, or on the host if host-only.
   bool has_wrapper() const { return plan_.wrapper != Wrapper::None; }
   bool is_host_only() const { return host_only_; }
   State state() const { return state_; }
   bool in_use() const { return users_ > 0; }
-  // State onload is what a call computes with: on the device, in the network's dtype.
+  // True if state onload is directly usable: on the device, in the network's dtype.
   bool onload_is_computation() const { return onload_is_computation_; }
-  // Of its image on the device that is not of one call.
+  // Device bytes of its permanent image, excluding calls.
   std::size_t device_bytes() const { return memory_.bytes(); }
-  // What a call takes at most: its result, and its copy before the cast.
+  // Maximum device bytes of a call: its result, and its copy before the cast.
   std::size_t call_bytes() const;
 
-  // The stage starts: the weights come to where the state wants them, once.  Throws OutOfMemory.
+  // Called once when the stage starts: moves the weights to the location of the state.  Throws OutOfMemory.
   void prepare();
-  // The stage ends: state offload, with nothing on the device.  Its last work is done.
+  // Called when the stage ends, after its last work is done: switches to state offload, with nothing on the
+  // device.
   void finish();
-  // Throws std::invalid_argument when it is in use; OutOfMemory.
+  // Throws std::invalid_argument if it is in use; OutOfMemory.
   void set_state(State state);
 
-  // Before a call of a module that is not in use, either makes its weights what computes: promote() for good,
-  // as state keep, or false where the device has no room; cast() for this call, the state stays.
+  // Make the weights usable before a call; the module must not be in use. promote() switches to state keep,
+  // and returns false if the device has no room; cast() makes a copy for this call and keeps the state.
   bool promote();
   void cast();
 
-  // What computes.  Every use ends; the last one gives back what cast() made, its bytes 0xFF with `poison`.
+  // Returns the tensors to compute with.  Every use must end; the last end frees what cast() made, filling it
+  // with 0xFF if `poison`.
   std::span<const at::Tensor> begin_use();
   void end_use(bool poison);
 
  private:
-  struct HostCopy {  // an onload image on the host that is not the arena's
+  struct HostCopy {  // an onload image in host memory outside the arena
     std::vector<std::byte> memory;
     std::byte* data = nullptr;  // aligned
   };
@@ -77,18 +79,18 @@ class WrappedModule {
 
   ModulePlan plan_;
   const ModuleCarrier* carrier_;
-  int timed_as_ = 0;  // place in carrier.copies
+  int timed_as_ = 0;  // index in carrier.copies
   bool host_only_ = false;
   Image stored_;             // in the arena
   ModulePlace onload_;       // dtypes of state onload
   ModulePlace computation_;  // dtypes of the network
   bool onload_is_computation_ = false;
   State state_ = State::Offload;
-  AccountedMemory memory_;  // of an image on the device
+  AccountedMemory memory_;  // image on the device
   HostCopy host_;
-  std::vector<at::Tensor> views_;  // of `memory_`, where it can be used directly
+  std::vector<at::Tensor> views_;  // of `memory_`, if directly usable
   int users_ = 0;
-  std::byte* temporary_ = nullptr;  // of the call in progress
+  std::byte* temporary_ = nullptr;  // for the call in progress
   std::vector<at::Tensor> temporary_views_;
 };
 

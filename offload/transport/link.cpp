@@ -9,7 +9,7 @@ namespace ferry::offload {
 
 namespace {
 
-// A chunk that comes so little late was held up by the scheduler; the link was not idle.
+// A chunk less late than this was delayed by the scheduler; the link was not idle.
 constexpr Clock::duration kOversleep = std::chrono::microseconds(500);
 
 }  // namespace

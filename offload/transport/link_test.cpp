@@ -18,12 +18,12 @@ namespace ferry::offload {
 namespace {
 
 constexpr std::size_t kMostBytes = std::size_t{64} << 20;
-constexpr double kMostSeconds = 0.1;  // of one copy
+constexpr double kMostSeconds = 0.1;  // per copy
 constexpr int kRepeats = 5;
 constexpr double kClearlySlower = 1.2;
-constexpr double kNoticed_ms = 0.1;  // less than the threads of a busy node differ by themselves
+constexpr double kNoticed_ms = 0.1;  // smaller differences are scheduling noise on a busy node
 
-// So many that the clock's grain does not matter; a slow emulated link does not take for ever.
+// Large enough for the clock's resolution, but bounded in time for a slow emulated link.
 std::size_t test_bytes(const NodeArena& arena, double link_gbps) {
   const std::size_t bytes = std::min(kMostBytes, largest_blob(arena.layout()).bytes);
   if (link_gbps <= 0) return bytes;
@@ -31,7 +31,7 @@ std::size_t test_bytes(const NodeArena& arena, double link_gbps) {
                     bytes);
 }
 
-// Emulated links may differ; what the ranks gather and exchange may not.
+// Emulated links may differ, but gathers and exchanges need equal sizes.
 std::size_t same_bytes(const parallel::Peers& peers, std::size_t bytes) {
   for (const std::string& each : all_gather_text(peers, std::to_string(bytes))) {
     bytes = std::min<std::size_t>(bytes, std::stoull(each));
@@ -39,14 +39,14 @@ std::size_t same_bytes(const parallel::Peers& peers, std::size_t bytes) {
   return bytes;
 }
 
-// Seconds of several tries, ascending.  Other work on the node makes a try longer, never shorter.
+// Seconds of several tries, ascending.  Other load on the node only makes tries longer.
 struct Tries {
   std::array<double, kRepeats> seconds{};
   double median() const { return seconds[kRepeats / 2]; }
   double least() const { return seconds[0]; }
 };
 
-// What the measurements of one rank share.
+// State shared by the measurements of one rank.
 class Bench {
  public:
   Bench(NodeArena& arena, double link_gbps, const StageSetup& setup)
@@ -69,14 +69,14 @@ class Bench {
         from_.data(), from_.data() + shard * static_cast<std::size_t>(setup_.copy_sharers->rank()), shard,
         comm());
   }
-  // From one half of a buffer into the other, which no copy touches.
+  // Exchanges between two halves of a buffer that no copy touches.
   void exchange() {
     const std::size_t half = bytes_ / 2;
     setup_.copy_sharers->all_to_all(from_.data(), from_.data() + half, half / ranks_, comm());
   }
   void wait_copy() { copy_->synchronize(); }
   void wait_comm() { comm().synchronize(); }
-  // `work` on this rank, all ranks starting each try together.
+  // Times `work` on this rank; all ranks start each try together.
   Tries time(const std::function<void()>& work, const std::function<void()>& end = {}) {
     Tries tries;
     for (double& each : tries.seconds) {
@@ -103,7 +103,7 @@ class Bench {
   Link link_;
 };
 
-// The largest of every rank's times, so that all decide alike.
+// Maximum over the ranks, so that all decide alike.
 double slowest(const parallel::Peers& peers, double seconds) {
   double most = 0;
   for (const std::string& each : all_gather_text(peers, fmt::format("{:.9f}", seconds))) {
@@ -112,8 +112,7 @@ double slowest(const parallel::Peers& peers, double seconds) {
   return std::max(most, 1e-9);
 }
 
-// The speed of each rank of the weights' group, of all such groups the slowest of that rank, so that all
-// decide alike.
+// Speed per rank of the weight-sharing group, the minimum over all such groups, so that all decide alike.
 std::vector<double> by_rank(const StageSetup& setup, double gbps) {
   const auto size = static_cast<std::size_t>(setup.copy_sharers->size());
   std::vector<double> speeds(size, std::numeric_limits<double>::infinity());
@@ -131,7 +130,7 @@ std::vector<double> by_rank(const StageSetup& setup, double gbps) {
   return alike ? speeds : std::vector<double>();
 }
 
-// Page-locking beside copies slows both.
+// Pauses page-locking, since it and copies slow each other down.
 class Quiet {
  public:
   explicit Quiet(NodeArena& arena) : arena_(arena) { arena_.pause_pinning(true); }
@@ -156,7 +155,7 @@ LinkFigures measure_links(NodeArena& arena, double link_gbps, const StageSetup& 
     bench.exchange();
     bench.wait_comm();
   };
-  whole_copy();  // touches the memory
+  whole_copy();  // faults the memory in
   bench.time(whole_exchange);
   double alone = 0;
   for (int turn = 0; turn < setup.peers.size; ++turn) {

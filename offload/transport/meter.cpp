@@ -4,7 +4,7 @@ namespace ferry::offload {
 
 namespace {
 
-constexpr int kPasses = 3;  // that spans are kept for
+constexpr int kPasses = 3;  // passes for which spans are kept
 
 }  // namespace
 

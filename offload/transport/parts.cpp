@@ -11,13 +11,13 @@ namespace ferry::offload {
 namespace {
 
 constexpr double kClearlyFaster =
-    1.25;  // less may be chance: four H200 gave 35.2 to 40 GB/s from test to test
+    1.25;  // smaller ratios may be noise: four H200 gave 35.2 to 40 GB/s from test to test
 constexpr double kGrains = 100;
 
 }  // namespace
 
 std::vector<double> parts_of_links(const std::vector<double>& gbps) {
-  // Not-a-number fails this too.
+  // Also rejects NaN.
   for (const double each : gbps) {
     if (!(each > 0) || !std::isfinite(each)) {
       throw std::invalid_argument(fmt::format("parts of links, one of {} GB/s", each));

@@ -1,4 +1,4 @@
-// Blocks that are copied to the device and stay.
+// Resident blocks on the device.
 #pragma once
 
 #include <vector>
@@ -10,21 +10,21 @@
 
 namespace ferry::offload {
 
-// A device copy of some blocks (head and tail included) of an arena, each in memory of its own.
+// Device copies of some blocks (head and tail included) of an arena, each in separate memory.
 class Resident {
  public:
   Resident(const NodeArena& arena, Device& device, DeviceAccount& account)
       : arena_(arena), device_(device), account_(account) {}
-  // Takes memory for `block` (index, kHead or kTail) and queues its copy on the compute stream; nothing
-  // when it is there already.  Throws OutOfMemory.
+  // Allocates memory for `block` (index, kHead or kTail) and queues its copy on the compute stream; does
+  // nothing if it is already resident.  Throws OutOfMemory.
   void add(int block, Link& link);
-  // Drops one, or all.  The caller has seen to it that no work uses them.
+  // Drop one, or all.  No queued work may still use them.
   void remove(int block) {
     std::erase_if(blocks_, [=](const Block& each) { return each.index == block; });
   }
   void clear() { blocks_.clear(); }
   bool has(int block) const { return find(block) != nullptr; }
-  // Views of a module of a block that is there.
+  // Views of a module of a resident block.
   std::span<const at::Tensor> operator[](model::ModuleId id) const;
 
  private:

@@ -14,7 +14,7 @@ namespace {
 
 void check(const Sharing& sharing, int ranks) {
   const auto& [share, weights] = sharing;
-  // Not-a-number fails these too.
+  // Also rejects NaN.
   bool good = share >= 0 && share <= 1;
   if (!weights.empty()) {
     const auto negative = [](double weight) { return !(weight >= 0 && std::isfinite(weight)); };
@@ -28,7 +28,7 @@ void check(const Sharing& sharing, int ranks) {
   throw std::invalid_argument(text);
 }
 
-// Part `rank` of `ranks`, of 1.
+// Part of `rank` as a fraction of 1.
 double part_of(const Sharing& sharing, int rank, int ranks) {
   if (sharing.weights.empty()) return 1.0 / ranks;
   return sharing.weights[static_cast<std::size_t>(rank)] /
@@ -39,7 +39,7 @@ std::size_t round_to(double bytes, std::size_t multiple) {
   return static_cast<std::size_t>(std::llround(bytes / static_cast<double>(multiple))) * multiple;
 }
 
-// Where the parts begin, and the end of the last.
+// Start offsets of the parts, and the end of the last.
 std::vector<std::size_t> bounds_of(std::size_t end, const Sharing& sharing, int ranks) {
   std::vector<std::size_t> bounds = {0};
   const auto count = static_cast<std::size_t>(ranks);

@@ -15,31 +15,31 @@ namespace ferry::offload {
 
 struct Slot {
   AccountedMemory memory;
-  std::vector<BlockViews> views;               // by layout class
-  std::unique_ptr<Event> free;                 // on the compute stream: its block has been used
-  std::unique_ptr<Event> open;                 // on the copy stream: the next block may be written
-  std::unique_ptr<Event> staged;               // on the copy stream: what this rank copies is there
-  std::unique_ptr<Event> ready;                // all bytes are there
-  std::vector<std::unique_ptr<Event>> slices;  // on the copy stream: a slice of what it copies for all is
-  int block = -1;                              // whose bytes it holds or is about to; -1: nobody's
-  std::vector<bool> modules;                   // which modules of it
+  std::vector<BlockViews> views;               // indexed by layout class
+  std::unique_ptr<Event> free;                 // compute stream: its block has been used
+  std::unique_ptr<Event> open;                 // copy stream: the next block may be written
+  std::unique_ptr<Event> staged;               // copy stream: this rank's copies are done
+  std::unique_ptr<Event> ready;                // all bytes are ready
+  std::vector<std::unique_ptr<Event>> slices;  // copy stream: a slice of the shared bytes is copied
+  int block = -1;                              // block that it holds or will hold; -1: none
+  std::vector<bool> modules;                   // modules of it that are included
 };
 
-// Blocks whose tensors lie at the same offsets share a class, and so the views of a slot.  One entry per
-// offloaded block, counted from 0.
+// Blocks with equal tensor offsets share a class, and so a slot's views.  One entry per offloaded block,
+// counted from 0.
 std::vector<int> layout_classes(const ArenaLayout& layout, const std::vector<int>& offloaded);
 
-// Takes the memory (category Slots), from `group` where ranks share the copying, and makes every view and
-// event, of `slices` in each slot.  Throws OutOfMemory.  Collective over the group.
+// Allocates the memory (category Slots), from `group` if ranks share copies, and creates all views and
+// events, with `slices` in each slot.  Throws OutOfMemory.  Collective over the group.
 std::vector<Slot> make_slots(const NodeArena& arena, const Residency& residency, Device& device,
                              DeviceAccount& account, parallel::Group* group, std::size_t slices);
 
-using parallel::Range;  // of a blob
+using parallel::Range;  // a range of a blob
 
-// The bytes of the chosen modules of a block, ascending, neighbours merged.
+// Bytes of the chosen modules of a block, ascending, neighbours merged.
 std::vector<Range> ranges_of(const BlockPlace& block, const std::vector<bool>& modules);
 
-// The parts of `ranges` that lie in [begin, end).
+// Clips `ranges` to [begin, end).
 std::vector<Range> clip(const std::vector<Range>& ranges, std::size_t begin, std::size_t end);
 
 std::size_t total_bytes(const std::vector<Range>& ranges);

@@ -35,7 +35,7 @@ void copy_some(const Carrier& carrier, Job& job, const std::byte* arena, std::si
   }
   const std::size_t chunk = carrier.link->chunk();
   std::size_t chunks = most_bytes / chunk + (most_bytes % chunk == 0 ? 0 : 1);
-  // A step without bytes follows at once, so that a job whose bytes are all queued is `copied`.
+  // An empty step is done at once, so that a job whose bytes are all queued is `copied`.
   while (job.next < job.todo.size() && (chunks > 0 || job.todo[job.next].range.bytes == 0)) {
     const auto& [range, there] = job.todo[job.next];
     const std::size_t left = range.bytes - job.done;
