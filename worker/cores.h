@@ -1,4 +1,4 @@
-// CPU cores while one rank works and the others sleep.
+// CPU threads while one rank works and the others sleep.
 #pragma once
 
 #include <optional>
@@ -7,8 +7,8 @@
 
 namespace ferry::worker {
 
-// While it lives, LibTorch uses the threads of all ranks of this node: `ranks` times its own, as far as the
-// process may use that many cores.  For a stage that one rank runs alone.
+// While it exists, LibTorch uses the threads of all ranks of this node: `ranks` times its own, up to the
+// cores this process may use.  For a stage that one rank runs alone.
 class AllCores {
  public:
   explicit AllCores(int ranks);
@@ -18,7 +18,7 @@ class AllCores {
 
  private:
   int before_;
-  std::optional<SpinLimit> spin_limit_;  // where the rank's own has nothing to limit
+  std::optional<SpinLimit> spin_limit_;  // if the rank's own has no effect
 };
 
 }  // namespace ferry::worker

@@ -17,13 +17,13 @@ namespace ferry::worker {
 namespace {
 
 parallel::Mesh mesh_of(const Prepared& prepared, const Networks& networks, const parallel::Session& session) {
-  // Without a DiT any number of ranks will do.
+  // Without a DiT any number of ranks is valid.
   const bool dit = needed_network(networks, Role::Dit, given_to(prepared.job)) != nullptr;
   const int heads = dit ? static_cast<int>(networks.facts.dit.heads) : session.size();
   return parallel::make_mesh(prepared.options.parallel, session.size(), session.rank(), heads);
 }
 
-// parallel.cfg of rank 0, on every rank.  Collective over the world.
+// Returns rank 0's parallel.cfg on every rank.  Collective over the world.
 parallel::CfgMode cfg_of_rank_0(const Options& options, parallel::Session& session) {
   const std::string mode = session.broadcast(std::to_string(static_cast<int>(options.parallel.cfg)), 0);
   return static_cast<parallel::CfgMode>(std::stoi(mode));
@@ -50,7 +50,7 @@ Options Engine::with(const JobOptions& job) const {
   return options;
 }
 
-// Returns what of [offload] is changed.
+// Returns the changes made to [offload].
 std::vector<std::string> Engine::open(const JobOptions& job) {
   Options given = given_;
   given.job = job;
@@ -60,7 +60,7 @@ std::vector<std::string> Engine::open(const JobOptions& job) {
   return changes;
 }
 
-// What one rank can find out for all: the job, and the mode that parallel.cfg = auto means for it.
+// Checks done by one rank for all: the job, and the mode for parallel.cfg = auto.
 void Engine::check(Prepared& prepared, const std::vector<RankMemory>& memory) {
   Options& options = prepared.options;
   const Job& job = prepared.job = resolve_job(options.job, networks_.facts, rank_->on_gpu());
@@ -104,12 +104,12 @@ Prepared Engine::prepare(const JobOptions& options) {
     check(prepared, memory);
     const std::vector<std::string> cuts = count_tokens(prepared.job, networks_);
     prepared.names = hold_names(prepared.options, prepared.job);
-    // Last: a refusal is one line.
+    // Logged last, so that an error is one line.
     for (const std::string& note : not_said_before(changes)) spdlog::warn("{}", note);
     for (const std::string& cut : cuts) spdlog::warn("{}", cut);
     return to_json(prepared.job);
   });
-  // JSON is UTF-8; the first rank, which reads and writes the files, keeps their names as they are.
+  // JSON is UTF-8; the first rank, which reads and writes the files, keeps their names unchanged.
   if (session_.rank() != 0) prepared.job = job_from_json(job);
   agree(session_, [&] {
     if (session_.rank() == 0) return;

@@ -1,11 +1,11 @@
-// A program that makes video after video: what lives longer than one of them.
+// A program that makes several videos: the state that outlives one of them.
 //
 //   program   the rank: its device, its place in the mesh, its communicators (worker/rank.h)
 //   model     the networks, their weights on the nodes, strategies that are ready
-//   (worker/weights/loaded_model.h) video     a job that has passed every check (Prepared), which borrows
-//   both
+//             (worker/weights/loaded_model.h)
+//   video     a job that has passed every check (Prepared), which borrows both
 //
-// All ranks own an engine and make the same calls on it, all of which are collective over the world.
+// Every rank owns an engine and makes the same calls, all collective over the world.
 //
 // After UserError or NotFinite, which every rank throws alike, the engine is as good as new: host copies of
 // weights stay where they were, and the next job may be prepared or made.  After anything else it is not, as
@@ -31,27 +31,26 @@ namespace ferry::worker {
 
 // A job that has passed every check.
 struct Prepared {
-  Options options;  // as given, [offload] made to suit each network, parallel.cfg not auto
+  Options options;  // as given; [offload] adapted to each network, parallel.cfg resolved
   Job job;
-  parallel::CfgChoice cfg;  // on rank 0: what parallel.cfg is, and why if it was auto
+  parallel::CfgChoice cfg;  // rank 0: parallel.cfg, and the reason if it was auto
   parallel::Mesh mesh;
   HeldNames names;  // on rank 0
-  // The networks that videos after this one will need, the same on every rank, for whoever knows: their
-  // weights may stay (run.keep).
+  // optional; networks needed by later videos, the same on every rank, if known: their weights may stay
+  // (run.keep).
   ByRole<bool> later{};
 };
 
 class Engine {
  public:
-  // `session` outlives it.  Throws UserError, the same on every rank: no such device.
+  // `session` must outlive it.  Throws UserError, the same on every rank: no such device.
   Engine(const Options& options, parallel::Session& session);
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
-  // Checks everything that can be checked before weights are read, on rank 0 for everybody, and sets the
-  // ranks up; then says what of [offload] was changed, and which prompt is cut.  The networks that the job
-  // needs are opened, headers only, if no job has needed them before. Throws UserError, the same on every
-  // rank.
+  // Checks everything that needs no weights, on rank 0 for all ranks, and sets up the ranks; then reports
+  // changes of [offload] and truncated prompts.  Opens the networks that the job needs, headers only, if no
+  // earlier job did.  Throws UserError, the same on every rank.
   Prepared prepare(const JobOptions& job);
 
   // Makes the ranks those of the job's mesh; communicators are made anew where that is another than before,
@@ -75,7 +74,7 @@ class Engine {
 
   parallel::Session& session_;
   const Options given_;
-  Options options_;  // [offload] made to suit the networks that are open
+  Options options_;  // [offload] adapted to the open networks
   Networks networks_;
   std::unique_ptr<Rank> rank_;
   std::unique_ptr<LoadedModel> model_;
@@ -84,8 +83,8 @@ class Engine {
   std::set<std::string> said_;  // on rank 0
 };
 
-// What computes the DiT's attention, as log and record have it (worker/stages/attention.h); empty where the
-// job needs no DiT.
+// Name of the DiT's attention kernel for log and record (worker/stages/attention.h); empty if the job needs
+// no DiT.
 std::string attention_name(const Engine& engine, const Job& job);
 
 }  // namespace ferry::worker

@@ -26,7 +26,7 @@ VideoNeeds needs_of(const StageInput& input, const ByRole<bool>& later) {
   return needs;
 }
 
-// On failure made.latents becomes the last that were finite.
+// On failure sets made.latents to the last finite ones.
 at::Tensor denoised(const StageInput& input, const std::vector<at::Tensor>& contexts, const at::Tensor& noise,
                     Generation& made) {
   try {
@@ -40,10 +40,10 @@ at::Tensor denoised(const StageInput& input, const std::vector<at::Tensor>& cont
 
 at::Tensor sampled_latents(const StageInput& input, Generation& made) {
   made.stages.resize(2);
-  // The noise first: a file of it may be refused before anything is loaded.
+  // The noise first: its file may be refused before anything is loaded.
   const at::Tensor noise = noise_stage(input);
   made.noise = noise.to(at::kCPU);
-  // To lock a page keeps other threads out of the driver, the one that encodes too.
+  // Page-locking blocks other threads from the driver, including the one that encodes.
   const auto pause_pinning = [&](bool paused) {
     offload::NodeArena* arena = input.model->stage(Role::Dit).arena();
     if (input.rank->is_first() && arena != nullptr) arena->pause_pinning(paused);
@@ -57,7 +57,7 @@ at::Tensor sampled_latents(const StageInput& input, Generation& made) {
   return denoised(input, contexts, noise, made);
 }
 
-// On every rank.
+// Runs on every rank.
 at::Tensor latents_of_file(const StageInput& input) {
   Rank& rank = *input.rank;
   at::Tensor latent;
@@ -93,7 +93,7 @@ void generate_in_mesh(Engine& engine, const Prepared& prepared, Progress& progre
   if (hooks.before_decode) hooks.before_decode(made.latents);
   made.stages.emplace_back();
   made.frames = decode_stage(input, latent, made.stages.back());
-  rank.janitor.begin();  // nothing waits for the device any more
+  rank.janitor.begin();  // nothing waits for the device any longer
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// One video, from a job to tensors, without writing any file.
+// Makes one video, from a job to tensors, without writing files.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -17,26 +17,26 @@ struct Generation {
   at::Tensor latents;                // [C, T, h, w] fp32 on the CPU, before decoding; on every rank
   at::Tensor noise;                  // [C, T, h, w] fp32 on the CPU; on every rank
   at::Tensor frames;                 // [F, H, W, 3] uint8 on the CPU; on rank 0
-  std::string video;                 // the bytes of the file; for who encodes the frames to fill in
+  std::string video;                 // the encoded file; set by the caller that encodes the frames
   std::vector<at::Tensor> contexts;  // [Lt, D] on the CPU, conditional first; on every rank
   std::vector<StageRecord> stages;   // of this rank
 };
 
-// What else is done with what is made; each may be empty.
+// Callbacks on results; each is optional.
 struct Hooks {
   // On every rank once decode's input is there; may throw.  job.latents of a later run stands for it, without
   // any stage before.
   std::function<void(const at::Tensor& latents)> before_decode;
-  // On rank 0 for each run of frames [f, H, W, 3] as it is there, in order: slices of Generation's frames.
+  // On rank 0 for each run of frames [f, H, W, 3] once computed, in order: slices of Generation's frames.
   std::function<void(const at::Tensor& frames)> frames_made;
 };
 
-// Makes a video: runs the stages and fills `made` as they end.  A job with latents is only decoded: there is
-// no noise and no context.  May be called again and again, with the same engine and another job: what
-// prepared.later says, and run.keep, decides what of the weights stays for it.
+// Makes a video: runs the stages and fills `made` as they end.  A job with latents is only decoded, without
+// noise and contexts.  May be called repeatedly with the same engine and other jobs; prepared.later and
+// run.keep decide which weights stay for them.
 // Collective over the world.  Throws NotFinite (worker/stages/not_finite.h), the same on every rank, when
-// values stop being finite; then `made` has what there was before: in `latents` the last that were finite, if
-// any were, and no frames.
+// values stop being finite; then `made` has the results so far: in `latents` the last finite ones, if any,
+// and no frames.
 void generate(Engine& engine, const Prepared& prepared, Progress& progress, Generation& made,
               const Hooks& hooks = {});
 

@@ -1,4 +1,4 @@
-// The few facts about CUDA that the record of a run needs.  cuda/gpu.cpp asks CUDA, no_cuda/gpu.cpp does not.
+// CUDA facts for the record of a run, in cuda/gpu.cpp or, without CUDA, no_cuda/gpu.cpp.
 #pragma once
 
 #include <cstddef>
@@ -8,25 +8,25 @@
 
 namespace ferry::worker {
 
-// "13.0", of the runtime that is loaded; "none" in a build without CUDA.
+// "13.0", of the loaded runtime; "none" in a build without CUDA.
 std::string cuda_version();
 
-// "2.28.9", of the library that is loaded; "none" in a build without CUDA.
+// "2.28.9", of the loaded library; "none" in a build without CUDA.
 std::string nccl_version();
 
-// "580.95.05", from the kernel's module; "none" without one.
+// "580.95.05", of the kernel module; "none" without one.
 std::string driver_version();
 
-// The most device memory that LibTorch took since reset_torch_peak().
+// LibTorch's peak device memory since reset_torch_peak().
 struct TorchPeak {
-  std::size_t held_bytes = 0;       // with what its allocator keeps for later
-  std::size_t allocated_bytes = 0;  // tensors and workspaces alone: what the work cannot do without
+  std::size_t held_bytes = 0;       // including memory cached by its allocator
+  std::size_t allocated_bytes = 0;  // tensors and workspaces only: what the work really needs
 };
 // Zeros on the CPU.
 TorchPeak torch_peak(const Device& device);
 void reset_torch_peak(const Device& device);
 
-// Gives the memory that LibTorch keeps for later back to the device; nothing on the CPU.
+// Returns LibTorch's cached memory to the device; a no-op on the CPU.
 void release_torch_cache(const Device& device);
 
 }  // namespace ferry::worker

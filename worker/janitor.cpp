@@ -16,7 +16,7 @@ Janitor::~Janitor() {
   }
 }
 
-// One object, so that what it holds dies where it runs.
+// Shared, so that its captures are destroyed on the thread that runs it.
 void Janitor::take(std::function<void()> work) {
   const auto once = std::make_shared<std::function<void()>>(std::move(work));
   try {

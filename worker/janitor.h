@@ -1,4 +1,4 @@
-// Lets go of what takes long to let go of, while the run goes on.
+// Frees resources in the background if freeing is slow.
 #pragma once
 
 #include <functional>
@@ -13,25 +13,24 @@ class Janitor {
   Janitor() = default;
   Janitor(const Janitor&) = delete;
   Janitor& operator=(const Janitor&) = delete;
-  // Waits; exceptions that finish() has not thrown are logged.
+  // Waits; logs exceptions that finish() has not thrown.
   ~Janitor();
 
-  // Does `work` on a thread of its own.  Where there is no thread to be had, now.
+  // Runs `work` on a thread of its own, or at once if no thread can be started.
   void take(std::function<void()> work);
-  // Destroys `thing` so.
+  // As above: destroys `thing`.
   template <class T>
   void take(std::unique_ptr<T> thing) {
     take([kept = std::shared_ptr<T>(std::move(thing))]() mutable { kept.reset(); });
   }
-  // Destroys `thing` so, but not before begin() or finish(): to unlock a page keeps other threads out of the
-  // driver.
+  // As above, but not before begin() or finish(): unlocking pages blocks other threads from the driver.
   template <class T>
   void keep(std::unique_ptr<T> thing) {
     kept_.push_back([kept = std::shared_ptr<T>(std::move(thing))]() mutable { kept.reset(); });
   }
-  // Takes what was kept.
+  // Starts everything passed to keep().
   void begin();
-  // The same; waits for all that was taken.  Throws the first exception of it.
+  // As above, and waits for all work.  Throws its first exception.
   void finish();
 
  private:

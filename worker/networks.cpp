@@ -26,7 +26,7 @@ DType compute_type(const std::string& key, const std::string& name) {
   throw UserError(fmt::format("{} {}: accepted: bf16, fp32", key, name));
 }
 
-// The sampler is the user's choice; when he makes none it is not the scheduler's either, and that is said.
+// Notes that the scheduler's sampler is not used: without a user's choice the model's default is.
 void note_sampler(const Options& options, Networks& networks) {
   const std::string meant = checkpoint::scheduler_sampler(networks.folder);
   const std::string taken(model::default_job(networks.facts.dit).sampler);
@@ -36,7 +36,7 @@ void note_sampler(const Options& options, Networks& networks) {
       taken, meant));
 }
 
-// Adds the checkpoint's notes, and what is left out of it.
+// Adds the checkpoint's notes, and its unused contents.
 void note_left_out(const Checkpoint& checkpoint, const model::NetworkSpec& spec, const Options& options,
                    std::vector<std::string>& notes) {
   notes.insert(notes.end(), checkpoint.notes().begin(), checkpoint.notes().end());
@@ -54,7 +54,7 @@ void note_left_out(const Checkpoint& checkpoint, const model::NetworkSpec& spec,
   }
 }
 
-// Adds to `notes` what the network leaves out of the checkpoint.
+// Adds the checkpoint's unused contents to `notes`.
 Network checked(Role role, Checkpoint checkpoint, model::NetworkSpec spec, DType compute,
                 const Options& options, std::vector<std::string>& notes) {
   checkpoint::validate(checkpoint, spec);
@@ -62,7 +62,7 @@ Network checked(Role role, Checkpoint checkpoint, model::NetworkSpec spec, DType
   return {.role = role, .checkpoint = std::move(checkpoint), .spec = std::move(spec), .compute = compute};
 }
 
-// Ids above the table's rows would be read from nowhere.
+// Larger ids would read beyond the embedding table.
 void check_tokenizer(const Networks& networks) {
   const model::Tokenizer tokenizer(networks.tokenizer, networks.facts.text->text_len);
   if (tokenizer.vocab() > networks.facts.text->vocab) {
@@ -71,7 +71,7 @@ void check_tokenizer(const Networks& networks) {
   }
 }
 
-// The folder, once it is known to be one.
+// Sets the folder, after checking that it is one.
 void find_folder(Networks& networks, const ModelOptions& options) {
   if (!networks.folder.empty()) return;
   if (options.path.empty()) throw UserError("model: no checkpoint folder was given; say --model DIR");
@@ -122,7 +122,7 @@ const Network* needed_network(const Networks& networks, Role role, const Given& 
   return networks[role] && entry_of(role).needed(given) ? &*networks[role] : nullptr;
 }
 
-// What could not be opened leaves no trace.
+// On failure `networks` is unchanged.
 void open_networks(Networks& networks, const Options& options, const Given& given) {
   find_folder(networks, options.model);
   const bool had_dit = networks[Role::Dit].has_value();

@@ -1,4 +1,4 @@
-// The networks of a checkpoint folder, known by their headers; no weight is read here.
+// The networks of a checkpoint folder, from their headers; no weight is read here.
 #pragma once
 
 #include <optional>
@@ -22,31 +22,31 @@ struct Network {
   model::NetworkSpec spec;
   DType compute = DType::F32;
   std::optional<checkpoint::LoraFile> lora{};  // the DiT's, checked against its spec
-  offload::StagePlan plan{};                   // of its weights, by fit_offload()
+  offload::StagePlan plan{};                   // plan of its weights, set by fit_offload()
 };
 
 struct Networks {
   ModelFacts facts;
-  ByRole<std::optional<Network>> by_role{};  // those that a job of this program has needed
-  std::string tokenizer;                     // spiece.model of the text encoder, or empty
-  std::string folder;                        // that holds the files: model.path, or a snapshot below it
-  std::vector<std::string> notes;            // what was chosen or left out, a line each, for log and record
+  ByRole<std::optional<Network>> by_role{};  // networks that jobs of this program have needed
+  std::string tokenizer;                     // the text encoder's spiece.model, or empty
+  std::string folder;                        // folder of the files: model.path, or a snapshot below it
+  std::vector<std::string> notes;            // choices and omissions, one line each, for log and record
 
   std::optional<Network>& operator[](Role role) { return by_role[role]; }
   const std::optional<Network>& operator[](Role role) const { return by_role[role]; }
 };
 
-// The network of `role` where the job needs it; else nullptr.
+// The network of `role` if the job needs it; else nullptr.
 const Network* needed_network(const Networks& networks, Role role, const Given& given);
 
-// Opens the network of each role that a job with `given` needs and that is not open yet: finds its files and
-// checks each tensor's name, shape and type, and that none is left out unless model.unexpected says so.
+// Opens the networks that a job with `given` needs and that are not open yet: finds their files and checks
+// each tensor's name, shape and type, and that none is unused unless model.unexpected allows it.
 // Throws UserError as checkpoint does.
 void open_networks(Networks& networks, const Options& options, const Given& given);
-// The same from nothing, for options.job.
+// As above for options.job, with no networks open yet.
 Networks open_networks(const Options& options);
 
-// One of them, for the table of roles, where `networks.folder` is known.
+// For the table of roles: open one network; `networks.folder` must be known.
 void open_dit(Networks& networks, const Options& options);
 void open_vae(Networks& networks, const Options& options);
 void open_text_encoder(Networks& networks, const Options& options);

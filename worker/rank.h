@@ -1,4 +1,4 @@
-// What one rank works with: its device, its place in the mesh, its communicators.
+// Resources of one rank: its device, its place in the mesh, its communicators.
 #pragma once
 
 #include <memory>
@@ -26,39 +26,39 @@ struct Rank {
   parallel::Groups groups;
   offload::DeviceAccount account;
   HostAccount host_account;
-  std::unique_ptr<Stream> own_exchange_stream;  // on a GPU; on the CPU the session's thread serves
-  std::unique_ptr<Trace> trace;                 // nullptr: nobody asked for one
-  model::kernels::Attention attention;          // of the DiT; LibTorch's choice until somebody sets it
+  std::unique_ptr<Stream> own_exchange_stream;  // on a GPU; on the CPU the session's thread is used
+  std::unique_ptr<Trace> trace;                 // nullptr unless requested
+  model::kernels::Attention attention;          // for the DiT; LibTorch's choice until set
   SpinLimit spin_limit;
-  Janitor janitor;  // last: what it lets go of is used with the device
+  Janitor janitor;  // last: it frees things used with the device
 
   bool is_first() const { return session->rank() == 0; }
-  // What carries activations, or, where ranks exchange none, the branches.
+  // Transport of activations or, if ranks exchange none, of the branches.
   const std::string& backend() const {
     return (groups.ulysses->size() > 1 ? groups.ulysses : groups.data_root)->backend();
   }
   bool on_gpu() const { return device->type() == DeviceType::Cuda; }
 
-  // Takes its place in `mesh`, as make_mesh gave it, with groups in which exchanges go as `exchange` says;
-  // nothing that uses the groups of another mesh is left.  Collective over the world.
+  // Joins `mesh`, as given by make_mesh, with groups whose exchanges go as `exchange` says; nothing may use
+  // the groups of another mesh any longer.  Collective over the world.
   void join(const parallel::Mesh& mesh, parallel::ExchangeBy exchange);
 
-  // What carries activations: on the CPU the session's thread.
+  // Stream of activation exchanges; on the CPU the session's thread.
   Stream& exchange_stream() { return on_gpu() ? *own_exchange_stream : session->comm(); }
-  // What a DiT runs on; `gate` is told of its exchanges (nullptr: nobody is).
+  // Runtime of a DiT; `gate` (optional) is notified of its exchanges.
   model::DitRuntime dit_runtime(DType compute, parallel::ExchangeGate* gate = nullptr);
-  // Where a stage runs that all ranks compute in step, and one that this rank computes alone.
+  // Setup of a stage that all ranks compute in lockstep, and of one that this rank computes alone.
   offload::StageSetup stage_setup();
   offload::StageSetup lone_stage_setup();
 };
 
-// The device of `name`: cpu, cuda, or auto, which is cuda where every rank sees a GPU.  Collective over the
+// The device of `name`: cpu, cuda, or auto, which is cuda if every rank sees a GPU. Collective over the
 // world.  Throws UserError on every rank: another name, no GPU, more ranks than GPUs on a node.
 std::unique_ptr<Device> make_device(const std::string& name, parallel::Session& session);
 
-// One that has still to join a mesh.
+// Makes a rank that has yet to join a mesh.
 std::unique_ptr<Rank> make_rank(std::unique_ptr<Device> device, parallel::Session& session);
-// The same, joined.  Collective over the world.
+// As above, and joins `mesh`.  Collective over the world.
 std::unique_ptr<Rank> make_rank(std::unique_ptr<Device> device, const parallel::Mesh& mesh,
                                 parallel::ExchangeBy exchange, parallel::Session& session);
 

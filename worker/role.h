@@ -11,7 +11,7 @@ namespace ferry::worker {
 enum class Role : std::uint8_t { Dit, Vae, TextEncoder };
 inline constexpr std::size_t kRoleCount = 3;
 
-// A value for each role; iterates in the order of the enum.
+// A value per role; iterates in enum order.
 template <class T>
 struct ByRole {
   std::array<T, kRoleCount> values{};

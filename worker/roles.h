@@ -1,4 +1,4 @@
-// The table of roles: all that is particular to one network of a run, but what its stage computes with it.
+// The table of roles: everything specific to one network, except what its stage computes.
 //
 // Options, loading, the checks of memory, the plan, the record and help go through the table in roles.cpp.
 // What else a further network needs: docs/architecture.md, "Where to add".
@@ -19,10 +19,10 @@ struct JobOptions;
 struct Networks;
 struct Options;
 
-// Who computes a stage: all ranks in step, or the first one while the others wait.
+// Ranks that compute a stage: all in lockstep, or the first one while the others wait.
 enum class Runs : std::uint8_t { Together, Alone };
 
-// What a job takes from files instead of computing it.
+// Inputs that a job reads from files instead of computing them.
 struct Given {
   bool contexts = false;
   bool latents = false;
@@ -30,7 +30,7 @@ struct Given {
 Given given_to(const JobOptions& job);
 Given given_to(const Job& job);
 
-// What the memory that a stage takes beside its weights depends on.
+// Parameters of a stage's activation memory.
 struct StageCase {
   const Options& options;
   const Job& job;
@@ -40,21 +40,22 @@ struct StageCase {
 
 struct RoleEntry {
   Role role;
-  std::string_view name;   // in keys ("dit.offload.type", "model.dit_key"), log and record; its spec's name
+  std::string_view
+      name;  // in keys ("dit.offload.type", "model.dit_key"), log and record; equals the spec's name
   std::string_view title;  // in help
-  int turn;                // place in the order in which a video needs its networks
-  bool exchanges;          // its ranks exchange activations, which copies of weights can make way for
-  bool measures_links;     // its stage is long enough for a measurement of the links to pay
+  int turn;                // position in the order in which a video uses its networks
+  bool exchanges;          // its ranks exchange activations, which weight copies can avoid
+  bool measures_links;     // its stage is long enough to justify measuring the links
   bool (*needed)(const Given& given);
   Runs (*runs)(const Options& options, int ranks);
-  // Opens its files, headers only, and checks them.  Throws UserError.
+  // Opens and checks its files, headers only.  Throws UserError.
   void (*open)(Networks& networks, const Options& options);
   std::size_t (*activation_bytes)(const StageCase& stage);
 };
 
-// In the order of the enum, which is that of keys and help.
+// In enum order, which is that of keys and help.
 std::span<const RoleEntry> roles();
-// In the order in which a video needs them.
+// In the order in which a video uses them.
 std::span<const RoleEntry> roles_in_turn();
 const RoleEntry& entry_of(Role role);
 // "dit", "vae", "text_encoder".

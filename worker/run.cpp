@@ -33,7 +33,7 @@ RankRecord record_of(const Rank& rank, const Generation& made) {
           .stages = made.stages};
 }
 
-// Every rank's record, on every rank.  Collective.
+// Gathers every rank's record on every rank.  Collective.
 std::vector<RankRecord> gather_records(const Rank& rank, const Generation& made) {
   std::vector<RankRecord> records;
   for (const std::string& text : rank.session->all_gather(to_json(record_of(rank, made)))) {
@@ -54,7 +54,7 @@ std::vector<std::pair<std::string, checkpoint::Quantization>> quantization_of(co
   return found;
 }
 
-// The timeline of all ranks, on every rank.  Collective.
+// Gathers the timeline of all ranks on every rank.  Collective.
 std::string gather_trace(const std::string& path, const Rank& rank) {
   std::vector<std::vector<TraceSpan>> ranks;
   for (const std::string& text : rank.session->all_gather(to_text(rank.trace->spans()))) {
@@ -78,8 +78,8 @@ void write_all(const Options& options, const Job& job, const Generation& made, R
                job.height, job.codec.encoder, in_log(job.sheet), in_log(job.record), facts.total_s);
 }
 
-// What stays of a run whose values stopped being finite, on the first rank: where --save says, the last
-// latents that were finite.  Says it.
+// For a run whose values stopped being finite, on the first rank: saves the last finite latents to --save,
+// and describes them.
 std::string saved(const Job& job, const Generation& made, const NotFinite& error) {
   if (job.save.empty() || !made.latents.defined()) return "";
   const std::string what =
@@ -97,7 +97,7 @@ std::string what_stays(const Job& job, const Generation& made, const NotFinite& 
   return text.empty() ? "; nothing was written" : text;
 }
 
-// The stage that was begun last; empty before the first.
+// The stage started last; empty before the first.
 std::string stage_of(const Generation& made) {
   std::string stage;
   for (const StageRecord& record : made.stages) {
@@ -143,7 +143,7 @@ void log_plan(const Engine& engine, const Prepared& prepared) {
   spdlog::info("{}without effect here: {}", why, fmt::join(keys, ", "));
 }
 
-// What computes and what writes.
+// Computes the video and writes the results.
 void make_video(Engine& engine, const Prepared& prepared, KeptLatents& kept, Clock::time_point begin) {
   const Options& options = prepared.options;
   Rank& rank = engine.rank();
@@ -195,7 +195,7 @@ int run(const Options& given, parallel::Session& session) {
   } catch (const std::exception& error) {
     const std::string way_on = kept.way_on();
     if (way_on.empty()) throw;
-    // The input was right, whatever kind of error this was.
+    // Not a UserError: the input was valid.
     throw Error(error.what() + way_on);
   }
   return 0;

@@ -18,29 +18,30 @@ namespace ferry::worker {
 namespace {
 
 constexpr auto kBetweenLooks = std::chrono::milliseconds(100);
-constexpr std::uint64_t kEnough_ns = 50'000'000;  // of a look, to judge by
-// Two runs on the same cores wait a third of the time and more; one alone, for moments, where a stage begins.
+constexpr std::uint64_t kEnough_ns = 50'000'000;  // minimum runnable time of a sample
+// Two runs on the same cores wait at least a third of the time; a single one only briefly, when a stage
+// begins.
 constexpr double kContended = 0.2;
 constexpr int kContendedLooks = 2;
 constexpr double kCalm = 0.1;
 constexpr int kCalmLooks = 2;
 
 double share(const CoreTimes& from, const CoreTimes& to) {
-  // What threads had that have ended since is not in `to`.
+  // Times of threads that have ended are missing from `to`.
   if (to.on_core < from.on_core || to.waiting < from.waiting) return 0;
   const std::uint64_t waiting = to.waiting - from.waiting;
   const std::uint64_t all = waiting + to.on_core - from.on_core;
   return all < kEnough_ns ? 0 : static_cast<double>(waiting) / static_cast<double>(all);
 }
 
-// A team that sleeps, of as many threads as make libgomp count more than there are cores, until the thread
-// that made it ends.
+// A sleeping team, large enough for libgomp to count more threads than cores; it exists until its creating
+// thread ends.
 class SleepingTeam {
  public:
-  // Throws std::system_error when there is no thread to be had.
+  // Throws std::system_error if no thread can be started.
   explicit SleepingTeam(int threads)
       : maker_([this, threads](const std::stop_token& stop) {
-          // Nobody reads it: gcc makes no team for a region that does nothing.
+          // Unused, but gcc makes no team for an empty region.
           std::atomic<int> started = 0;
 #pragma omp parallel num_threads(threads)
           ++started;
@@ -84,7 +85,7 @@ bool SpinRule::limits(double share) {
 SpinLimit::SpinLimit() {
   const int threads = at::get_num_threads();
   const int cores = omp_get_num_procs();
-  // One thread waits for no other, and of more threads than cores libgomp takes care itself.
+  // A single thread waits for no other, and libgomp itself handles more threads than cores.
   if (threads < 2 || threads > cores) return;
   team_threads_ = cores + 2 - threads;
   if (std::getenv("GOMP_SPINCOUNT") != nullptr || std::getenv("OMP_WAIT_POLICY") != nullptr) return;

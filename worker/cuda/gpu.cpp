@@ -10,7 +10,7 @@ namespace ferry::worker {
 
 namespace {
 
-// LibTorch's allocator knows a device only once LibTorch was started on it.
+// LibTorch must be initialised on a device before its allocator knows it.
 c10::DeviceIndex started(const Device& device) {
   at::globalContext().lazyInitDevice(at::kCUDA);
   return static_cast<c10::DeviceIndex>(device.index());

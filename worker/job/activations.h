@@ -1,5 +1,5 @@
-// How a job's networks run, as far as the memory of their activations depends on it: model/*/activations.h
-// says the bytes, which choose a strategy (offload type auto) and stand in the plan that rank 0 prints.
+// Maps a job to the parameters of its networks' activation memory: model/*/activations.h computes the bytes,
+// which select a strategy (offload type auto) and appear in the plan printed by rank 0.
 #pragma once
 
 #include "model/dit/activations.h"
@@ -11,13 +11,13 @@
 
 namespace ferry::worker {
 
-// Of one rank.
+// Per rank.
 model::DitActivations dit_activations(const Options& options, const Job& job, const parallel::Mesh& mesh);
 
-// Ranks that share the rows of a decode's frames; 1: the first decodes alone.
+// Ranks that share the rows of decoded frames; 1: the first decodes alone.
 int decoding_ranks(const Options& options, const parallel::Mesh& mesh);
 
-// Of one of them.
+// Per decoding rank.
 model::VaeActivations vae_activations(const Options& options, const Job& job, const parallel::Mesh& mesh);
 
 }  // namespace ferry::worker

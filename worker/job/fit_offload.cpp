@@ -11,7 +11,7 @@ struct Stage {
   const RoleEntry& entry;
   Network& network;
   offload::Options& options;
-  bool alone = false;  // one rank runs it, whatever their number
+  bool alone = false;  // run by one rank, however many there are
 };
 
 // Of this job: what another one needs may have options that do not suit it.
@@ -49,7 +49,7 @@ std::vector<std::string> fit_offload(Options& options, Networks& networks, int r
     limited += stage.options.vram_limit.has_value() ? 1 : 0;
     raised += fitted.back().options.vram_limit != stage.options.vram_limit ? 1 : 0;
   }
-  // One that is raised everywhere would be no limit at all.
+  // A limit that is raised everywhere would have no effect.
   if (raised > 0 && raised == limited) set_limit(fitted.front().plan, stages.front().options.vram_limit);
   std::vector<std::string> changes;
   for (std::size_t i = 0; i < stages.size(); ++i) {

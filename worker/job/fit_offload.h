@@ -1,4 +1,4 @@
-// The plans of the networks' weights, of [offload] made to suit each of them (offload/fit.h).
+// Plans the networks' weights, with [offload] adapted to each (offload/fit.h).
 #pragma once
 
 #include <string>

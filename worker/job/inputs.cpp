@@ -24,7 +24,7 @@ void add_part(Files& files, const std::string& folder, checkpoint::Part part) {
     const checkpoint::PartFiles found = checkpoint::find_part(folder, part);
     for (const std::string& file : found.files) add(files, "model", file);
     for (const std::string& file : {found.index, found.config, found.dit_config}) add(files, "model", file);
-  } catch (const UserError&) {  // a part that is not there, which this run does not need
+  } catch (const UserError&) {  // a missing part, which this run does not need
   }
 }
 

@@ -1,4 +1,4 @@
-// The files that a run reads, so that none of its results takes the place of one.
+// Files that a run reads, so that no result overwrites one.
 #pragma once
 
 #include <string>
@@ -14,11 +14,11 @@ struct InputFile {
   std::string path;
 };
 
-// The files of the whole model folder that are weights or settings (those of networks that this run does not
-// need too), the LoRA's, the .cfg files, and the job's noise, context and latents.
+// All weights and settings in the model folder (including networks that this run does not need), the LoRA's
+// files, the .cfg files, and the job's noise, context and latents.
 std::vector<InputFile> inputs_of(const Options& options, const Job& job);
 
-// Throws UserError when `path` is one of the inputs by device and inode, links followed.  `what` names the
+// Throws UserError if `path` is one of the inputs by device and inode, following links.  `what` names the
 // result.
 void check_no_input(const std::string& what, const std::string& path, const std::vector<InputFile>& inputs);
 

@@ -6,7 +6,7 @@ namespace ferry::worker {
 
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(VideoCodec, encoder, extension)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(TokenCount, total, used)
-// All but the record's own path, whose key is older than its name.
+// All fields except the record's own path, whose key is older than its name.
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Job, prompt, negative_prompt, prompt_tokens, negative_prompt_tokens, width,
                                    height, frames, latent_shape, steps, sampler, guidance, shift, fps, seed,
                                    seed_drawn, noise, noise_device, context, latents, made_by, video, sheet,
@@ -18,7 +18,7 @@ constexpr const char* kRecord = "sidecar";
 
 }  // namespace
 
-// The model's folder may have given names that are not UTF-8.
+// Names from the model's folder may not be UTF-8.
 std::string to_json(const Job& job) {
   nlohmann::json json = job;
   json[kRecord] = job.record;

@@ -1,4 +1,4 @@
-// A job with nothing left open: what one video is made from and where it goes.
+// A fully resolved job: inputs, settings and outputs of one video.
 #pragma once
 
 #include <array>
@@ -9,16 +9,16 @@
 
 namespace ferry::worker {
 
-// Tokens of a prompt, end-of-sentence included; zeros: it is not tokenised in this run.
+// Token counts of a prompt, end-of-sentence included; zeros if it is not tokenised in this run.
 struct TokenCount {
-  std::int64_t total = 0;  // of the whole prompt
-  std::int64_t used = 0;   // that the text encoder reads
+  std::int64_t total = 0;  // whole prompt
+  std::int64_t used = 0;   // read by the text encoder
 };
 
 // A further member goes into the list in job.cpp too: the other ranks and the record get what is listed
 // there.
 struct Job {
-  std::string prompt;  // as it was given, whole
+  std::string prompt;  // as given
   std::string negative_prompt;
   TokenCount prompt_tokens;
   TokenCount negative_prompt_tokens;
@@ -34,10 +34,10 @@ struct Job {
   std::int64_t seed = 0;
   bool seed_drawn = false;
   std::string noise;         // file, or empty
-  std::string noise_device;  // "cpu", "cuda": whose generator draws the noise; "file"
+  std::string noise_device;  // generator of the noise: "cpu", "cuda"; "file"
   std::string context;       // file, or empty
-  std::string latents;       // file that is decoded, and nothing else is done; or empty
-  std::string made_by;       // what that file says of the run that made it: JSON, or empty
+  std::string latents;       // file to decode, without sampling; or empty
+  std::string made_by;       // from that file: the run that made it, as JSON; or empty
   std::string video;         // paths of the results
   std::string sheet;
   std::string record;
@@ -46,11 +46,11 @@ struct Job {
   bool overwrite = false;
   VideoCodec codec;
 
-  // Whether there is an unconditional branch.
+  // True if there is an unconditional branch.
   bool guided() const { return guidance != 1; }
 };
 
-// One line of JSON, and back: how rank 0 tells the others, and what the record keeps.
+// To and from one line of JSON, used to send the job from rank 0 and in the record.
 std::string to_json(const Job& job);
 Job job_from_json(const std::string& text);
 

@@ -28,7 +28,7 @@ constexpr const char* kTensor = "latents";
 constexpr const char* kMadeBy = "made_by";  // in the metadata
 constexpr int kMostNumbers = 100;
 
-// Which file lies there; zeros: none.  An inode alone is soon used again.
+// Identity of the file at a path; zeros if there is none.  Includes the time, since inodes are soon reused.
 std::array<std::int64_t, 4> file_at(const std::string& path) {
   struct stat info = {};
   if (::lstat(path.c_str(), &info) != 0) return {};
@@ -71,7 +71,7 @@ std::string maker_json(const Options& options, const Job& job) {
   return maker.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
-// The frames a second of the job that made the file, where it says so.
+// Frame rate of the job that made the file, if recorded.
 double fps_in(const std::string& made_by) {
   const nlohmann::json maker = nlohmann::json::parse(made_by, nullptr, false);
   const nlohmann::json::json_pointer place("/job/fps");
@@ -106,7 +106,7 @@ bool are_latents_of(const std::string& path, const Options& options, const Job& 
     const auto made_by = file.metadata().find(kMadeBy);
     return made_by != file.metadata().end() && made_by->second == maker_json(options, job);
   } catch (const UserError&) {
-    return false;  // something else of that name
+    return false;  // another file of that name
   }
 }
 

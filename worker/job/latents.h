@@ -1,4 +1,4 @@
-// Latents on disk: those that a run keeps until its results are written, and those that --latents decodes.
+// Latents on disk: kept by a run until its results are written, or decoded by --latents.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -15,22 +15,22 @@
 
 namespace ferry::worker {
 
-// STEM.latents.safetensors beside STEM.mp4; from number 2 on STEM.latents-2.safetensors.  The stem is cut
-// where the name would be too long for the folder.
+// STEM.latents.safetensors beside STEM.mp4; from number 2 on STEM.latents-2.safetensors.  The stem is
+// truncated if the name would be too long for the folder.
 std::string latents_path(const std::string& video, int number);
 
 // x of x.latents.safetensors, x.latents-2.safetensors and x.safetensors (or .st), without the folder.
 std::string stem_of_latents(const std::string& path);
 
-// Whether a file holds the latents that a run of this very job kept: seed, names and every option included.
+// True if a file holds the latents kept by a run of this very job: seed, names and all options are equal.
 bool are_latents_of(const std::string& path, const Options& options, const Job& job);
 
-// Fills in what `options.latents` says about a job that only decodes it: size, frames and frames a second.
-// Throws UserError: no such file or tensor, not [z_dim, T, h, w], a size or frames in `options` that are not
-// its.
+// Fills in the fields that `options.latents` determines for a decoding-only job: size, frames and frame rate.
+// Throws UserError: no such file or tensor, not [z_dim, T, h, w], a different size or frame count in
+// `options`.
 void take_latents(Job& job, const JobOptions& options, const model::VaeConfig& vae);
 
-// What a run computed, safe on disk while it is decoded and written.  One process's.
+// Keeps a run's latents on disk while they are decoded and written.  Used by one process.
 //
 //   file    tensor `latents` fp32 [C, T, h, w]; in the metadata `made_by`, {"job": ..., "options": ...}
 class KeptLatents {
@@ -39,15 +39,15 @@ class KeptLatents {
   KeptLatents(const Options& options, const Job& job, const HeldNames& names)
       : options_(&options), job_(&job), names_(&names) {}
 
-  // Writes them to the name that the run holds, else to $TMPDIR (/tmp), else to the current folder, and says
-  // where they are.  When none takes them it says so and goes on.
+  // Writes them under the name held by the run, else to $TMPDIR (/tmp), else to the current folder, and logs
+  // where they are.  If none works, logs that and continues.
   //
   //   latents  [C, T, h, w] fp32 on the CPU
   void keep(const at::Tensor& latents);
-  // The results are written: removes the file, and forgets.
+  // Call once the results are written: removes the file.
   void remove() noexcept;
-  // For the line that ends the run: where the latents are and how to go on with them.  Writes them again
-  // when their folder has vanished.  Empty before keep().
+  // For the run's last line: where the latents are and how to continue from them.  Writes them again if their
+  // folder has vanished.  Empty before keep().
   std::string way_on();
 
  private:
@@ -59,7 +59,7 @@ class KeptLatents {
   const HeldNames* names_;
   at::Tensor latents_;
   std::string path_;                    // empty: not on disk
-  std::array<std::int64_t, 4> file_{};  // which file was written there: device, inode, time
+  std::array<std::int64_t, 4> file_{};  // identity of the written file: device, inode, time
 };
 
 }  // namespace ferry::worker

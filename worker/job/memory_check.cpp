@@ -29,7 +29,7 @@ struct Stage {
   std::span<const RankMemory> computing;  // the ranks that run it
 };
 
-// "this machine", or which of several nodes.
+// "this machine", or the name of one of several nodes.
 std::string place_of(const RankMemory& rank, const Machine& machine) {
   const bool one_node = std::all_of(machine.ranks.begin(), machine.ranks.end(),
                                     [](const RankMemory& each) { return each.node_index == 0; });
@@ -37,7 +37,7 @@ std::string place_of(const RankMemory& rank, const Machine& machine) {
   return one_node ? place : fmt::format("{} on {}", place, rank.host);
 }
 
-// On the CPU the ranks' device memory is what the node's copy leaves of the host's.
+// On the CPU the ranks' device memory is the host memory left by the node's copy.
 offload::Room room_of(const RankMemory& rank, const Machine& machine, std::size_t arena_bytes, int sharing) {
   if (rank.on_gpu) {
     const std::string whose =
@@ -54,7 +54,7 @@ offload::Room room_of(const RankMemory& rank, const Machine& machine, std::size_
           .weights_in_place = true};
 }
 
-// A node keeps a stage's weights when one of its ranks computes the stage.
+// A node holds a stage's weights if one of its ranks computes the stage.
 const RankMemory& fullest_node(std::span<const RankMemory> ranks) {
   return *std::min_element(ranks.begin(), ranks.end(), [](const RankMemory& a, const RankMemory& b) {
     return a.host_memory.available_bytes < b.host_memory.available_bytes;

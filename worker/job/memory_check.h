@@ -1,4 +1,4 @@
-// Says before any weight is read whether a job's weights fit, on every node and on every device.
+// Checks, before any weight is read, that a job's weights fit on every node and device.
 #pragma once
 
 #include <string>
@@ -13,7 +13,7 @@
 
 namespace ferry::worker {
 
-// What one rank sees of the memory that a job will share.
+// Memory available to a job, as seen by one rank.
 struct RankMemory {
   int rank = 0;
   std::string host;    // name of its node
@@ -25,21 +25,20 @@ struct RankMemory {
   HostMemory host_memory;
 };
 
-// Of all ranks, in their order; what the weights of this program hold counts as free, as they give it back
-// where it is needed.  Collective over the world.
+// Memory of all ranks, in rank order; weights held by this program count as free, since they are released
+// when needed.  Collective over the world.
 std::vector<RankMemory> memory_of_ranks(const Rank& rank);
 
-// What a job runs on.
+// The ranks and devices of a job.
 struct Machine {
   std::vector<RankMemory> ranks;  // not empty
   parallel::Mesh mesh;
 };
 
-// Of each stage's plan: the fullest node of those where it is computed has room for the host copy, and the
-// device with the least free memory of those that compute the stage for what the strategy takes and for the
-// activations.
-// Throws UserError: the numbers, with more than one rank also whose they are, and the setting that would fit
-// or that none does.
+// Checks each stage's plan: the fullest of the nodes that compute it must have room for the host copy, and
+// the device with the least free memory of those that compute it for the strategy's need and the activations.
+// Throws UserError with the numbers, with several ranks also whose they are, and the setting that would fit,
+// if any.
 void check_memory(const Options& options, const Job& job, const Networks& networks, const Machine& machine);
 
 }  // namespace ferry::worker

@@ -19,7 +19,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The video's path without its extension, and the extension that was asked for, as it was written.
+// The video's path without extension, and the requested extension as written.
 std::pair<std::string, std::string> wanted_name(const Job& job, const JobOptions& options) {
   if (options.out.empty() && !job.latents.empty()) return {stem_of_latents(job.latents), ""};
   if (options.out.empty()) return {fmt::format("{}-{}", slug_of(job.prompt), job.seed), ""};
@@ -49,7 +49,7 @@ std::vector<Output> outputs_of(const Job& job, const std::string& trace_file) {
                                  {"sheet", job.sheet, job.overwrite},
                                  {"record", job.record, job.overwrite}};
   if (!job.save.empty()) outputs.push_back({"save", job.save, job.overwrite});
-  // Another run's timeline is no result that somebody misses.
+  // Another run's timeline may be overwritten.
   if (!trace_file.empty()) outputs.push_back({"trace.file", trace_file, true});
   return outputs;
 }
@@ -68,7 +68,7 @@ void hold(HeldNames& held, const Output& output, const std::vector<Output>& befo
                                 output.what, output.path));
   }
   held.names.push_back(*std::move(taken));
-  // Somebody may have finished it between the first look and now.
+  // Another run may have finished it since the first check.
   check_not_taken(output.path, output.overwrite);
 }
 
@@ -132,7 +132,7 @@ std::uint64_t most_output_bytes(const Job& job) {
   std::uint64_t latent = sizeof(float);
   for (const std::int64_t extent : job.latent_shape) latent *= static_cast<std::uint64_t>(extent);
   const std::uint64_t sheet_and_record = 8'000'000;
-  // Y4M is 1.5 bytes a pixel; an H.264 file at this quality stays below half a byte.
+  // Y4M takes 1.5 bytes per pixel; an H.264 file at this quality less than half a byte.
   const std::uint64_t video = pixels * scale * scale * (job.codec.encoder == "y4m" ? 3 : 1) / 2;
   return sheet_and_record + latent + video + (job.save.empty() ? 0 : 2 * latent + pixels * 3);
 }

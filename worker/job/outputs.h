@@ -1,4 +1,4 @@
-// Where a job's results go: their names, whether they can be written, and who else writes them.
+// A job's outputs: their names, and checks that they can be written and that no other run writes them.
 #pragma once
 
 #include <cstdint>
@@ -12,26 +12,25 @@
 namespace ferry::worker {
 
 // Names the video, the sheet, the record and the saved tensors, chooses the codec, and checks that each can
-// be written and that there is room.  Makes nothing.
+// be written and that there is space.  Creates nothing.
 // Throws UserError: what was wrong, the value, what is accepted.
 void name_outputs(Job& job, const JobOptions& options);
 
-// Bytes that the results may take, an upper bound.
+// Upper bound of the results' bytes.
 std::uint64_t most_output_bytes(const Job& job);
 
-// The names that a run holds from its start to its end, so that no other run of this node computes for hours
-// towards the same ones.
+// Names held by a run from start to end, so that no other run on this node computes for hours towards the
+// same ones.
 struct HeldNames {
   std::vector<Reservation> names;
-  std::string latents;           // where they lie while the VAE decodes; empty: this run only decodes
-  bool latents_replace = false;  // the file is there, left by this very job when it was killed
+  std::string latents;           // their path while the VAE decodes; empty: this run only decodes
+  bool latents_replace = false;  // the file exists, left by a killed run of this very job
 };
 
-// Holds the names of all outputs, that of the timeline among them, and looks again whether they are taken.
-// The latents' name is STEM.latents.safetensors beside the video, cut where it would be too long, with a
-// number where it is taken.
-// Throws UserError when another run holds one of them, when two of this run's outputs are one file, or when
-// one is a file that this run reads (worker/job/inputs.h).
+// Holds the names of all outputs, including the timeline, and checks again whether they are taken. The
+// latents' name is STEM.latents.safetensors beside the video, truncated if too long, with a number if taken.
+// Throws UserError if another run holds one of them, two of this run's outputs are the same file, or one is a
+// file that this run reads (worker/job/inputs.h).
 HeldNames hold_names(const Options& options, const Job& job);
 
 }  // namespace ferry::worker

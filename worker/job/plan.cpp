@@ -69,7 +69,7 @@ std::string sampling_text(const Job& job) {
                      job.guidance, job.shift, job.seed, latent[1] * latent[2] * latent[3] / 4);
 }
 
-// Attention waits for the ranks with one head more.
+// Describes uneven heads: attention waits for the ranks with one head more.
 std::string heads_line(const Rank& rank, const model::DitConfig& dit) {
   if (dit.heads % rank.mesh.ulysses == 0) return {};
   const parallel::HeadSplit split(dit.heads, rank.mesh.ulysses);

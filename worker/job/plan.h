@@ -1,5 +1,5 @@
-// What a run is going to do, in lines for a person: printed by rank 0 before any weight is read, and all that
-// --run.dry_run does.
+// Human-readable plan of a run, printed by rank 0 before any weight is read; with --run.dry_run the run ends
+// there.
 #pragma once
 
 #include <string>
@@ -8,8 +8,8 @@
 
 namespace ferry::worker {
 
-// Size, steps, ranks, device, and for each network what its weights take on the host and whether they are
-// dequantised; no line break at the end.
+// Size, steps, ranks, device, and for each network its host memory and whether it is dequantised; no trailing
+// line break.
 std::string plan_text(const Engine& engine, const Prepared& prepared);
 
 }  // namespace ferry::worker

@@ -23,7 +23,7 @@ std::vector<std::string> count_tokens(Job& job, const Networks& networks) {
   const std::int64_t window = networks.facts.text->text_len;
   const model::Tokenizer tokenizer(networks.tokenizer, window);
   job.prompt_tokens = count(job.prompt, tokenizer, window);
-  // End-of-sentence alone.
+  // Only end-of-sentence.
   if (job.prompt_tokens.total == 1) throw UserError("prompt: it is empty: the tokenizer finds no text in it");
   if (job.guided()) job.negative_prompt_tokens = count(job.negative_prompt, tokenizer, window);
   std::vector<std::string> cuts;

@@ -1,4 +1,4 @@
-// What becomes of the prompts before the text encoder reads them.
+// Checks prompts before the text encoder reads them.
 #pragma once
 
 #include <string>
@@ -9,9 +9,9 @@
 
 namespace ferry::worker {
 
-// Counts the tokens of the job's prompts.  Returns a line for each that is longer than the model's text
-// window, whose end is cut.  Does nothing when the contexts come from a file.
-// Throws UserError when nothing of the prompt is left for the text encoder.
+// Counts the tokens of the job's prompts.  Returns a line for each prompt that exceeds the model's text
+// window and will be truncated.  Does nothing if the contexts come from a file.
+// Throws UserError if nothing of the prompt is left for the text encoder.
 std::vector<std::string> count_tokens(Job& job, const Networks& networks);
 
 }  // namespace ferry::worker

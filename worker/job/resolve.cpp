@@ -22,10 +22,10 @@
 namespace ferry::worker {
 namespace {
 
-constexpr int kPatch = 2;                      // latent pixels of a token along each edge
-constexpr std::int64_t kMostPositions = 1024;  // of the position embedding along each axis
+constexpr int kPatch = 2;                      // latent pixels per token along each edge
+constexpr std::int64_t kMostPositions = 1024;  // position embeddings along each axis
 
-// Fills steps, guidance and the rest of what decides how the video is sampled.
+// Fills steps, guidance and the other sampling settings.
 void fill_sampling(Job& job, const JobOptions& options, const ModelFacts& facts,
                    const model::ModelDefaults& defaults) {
   job.sampler = options.sampler.value_or(std::string(defaults.sampler));
@@ -36,7 +36,7 @@ void fill_sampling(Job& job, const JobOptions& options, const ModelFacts& facts,
   if (!std::isfinite(job.guidance) || job.guidance < 1) {
     throw UserError(fmt::format("guidance {}: it is a number from 1 up; 1 turns guidance off", job.guidance));
   }
-  model::make_sampler(job.sampler, job.steps, job.shift);  // for what it refuses
+  model::make_sampler(job.sampler, job.steps, job.shift);  // validates
 }
 
 void fill_size(Job& job, const JobOptions& options, const ModelFacts& facts,
@@ -87,7 +87,7 @@ void fill_seed(Job& job, const JobOptions& options) {
   job.seed_drawn = options.seed == -1;
   if (options.seed < -1)
     throw UserError(fmt::format("seed {}: it is a number from 0 up, or -1 to draw one", job.seed));
-  // 32 bits: short enough to be typed again.
+  // 32 bits: short enough to type again.
   if (job.seed_drawn) job.seed = std::random_device{}();
 }
 
@@ -143,7 +143,7 @@ void check_networks(const ModelFacts& facts) {
   if (facts.text) disagree("text dimensions of DiT and text encoder", facts.dit.text_dim, facts.text->dim);
 }
 
-// What --latents leaves to do: nothing is sampled.
+// A job for --latents: nothing is sampled.
 Job decoding_job(const JobOptions& options, const ModelFacts& facts) {
   Job job;
   take_latents(job, options, facts.vae);

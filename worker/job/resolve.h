@@ -1,9 +1,9 @@
-// From what the user said to a job with nothing left open.
+// Resolves the user's options into a job.
 //
-// An unset field takes, in this order: what the checkpoint's scheduler_config says (shift), what the sampler
-// was made for (step_distill: 4 steps, guidance 1, shift 5), the model's own default (model/defaults.h).
-// The command line and .cfg files, the checkpoint's ferry.cfg included, have been read into the options
-// before.
+// An unset field takes its value, in this order, from the checkpoint's scheduler_config (shift), the
+// requirements of the sampler (step_distill: 4 steps, guidance 1, shift 5), the model's defaults
+// (model/defaults.h). The command line and .cfg files, including the checkpoint's ferry.cfg, have already
+// been read into the options.
 #pragma once
 
 #include <optional>
@@ -17,17 +17,17 @@
 
 namespace ferry::worker {
 
-// What a checkpoint folder says about itself.
+// Facts from a checkpoint folder.
 struct ModelFacts {
-  model::DitConfig dit;  // of no meaning where --latents leaves the VAE alone
+  model::DitConfig dit;  // unused if --latents needs only the VAE
   model::VaeConfig vae;
-  std::optional<model::Umt5Config> text;  // nothing when the contexts come from a file
-  std::optional<double> flow_shift;       // of scheduler_config.json
+  std::optional<model::Umt5Config> text;  // unset if the contexts come from a file
+  std::optional<double> flow_shift;       // from scheduler_config.json
 };
 
-// Fills what is unset, draws the seed, names the files and checks everything that can be checked without
-// reading weights: also the noise and context files and that the results can be written.  Makes nothing.
-// With options.latents the job is to decode them: see take_latents().
+// Fills unset fields, draws the seed, names the files and checks everything that needs no weights, including
+// noise and context files and that the results can be written.  Creates nothing.  With options.latents the
+// job is to decode them: see take_latents().
 // Throws UserError: what was wrong, the value, what is accepted.
 Job resolve_job(const JobOptions& options, const ModelFacts& facts, bool device_is_cuda);
 

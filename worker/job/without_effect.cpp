@@ -21,14 +21,14 @@ bool begins_with_one(std::string_view key, const Words& starts) {
                      [key](std::string_view start) { return key.starts_with(start); });
 }
 
-// Of a network that the job does not need.
+// True for keys of a network that the job does not need.
 bool is_of_idle_network(std::string_view key, const Job& job) {
   return std::ranges::any_of(roles(), [&](const RoleEntry& entry) {
     return !entry.needed(given_to(job)) && key.starts_with(std::string(entry.name) + ".");
   });
 }
 
-// Of the job; what needs no more than the names of the keys.
+// Cases that the key's name alone decides.
 bool is_passed_over(std::string_view key, const Job& job) {
   if (is_of_idle_network(key, job)) return true;
   if (!job.latents.empty()) {
@@ -40,7 +40,7 @@ bool is_passed_over(std::string_view key, const Job& job) {
   return !job.noise.empty() && key == "job.noise_device";
 }
 
-// Whether a stage of this type looks at the setting ([offload] prefetch_size).
+// True if a stage of this type uses the setting ([offload] prefetch_size).
 bool is_used_by(std::string_view setting, Kind type) {
   if (type == Kind::Auto) return true;
   if (has({"offload_ratio", "prefetch_size", "lazy_gpu_cache", "transport", "share", "interleave"}, setting))
@@ -50,7 +50,7 @@ bool is_used_by(std::string_view setting, Kind type) {
   return true;
 }
 
-// The types of the stages that `prefix` is for and that run.
+// Types of the running stages that `prefix` applies to.
 std::vector<Kind> types_of(std::string_view prefix, const Options& options, const Job& job) {
   std::vector<Kind> types;
   for (const RoleEntry& entry : roles()) {

@@ -1,4 +1,4 @@
-// Options that somebody gave and that change nothing.
+// Options given by the user that have no effect.
 #pragma once
 
 #include <string>
@@ -9,9 +9,9 @@
 
 namespace ferry::worker {
 
-// Their keys, in the order of Options::echo: what is sampled from in a run that only decodes, prompts beside
-// a file of contexts, the generator's device beside a file of noise, and settings of another offload type
-// than that of each stage they are for.
+// Their keys, in the order of Options::echo: sampling options in a run that only decodes, prompts with a file
+// of contexts, the generator's device with a file of noise, and settings of an offload type other than that
+// of the stages they are for.
 std::vector<std::string> options_without_effect(const Options& options, const Job& job);
 
 }  // namespace ferry::worker

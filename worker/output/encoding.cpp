@@ -88,16 +88,16 @@ std::string Encoding::encode() {
   return encoder->finish();
 }
 
-// Throws Error to leave the encoder when nobody wants the file any more.
+// Throws Error to leave the encoder once the file is no longer wanted.
 void Encoding::frame_done() {
   const std::lock_guard lock(mutex_);
   if (broken_off_) throw Error("encoding was broken off");
   ++done_;
   changed_.notify_all();
-  if (at_work_) at_work_();  // nobody else is there to call it
+  if (at_work_) at_work_();  // set only without a thread
 }
 
-// Waits; false after the last.
+// Waits for frames; returns false after the last.
 bool Encoding::next(at::Tensor& frames) {
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [&] { return !waiting_.empty() || closed_ || broken_off_; });

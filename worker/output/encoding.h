@@ -1,4 +1,4 @@
-// Encodes a video on a thread of its own while its last frames are still being made.
+// Encodes a video on a separate thread while its last frames are still being made.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -17,19 +17,19 @@ namespace ferry::worker {
 
 class Encoding {
  public:
-  // Takes nothing of the encoder before the first frame comes.
+  // Starts the encoder only with the first frame.
   Encoding(const VideoFormat& format, const VideoCodec& codec);
   Encoding(const Encoding&) = delete;
   Encoding& operator=(const Encoding&) = delete;
-  // Breaks off what is not finished.
+  // Aborts an unfinished encoding.
   ~Encoding();
 
-  // The next frames, [f, H, W, 3] uint8 on the CPU, of the format's extents; nobody writes to them from now
-  // on.  Returns at once.  Throws std::invalid_argument for any other tensor, and what the encoder threw, if
-  // it has ended so: nobody need make more frames.
+  // Adds frames [f, H, W, 3] uint8 on the CPU, of the format's size; they must not be written to afterwards.
+  // Returns at once.  Throws std::invalid_argument for any other tensor, and rethrows the encoder's failure,
+  // if any.
   void take(const at::Tensor& frames);
-  // Waits for the encoder.  Returns the bytes of the file, once.  `at_work` is called meanwhile, whenever
-  // more frames are done.  Throws what the encoder threw, std::invalid_argument when there was no frame.
+  // Waits for the encoder.  Returns the bytes of the file, once.  Calls `at_work` meanwhile, whenever more
+  // frames are done.  Throws the encoder's failure; std::invalid_argument if there was no frame.
   std::string finish(const std::function<void()>& at_work);
 
  private:
@@ -41,7 +41,7 @@ class Encoding {
 
   VideoFormat format_;
   VideoCodec codec_;
-  std::mutex mutex_;  // of all below but the thread
+  std::mutex mutex_;  // guards the members below, except the thread
   std::condition_variable changed_;
   std::deque<at::Tensor> waiting_;
   bool closed_ = false;  // no more frames come
@@ -50,7 +50,7 @@ class Encoding {
   int done_ = 0;  // calls of frame_done()
   std::string file_;
   std::exception_ptr error_;
-  std::function<void()> at_work_;  // where finish() encodes
+  std::function<void()> at_work_;  // set if finish() encodes
   std::thread thread_;
 };
 

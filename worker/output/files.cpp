@@ -73,7 +73,7 @@ void check_not_taken(const std::string& path, bool overwrite) {
   const fs::file_type type = fs::status(path, error).type();
   if (type == fs::file_type::directory)
     throw UserError(fmt::format("output {} is a folder, not a file", path));
-  // A link to nothing may be replaced; a device, FIFO or socket would become a file.
+  // A dangling link may be replaced; a device, FIFO or socket would become a file.
   if (type != fs::file_type::regular && type != fs::file_type::not_found) {
     throw UserError(fmt::format("output {} is not a regular file: a device, FIFO or socket", path));
   }

@@ -11,7 +11,7 @@ namespace ferry::worker {
 //   result  [f, H, W, 3] uint8 on that device: (x + 1) / 2 * 255, truncated, in fp32
 at::Tensor to_rgb8(const at::Tensor& frames);
 
-// The frames of a [F, H, W, 3] uint8 CPU tensor; valid as long as the tensor.
+// View of a [F, H, W, 3] uint8 CPU tensor; valid as long as the tensor.
 // Throws std::invalid_argument for any other tensor.
 Clip clip_of(const at::Tensor& frames);
 

@@ -1,4 +1,4 @@
-// Frames and pictures in host memory, interleaved 8-bit RGB, as every writer in this folder takes them.
+// Frames and pictures in host memory as interleaved 8-bit RGB, the format of all writers in this folder.
 #pragma once
 
 #include <cstddef>
@@ -8,14 +8,14 @@
 
 namespace ferry::worker {
 
-// One picture that somebody else owns: [height, width, 3] uint8, contiguous.
+// A picture owned elsewhere: [height, width, 3] uint8, contiguous.
 struct ImageView {
   const std::uint8_t* rgb = nullptr;
   int width = 0;
   int height = 0;
 };
 
-// One picture of its own.
+// A picture that owns its pixels.
 struct Image {
   int width = 0;
   int height = 0;
@@ -24,7 +24,7 @@ struct Image {
   ImageView view() const { return {rgb.data(), width, height}; }
 };
 
-// Frames that somebody else owns: [frames, height, width, 3] uint8, contiguous.
+// Frames owned elsewhere: [frames, height, width, 3] uint8, contiguous.
 struct Clip {
   const std::uint8_t* rgb = nullptr;
   int frames = 0;
@@ -40,14 +40,14 @@ struct Clip {
 // factor >= 1.
 Image enlarge(const ImageView& image, int factor);
 
-// Every factor x factor square becomes its average, rounded to nearest; what is left at the right and
-// lower border is dropped.  Throws std::invalid_argument unless 1 <= factor <= both extents.
+// Each factor x factor square becomes its average, rounded to nearest; the remainder at the right and lower
+// border is dropped.  Throws std::invalid_argument unless 1 <= factor <= both extents.
 Image reduce(const ImageView& image, int factor);
 
 // Repeats the last column and row until both extents are even, which 4:2:0 video needs.
 Image pad_to_even(const ImageView& image);
 
-// The bytes of a PNG file.  Throws Error when libpng refuses.
+// Encodes as PNG. Throws Error if libpng fails.
 std::string png_bytes(const ImageView& image);
 
 }  // namespace ferry::worker

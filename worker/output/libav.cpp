@@ -41,7 +41,7 @@ struct FreeFrame {
 struct FreePacket {
   void operator()(AVPacket* packet) const { av_packet_free(&packet); }
 };
-// Also frees the memory file, when it has not been taken.
+// Also frees the memory file unless it has been taken.
 struct FreeMuxer {
   void operator()(AVFormatContext* muxer) const {
     if (muxer->pb != nullptr) {
@@ -58,7 +58,7 @@ using Frame = std::unique_ptr<AVFrame, FreeFrame>;
 
 int even(int extent) { return extent + extent % 2; }
 
-// Every family of encoders has its own word for quality.
+// Each encoder family has its own quality setting.
 void set_quality(AVCodecContext& codec, const VideoFormat& format) {
   const std::string name = codec.codec->name;
   if (name == "libx264") {
@@ -74,7 +74,7 @@ void set_quality(AVCodecContext& codec, const VideoFormat& format) {
 Codec open_codec(const std::string& encoder, const VideoFormat& format) {
   const AVCodec* found = checked(avcodec_find_encoder_by_name(encoder.c_str()), encoder.c_str());
   Codec codec(checked(avcodec_alloc_context3(found), "avcodec_alloc_context3"));
-  codec->log_level_offset = AV_LOG_DEBUG - AV_LOG_INFO;  // encoders chat on stderr at level info
+  codec->log_level_offset = AV_LOG_DEBUG - AV_LOG_INFO;  // encoders log to stderr at level info
   codec->width = even(format.width * format.scale);
   codec->height = even(format.height * format.scale);
   codec->framerate = av_d2q(format.fps, 60000);
@@ -121,7 +121,7 @@ void copy_plane(AVFrame& frame, int plane, const std::vector<std::uint8_t>& from
   }
 }
 
-// Writes every packet the encoder has ready.
+// Writes all packets that the encoder has ready.
 void drain(AVCodecContext& codec, AVFormatContext& muxer, const FrameDone& frame_done) {
   const std::unique_ptr<AVPacket, FreePacket> packet(checked(av_packet_alloc(), "av_packet_alloc"));
   for (;;) {
@@ -170,7 +170,7 @@ class Mp4 final : public VideoEncoder {
   }
   std::string finish() override {
     checked(avcodec_send_frame(codec_.get(), nullptr), "avcodec_send_frame");
-    // What the encoder has held back may be many frames.
+    // The encoder may have delayed many frames.
     drain(*codec_, *muxer_, frame_done_);
     checked(av_write_trailer(muxer_.get()), "av_write_trailer");
     return take_bytes(*muxer_);

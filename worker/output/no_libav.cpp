@@ -1,4 +1,4 @@
-// Built where libav was not found: video files are Y4M.
+// For builds without libav: video files are Y4M.
 #include "base/error.h"
 #include "worker/output/mp4.h"
 

@@ -11,7 +11,7 @@ namespace ferry::worker {
 namespace {
 
 constexpr int kGap = 4;
-constexpr std::uint8_t kGapGrey = 96;  // tells itself from black, white and from most frames
+constexpr std::uint8_t kGapGrey = 96;  // distinct from black, white and most frames
 constexpr int kLeastWidth = 160;
 constexpr int kMostWidth = 256;
 

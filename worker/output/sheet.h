@@ -7,8 +7,8 @@
 
 namespace ferry::worker {
 
-// `count` frame numbers spread evenly over [0, frames), first and last included; all of them when there are
-// no more than `count`.  Throws std::invalid_argument unless both are at least 1.
+// `count` frame indices spread evenly over [0, frames), first and last included; all of them if there are no
+// more than `count`.  Throws std::invalid_argument unless both are at least 1.
 std::vector<int> evenly_chosen(int frames, int count);
 
 // Up to `count` frames in rows, left to right, with thin grey gaps.  Frames narrower than 160 pixels are

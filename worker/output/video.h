@@ -1,5 +1,5 @@
-// Frames to a video file: H.264 in MP4 where libav has an encoder for it, else MPEG-4 part 2 in MP4, else
-// uncompressed Y4M.  8-bit 4:2:0 in every case.
+// Encodes frames as a video file: H.264 in MP4 if libav has an encoder for it, else MPEG-4 part 2 in MP4,
+// else uncompressed Y4M. Always 8-bit 4:2:0.
 #pragma once
 
 #include <functional>
@@ -11,38 +11,38 @@
 namespace ferry::worker {
 
 struct VideoFormat {
-  int width = 0;  // of the frames that come in
+  int width = 0;  // of the input frames
   int height = 0;
   double fps = 16;
-  int crf = 10;   // H.264 constant rate factor: 0 lossless .. 51; 10 is what Wan's own writer uses
-  int scale = 1;  // each pixel becomes scale x scale (nearest), so that small clips can be looked at
+  int crf = 10;   // H.264 constant rate factor: 0 lossless .. 51; Wan's own writer uses 10
+  int scale = 1;  // nearest-neighbour enlargement of small clips for viewing
 };
 
-// What will be written, decided before any work is done.
+// The output format, decided before any work is done.
 struct VideoCodec {
   std::string encoder;    // "libx264", "mpeg4", "y4m"
   std::string extension;  // ".mp4", ".y4m"
 };
 
-// The best encoder that opens for this format on this machine.  `wanted` is the extension the user asked
-// for: ".y4m" always means Y4M; anything else means MP4 where it can be had.
+// The best encoder that opens for this format on this node.  `wanted` is the requested extension: ".y4m"
+// always means Y4M, anything else MP4 if available.
 VideoCodec choose_codec(const VideoFormat& format, const std::string& wanted);
 
-// Called at least once for each frame: encoding may take longer than others wait for a sign of life.
+// Called at least once per frame, for heartbeats: encoding may exceed the other ranks' deadline.
 using FrameDone = std::function<void()>;
 
-// Odd extents are padded by one repeated row or column.  Both calls throw Error when the encoder fails.
+// Odd extents are padded by repeating a row or column.  Both calls throw Error if the encoder fails.
 class VideoEncoder {
  public:
   virtual ~VideoEncoder() = default;
-  // The next frame.
+  // Adds a frame.
   virtual void take(const ImageView& frame) = 0;
-  // After the last: the bytes of the file.
+  // Call after the last frame; returns the bytes of the file.
   virtual std::string finish() = 0;
 };
 
 // `frame_done` is called on the thread that calls the encoder.
-// Throws std::invalid_argument when fps is not positive, Error when the encoder does not open.
+// Throws std::invalid_argument unless fps is positive, Error if the encoder does not open.
 std::unique_ptr<VideoEncoder> open_encoder(const VideoFormat& format, const VideoCodec& codec,
                                            FrameDone frame_done);
 

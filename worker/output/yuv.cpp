@@ -10,7 +10,7 @@ namespace ferry::worker {
 namespace {
 
 struct Weights {
-  double red, green, blue;  // luma of linear combinations; they sum to 1
+  double red, green, blue;  // luma weights; sum 1
 };
 
 Weights luma_weights(Matrix matrix) {

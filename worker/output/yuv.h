@@ -1,4 +1,4 @@
-// RGB to planar Y'CbCr 4:2:0, limited range (ITU-R BT.601 and BT.709), the form video encoders take.
+// RGB to planar Y'CbCr 4:2:0, limited range (ITU-R BT.601 and BT.709), as video encoders expect.
 #pragma once
 
 #include <cstdint>

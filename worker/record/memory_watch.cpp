@@ -31,7 +31,7 @@ void MemoryWatch::watch(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
     try {
       look();
-    } catch (const std::exception&) {  // peak_bytes() looks again
+    } catch (const std::exception&) {  // peak_bytes() samples again
     }
     std::unique_lock lock(mutex_);
     wake_.wait_for(lock, stop, std::chrono::seconds(1), [] { return false; });

@@ -1,4 +1,4 @@
-// The most host memory that this process had while something ran.
+// Peak host memory of this process over a period.
 #pragma once
 
 #include <condition_variable>
@@ -9,16 +9,16 @@
 
 namespace ferry::worker {
 
-// Looks at the process's own pages and those of files, as the kernel counts them, when it starts, once a
-// second, and when asked; adds this process's part of what the node's ranks share.  A look takes
-// microseconds: it walks no page tables, as the proportional set size would.
+// Samples the process's own and file-backed pages, as counted by the kernel, at construction, once per
+// second, and on request; adds this process's part of the node's shared memory.  A sample takes microseconds:
+// unlike the proportional set size it walks no page tables.
 class MemoryWatch {
  public:
   MemoryWatch();
 
-  // From now on this process has a part of so many bytes in memory that is shared.
+  // Sets this process's part of shared memory, in bytes, from now on.
   void set_shared(std::size_t bytes);
-  // The largest value seen so far, now included.
+  // The maximum so far, including a sample taken now.
   std::size_t peak_bytes();
 
  private:

@@ -11,7 +11,7 @@ namespace ferry::worker {
 namespace {
 
 constexpr int kBarWidth = 20;
-constexpr int kNameWidth = 17;  // of "load text_encoder"
+constexpr int kNameWidth = 17;  // fits "load text_encoder"
 constexpr std::chrono::milliseconds kSparse{10'000};
 constexpr std::chrono::milliseconds kDense{100};
 

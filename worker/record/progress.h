@@ -1,7 +1,7 @@
-// How far a run is, on rank 0: stages, their steps and the time left.
+// Progress of a run, on rank 0: stages, their steps and the time left.
 //
-// A terminal gets one line that is rewritten; a file or pipe gets a line at the end of each stage
-// and at most one every ten seconds before.
+// A terminal gets one line that is rewritten; a file or pipe gets a line at the end of each stage and at most
+// one per ten seconds before that.
 #pragma once
 
 #include <chrono>
@@ -22,29 +22,29 @@ struct ProgressState {
 // "0:07", "12:34", "1:02:03".
 std::string duration_text(double seconds);
 
-// "denoise           [#####---------------]  12/50  1.23 s/step  0:47 left".  The first step is left out of
-// the rate once there are others: it pays for warm-up.
+// "denoise           [#####---------------]  12/50  1.23 s/step  0:47 left".  The first step is excluded from
+// the rate once there are others, as it includes warm-up.
 std::string progress_text(const ProgressState& state, double first_step_seconds);
 
 class Progress {
  public:
   using Write = std::function<void(const std::string&)>;
 
-  // Says nothing: for the other ranks.
+  // Silent: for the other ranks.
   Progress() = default;
-  // `write` takes text as it shall appear, "\r" and "\n" included.
+  // `write` receives text as it should appear, "\r" and "\n" included.
   Progress(Write write, bool terminal) : write_(std::move(write)), terminal_(terminal) {}
-  // On stderr, as the stream's kind demands.
+  // Writes to stderr in the form that suits a terminal or a file.
   static Progress on_stderr();
 
-  // Called at every step, on the thread that reports it: other ranks may wait for this one.
+  // Called at every step, on the reporting thread: other ranks may wait for this one.
   void set_heartbeat(std::function<void()> heartbeat) { heartbeat_ = std::move(heartbeat); }
 
   void begin(const std::string& stage, std::int64_t total);
   void step();
-  // Says how long the stage took.
+  // Ends the stage and writes its duration.
   void end();
-  // The stage ends without success: what comes next starts on a line of its own.
+  // Ends a failed stage: later output starts on a new line.
   void give_up();
 
  private:
@@ -58,7 +58,7 @@ class Progress {
   double first_step_seconds_ = 0;
   Clock::time_point began_;
   Clock::time_point shown_;
-  std::size_t width_ = 0;  // of the line on the terminal
+  std::size_t width_ = 0;  // width of the line on the terminal
 };
 
 }  // namespace ferry::worker

@@ -32,7 +32,7 @@ Json named(const std::vector<std::pair<std::string, std::string>>& values) {
   return object;
 }
 
-// Which LoRA and how: merged into the stored weights, or added in each call; by which scales, from where.
+// The LoRA and its use: merged into the stored weights, or added in each call; its scales and their sources.
 Json lora_record(const Options& options, const checkpoint::LoraFile& lora) {
   const bool in_calls = options.offload[Role::Dit].type == offload::StrategyKind::Sequential;
   const char* how = !options.lora.used() ? "not applied" : in_calls ? "added in calls" : "merged";
@@ -54,7 +54,7 @@ Json lora_record(const Options& options, const checkpoint::LoraFile& lora) {
           {"scales", std::move(scales)}};
 }
 
-// The settings of a stage as they were used; what became of `auto` is in the ranks' records.
+// A stage's settings as used; the resolution of `auto` is in the ranks' records.
 Json offload_record(const offload::Options& o) {
   return {{"type", name_of(o.type)},
           {"offload_ratio", o.offload_ratio},
@@ -78,7 +78,8 @@ void write_pending(std::deque<PendingFile>& files, const std::string& path, std:
   file.flush();
 }
 
-// Before the first name is given, so that there are all results or none; commit() decides for good.
+// Checked before the first name is given, so that either all results exist or none; commit() has the final
+// word.
 void refuse_if_taken(const std::string& path) {
   std::error_code error;
   if (std::filesystem::exists(std::filesystem::symlink_status(path, error))) {
@@ -86,7 +87,7 @@ void refuse_if_taken(const std::string& path) {
   }
 }
 
-// The job as it was done; of one that only decodes, what had a meaning.
+// The job as done; for decoding only, without unused fields.
 Json job_record(const Job& job) {
   Json record = Json::parse(to_json(job));
   record.erase("made_by");
@@ -99,7 +100,7 @@ Json job_record(const Job& job) {
   return record;
 }
 
-// What the file of latents says of the job that made it.
+// The job that made the file of latents, from that file.
 Json maker_record(const Job& job) {
   const Json maker = Json::parse(job.made_by, nullptr, false);
   return maker.is_object() ? maker : Json();

@@ -11,7 +11,7 @@ class TorchMemory::Count final : public c10::MemoryReportingInfoBase {
  public:
   void reportMemoryUsage(void*, std::int64_t bytes, std::size_t, std::size_t, c10::Device device) override {
     if (!device.is_cpu()) return;
-    // Tensors from before the first look may be dropped now.
+    // Tensors created earlier may be freed now.
     now_ = std::max<std::int64_t>(0, now_ + bytes);
     peak_ = std::max(peak_, now_);
   }

@@ -1,4 +1,4 @@
-// What LibTorch allocates on the CPU while a stage runs: its activations.
+// LibTorch's CPU allocations during a stage: its activations.
 #pragma once
 
 #include <c10/util/ThreadLocalDebugInfo.h>
@@ -8,9 +8,9 @@
 
 namespace ferry::worker {
 
-// While it lives, counts the CPU tensors that this thread makes and drops, with LibTorch's memory profiling.
-// Weights are not among them: offload/ has memory of its own.  Made and destroyed on one thread; an inner one
-// takes over from an outer one.
+// While it exists, counts the CPU tensors that this thread creates and frees, through LibTorch's memory
+// profiling.  Excludes weights, which are in offload/'s own memory.  Create and destroy on one thread; an
+// inner one replaces an outer one.
 class TorchMemory {
  public:
   TorchMemory();

@@ -20,7 +20,7 @@ using model::kernels::Attention;
 using model::kernels::AttentionImpl;
 
 constexpr std::int64_t kHeads = 2;
-constexpr std::int64_t kQueries = 700;  // no multiple of any tile
+constexpr std::int64_t kQueries = 700;  // not a multiple of any tile
 constexpr std::int64_t kKeys = 1111;
 constexpr double kMostApart = 1e-2;
 
@@ -50,8 +50,8 @@ class Trial {
   at::Tensor q_, k_, v_;
 };
 
-// The first reason that a rank gives for not doing `work`, as "rank 1: ...", or nothing; the same on every
-// rank.
+// Runs `work`; returns the UserError of the first rank that throws one, as "rank 1: ...", or an empty string;
+// the same on every rank.
 std::string refusal_of(parallel::Session& session, const std::function<void()>& work) {
   std::string mine;
   try {
@@ -78,7 +78,8 @@ std::string where_fa3_is(const AttentionOptions& options) {
   return options.fa3.empty() ? model::kernels::find_fa3() : options.fa3;
 }
 
-// cuDNN's, or what LibTorch chooses where it does not take the device, the type or the head size.
+// The result of cuDNN's kernel, or of LibTorch's choice if that does not support the device, the type or the
+// head size.
 at::Tensor reference_of(const Trial& trial) {
   try {
     return trial.result_of(Attention(AttentionImpl::CuDnn));
@@ -87,12 +88,12 @@ at::Tensor reference_of(const Trial& trial) {
   }
 }
 
-// Throws UserError where the library gives another result than LibTorch's kernel.
+// Throws UserError if the library's result differs from that of LibTorch's kernel.
 Attention compared_fa3(const std::string& file, const Trial& trial, const Device& device) {
   Attention fa3 = model::kernels::load_fa3(file, device);
   const at::Tensor wanted = reference_of(trial);
   const double apart = ((trial.result_of(fa3) - wanted).norm() / wanted.norm()).item<double>();
-  // Not a number is not less either.
+  // Also rejects NaN.
   if (apart <= kMostApart) return fa3;
   throw UserError(fmt::format(
       "attention.fa3 {}: its result differs from LibTorch's by {:.2g} (relative L2; at most {:g})", file,

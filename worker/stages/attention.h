@@ -1,4 +1,4 @@
-// The kernel that computes the DiT's attention: chosen, tried and agreed by all ranks before a forward.
+// Selects the DiT's attention kernel: chosen, tested and agreed on by all ranks before a forward.
 #pragma once
 
 #include <cstdint>
@@ -11,17 +11,16 @@
 
 namespace ferry::worker {
 
-// What attends, for heads of `head_dim` in `compute`.  `auto` is FlashAttention-3 where every rank has a GPU
-// of compute capability 9 and its library, and computes in bf16; else what LibTorch chooses. FlashAttention-3
-// is compared with cuDNN's (or, where that is not to be had, with what LibTorch chooses) on one call: where
-// they differ by more than 1e-2 (relative L2), `auto` leaves it out with a warning.  Collective over the
-// world; every rank gets the same kernel. Throws UserError on every rank: a kernel that was asked for and is
-// not there, attention.fa3 beside another kernel, or does not take the device or the type, or (fa3) gives
-// another result.
+// Returns the kernel for heads of `head_dim` in `compute`.  `auto` is FlashAttention-3 if every rank has a
+// GPU of compute capability 9 and its library, and computes in bf16; else LibTorch's choice.
+// FlashAttention-3 is compared with cuDNN's kernel (or, if unavailable, LibTorch's choice) on one call: if
+// they differ by more than 1e-2 (relative L2), `auto` skips it with a warning.  Collective over the world;
+// every rank gets the same kernel.  Throws UserError on every rank: a requested kernel that is missing, does
+// not support the device or the type, or (fa3) gives another result; attention.fa3 with another kernel.
 model::kernels::Attention choose_attention(const AttentionOptions& options, DType compute,
                                            std::int64_t head_dim, Device& device, parallel::Session& session);
 
-// Its name as log and record have it: "fa3", "cudnn", "flash", "efficient", "math".
+// Its name for log and record: "fa3", "cudnn", "flash", "efficient", "math".
 std::string name_of(const model::kernels::Attention& attention, DType compute, std::int64_t head_dim,
                     const Device& device);
 

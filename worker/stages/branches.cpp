@@ -27,7 +27,7 @@ std::vector<at::Tensor> Branches::operator()(const at::Tensor& latent, double ti
   return velocities;
 }
 
-// Each half of the ranks has one branch; all get both.
+// Each half of the ranks has one branch; all receive both.
 std::vector<at::Tensor> Branches::exchange(const at::Tensor& mine) {
   const at::Tensor send = mine.contiguous();
   std::vector<std::int64_t> shape = send.sizes().vec();

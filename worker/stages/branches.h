@@ -1,4 +1,4 @@
-// The guidance branches of one video, on the ranks as options.parallel.cfg divides them.
+// The guidance branches of one video, distributed over the ranks by options.parallel.cfg.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -14,17 +14,17 @@ namespace ferry::worker {
 
 class Branches {
  public:
-  // Runs the contexts, conditional first, through the text MLP.  What is given outlives this.
+  // Runs the contexts, conditional first, through the text MLP. The arguments must outlive this object.
   Branches(const StageInput& input, model::Dit& dit, const std::vector<at::Tensor>& contexts);
   Branches(const Branches&) = delete;
   Branches& operator=(const Branches&) = delete;
 
-  // The velocities at one latent and time, conditional first, on every rank.  Collective.
+  // Computes the velocities at one latent and time, conditional first, on every rank.  Collective.
   std::vector<at::Tensor> operator()(const at::Tensor& latent, double timestep);
 
-  // Those that this rank computes: all, or one of two.
+  // Branches that this rank computes: all, or one of two.
   const std::vector<model::DitContext>& mine() const { return contexts_; }
-  // The number of the first of them, 0 for the conditional one.
+  // Index of the first of them, 0 for the conditional one.
   int first() const { return split_ ? rank_.mesh.cfg_index : 0; }
 
  private:

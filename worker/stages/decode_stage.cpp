@@ -12,11 +12,11 @@
 namespace ferry::worker {
 namespace {
 
-// Decodes once more up to latent frame `last`, to find where values stop being finite.  On every rank that
-// decodes; the first has the answer.
+// Decodes again up to latent frame `last`, to find where values stop being finite.  On every rank that
+// decodes; the first returns the answer.
 std::string cause(const StageInput& input, offload::StageWeights& weights, const at::Tensor& latent,
                   std::int64_t last) {
-  // The latent, the first convolution, the units, the head.
+  // Checks: the latent, the first convolution, the units, the head.
   const std::size_t looks = static_cast<std::size_t>(last + 1) * (weights.spec().blocks.size() + 3);
   Rank& rank = *input.rank;
   FiniteTrail trail(*rank.device, looks);
@@ -29,13 +29,13 @@ std::string cause(const StageInput& input, offload::StageWeights& weights, const
   return rank.is_first() ? begun_at(place, "", weights) : "";
 }
 
-// What the first rank has to tell: frames, or why there are none.
+// Result of the first rank: frames, or an error.
 struct Decoded {
   at::Tensor frames;
   std::string failure;
 };
 
-// `chunk` counts the latent frames that are done.  Throws NotFinite, on all ranks that decode.
+// `chunk` counts finished latent frames.  Throws NotFinite, on all ranks that decode.
 at::Tensor decode_chunks(const StageInput& input, offload::StageWeights& weights, const at::Tensor& latent,
                          StageRecord& record, std::int64_t& chunk) {
   Clock::time_point begin = Clock::now();
@@ -57,7 +57,7 @@ at::Tensor decode_chunks(const StageInput& input, offload::StageWeights& weights
   return frames.finish();
 }
 
-// On the ranks that decode.
+// Runs on the ranks that decode.
 Decoded decode(const StageInput& input, offload::StageWeights& weights, const at::Tensor& latent,
                StageRecord& record) {
   const bool alone = decoding_group(input) == nullptr;

@@ -1,4 +1,4 @@
-// What the ranks decode, put together in the first one's host memory.
+// Assembles the ranks' decoded rows in the first rank's host memory.
 //
 // The host stays one chunk ahead of the device: while it waits for a chunk and copies its frames, the next
 // one is computed.
@@ -19,28 +19,28 @@
 
 namespace ferry::worker {
 
-// A chunk of frames, those of one latent frame.
+// The frames of one latent frame.
 struct FrameChunk {
   std::int64_t index = 0;
   std::int64_t first = 0;  // frame
   std::int64_t frames = 0;
-  bool finite = true;  // all values, on every rank
-  at::Tensor rgb;      // on the first rank: [frames, H, W, 3] uint8 on the CPU, of finish()'s
+  bool finite = true;  // all values on every rank
+  at::Tensor rgb;      // first rank: [frames, H, W, 3] uint8 on the CPU, part of finish()'s
 };
 
-// On the ranks that decode, all of which make the same calls.
+// Used on the ranks that decode, all of which make the same calls.
 class DecodedFrames {
  public:
-  // `group` shares the rows (model/vae/band.h); nullptr: this rank alone, which is the first.  `done` is
-  // called for each chunk, in order, when it is there.
+  // `group` shares the rows (model/vae/band.h); nullptr: only this rank, which is the first.  `done` is
+  // called for each finished chunk, in order.
   DecodedFrames(Rank& rank, parallel::Group* group, const Job& job,
                 std::function<void(const FrameChunk&)> done);
 
-  // Takes this rank's rows [3, f, rows, W] of the frames from `first` on, the next chunk; called under a
-  // model::TorchStream.  Blocks until the chunk before is there.
+  // Adds this rank's rows [3, f, rows, W] of the frames from `first` on, the next chunk; call under a
+  // model::TorchStream.  Blocks until the previous chunk is finished.
   void take(std::int64_t first, const at::Tensor& decoded);
-  // Blocks until the last chunk is there.  Returns [F, H, W, 3] uint8 on the CPU, on the first rank.
-  // take() and finish() throw Error when the other ranks do not come within the session's deadline.
+  // Blocks until the last chunk is finished.  Returns [F, H, W, 3] uint8 on the CPU, on the first rank.
+  // take() and finish() throw Error if the other ranks do not arrive within the session's deadline.
   at::Tensor finish();
 
  private:
@@ -48,7 +48,7 @@ class DecodedFrames {
 
   struct Pending {
     FrameChunk chunk;
-    at::Tensor rgb;  // whole frames on the first rank
+    at::Tensor rgb;  // first rank: whole frames
   };
   Rank& rank_;
   parallel::Group* group_;

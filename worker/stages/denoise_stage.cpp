@@ -49,7 +49,7 @@ Exposed exposed_copy(const offload::Report& report, int steps) {
 }  // namespace
 
 void begin_denoise(const StageInput& input) {
-  // On the CPU a strategy may copy the encoder's weights once more.
+  // On the CPU a strategy may make another copy of the encoder's weights.
   std::size_t beside = 0;
   const Network* text = needed_network(*input.networks, Role::TextEncoder, given_to(*input.job));
   if (text != nullptr && !input.rank->on_gpu()) beside = offload::arena_layout(text->spec, 1).bytes;
@@ -79,8 +79,7 @@ at::Tensor denoise_stage(const StageInput& input, const std::vector<at::Tensor>&
   const StageSource source = source_of(input, Role::Dit);
   input.model->make_device_room(source);
   input.model->begin(source);
-  // The CPU, which the loading threads need, has little to warm up; nor is there time where the weights are
-  // ready.
+  // Little to warm up on the CPU, which the loading threads need; nor is there time if the weights are ready.
   if (rank.on_gpu() && !input.model->stage(Role::Dit).filled) {
     const offload::NodeArena* arena = input.model->stage(Role::Dit).arena();
     const bool reading = arena == nullptr || !arena->filled();

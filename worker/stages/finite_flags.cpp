@@ -21,14 +21,14 @@ FiniteFlags::FiniteFlags(Device& device, std::size_t looks)
   try {
     device_.pin(host_.data(), flags_.bytes());
     pinned_ = true;
-  } catch (const CudaError&) {  // then the copy of a word makes the host wait: slower, not wrong
+  } catch (const CudaError&) {  // then the copy blocks the host: slower, but correct
   }
 }
 
 FiniteFlags::~FiniteFlags() {
   try {
     device_.compute().synchronize();
-  } catch (...) {  // the error was thrown where it mattered
+  } catch (...) {  // already reported by an earlier call
   }
   if (pinned_) device_.unpin(host_.data());
 }

@@ -1,5 +1,5 @@
-// Looks for values that are not finite, on the device and without holding it up: each look queues one kernel
-// and the copy of one word.
+// Checks for non-finite values on the device without stalling it: each check queues one kernel and the copy
+// of one word.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -13,18 +13,18 @@ namespace ferry::worker {
 
 class FiniteFlags {
  public:
-  // Room for `looks`; takes its memory now, and blocks for it.
+  // Capacity for `looks` checks; allocates its memory now, and blocks for it.
   FiniteFlags(Device& device, std::size_t looks);
   FiniteFlags(const FiniteFlags&) = delete;
   FiniteFlags& operator=(const FiniteFlags&) = delete;
-  // Blocks until what was queued is done.
+  // Blocks until all queued work is done.
   ~FiniteFlags();
 
-  // Queues on device.compute() look number `index` at `values` of any float type, on the device; called under
-  // a model::TorchStream.  Throws std::out_of_range.
+  // Queues check number `index` of `values`, of any float type, on device.compute(); call under a
+  // model::TorchStream.  Throws std::out_of_range.
   void look(std::size_t index, const at::Tensor& values);
-  // Whether that look found finite values only; true also where nobody has looked.  Not before
-  // device.compute() has passed the look.
+  // True if that check found only finite values, or was never made.  Call once device.compute() has passed
+  // it.
   bool finite(std::size_t index) const { return host_.at(index) == 0; }
 
  private:
@@ -34,7 +34,7 @@ class FiniteFlags {
   bool pinned_ = false;
 };
 
-// One look at once; blocks until its answer is there.
+// A single check; blocks until the result is available.
 bool all_finite(Device& device, const at::Tensor& values);
 
 }  // namespace ferry::worker

@@ -7,14 +7,14 @@
 namespace ferry::worker {
 namespace {
 
-// What a step makes of the forwards' results, by the names that its looks have.
+// Names of the checks after the forwards.
 constexpr std::string_view kVelocity = "velocity";
 constexpr std::string_view kGuidance = "guidance";
 constexpr std::string_view kSampler = "sampler";
 constexpr int kStep = model::ModuleId::kTail;
 
-// Looks of the repeat of a step: in each branch the context, three embeddings, five in a block, the head and
-// the velocity; guidance and sampler.
+// Checks in the repeat of a step: per branch the context, three embeddings, five per block, the head and the
+// velocity; guidance and sampler.
 std::size_t most_looks(const Job& job, std::int64_t layers) {
   const std::int64_t branches = job.guided() ? 2 : 1;
   return static_cast<std::size_t>(branches * (6 + 5 * layers) + 2);

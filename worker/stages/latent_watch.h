@@ -1,8 +1,8 @@
-// Whether the latent stays finite, step by step, and what there is to go back to when it does not.
+// Checks after each step that the latent is finite, and keeps state to diagnose a failure.
 //
-// The answer for a step is read when the step's clock says that it has ended, which is while the device works
-// on the next: so two steps' beginnings are kept.  Every rank has the whole latent, bit for bit the same, so
-// all ranks come to the same answer at the same step without asking each other.
+// The result for a step is read when the step's clock reports its end, while the device works on the next: so
+// the starts of two steps are kept.  Every rank has the whole latent, bit-identical, so all ranks reach the
+// same result at the same step without communication.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -18,7 +18,7 @@
 
 namespace ferry::worker {
 
-// The denoising as it goes on; what it points to is the stage's.
+// The denoising in progress; everything it points to belongs to the stage.
 struct Denoising {
   const StageInput& input;
   model::Weights& weights;
@@ -30,13 +30,12 @@ class LatentWatch {
  public:
   LatentWatch(Device& device, int steps) : flags_(device, static_cast<std::size_t>(steps)) {}
 
-  // Step i, from 0, starts from `x`; copies nothing.
+  // Records that step i, from 0, starts from `x`; copies nothing.
   void begins(int i, const at::Tensor& x, const model::Sampler& sampler);
-  // It gave `x`: queues a look.
+  // Queues a check of the step's result `x`.
   void ends(int i, const at::Tensor& x) { flags_.look(static_cast<std::size_t>(i), x); }
-  // Step i, one of the last two, has ended on the device.  Throws NotFinite with the latent that it started
-  // from when it gave something else than finite values, after running it again to find where.  Collective
-  // then.
+  // Call when step i, one of the last two, has ended on the device.  If its result is not finite, repeats the
+  // step to find where, which is collective, and throws NotFinite with the latent that it started from.
   void check(int i, const Denoising& denoising) const;
 
  private:

@@ -18,7 +18,7 @@ std::string describe(const Place& place, const model::NetworkSpec& spec) {
   return fmt::format("block {} ({}{})", place.block, name, place.part == "block" ? "" : " " + place.part);
 }
 
-// The tensors of a block, head or tail that hold something else than finite values, by their keys.
+// Keys of the tensors with non-finite values in a block, head or tail.
 std::vector<std::string> bad_tensors(model::Weights& weights, int block) {
   const model::NetworkSpec& spec = weights.spec();
   const auto& modules = block == model::ModuleId::kHead ? spec.head

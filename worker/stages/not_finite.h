@@ -1,8 +1,8 @@
-// A run whose values stopped being finite, and where that began.
+// Errors for values that stopped being finite, and diagnosis of the origin.
 //
-// Values are looked at where stages meet: contexts, noise and latents, each step's latent, decoded frames.
-// When one of them is not finite, the pass that made it is run again with a look at each part's result; the
-// first that is not finite says where it began, and the weights there are read for the tensor to blame.
+// Values are checked between stages: contexts, noise and latents, each step's latent, decoded frames. If a
+// check fails, the pass that made the values is repeated with a check of each part's result; the first one
+// that fails is the origin, and its weights are searched for the tensor to blame.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -23,11 +23,11 @@
 
 namespace ferry::worker {
 
-// Thrown by a stage on every rank alike.
+// Thrown by a stage on every rank.
 class NotFinite : public RunFailure {
  public:
   explicit NotFinite(const std::string& what) : RunFailure(what) {}
-  // `latent` was the last to be finite; `whose` says which: "the noise", "of step 2".
+  // `latent` is the last finite one; `whose` describes it: "the noise", "of step 2".
   NotFinite(const std::string& what, at::Tensor latent, std::string whose)
       : RunFailure(what), latent_(std::move(latent)), whose_(std::move(whose)) {}
   const at::Tensor& latent() const { return latent_; }
@@ -40,25 +40,25 @@ class NotFinite : public RunFailure {
 
 // One part of a pass.
 struct Place {
-  std::string part;  // as the tap calls it
-  int block = 0;     // or ModuleId::kHead, kTail
-  int turn = 0;      // which of the times the pass came there: the guidance branch, or the prompt
+  std::string part;  // the tap's name
+  int block = 0;     // index, or ModuleId::kHead, kTail
+  int turn = 0;      // how often the pass was here before: the guidance branch, or the prompt
 };
 
-// The results of a pass that is run again, in their order.
+// The results of a repeated pass, in order.
 class FiniteTrail {
  public:
-  // Room for `most` looks; turns are counted from `first_turn`.
+  // Capacity for `most` checks; turns are counted from `first_turn`.
   FiniteTrail(Device& device, std::size_t most, int first_turn = 0);
 
-  // Queued as by FiniteFlags.  Throws std::out_of_range.
+  // Queues a check, as FiniteFlags.  Throws std::out_of_range.
   void look(std::string_view part, int block, const at::Tensor& values);
-  // The same for each result of a network.
+  // As above for each result of a network.
   model::Tap tap();
 
-  // The first result that is not finite on this rank.  Blocks until the device has passed all looks.
+  // The first non-finite result on this rank.  Blocks until the device has passed all checks.
   std::optional<Place> first() const;
-  // On any rank; every rank has looked at the same parts.  Collective over the world.
+  // As above on any rank; every rank must have checked the same parts.  Collective over the world.
   std::optional<Place> first(parallel::Session& session) const;
 
  private:
@@ -70,12 +70,12 @@ class FiniteTrail {
   std::map<std::pair<std::string, int>, int> turns_;
 };
 
-// "first in block 2 (blocks.2 ffn) for the prompt, where blocks.2.ffn.2.weight is not finite", from a pass
-// over `weights`, whose turn was `whose` ("the prompt"; may be empty); without a place: that it could not be
-// repeated.
+// Describes the origin: "first in block 2 (blocks.2 ffn) for the prompt, where blocks.2.ffn.2.weight is not
+// finite", for a pass over `weights`, whose turn was `whose` ("the prompt"; may be empty). Without a place:
+// that it could not be reproduced.
 std::string begun_at(const std::optional<Place>& place, std::string_view whose, model::Weights& weights);
 
-// Whose turn it is where each branch takes one.
+// Name of a turn if each branch takes one.
 std::string_view branch_name(int turn);
 
 }  // namespace ferry::worker

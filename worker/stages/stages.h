@@ -1,8 +1,8 @@
-// The three stages of a video, each on the ranks of one job.  All are collective over the world, in this
-// order; each borrows its weights; those of denoise may begin to load while text runs.  Each throws NotFinite
-// (worker/stages/not_finite.h) on every rank when what it made, or was given in a file, is not finite.
+// The three stages of a video, on the ranks of one job.  All are collective over the world, in this order;
+// each borrows its weights; those of denoise may start loading while text runs.  Each throws NotFinite
+// (worker/stages/not_finite.h) on every rank if its results, or its inputs from a file, are not finite.
 //
-//   text      prompt -> context rows     the first rank; then every rank has them
+//   text      prompt -> context rows     first rank; then sent to every rank
 //   denoise   noise -> latent            all ranks; every rank has the whole latent
 //   decode    latent -> frames           all ranks, each its rows, or the first rank (parallel.split_vae)
 //
@@ -38,29 +38,30 @@ struct StageInput {
   const Network& network(Role role) const { return (*networks)[role].value(); }
 };
 
-// The weights of a role that the job needs, as its stage loads them.
+// Source of the weights of a role that the job needs.
 StageSource source_of(const StageInput& input, Role role);
 
-// The contexts of the guidance branches, conditional first: [Lt, text_dim] on the device, in the text
-// encoder's compute type, or fp32 as read from the job's file.  One without guidance, else two.
-// `read`, which may be empty, is called on every rank when the encoder's weights are in the host's memory.
+// Computes the contexts of the guidance branches, conditional first: [Lt, text_dim] on the device, in the
+// text encoder's compute type, or fp32 as read from the job's file.  One without guidance, else two.  `read`
+// (optional) is called on every rank once the encoder's weights are in host memory.
 std::vector<at::Tensor> text_stage(const StageInput& input, StageRecord& record,
                                    const std::function<void()>& read = {});
 
-// Begins to load the weights of denoise, where they are not there and the nodes have room for them beside
-// those of text, which are.
+// Starts loading the weights of denoise if they are not loaded and the nodes have room for them in addition
+// to those of text.
 void begin_denoise(const StageInput& input);
 
-// The noise [C, T, h, w] fp32 on the device, drawn or read by the first rank and shared, so that no rank's
-// generator can differ.
+// The noise [C, T, h, w] fp32 on the device, drawn or read by the first rank and shared, so that the ranks'
+// generators cannot differ.
 at::Tensor noise_stage(const StageInput& input);
 
-// The latent [C, T, h, w] fp32 on the device.  The branches run as options.parallel.cfg says, and combine as
-// v = vu + guidance * (vc - vu) in fp32.
+// Computes the latent [C, T, h, w] fp32 on the device.  The branches run as set by options.parallel.cfg, and
+// combine as v = vu + guidance * (vc - vu) in fp32.
 at::Tensor denoise_stage(const StageInput& input, const std::vector<at::Tensor>& contexts,
                          const at::Tensor& noise, StageRecord& record);
 
-// [F, H, W, 3] uint8 in host memory on the first rank; undefined on the others.  Every rank has the latent.
+// Decodes to [F, H, W, 3] uint8 in host memory on the first rank; undefined on the others.  Every rank has
+// the latent.
 at::Tensor decode_stage(const StageInput& input, const at::Tensor& latent, StageRecord& record);
 
 }  // namespace ferry::worker

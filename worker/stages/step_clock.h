@@ -1,4 +1,4 @@
-// Times the steps of a loop on the device without holding it up: the host stays at most one step ahead.
+// Times the steps of a loop on the device without stalling it: the host stays at most one step ahead.
 #pragma once
 
 #include <functional>
@@ -14,9 +14,9 @@ class StepClock {
   // `done` is called on the calling thread for each step that has ended on the device, in order.
   StepClock(Device& device, std::function<void()> done);
 
-  // A step has been queued on device.compute().  Blocks until the step before it has ended.
+  // Call when a step has been queued on device.compute().  Blocks until the previous one has ended.
   void step();
-  // Blocks until the last step has ended; the seconds that each took on the device.
+  // Blocks until the last step has ended; returns each step's seconds on the device.
   std::vector<double> finish();
 
  private:
@@ -24,7 +24,7 @@ class StepClock {
 
   Device& device_;
   std::function<void()> done_;
-  std::vector<std::unique_ptr<Event>> events_;  // the beginning, then the end of each step
+  std::vector<std::unique_ptr<Event>> events_;  // the start, then the end of each step
   std::size_t waited_ = 0;                      // steps that have ended
 };
 

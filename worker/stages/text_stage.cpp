@@ -18,7 +18,7 @@
 namespace ferry::worker {
 namespace {
 
-// What the first rank has to tell: contexts, or why there are none.
+// Result of the first rank: contexts, or an error.
 struct Encoded {
   std::vector<at::Tensor> contexts;
   std::string failure;
@@ -50,11 +50,11 @@ model::Umt5Runtime runtime_of(const StageInput& input) {
   return {.device = input.rank->device.get(), .compute = input.network(Role::TextEncoder).compute, .tap = {}};
 }
 
-// Encodes the prompts once more, to find where values stop being finite.
+// Encodes the prompts again, to find where values stop being finite.
 std::string cause(const StageInput& input, model::Weights& weights,
                   const std::vector<std::vector<std::int64_t>>& ids) {
   const model::Umt5Config& config = input.networks->facts.text.value();
-  // The embedding, two looks in a block, the norm.
+  // Checks: the embedding, two per block, the norm.
   FiniteTrail trail(*input.rank->device, ids.size() * static_cast<std::size_t>(2 + 2 * config.layers));
   model::Umt5Runtime runtime = runtime_of(input);
   runtime.tap = trail.tap();
@@ -63,7 +63,7 @@ std::string cause(const StageInput& input, model::Weights& weights,
   return begun_at(place, place && ids.size() > 1 ? branch_name(place->turn) : "", weights);
 }
 
-// On the first rank.
+// Runs on the first rank.
 Encoded encode_prompts(const StageInput& input, model::Weights& weights) {
   const TraceScope span(input.rank->trace.get(), Lane::Compute, "text", input.rank->device->compute());
   const AllCores cores(input.rank->on_gpu() ? 1 : input.rank->session->node_size());
@@ -94,7 +94,7 @@ Encoded encode(const StageInput& input, StageRecord& record, const std::function
   return encoded;
 }
 
-// How many rows each context has, and of what type, so that the others can make room; or the failure.
+// Rows and type of each context, so that the other ranks can allocate them; or the error.
 std::string describe(const Encoded& encoded) {
   if (!encoded.failure.empty()) return nlohmann::json(encoded.failure).dump();
   nlohmann::json shapes = nlohmann::json::array();

@@ -7,7 +7,7 @@ namespace ferry::worker {
 parallel::Group* decoding_group(const StageInput& input) {
   const Rank& rank = *input.rank;
   if (decoding_ranks(*input.options, rank.mesh) == 1) return nullptr;
-  // Where these are the same ranks, exchanges over NCCL have made their connections already.
+  // With the same ranks, NCCL exchanges have already made the connections.
   return rank.mesh.cfg == 1 ? rank.groups.ulysses.get() : rank.groups.data_root.get();
 }
 

@@ -1,4 +1,4 @@
-// What the decoder of a run works on.
+// Runtime of a run's decoder.
 #pragma once
 
 #include "model/vae/vae.h"
@@ -7,10 +7,10 @@
 
 namespace ferry::worker {
 
-// The ranks that decode together; nullptr: the first one alone.
+// The ranks that decode together; nullptr: only the first.
 parallel::Group* decoding_group(const StageInput& input);
 
-// Nobody taps it.
+// Without a tap.
 model::VaeRuntime vae_runtime(const StageInput& input);
 
 }  // namespace ferry::worker

@@ -21,11 +21,11 @@
 namespace ferry::worker {
 namespace {
 
-constexpr double kValue = 0.01;          // of every weight: results stay finite
+constexpr double kValue = 0.01;          // value of all weights: results stay finite
 constexpr double kTimestep = 500;        // of 1000
-constexpr std::size_t kBytes = 1 << 20;  // of a shard that is gathered
-constexpr int kLayers = 2;               // the first is unlike the others (model/dit/block.cpp)
-constexpr std::int64_t kChunks = 2;      // latent frames: the first is unlike the others
+constexpr std::size_t kBytes = 1 << 20;  // size of a gathered shard
+constexpr int kLayers = 2;               // the first differs from the others (model/dit/block.cpp)
+constexpr std::int64_t kChunks = 2;      // latent frames: the first differs from the others
 
 bool alike(const model::BlockSpec& a, const model::BlockSpec& b) {
   const auto same_tensor = [](const model::TensorSpec& x, const model::TensorSpec& y) {
@@ -37,8 +37,8 @@ bool alike(const model::BlockSpec& a, const model::BlockSpec& b) {
   return std::ranges::equal(a.modules, b.modules, same_module);
 }
 
-// Weights that were never in a file; of blocks in a row that are alike the same.  They are not taken from
-// LibTorch's allocator, which may keep what is.
+// Made-up weights; consecutive equal blocks share them.  Not from LibTorch's allocator, which may keep
+// memory.
 class MadeUp final : public model::Weights {
  public:
   MadeUp(model::NetworkSpec spec, Device& device) : spec_(std::move(spec)), device_(device) {
@@ -84,7 +84,7 @@ class MadeUp final : public model::Weights {
   offload::BlockViews tail_;
 };
 
-// What the layers left out keep of each branch's text: as many keys and values.
+// Stand-ins for the key and value caches of the omitted blocks.
 std::vector<at::Tensor> other_caches(const model::DitConfig& whole, const Branches& branches) {
   std::vector<at::Tensor> caches;
   for (const model::DitContext& context : branches.mine()) {
@@ -108,14 +108,14 @@ void run_layers(const StageInput& input, const std::vector<at::Tensor>& contexts
   model::Dit dit(config, weights, runtime);
   Branches branches(input, dit, contexts);
   branches(noise, kTimestep);
-  // What is computed once is done; the next step runs as all others, and beside what they all keep.
+  // One-time work is done; the next step runs like all later ones, with the same caches in memory.
   std::vector<at::Tensor> kept;
   if (keep_memory) kept = other_caches(whole, branches);
   combined(branches(noise, kTimestep), input.job->guidance);
   rank.device->compute().synchronize();
 }
 
-// The shards' gathers are on a communicator of their own.
+// Gathers of shards use a separate communicator.
 void gather_once(Rank& rank) {
   parallel::Group& group = *rank.groups.copy_sharers;
   const auto ranks = static_cast<std::size_t>(group.size());
@@ -155,7 +155,7 @@ void warm_up(const StageInput& input, const std::vector<at::Tensor>& contexts, c
   const bool keep_memory = has_plenty(weights, activation_bytes, input.rank->device->memory().free_bytes);
   run_layers(input, contexts, noise, keep_memory);
   gather_once(*input.rank);
-  // The strategy's memory comes next, and is not taken from LibTorch's allocator.
+  // The strategy's memory comes next, which LibTorch's allocator does not provide.
   if (!keep_memory) release_torch_cache(*input.rank->device);
 }
 

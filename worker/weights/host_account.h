@@ -1,4 +1,4 @@
-// The host memory that weights take on this rank's node.
+// Host memory of weights on this rank's node.
 #pragma once
 
 #include <atomic>
@@ -7,10 +7,10 @@
 
 namespace ferry::worker {
 
-// Counts arenas while they live, those included that a thread is giving back.
+// Counts existing arenas, including those being freed by a thread.
 class HostAccount {
  public:
-  // Bytes that are counted for its life; the account outlives it.
+  // Counts `bytes` for its lifetime; the account must outlive it.
   class Share {
    public:
     Share() = default;
@@ -31,12 +31,12 @@ class HostAccount {
   };
 
   std::size_t now() const { return now_; }
-  // The most at once since the last reset_peak().
+  // Peak since the last reset_peak().
   std::size_t peak() const { return peak_; }
   void reset_peak() { peak_ = now_.load(); }
 
  private:
-  // By one thread; any may give back.
+  // Called by one thread; any thread may release.
   void add(std::size_t bytes) {
     const std::size_t now = now_ += bytes;
     if (now > peak_) peak_ = now;

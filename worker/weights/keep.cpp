@@ -12,11 +12,11 @@
 namespace ferry::worker {
 namespace {
 
-// A set of networks that stay.
+// A set of networks to keep.
 struct Choice {
   ByRole<bool> kept{};
   std::size_t kept_bytes = 0;
-  std::size_t most_beside = 0;  // of one that does not
+  std::size_t most_beside = 0;  // maximum of those not kept
 };
 
 Choice choice_of(unsigned set, const ByRole<std::size_t>& bytes) {

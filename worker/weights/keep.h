@@ -1,4 +1,4 @@
-// Which weights stay between the videos of one program, on the host and on the device.
+// Decides which weights stay between the videos of one program, on the host and on the device.
 #pragma once
 
 #include <array>
@@ -9,11 +9,10 @@
 
 namespace ferry::worker {
 
-// Of the networks that a later video needs, those whose copies may stay on a host with `room` bytes for
-// weights, so that beside them each of the others still has room while its stage runs: as many bytes as
-// possible need not be read again.
+// Networks needed by a later video whose copies may stay on a host with `room` bytes for weights, such that
+// each of the others still has room while its stage runs: chosen to minimise the bytes to read again.
 //
-//   bytes   of each network's host copy; 0: the program has none of it
+//   bytes   of each network's host copy; 0: not in this program
 ByRole<bool> kept_within(std::size_t room, const ByRole<std::size_t>& bytes, const ByRole<bool>& later);
 
 // The same for all nodes together, of the least room and the most bytes of any rank: `room` and `bytes` are
@@ -28,12 +27,12 @@ std::array<Role, kRoleCount> needed_last_first(Role now);
 
 // What a stage takes of a device.
 struct StageBytes {
-  bool stays = false;  // its weights, between stages and videos
+  bool stays = false;  // weights stay between stages and videos
   std::size_t weights = 0;
   std::size_t activations = 0;
 };
 
-// What all stages take together: the weights that stay, and the most that one of them takes beside.
+// Memory of all stages together: the weights that stay, plus the maximum that one stage needs in addition.
 std::size_t bytes_together(const ByRole<StageBytes>& stages);
 
 }  // namespace ferry::worker

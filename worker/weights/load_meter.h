@@ -1,4 +1,4 @@
-// How far a stage's load is, for whoever wants to see it and for the ranks that wait.
+// Progress of a stage's load, for display and as heartbeats.
 #pragma once
 
 #include <mutex>
@@ -9,11 +9,11 @@
 
 namespace ferry::worker {
 
-// Takes reports from the thread that loads, before anybody looks and while somebody does.
+// Accepts reports from the loading thread, before and during display.
 class LoadMeter {
  public:
   explicit LoadMeter(parallel::Session& session) : session_(session) {}
-  // In hundredths of this rank's share; every new one keeps the ranks that are faster waiting.
+  // Reports progress in percent and sends heartbeats so that ranks already done do not time out.
   void note(const offload::LoadProgress& load);
   // From now on `progress`, whose stage has begun with a total of 100, follows, and its heartbeat keeps the
   // others waiting; nullptr: nobody.

@@ -14,7 +14,7 @@ namespace ferry::worker {
 namespace {
 
 constexpr double kGigabyte = 1e9;
-// The rest is for what nobody counts.
+// Fraction for weights; the rest is for unaccounted use.
 constexpr double kUsable = 0.95;
 
 std::size_t usable(std::size_t bytes) {
@@ -177,7 +177,7 @@ void LoadedModel::drop_device_copy(Role role) {
   if (stage.weights != nullptr) stage.weights->drop();
 }
 
-// On this rank alone: the others need not be out of memory.
+// On this rank only: the others may not be out of memory.
 std::size_t LoadedModel::reclaim(std::size_t bytes) {
   const std::size_t before = rank_.account.now();
   Role now = roles_in_turn().front().role;
@@ -197,7 +197,7 @@ void LoadedModel::give_back(Role role) {
   stage.filled = false;
   stage.load.meter.reset();
   std::unique_ptr<HostCopy> copy = std::move(stage.load.copy);
-  // Freeing a window is an operation of all ranks, in the order of their others.
+  // Freeing a window is collective, in the order of the ranks' other operations.
   if (copy == nullptr || copy->arena->kind() == offload::MemoryKind::Window) return;
   if (rank_.on_gpu()) {
     rank_.janitor.keep(std::move(copy));

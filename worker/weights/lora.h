@@ -1,4 +1,4 @@
-// A LoRA that the linears add in each call, for weights that must stay as they are (type sequential).
+// A LoRA added in each call of its linears, for weights that must stay unchanged (type sequential).
 #pragma once
 
 #include <map>
@@ -11,11 +11,11 @@
 
 namespace ferry::worker {
 
-// Throws UserError when a linear of the file is wrapped by AutoWrappedModule, which adds nothing.
+// Throws UserError if a linear of the file is wrapped by AutoWrappedModule, which cannot add.
 void check_wrappers(const checkpoint::LoraFile& lora, const offload::StagePlan& plan);
 
-// The file's pairs on the device, in the type of the weight each belongs to, by module name; the scale is
-// strength * alpha / rank.  Queued on device.compute().
+// Copies the file's pairs to the device, in the type of the weight each belongs to, by module name; the scale
+// is strength * alpha / rank.  Queued on device.compute().
 std::map<std::string, model::Lora> device_loras(const checkpoint::LoraFile& lora,
                                                 const model::NetworkSpec& spec, double strength,
                                                 Device& device);

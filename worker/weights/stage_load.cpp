@@ -36,7 +36,7 @@ void begin(const StageSource& source, Rank& rank, StageLoad& load) {
 
 }  // namespace
 
-// sequential keeps the weights as they are in the file, and its linears add.
+// sequential keeps the weights as in the file, and its linears add the LoRA.
 bool adds_in_calls(const StageSource& source) {
   return adds(source) && source.network->plan.kind == offload::StrategyKind::Sequential;
 }
@@ -54,7 +54,7 @@ bool has_room(const StageSource& source, Rank& rank, std::size_t beside_bytes) {
 bool make_room(Rank& rank, std::size_t bytes, std::size_t available_bytes) {
   if (rank.session->all_agree(bytes <= available_bytes)) return true;
   rank.janitor.finish();
-  // The memory is free when the last rank has let go of it.
+  // The memory is free once the last rank has unmapped it.
   rank.session->barrier();
   return false;
 }

@@ -1,4 +1,4 @@
-// The weights of one stage on their way from its network's files into the copies of the nodes.
+// Loads the weights of one stage from its network's files into the copies of the nodes.
 #pragma once
 
 #include <cstddef>
@@ -14,44 +14,44 @@
 
 namespace ferry::worker {
 
-// Whether the ranks of a node read the weights of such a stage: the first rank is on node 0.
+// True if the ranks of a node read the weights of such a stage: the first rank is on node 0.
 constexpr bool reads_weights(Runs runs, int node_index) { return runs == Runs::Together || node_index == 0; }
 
 struct StageSource {
   const Network* network = nullptr;  // with its plan
   Runs runs = Runs::Together;
-  std::size_t activation_bytes = 0;  // that the stage will want beside its weights
+  std::size_t activation_bytes = 0;  // needed by the stage in addition to its weights
   LoraOptions lora{};                // for the network's LoRA, if it has one
 };
 
 // A node's copy of one network's weights.
 struct HostCopy {
   HostAccount::Share counted;
-  std::unique_ptr<offload::NodeArena> arena;  // dies first
+  std::unique_ptr<offload::NodeArena> arena;  // destroyed first
 };
 
-// Threads fill the copy and page-lock it where this rank copies from it; nobody has waited for them.
+// A load in progress: threads fill the copy and, if this rank copies from it, page-lock it.
 struct StageLoad {
-  std::unique_ptr<HostCopy> copy;    // nullptr where this rank's node does not read
-  std::shared_ptr<LoadMeter> meter;  // nullptr: nothing has begun
+  std::unique_ptr<HostCopy> copy;    // nullptr if this rank's node does not read
+  std::shared_ptr<LoadMeter> meter;  // nullptr: not started
 };
 
-// What the copy of this rank's node takes; 0 where it does not read.
+// Bytes of the copy on this rank's node; 0 if it does not read.
 std::size_t host_bytes(const StageSource& source, const Rank& rank);
 
-// Whether every node that reads has room for the weights of `source`, as things stand, and for as much again
-// of `beside` bytes.  Collective over the world.
+// True if every node that reads currently has room for the weights of `source` and for an additional `beside`
+// bytes.  Collective over the world.
 bool has_room(const StageSource& source, Rank& rank, std::size_t beside_bytes);
 
-// Whether `bytes` are no more than each rank's `available_bytes`; where they are, all have waited for what
-// their janitors let go of.  Collective over the world.
+// True if `bytes` fit in each rank's `available_bytes`; otherwise all ranks have waited for their janitors to
+// free memory.  Collective over the world.
 bool make_room(Rank& rank, std::size_t bytes, std::size_t available_bytes);
 
-// Makes the copies and begins to fill them.  What `source` points to outlives the load.  Collective over the
-// world.  Throws UserError on every rank: not enough memory.
+// Makes the copies and starts filling them.  Everything `source` points to must outlive the load.  Collective
+// over the world.  Throws UserError on every rank: not enough memory.
 StageLoad begin_load(const StageSource& source, Rank& rank);
 
-// Whether the calls of linears add the network's LoRA, which otherwise is merged as it is loaded.
+// True if calls of linears add the network's LoRA; else it is merged on loading.
 bool adds_in_calls(const StageSource& source);
 
 }  // namespace ferry::worker

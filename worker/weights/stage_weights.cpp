@@ -15,7 +15,7 @@ offload::StageSetup setup_of(Rank& rank, const StageSource& source) {
   return setup;
 }
 
-// Whether what was found out for one job's shapes decided how the weights are ferried.
+// True if the way weights are ferried was decided for one job's shapes.
 bool decided_by_shapes(const offload::StagePlan& plan) {
   const bool open_share = plan.kind == offload::StrategyKind::Async && !plan.share;
   return open_share || plan.kind == offload::StrategyKind::Auto;
@@ -53,7 +53,7 @@ void BorrowedStage::take(Progress& progress, StageRecord& record, const std::fun
   if (read_now_) agree(*rank_.session, [&] { finish_load(progress); });
   stage_.filled = true;
   record.load_s = seconds_since(begin);
-  // Before others begin to fill memory that is counted already.
+  // Before others start to fill memory that is already counted.
   stays_on_host_ = model_.stays_on_host(source_.network->role);
   // On the CPU a strategy may choose by what the host has left, and take it.
   if (read && rank_.on_gpu()) read();
@@ -89,7 +89,7 @@ void BorrowedStage::finish_load(Progress& progress) {
 void BorrowedStage::apply_strategy(StageRecord& record) {
   offload::NodeArena* arena = stage_.arena();
   Clock::time_point begin = Clock::now();
-  // Collective over the node, whoever computes.
+  // Collective over the node, also for ranks that do not compute.
   if (arena != nullptr && source_.network->plan.pin) arena->pin(*rank_.device, computes());
   record.pin_s = seconds_since(begin);
   record.pin_first_s = arena != nullptr && read_now_ ? arena->pin_first_s() : 0;
@@ -105,7 +105,7 @@ void BorrowedStage::apply_strategy(StageRecord& record) {
   record.prepare_s = seconds_since(begin);
 }
 
-// The one that is there serves again, unless it was decided for other shapes.
+// Reuses the existing one, unless it was decided for other shapes.
 void BorrowedStage::make_strategy() {
   const bool other_shapes = stage_.made_for_bytes != source_.activation_bytes;
   if (stage_.weights != nullptr && other_shapes && decided_by_shapes(source_.network->plan)) {
@@ -144,7 +144,7 @@ void BorrowedStage::finish(StageRecord& record) {
   record.torch_allocated_peak_bytes = torch_peak_->allocated_bytes;
   record.activation_estimate_bytes = source_.activation_bytes;
   record.peak_host_bytes = memory_.peak_bytes();
-  // The next stage's weights are not taken from LibTorch's allocator.
+  // The next stage's weights do not use LibTorch's allocator.
   release_torch_cache(*rank_.device);
   finished_ = true;
 }

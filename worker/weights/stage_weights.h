@@ -1,4 +1,4 @@
-// A stage's loan of its network's weights, and what they cost it.
+// A stage's loan of its network's weights, and its cost.
 #pragma once
 
 #include <functional>
@@ -16,24 +16,24 @@ namespace ferry::worker {
 
 class BorrowedStage {
  public:
-  // The weights of `source`, ready where they are computed with: what the model has of them already is used,
-  // the rest is read and made now, divided between the ranks of each node.  `read`, if there is one, is
-  // called on every rank as soon as the node's copy is filled, on the CPU when the strategy is ready too, and
-  // may be collective.  One loan of a role at a time. Collective over the world.  Throws UserError on every
-  // rank: not enough memory, options that do not suit the network.
+  // Borrows the weights of `source`, ready for use: what the model already has is reused, the rest is read
+  // and made now, divided between the ranks of each node.  `read` (optional) is called on every rank as soon
+  // as the node's copy is filled, on the CPU once the strategy is ready too, and may be collective.  One loan
+  // per role at a time.  Collective over the world.  Throws UserError on every rank: not enough memory,
+  // unsuitable options.
   BorrowedStage(LoadedModel& model, const StageSource& source, Progress& progress, StageRecord& record,
                 const std::function<void()>& read = {});
-  // Gives the weights back to the model, or lets go of what need not stay (loaded_model.h).  The strategy of
-  // a stage that was broken off, before finish(), is made again for the next.
+  // Returns the weights to the model, or frees what need not stay (loaded_model.h).  If the stage was aborted
+  // before finish(), its strategy is remade for the next one.
   ~BorrowedStage();
   BorrowedStage(const BorrowedStage&) = delete;
   BorrowedStage& operator=(const BorrowedStage&) = delete;
 
-  // On the ranks that compute.
+  // On ranks that compute.
   offload::StageWeights& weights() { return *stage_.weights; }
-  // What LibTorch holds from now on does not count to the stage: the buffers of a measurement.
+  // LibTorch memory from now on does not count for the stage: buffers of a measurement.
   void note_torch_peak();
-  // Ends the strategy's work and notes what it did in this loan.
+  // Ends the strategy's work and records what it did in this loan.
   void finish(StageRecord& record);
 
  private:
@@ -51,8 +51,8 @@ class BorrowedStage {
   MemoryWatch memory_;
   TorchMemory torch_;
   std::optional<TorchPeak> torch_peak_;
-  bool read_now_ = false;     // for this loan
-  offload::Report before_{};  // of what the strategy had done
+  bool read_now_ = false;     // read for this loan
+  offload::Report before_{};  // the strategy's report at the start
   bool finished_ = false;
   bool stays_on_host_ = false;
   bool stays_on_device_ = false;
