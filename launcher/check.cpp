@@ -45,7 +45,7 @@ void check_job(const worker::JobOptions& job) {
   check_result("--out", job.out, job.overwrite);
   check_result("--save", job.save, job.overwrite);
   check_given_file("--latents", job.latents);
-  if (!job.latents.empty()) return;  // what is sampled from has no meaning then
+  if (!job.latents.empty()) return;  // inputs of sampling are unused then
   if (job.context.empty() && model::is_blank_prompt(job.prompt))
     throw UserError("--prompt: the prompt is empty");
   check_given_file("--noise", job.noise);
@@ -77,7 +77,7 @@ void check_options(const worker::Options& options, int ranks) {
   check_job(options.job);
   if (options.lora.path.empty() && options.job.latents.empty() && options.lora.strength != 1)
     throw UserError("lora.strength: there is no LoRA whose strength it could be; --lora.path PATH names one");
-  std::error_code error;  // of a name that no file can have
+  std::error_code error;  // for an invalid file name
   if (options.job.latents.empty() && !fs::is_directory(options.lora.path, error))
     check_given_file("--lora.path", options.lora.path);
   check_given_file("--attention.fa3", options.attention.fa3);

@@ -1,4 +1,4 @@
-// A sub-command: its options, and what it does with them.
+// A sub-command: its options and its action.
 #pragma once
 
 #include <functional>
@@ -12,20 +12,20 @@ namespace ferry::launcher {
 struct Command {
   std::string name;     // "generate", "bench forward"
   std::string summary;  // one line
-  std::string usage;    // what follows the name, "[options]"
+  std::string usage;    // text after the name, "[options]"
   std::vector<FlagGroup> groups;
   bool takes_ranks = false;    // runs on MPI ranks, so -n is allowed
-  int default_ranks = 0;       // that -n stands for when it is not given and this process is no rank; 0: none
+  int default_ranks = 0;       // ranks without -n if this process is not a rank; 0: none
   bool takes_config = false;   // --config is allowed
   std::string more_help = {};  // printed after the options
-  // Checks what can be checked without ranks; throws UserError.  Called before run(), and before ranks are
-  // launched, with the number of ranks when it is known (else 0).
+  // Checks everything that needs no ranks; throws UserError.  Called before run(), and before ranks are
+  // launched, with the number of ranks if known (else 0).
   std::function<void(const CommandLine& line, int ranks)> check = {};
-  // Does it and returns the exit code.  `argc` and `argv` are main's, for MPI.
+  // Runs the command and returns the exit code.  `argc` and `argv` are main's, for MPI.
   std::function<int(int& argc, char**& argv)> run = {};
 };
 
-// One of each, ready to run once.  A command owns the options its flags write to.
+// Each can be run once.  A command owns the options that its flags write to.
 Command make_generate();
 Command make_demo();
 Command make_inspect();
@@ -34,7 +34,7 @@ Command make_bench_forward();
 Command make_bench_decode();
 Command make_bench_offload();
 
-// All of them, in the order of help.
+// All commands, in help order.
 std::vector<Command> all_commands();
 
 // "ferry generate --help".

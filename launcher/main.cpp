@@ -13,13 +13,13 @@
 
 namespace {
 
-// A value may hold line breaks.
+// Escaped, since a value may contain line breaks.
 void say_error(const std::exception& error) {
   const std::string line = ferry::shown(error.what(), std::string::npos);
   std::fprintf(stderr, "ferry: %s%s\n", ferry::launcher::rank_prefix().c_str(), line.c_str());
 }
 
-// Programs beside this one may want streams to take turns.
+// Sets the hardware queues of CUDA (base/hardware_queues.h); the first rank reports a changed value.
 void provide_queues() {
   const std::string before = ferry::provide_hardware_queues();
   const char* rank = std::getenv("OMPI_COMM_WORLD_RANK");
@@ -31,13 +31,13 @@ void provide_queues() {
 
 }  // namespace
 
-// Wrong input: one line and exit code 2.  Anything else that escapes: exit code 1.
+// Wrong input: one line and exit code 2.  Any other exception: exit code 1.
 int main(int argc, char** argv) {
   using namespace ferry;
   launcher::die_with_mpirun();
   launcher::guard_streams();
   provide_queues();
-  // A file that grows past the size limit is a failed write like others.
+  // Exceeding the file size limit becomes an ordinary write error.
   std::signal(SIGXFSZ, SIG_IGN);
   try {
     return launcher::run_program(argc, argv);

@@ -45,14 +45,14 @@ std::string version_text() {
                               near.empty() ? "; see ferry --help" : fmt::format("; did you mean {}?", near)));
 }
 
-// How many ranks the command line asks to launch; 0: none.
+// Number of ranks that the command line asks to launch; 0: none.
 int ranks_to_launch(const Command& command, const CommandLine& line) {
   if (!command.takes_ranks) {
     if (line.ranks > 0) throw UserError(fmt::format("-n: ferry {} does not run on ranks", command.name));
     return 0;
   }
   if (parallel::is_rank()) {
-    // The ranks of `ferry -n N` are given its words as they are.
+    // The ranks of `ferry -n N` receive its arguments unchanged.
     if (line.ranks > 0 && !launched_by_ferry())
       throw UserError("-n: this process is a rank already; mpirun or srun sets their number");
     return 0;

@@ -15,10 +15,10 @@
 namespace ferry::launcher {
 namespace {
 
-// Every rank throws the same UserError or RunFailure; one that does not come soon never will.
+// Every rank throws the same UserError or RunFailure; one that is not there soon is not coming.
 constexpr double kRefusalDeadlineS = 10;
 
-// `ended` becomes the error that every rank has thrown.
+// `ended` is set to the error that every rank has thrown.
 int run_session(parallel::Session& session, const std::function<int(parallel::Session&)>& work,
                 std::exception_ptr& ended) {
   const auto end_together = [&](int code) {
@@ -39,7 +39,7 @@ int run_session(parallel::Session& session, const std::function<int(parallel::Se
 
 void start_alone() {
   parallel::leave_step();
-  // MPI needs no daemon beside this process (nor ssh to start it).
+  // MPI then needs no daemon (nor ssh to start it).
   setenv("OMPI_MCA_ess_singleton_isolated", "1", 0);
 }
 
@@ -68,14 +68,14 @@ int run_ranks(int& argc, char**& argv, const worker::RunOptions& options,
     code = run_session(
         session,
         [&](parallel::Session& ranks) {
-          // A Slurm step's PMIx that this MPI could not use.
+          // A Slurm step whose PMIx this MPI could not use.
           if (ranks.size() == 1 && !parallel::environment_variable("OMPI_COMM_WORLD_RANK"))
             refuse_unknown_to_mpi();
           return work(ranks);
         },
         ended);
   }
-  // Every rank has it; one says it.
+  // Every rank has it; one reports it.
   if (ended && speaks()) std::rethrow_exception(ended);
   return code;
 }

@@ -1,4 +1,4 @@
-// The life of an MPI job inside one process: start, work, and an end that takes every rank along.
+// The life of an MPI job in one process: start, work, and an end that takes all ranks along.
 #pragma once
 
 #include <functional>
@@ -8,15 +8,15 @@
 
 namespace ferry::launcher {
 
-// Throws UserError when several processes were started together in a way that MPI does not know of: each
-// would make the whole video.  For a process that is no rank and was not told -n.
+// Throws UserError if several processes were started together in a way unknown to MPI: each would make the
+// whole video.  For a process that is not a rank and was started without -n.
 void refuse_unknown_to_mpi();
 
 // Starts MPI and the log, runs `work` and ends MPI; returns its exit code.
-//   UserError, RunFailure  thrown again on the rank that speaks after MPI has ended; every rank must throw it
-//   any other exception    rank, host and reason are logged, all ranks go down, exit code 1
-//   a signal               all ranks go down, exit code 128 + the signal's number
-//   (launcher/process/interrupt.h)
+//   UserError, RunFailure  rethrown after MPI has ended, on the rank that speaks; every rank must throw it
+//   any other exception    rank, host and reason are logged, all ranks are aborted, exit code 1
+//   a signal               all ranks are aborted, exit code 128 + the signal's number
+//                          (launcher/process/interrupt.h)
 int run_ranks(int& argc, char**& argv, const worker::RunOptions& options,
               const std::function<int(parallel::Session&)>& work);
 

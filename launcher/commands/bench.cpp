@@ -15,7 +15,7 @@
 namespace ferry::launcher {
 namespace {
 
-// "1,0.5" -> each word through `read`.
+// "1,0.5": parses each word with `read`.
 template <typename T>
 auto list(std::vector<T>& target, std::function<T(const std::string& flag, const std::string& word)> read) {
   return [&target, read](const std::string& flag, const std::string& value) {

@@ -9,28 +9,28 @@
 namespace ferry::launcher {
 
 struct BenchOptions {
-  worker::Options run;  // model, ranks, offload, and of the job only size and frames
+  worker::Options run;  // model, ranks, offload; of the job only size and frames
   int samples = 5;
   int warmups = 1;
-  int branches = 1;  // guidance branches of a forward
-  // What bench offload sweeps over; the rest of a variant is run.dit.  The other lists make all their
-  // combinations for async; another type is one variant.
+  int branches = 1;  // guidance branches per forward
+  // Values for bench offload; the rest of a variant is run.offload's for the DiT. For async all combinations
+  // of the other lists are measured; another type is one variant.
   std::vector<offload::StrategyKind> types = {offload::StrategyKind::Async};
   std::vector<double> ratios = {1.0, 0.5};
   std::vector<int> prefetches = {1};
   std::vector<offload::Transport> transports = {offload::Transport::Full};
-  std::vector<double> shares{};  // transport auto with each of these, behind the transports
-  bool json = false;             // one line of JSON, versions included, instead of a table
+  std::vector<double> shares{};  // transport auto with each of these, after `transports`
+  bool json = false;             // one line of JSON, with versions, instead of a table
 };
 
 // DiT forwards by all ranks, printed by rank 0.  Collective over the world.
-// Throws UserError, the same on every rank, for what is wrong before weights are read.
+// Throws UserError, the same on every rank, for faults found before weights are read.
 int bench_forward(const BenchOptions& options, parallel::Session& session);
 
-// VAE decodes by rank 0.  The same rules.
+// VAE decodes by rank 0.  Otherwise as above.
 int bench_decode(const BenchOptions& options, parallel::Session& session);
 
-// DiT steps under offloading beside resident ones and their lower bound, by all ranks.  The same rules.
+// DiT steps under offloading against resident ones and their lower bound, by all ranks.  Otherwise as above.
 int bench_offload(const BenchOptions& options, parallel::Session& session);
 
 }  // namespace ferry::launcher

@@ -11,7 +11,7 @@
 namespace ferry::launcher {
 namespace {
 
-// What brings blocks to ranks.
+// Transports and shares to measure.
 std::vector<offload::Options> ways_of(const BenchOptions& options) {
   std::vector<offload::Options> ways;
   for (const offload::Transport transport : options.transports) {
@@ -26,7 +26,7 @@ std::vector<offload::Options> ways_of(const BenchOptions& options) {
   return ways;
 }
 
-// Every combination of what async can be told.
+// Adds all combinations of async's settings.
 void add_async(const BenchOptions& options, std::vector<offload::Options>& variants) {
   for (const offload::Options& way : ways_of(options)) {
     for (const int prefetch : options.prefetches) {

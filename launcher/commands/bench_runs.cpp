@@ -60,7 +60,7 @@ void print(const Result& result, const worker::Rank& rank, const worker::StageRe
   say(json ? with_stage(to_json(result), rank, stage) : text_of(result));
 }
 
-// The floor's samples, for other ranks.
+// The floor's samples as text, for other ranks.
 std::string floor_text(const bench::ForwardResult& result) {
   return nlohmann::json({result.linear_seconds, result.attention_seconds}).dump();
 }
@@ -73,7 +73,7 @@ bench::ForwardResult floor_from(const std::string& text) {
   return result;
 }
 
-// The ranks of a measurement, with the weights of one stage.
+// The ranks of a measurement and the weights of one stage.
 struct Stage {
   Stage(const worker::StageSource& source, const worker::Options& options, int heads,
         parallel::Session& session)

@@ -20,7 +20,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Where the small model lies: in the repository this program was built in, or where it was installed.
+// Finds the small model: in this build's repository, or where it was installed.
 std::optional<std::string> find_demo_model() {
   const fs::path program = fs::read_symlink("/proc/self/exe").parent_path();
   for (const fs::path& place : {program / "../../models/demo", program / "../share/ferry/models/demo"}) {
@@ -34,13 +34,13 @@ std::string demo_model() {
   throw UserError("demo: the small model models/demo is not beside this program; --model says where it is");
 }
 
-// What `ferry demo` means where generate would take the model's default or ask.
+// Defaults of `ferry demo` that differ from generate's.
 void set_defaults(worker::Options& options) {
-  options.model.device = "cpu";  // seconds there, and two ranks need no two GPUs
+  options.model.device = "cpu";  // takes seconds, and two ranks need no two GPUs
   options.job.prompt = "a red circle moving right on a black background";
   options.job.seed = 1;
   options.job.out_scale = 3;
-  // As for a model that does not fit its device.
+  // As for a model larger than its device.
   for (offload::Options& each : options.offload) each.type = offload::StrategyKind::Async;
   options.job.overwrite = true;
 }
@@ -55,7 +55,7 @@ void fill_in(worker::Options& options) {
   }
 }
 
-// The settings given, with the small model where none is named.
+// The settings given, plus the small model if none is named.
 std::vector<Setting> with_model(const std::vector<FlagGroup>& groups, CommandLine line) {
   std::vector<Setting> given = gather_settings(groups, line);
   for (const Setting& setting : given) {
@@ -74,7 +74,7 @@ void say_words(const worker::Options& options) {
 }
 
 void say_where(const std::string& video) {
-  if (!fs::exists(video)) return;  // a dry run, or no encoder; the log says more
+  if (!fs::exists(video)) return;  // dry run, or no encoder; the log says more
   const std::string sheet = fs::path(video).replace_extension(".png").string();
   say(fmt::format("\nThe video is {}, its frames side by side are {}.\n", shown(video, std::string::npos),
                   shown(sheet, std::string::npos)));

@@ -15,7 +15,7 @@ namespace {
 
 constexpr const char* kOther = "other";
 
-// Runs of letters, and of everything outside ASCII, in lower case.
+// Splits into runs of letters and non-ASCII characters, in lower case.
 std::vector<std::string> split_words(std::string_view text) {
   std::vector<std::string> words(1);
   for (const char c : text) {

@@ -1,5 +1,5 @@
-// The words that a small model was taught, from the file words.txt in its folder.  Each line is a kind of
-// word and its words; those of the kind `other` carry no meaning, and `example` is a prompt:
+// The words on which a small model was trained, from words.txt in its folder.  Each line is a kind of word
+// and its words; those of kind `other` carry no meaning, and `example` is a prompt:
 //
 //   colours: red, green, blue
 //   other: a, the, on
@@ -18,14 +18,14 @@ struct DemoWords {
   std::string example;
 };
 
-// Nothing when the folder has no such file, as the folder of another model.
+// Empty if the folder has no such file, like other models' folders.
 // Throws UserError for a line without a colon.
 DemoWords read_demo_words(const std::string& model_folder);
 
-// Several lines for the user to read; empty when nothing is known.
+// User-readable text of several lines; empty if nothing is known.
 std::string describe(const DemoWords& words);
 
-// The words of the prompt that the model was not taught, lower case, in their order; none when nothing is
+// The prompt's words on which the model was not trained, in lower case and in order; none if nothing is
 // known.
 std::vector<std::string> unknown_words(const DemoWords& words, std::string_view prompt);
 

@@ -1,4 +1,4 @@
-// What `generate` and `demo` share: a run described by the keys of a job.
+// Shared by `generate` and `demo`: a run described by the keys of a job.
 #pragma once
 
 #include <memory>
@@ -15,7 +15,7 @@ void read_run_options(const std::vector<FlagGroup>& groups, const CommandLine& l
 // Runs worker::run on this rank.
 int run_worker(int& argc, char**& argv, const worker::Options& options);
 
-// The word that a command takes none of.
+// Throws UserError if there are positional arguments.
 void refuse_positional(const CommandLine& line);
 
 }  // namespace ferry::launcher

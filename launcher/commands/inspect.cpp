@@ -20,7 +20,7 @@ struct InspectOptions {
   std::string path;
   bool json = false;
   bool tensors = false;
-  std::map<checkpoint::Part, std::string> keys;  // of .pth files that hold several networks
+  std::map<checkpoint::Part, std::string> keys;  // for .pth files that hold several networks
 };
 
 std::vector<FlagGroup> inspect_keys(InspectOptions& options) {
@@ -41,7 +41,7 @@ std::vector<FlagGroup> inspect_keys(InspectOptions& options) {
   return {group};
 }
 
-// The first thing wrong with a checkpoint, as one line; empty when it can be used.
+// The first fault of a checkpoint as one line; empty if it is usable.
 std::string first_fault(const checkpoint::InspectReport& report) {
   for (const checkpoint::PartReport& part : report.parts) {
     const std::string name(checkpoint::name_of(part.part));

@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::size_t kMostBytes = 16'000'000;
 
-// To its end: a file of /proc says that its size is 0.
+// Reads to the end: files in /proc report size 0.
 std::string read_text(const std::string& path, const std::string& option) {
   std::ifstream file(path, std::ios::binary);
   std::string text(kMostBytes + 1, '\0');

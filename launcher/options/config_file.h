@@ -1,4 +1,4 @@
-// A .cfg file as settings.
+// Reads a .cfg file as settings.
 #pragma once
 
 #include <string>
@@ -8,10 +8,9 @@
 
 namespace ferry::launcher {
 
-// The settings of one .cfg file (launcher/options/config_text.h says how it is written).  `option` is how a
-// message names what led to the file, "--config".  Settings point into `groups`. Throws UserError: no regular
-// file, more than 16 MB, a line of no known form, an unknown group or key (names the nearest), a key given
-// twice.
+// The settings of one .cfg file (format: launcher/options/config_text.h).  `option` names the origin of the
+// path in messages, "--config".  Settings point into `groups`.  Throws UserError: not a regular file, more
+// than 16 MB, an invalid line, an unknown group or key (names the nearest), a repeated key.
 std::vector<Setting> parse_config_file(const std::vector<FlagGroup>& groups, const std::string& path,
                                        const std::string& option = "--config");
 

@@ -23,7 +23,7 @@ std::string_view trimmed(std::string_view text) {
   return begin < end ? text.substr(begin, end - begin) : std::string_view();
 }
 
-// Up to the first comment sign that is the first character or stands after white space.
+// The text before the first comment sign at the start or after white space.
 std::string_view without_comment(std::string_view text, bool at_line_start) {
   for (std::size_t i = 0; i < text.size(); ++i) {
     const bool may_begin = i == 0 ? at_line_start : is_space(text[i - 1]);
@@ -32,7 +32,7 @@ std::string_view without_comment(std::string_view text, bool at_line_start) {
   return text;
 }
 
-// `text` is what stands after the '='.
+// `text` follows the '='.
 std::string value_of(std::string_view text) {
   const std::string_view begun = text.substr(std::min(text.find_first_not_of(kSpaces), text.size()));
   if (begun.starts_with('"') || begun.starts_with('\'')) {

@@ -1,4 +1,4 @@
-// An option of a command: what it is called, what help says, and where its value goes.
+// An option of a command: name, help, and the destination of its value.
 #pragma once
 
 #include <functional>
@@ -9,10 +9,10 @@ namespace ferry::launcher {
 
 struct Flag {
   std::string key;         // as in a .cfg file, "job.prompt"; also a flag, "--job.prompt"
-  std::string short_form;  // the flag that help shows, "prompt"; empty: only the key
+  std::string short_form;  // the flag shown in help, "prompt"; empty: only the key
   std::string value_name;  // "TEXT"
   std::string help;
-  std::string default_text = {};  // what holds when it is not given; empty: nothing to say
+  std::string default_text = {};  // the default; empty: not shown
   bool is_switch = false;         // "--overwrite" alone means "true"
   // Stores the value.  Throws UserError (through launcher/options/value.h) naming `flag` as the user wrote
   // it.
@@ -22,13 +22,13 @@ struct Flag {
 struct FlagGroup {
   std::string title;  // "[job]"
   std::vector<Flag> flags;
-  bool listed = true;  // false: help prints the title alone
+  bool listed = true;  // false: help prints only the title
 };
 
-// One value that somebody gave.
+// A value given by the user.
 struct Setting {
   const Flag* flag = nullptr;
-  std::string written;  // "--prompt", "wan.cfg: job.prompt": how messages name it
+  std::string written;  // "--prompt", "wan.cfg: job.prompt": name in messages
   std::string value;
 };
 

@@ -38,7 +38,7 @@ Set text(Target& target) {
   };
 }
 
-// What may not be given and empty; '~' is the home folder.
+// A path: not empty; '~' is expanded to the home folder.
 Set path(std::string& target) {
   return [&target](const std::string& flag, const std::string& value) {
     if (value.empty()) throw UserError(flag + ": the value is empty");
@@ -53,7 +53,7 @@ Set word(std::string& target) {
   };
 }
 
-// One that the record names and that goes to the other ranks in it.
+// A path stored in the record and sent to other ranks with it.
 Set recorded_path(std::string& target) {
   return [set = path(target)](const std::string& flag, const std::string& value) {
     check_utf8(flag, value);
@@ -85,7 +85,7 @@ Set boolean(bool& target) {
   return [&target](const std::string& flag, const std::string& value) { target = to_bool(flag, value); };
 }
 
-// What sizes and lengths a model takes is for it to say (worker/job/resolve.h).
+// The model decides which sizes and lengths are valid (worker/job/resolve.h).
 Set size(worker::JobOptions& job) {
   return [&job](const std::string& flag, const std::string& value) {
     std::tie(job.width, job.height) = to_size(flag, value);
@@ -111,7 +111,7 @@ Set guidance(worker::JobOptions& job) {
 
 Set cfg_mode(parallel::Options& options) {
   return [&options](const std::string& flag, const std::string& value) {
-    // What ComfyUI calls cfg is a number.
+    // ComfyUI's cfg is a number.
     if (value.find_first_not_of("0123456789.") == std::string::npos && !value.empty()) {
       throw UserError(fmt::format(
           "{}: '{}' is not known; accepted: auto, serial, paired, parallel; did you mean --guidance {}?",
@@ -134,7 +134,7 @@ Set keep(worker::RunOptions& run) {
   };
 }
 
-// Flag by flag: key, flag without group, placeholder, what it is, default.
+// Per flag: key, flag without group, placeholder, help, default.
 FlagGroup model_group(worker::ModelOptions& m) {
   FlagGroup group = {
       "[model]",

@@ -1,8 +1,8 @@
 // Every key of a run, its flag, its help and its place in worker::Options.  The table is keys.cpp, that of
 // [offload] keys_offload.cpp; docs/options.md explains them.
 //
-// A key of [model], [job] and [parallel] is also a flag without its group.  [offload] holds for every stage;
-// those of one network ([dit]: "dit.offload.type") win over them.
+// Keys of [model], [job] and [parallel] are also flags without their group. [offload] holds for every stage;
+// keys of one network ([dit]: "dit.offload.type") take precedence.
 #pragma once
 
 #include <string>
@@ -14,22 +14,22 @@
 
 namespace ferry::launcher {
 
-// The groups in the order of help.  `options` must outlive the result.
+// The groups in help order.  `options` must outlive the result.
 std::vector<FlagGroup> run_keys(worker::Options& options);
 
-// The flags of [offload] under `prefix` ("offload", "dit.offload"); a value goes into every one of `stages`.
+// The flags of [offload] under `prefix` ("offload", "dit.offload"); a value is stored in all `stages`.
 std::vector<Flag> offload_keys(const std::string& prefix, const std::vector<offload::Options*>& stages);
 
-// The flag of `word`'s network that says which dict of a .pth file is its own; help explains it at the first.
+// The flag of `word`'s network that selects a dict of a .pth file; explained in help only for the first.
 Flag dict_key(std::string_view word, std::string_view title, bool first);
 
-// True for a key of one stage, which is applied after those of [offload].
+// True for keys of one stage, which are applied after those of [offload].
 bool is_stage_key(const std::string& key);
 
-// True for a key that a checkpoint's own ferry.cfg may set: how its videos are made, not where they go.
+// True for keys that a checkpoint's own ferry.cfg may set: how videos are made, not where they go.
 bool is_model_default(const std::string& key);
 
-// Of those, whether it means something to a job that only decodes latents; their size is the file's.
+// True for those of them that affect a job that only decodes latents; size comes from the file.
 bool is_decoding_default(const std::string& key);
 
 }  // namespace ferry::launcher

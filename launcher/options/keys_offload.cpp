@@ -29,7 +29,7 @@ std::string text(const Enum& value) {
   return std::string(word_of(value));
 }
 
-// "offload_dtype=fp32,onload_device=cuda" -> a map of the six keys of a module's three states.
+// Parses "offload_dtype=fp32,onload_device=cuda", the six keys of a module's three states.
 std::map<std::string, std::string> to_module_config(const std::string& flag, const std::string& text) {
   std::map<std::string, std::string> config;
   std::istringstream stream(text);

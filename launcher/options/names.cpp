@@ -11,7 +11,7 @@
 namespace ferry::launcher {
 namespace {
 
-// A known name, and the value that goes with it where the word said both.
+// A known name, and a value if the word implies one.
 struct Meaning {
   std::string name;
   std::string value = {};
@@ -24,7 +24,7 @@ std::vector<std::string> known_names(const Names& names, Place place) {
   return known;
 }
 
-// The shortest of the names that `fits`; empty: none does.
+// The shortest name that `fits`; empty if none does.
 template <typename Fits>
 std::string shortest(const std::vector<std::string>& known, Fits fits) {
   std::string best;
@@ -42,7 +42,7 @@ bool is_known(const std::string& name, const Names& names, Place place) {
   return names.contains(name) || (place == Place::CommandLine && (name == "ranks" || name == "config"));
 }
 
-// `key` as it would be written in that place.
+// `key` in the spelling of that place.
 std::string written(const std::string& key, const Names& names, Place place) {
   const auto found = names.find(key);
   if (found == names.end()) return key;

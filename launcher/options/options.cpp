@@ -41,7 +41,7 @@ po::options_description command_line_names(const Names& names) {
   throw UserError(fmt::format("{}: unknown option{}", name, meant(word, names, Place::CommandLine)));
 }
 
-// Boost refuses "--negative_prompt=", which means an empty value here.
+// Boost rejects "--negative_prompt=", an empty value.
 std::vector<std::string> split_empty_values(const std::vector<std::string>& args) {
   std::vector<std::string> split;
   for (const std::string& arg : args) {
@@ -83,21 +83,21 @@ bool is_option(const std::string& word, const Names& names) {
          (word.starts_with("-n") && word.find_first_not_of("0123456789", 2) == std::string::npos);
 }
 
-// "--name --other": a value was forgotten.  "--name=--other" means what it says.
+// "--name --other": the value is missing. "--name=--other" is a value.
 void refuse_option_as_value(const po::option& token, const Names& names) {
   if (token.original_tokens.size() < 2 || !is_option(value_of(token), names)) return;
   throw UserError(
       fmt::format("{}: the value is missing", token.string_key == "ranks" ? "-n" : "--" + token.string_key));
 }
 
-// The setting that "--name value" makes.
+// The setting for "--name value".
 Setting setting_of(const po::option& token, const Names& names) {
   Setting setting{names.at(token.string_key), "--" + token.string_key, value_of(token)};
   if (setting.flag->is_switch) setting.value = "true";
   return setting;
 }
 
-// One token of the command line.
+// Handles one token of the command line.
 void take_token(const po::option& token, const Names& names, CommandLine& line) {
   if (token.unregistered) throw_unknown_option(token.original_tokens.front(), names);
   refuse_option_as_value(token, names);

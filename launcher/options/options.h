@@ -1,8 +1,8 @@
-// The command line, read into settings.  The only file that knows Boost.Program_options.
+// Parses the command line into settings.  The only file that uses Boost.Program_options.
 //
-// A key of a .cfg file (launcher/options/config_file.h) is a flag:  [offload] prefetch_size = 2  is
-// --offload.prefetch_size 2. Command line beats file (--config F, repeatable, later wins) beats the
-// checkpoint's own ferry.cfg beats default.  There are two short options, -n and -h.
+// A key of a .cfg file (launcher/options/config_file.h) is also a flag:  [offload] prefetch_size = 2  is
+// --offload.prefetch_size 2.  The command line overrides files (--config F, repeatable, later wins), which
+// override the checkpoint's own ferry.cfg, which overrides defaults.  There are two short options, -n and -h.
 #pragma once
 
 #include <string>
@@ -21,13 +21,13 @@ struct CommandLine {
 };
 
 // `args` are the words after the command's name.  Settings point into `groups`.
-// Throws UserError: an unknown option (names the nearest), one without its value, one given twice.
+// Throws UserError: an unknown option (names the nearest), a missing value, a repeated option.
 CommandLine parse_command_line(const std::vector<FlagGroup>& groups, const std::vector<std::string>& args);
 
-// Throws UserError when two settings are of one flag: the later "is given twice".
+// Throws UserError if two settings are of the same flag: the later "is given twice".
 void refuse_repeated(const std::vector<Setting>& settings);
 
-// The groups as the --help text.
+// Formats the groups as --help text.
 std::string describe(const std::vector<FlagGroup>& groups);
 
 }  // namespace ferry::launcher

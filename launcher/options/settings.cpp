@@ -28,7 +28,7 @@ std::string last_value(const std::vector<Setting>& settings, const std::string& 
 std::vector<Setting> model_settings(const std::vector<FlagGroup>& groups, const std::string& model_dir) {
   const std::filesystem::path file = std::filesystem::path(checkpoint::model_folder(model_dir)) / kModelFile;
   std::error_code error;
-  // A link to nothing is there too.
+  // A dangling link counts as existing.
   if (model_dir.empty() || !std::filesystem::exists(std::filesystem::symlink_status(file, error))) return {};
   std::vector<Setting> settings = parse_config_file(groups, file.string(), "--model");
   for (const Setting& setting : settings) {

@@ -1,4 +1,4 @@
-// Settings from the three places they come from, in order, into worker::Options.
+// Collects settings from their three sources, in order, into worker::Options.
 #pragma once
 
 #include <vector>
@@ -8,8 +8,8 @@
 
 namespace ferry::launcher {
 
-// Everything given, lowest precedence first: <model folder>/ferry.cfg, each --config, the command line.
-// Throws UserError as parse_config_file does, and when a ferry.cfg sets more than how videos are made.
+// All settings, lowest precedence first: <model folder>/ferry.cfg, each --config, the command line.
+// Throws UserError as parse_config_file does, and if a ferry.cfg sets more than how videos are made.
 std::vector<Setting> gather_settings(const std::vector<FlagGroup>& groups, const CommandLine& line);
 
 // Stores the values, those of single stages after those of [offload], and lists the result in options.echo.

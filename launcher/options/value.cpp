@@ -19,7 +19,7 @@ namespace {
 
 enum class Read : std::uint8_t { Whole, NoNumber, TooLarge };
 
-// The whole of `text` as a T, without leading space, plus sign or trailing characters.
+// Parses all of `text` as a T, without leading space, plus sign or trailing characters.
 template <typename T>
 Read parse_all(std::string_view text, T* value) {
   const char* end = text.data() + text.size();
@@ -34,7 +34,7 @@ Read parse_all(std::string_view text, T* value) {
   throw UserError(fmt::format("{}: {} is out of range; accepted: {}", flag, shown(text), accepted));
 }
 
-// The word that `text` was meant to be, as it is written or as other programs call it.
+// Suggests the word meant by `text`, by spelling or by another program's name.
 std::string near_word(const std::string& text, const std::vector<std::string>& words) {
   for (const std::string& word : words) {
     if (letters_of(word) == letters_of(text)) return word;
@@ -44,7 +44,7 @@ std::string near_word(const std::string& text, const std::vector<std::string>& w
   return nearest(lower(text), words);
 }
 
-// The spellings of the sign between width and height, the longest first.
+// Splits at the separator of width and height; the longest spelling is tried first.
 std::optional<std::pair<std::string_view, std::string_view>> at_cross(std::string_view text) {
   for (const std::string_view cross : {"\u00d7", "x", "X", "*"}) {
     const std::size_t at = text.find(cross);

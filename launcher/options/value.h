@@ -1,4 +1,4 @@
-// Text to values.  Each throws UserError "<flag>: '<text>' is not ...; accepted: ...".
+// Parses values.  Each throws UserError "<flag>: '<text>' is not ...; accepted: ...".
 #pragma once
 
 #include <cstdint>
@@ -10,21 +10,21 @@
 
 namespace ferry::launcher {
 
-// A whole number from `least` to `most`.
+// An integer from `least` to `most`.
 std::int64_t to_integer(const std::string& flag, const std::string& text, std::int64_t least,
                         std::int64_t most);
 
 // A finite number from `least` to `most`.
 double to_number(const std::string& flag, const std::string& text, double least, double most);
 
-// true, false, on, off, yes, no, 1, 0, in capitals too.
+// true, false, on, off, yes, no, 1, 0, case-insensitive.
 bool to_bool(const std::string& flag, const std::string& text);
 
-// "832x480" -> {832, 480}: width first.  Between them x, X, * or the sign U+00D7, with spaces or without.
+// "832x480" -> {832, 480}: width first.  The separator is x, X, * or U+00D7, with or without spaces.
 std::pair<std::int64_t, std::int64_t> to_size(const std::string& flag, const std::string& text);
 
-// One of `words`; returns its index.  Otherwise the message names all, and the one that was meant: in other
-// letters, as other programs call it, or the nearest.
+// Returns the index of `text` in `words`.  The error message names all, and suggests one: by spelling, by
+// another program's name, or the nearest.
 std::size_t to_choice(const std::string& flag, const std::string& text,
                       const std::vector<std::string>& words);
 
@@ -42,7 +42,7 @@ std::string words_text() {
   return text;
 }
 
-// The value of which `text` is the word.
+// The enumerator named `text`.
 template <Worded Enum>
 Enum to_enum(const std::string& flag, const std::string& text) {
   return static_cast<Enum>(to_choice(flag, text, words_list<Enum>()));

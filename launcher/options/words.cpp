@@ -10,7 +10,7 @@
 namespace ferry::launcher {
 namespace {
 
-// `words` are letters_of() names, each between spaces.
+// `words` are letters_of() names, separated by spaces.
 struct Option {
   std::string_view words;
   KnownElsewhere here;
@@ -131,7 +131,7 @@ constexpr std::array kValues = std::to_array<Value>({
     {" sdpa flash flashattn torch xformers flash2 flash3 ", "auto"},
 });
 
-// What the first entry with the word stands for; nothing: none has it.
+// Ferry's counterpart in the first entry with the word; nothing if there is none.
 template <typename Entries>
 auto here_of(const Entries& entries, std::string_view word) {
   const std::string sought = fmt::format(" {} ", letters_of(word));

@@ -12,21 +12,21 @@
 namespace ferry::launcher {
 namespace {
 
-// The ends of a pipe that is made once and stays open: when the signals are given back, a handler may still
-// be at work on another thread.
+// Ends of a pipe that is created once and stays open: after release, a handler may still be running on
+// another thread.
 std::atomic<int> read_end = -1;
 std::atomic<int> write_end = -1;
 
 void make_pipe() {
   if (read_end >= 0) return;
   std::array<int, 2> ends = {};
-  // A handler must not wait for whoever reads.
+  // Non-blocking: a handler must not wait for the reader.
   if (::pipe2(ends.data(), O_CLOEXEC | O_NONBLOCK) != 0) throw_errno("pipe2");
   read_end = ends[0];
   write_end = ends[1];
 }
 
-// Runs inside whatever its thread was doing.
+// Signal handler: may interrupt anything.
 void note(int signal, siginfo_t* info, void* /*context*/) {
   const int error = errno;
   const Caught caught = {signal, info->si_code > 0};
@@ -87,7 +87,7 @@ void CaughtSignals::raise_by_default(int signal) {
   struct sigaction by_default = {};
   by_default.sa_handler = SIG_DFL;
   const bool changed = ::sigaction(signal, &by_default, &ours) == 0;
-  ::raise(signal);  // not kill: another thread might take that, and later
+  ::raise(signal);  // not kill(), which another thread might receive, and later
   if (changed) ::sigaction(signal, &ours, nullptr);
 }
 

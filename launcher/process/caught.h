@@ -1,7 +1,7 @@
-// Signals of this process, whichever of its threads the kernel gives them to.
+// Catches signals of this process on any of its threads.
 //
-// A mask and a signalfd would miss some: threads of libraries (CUDA's driver starts one when it counts GPUs)
-// have masks of their own, and the kernel gives a signal of the process to any thread that does not block it.
+// A mask and a signalfd would miss some: library threads (CUDA's driver starts one when it counts GPUs) have
+// masks of their own, and the kernel delivers a process signal to any thread that does not block it.
 #pragma once
 
 #include <array>
@@ -12,34 +12,34 @@ namespace ferry::launcher {
 
 struct Caught {
   int signal = 0;
-  bool by_kernel = false;  // by the terminal, say; else a process sent it
+  bool by_kernel = false;  // for example by the terminal; else sent by a process
 };
 
-// While one exists, the signals of a set are noted by handlers and change nothing else.  At most one at a
-// time; made, released and destroyed on one thread.
+// While one exists, the signals of a set are only recorded by handlers.  At most one at a time; constructed,
+// released and destroyed on one thread.
 class CaughtSignals {
  public:
-  // Takes them from now on, also what this thread blocked.  Throws SystemError.
+  // Catches them from now on, including those that this thread blocked.  Throws SystemError.
   explicit CaughtSignals(const sigset_t& set);
   CaughtSignals(const CaughtSignals&) = delete;
   CaughtSignals& operator=(const CaughtSignals&) = delete;
-  ~CaughtSignals();  // as release(), but those that still wait are dropped
+  ~CaughtSignals();  // as release(), but pending ones are dropped
 
-  int descriptor() const;              // for poll: readable while one waits
-  std::optional<Caught> next() const;  // the first that waits; from any thread
-  // Gives the signals back to what they did before.  Those that still wait are raised again, on this thread.
+  int descriptor() const;              // for poll: readable while one is pending
+  std::optional<Caught> next() const;  // the first pending one; any thread
+  // Restores the signals' previous handling.  Pending ones are raised again on this thread.
   void release();
-  // Raises `signal` on this thread with its default action, and goes on catching it if it returns.
+  // Raises `signal` on this thread with its default action, and resumes catching it if that returns.
   static void raise_by_default(int signal);
-  // In a child between fork and exec, forked with all signals blocked: each of the set acts by default, and
-  // none is blocked.
+  // For a child between fork and exec, forked with all signals blocked: restores the default action of the
+  // set, and unblocks all.
   void forget_in_child() const;
 
  private:
   void give_back();
 
   sigset_t set_;
-  sigset_t mask_ = {};  // from before
+  sigset_t mask_ = {};  // previous mask
   std::array<struct sigaction, NSIG> actions_ = {};
   bool released_ = false;
 };

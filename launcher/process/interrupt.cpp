@@ -27,7 +27,7 @@ bool writable(int descriptor) {
 
 [[noreturn]] void end_by(int signal) {
   for (const std::string& file : unfinished_files()) ::unlink(file.c_str());
-  // Under `ferry -n` its first process says it.
+  // Under `ferry -n` the parent process reports it.
   if (speaks() && !started_by_job()) say_last("ended by " + signal_name(signal));
   ::_exit(128 + signal);
 }

@@ -1,4 +1,4 @@
-// A signal that ends the run: the process ends at once, and nothing half-made stays behind.
+// Ends the process at once on a signal, leaving nothing unfinished behind.
 #pragma once
 
 #include <string>
@@ -9,9 +9,9 @@
 
 namespace ferry::launcher {
 
-// While one exists, the signals of launcher/process/signals.h are taken by a thread of its own, which removes
-// the files that this process is still making and ends the process with exit code 128 + the signal's number.
-// (Under mpirun every rank gets the signal, and one rank that ends takes the others along.)
+// While one exists, a separate thread takes the signals of launcher/process/signals.h, removes the files that
+// this process is still writing and exits with code 128 + the signal's number. (Under mpirun every rank
+// receives the signal, and one rank that exits takes the others along.)
 class Interrupt {
  public:
   Interrupt();
@@ -21,12 +21,12 @@ class Interrupt {
 
  private:
   CaughtSignals caught_;
-  int stop_ = -1;  // eventfd: the thread shall end
+  int stop_ = -1;  // eventfd: tells the thread to end
   std::thread thread_;
 };
 
-// The files this process has open for writing under a temporary name: results in the making on a file system
-// that knows no unnamed files (base/files/pending_file.h).  Reads /proc/self/fd.
+// Files that this process has open for writing under a temporary name: unfinished results on a file system
+// without unnamed files (base/files/pending_file.h).  Reads /proc/self/fd.
 std::vector<std::string> unfinished_files();
 
 }  // namespace ferry::launcher

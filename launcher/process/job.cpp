@@ -27,8 +27,8 @@
 namespace ferry::launcher {
 namespace {
 
-constexpr const char* kMpirun = "FERRY_MPIRUN";  // its process id, for the ranks
-constexpr double kEndsWithin_s = 3;              // mpirun, from SIGTERM; it gives ranks one second
+constexpr const char* kMpirun = "FERRY_MPIRUN";  // its process id, read by the ranks
+constexpr double kEndsWithin_s = 3;              // for mpirun after SIGTERM; it gives ranks one second
 constexpr double kLastWords_s = 1;
 constexpr int kLook_ms = 20;
 
@@ -38,8 +38,8 @@ sigset_t watched_signals() {
   return set;
 }
 
-// mpirun's words and environment, made before fork: where another thread was in setenv, a child that calls it
-// waits for ever.
+// mpirun's arguments and environment, built before fork: if another thread was inside setenv, a child that
+// calls it deadlocks.
 class Exec {
  public:
   explicit Exec(std::vector<std::string>& words) {
@@ -51,7 +51,7 @@ class Exec {
     environment_.push_back(mpirun_.data());
     environment_.push_back(nullptr);
   }
-  // In the child.  Comes back if it fails.
+  // Called in the child.  Returns on failure.
   void run() {
     char* digits = mpirun_.data() + name_.size();
     std::to_chars(digits, digits + kDigits, ::getpid());
@@ -66,11 +66,11 @@ class Exec {
   std::vector<char*> environment_;
 };
 
-// In the child, between fork and exec.
+// Runs in the child, between fork and exec.
 [[noreturn]] void become_mpirun(Exec& exec, pid_t parent, int out, int err, const CaughtSignals& caught) {
   ::setpgid(0, 0);
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (::getppid() != parent) ::_exit(1);  // it died before the line above
+  if (::getppid() != parent) ::_exit(1);  // the parent died before the line above
   ::dup2(::open("/dev/null", O_RDONLY | O_CLOEXEC), STDIN_FILENO);
   ::dup2(out, STDOUT_FILENO);
   ::dup2(err, STDERR_FILENO);
@@ -100,7 +100,7 @@ class Job {
   Relay out_{STDOUT_FILENO};
   Relay err_{STDERR_FILENO};
   pid_t mpirun_ = -1;
-  Handle<int, ::close, -1> mpirun_end_;  // readable from then on
+  Handle<int, ::close, -1> mpirun_end_;  // readable once it has ended
   int status_ = 0;
   bool ended_ = false;
   int ending_signal_ = 0;
@@ -108,8 +108,8 @@ class Job {
 };
 
 Job::Job(std::vector<std::string>& words) {
-  ::signal(SIGCHLD, SIG_DFL);  // one that is ignored cannot be waited for
-  // Ranks that lose mpirun become children of this process, which ends them.
+  ::signal(SIGCHLD, SIG_DFL);  // ignored children cannot be waited for
+  // Ranks orphaned by mpirun become children of this process, which ends them.
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
   start(words);
   out_.start();
@@ -122,7 +122,7 @@ void Job::start(std::vector<std::string>& words) {
   sigset_t all;
   sigset_t mask;
   sigfillset(&all);
-  ::pthread_sigmask(SIG_SETMASK, &all, &mask);  // the child must not note what is meant for it
+  ::pthread_sigmask(SIG_SETMASK, &all, &mask);  // the child must not catch signals meant for itself
   mpirun_ = ::fork();
   if (mpirun_ == 0) become_mpirun(exec, parent, out_.input(), err_.input(), caught_);
   ::pthread_sigmask(SIG_SETMASK, &mask, nullptr);
@@ -133,7 +133,7 @@ void Job::start(std::vector<std::string>& words) {
 int Job::wait() {
   while (!ended_) {
     pollfd sources[2] = {{caught_.descriptor(), POLLIN, 0}, {mpirun_end_.get(), POLLIN, 0}};
-    // Without a pidfd (Linux before 5.3, or a sandbox that forbids it) the end must be looked for.
+    // Without a pidfd (Linux before 5.3, or a sandbox that forbids it), poll for the end.
     const bool looks = !mpirun_end_ || ending_signal_ != 0;
     ::poll(sources, 2, looks ? kLook_ms : -1);
     while (const std::optional<Caught> caught = caught_.next()) take(*caught);
@@ -163,7 +163,7 @@ void Job::reap() {
   }
 }
 
-// mpirun knows SIGTERM, whatever was sent here: it ends the ranks, and itself with a code that says nothing.
+// Sends mpirun SIGTERM for any signal: it ends the ranks, and exits with an uninformative code.
 void Job::end_by(int signal) {
   if (ending_signal_ != 0) return;
   ending_signal_ = signal;
@@ -173,20 +173,20 @@ void Job::end_by(int signal) {
 }
 
 void Job::signal_all(int signal) const {
-  // One that stops mpirun comes first, so that no rank is born after its siblings were found.
+  // mpirun first: once stopped, it starts no rank after its children have been listed.
   ::kill(mpirun_, signal);
   for (const pid_t rank : children_of(mpirun_)) ::kill(rank, signal);
 }
 
-// A process group that nobody could continue is not stopped by the terminal's SIGTSTP (POSIX); one who sends
-// it by name means it.
+// The terminal's SIGTSTP does not stop an orphaned process group (POSIX); a SIGTSTP sent by a process does
+// stop it.
 void Job::stop(bool sent_by_terminal) {
   signal_all(SIGSTOP);
   CaughtSignals::raise_by_default(sent_by_terminal ? SIGTSTP : SIGSTOP);
   signal_all(SIGCONT);
 }
 
-// Ranks that mpirun left; not what a shell that became this process had started before.
+// Ends ranks that mpirun left behind; not processes started earlier by a shell that became this process.
 void Job::end_adopted() {
   const Clock::time_point end = Clock::now() + as_duration(kEndsWithin_s);
   while (Clock::now() < end) {
@@ -205,7 +205,7 @@ void Job::end_adopted() {
 int Job::say_how_it_ended() {
   const int code = exit_code_of(status_);
   const bool ended_here = ending_signal_ != 0 && code != 0;
-  // Whoever reads slowly gets it all, unless the end was asked for.
+  // Slow readers get everything, unless the job was ended by a signal.
   if (!ended_here) caught_.release();
   bool silent = true;
   for (Relay* relay : {&out_, &err_}) silent = !relay->finish(ended_here ? kLastWords_s : -1) && silent;
@@ -237,8 +237,8 @@ bool launched_by_ferry() { return std::getenv(kMpirun) != nullptr; }
 
 void die_with_mpirun() {
   const char* mpirun = std::getenv(kMpirun);
-  // It died before this line: while the libraries were loaded, say.  (The parent may be another process:
-  // where `mpirun` is a script.)
+  // mpirun died earlier, for example while libraries were loaded.  (The parent may be another process if
+  // `mpirun` is a script.)
   if (mpirun != nullptr && !is_running(std::atoi(mpirun))) ::_exit(1);
   if (!started_by_job()) return;
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);

@@ -16,8 +16,8 @@ struct Stat {
   pid_t parent = 0;
 };
 
-// /proc/PID/stat is "PID (name) state parent ..."; a name may hold spaces and parentheses.  Zeros: there is
-// no such process.
+// /proc/PID/stat is "PID (name) state parent ..."; a name may contain spaces and parentheses.  All zeros if
+// there is no such process.
 Stat stat_of(const std::filesystem::path& process) {
   std::ifstream file(process / "stat");
   std::string line;

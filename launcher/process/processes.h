@@ -1,4 +1,4 @@
-// Other processes of this machine, as /proc lists them.
+// Other processes of this node, from /proc.
 #pragma once
 
 #include <sys/types.h>
@@ -8,14 +8,13 @@
 
 namespace ferry::launcher {
 
-// The processes whose parent is `parent`, those that have ended but were not waited for included.
+// Children of `parent`, including zombies.
 std::vector<pid_t> children_of(pid_t parent);
 
-// False when there is no such process, or it has ended and was not waited for.
+// False if there is no such process, or it is a zombie.
 bool is_running(pid_t process);
 
-// True when `process` was started with the variable `name` = `value` in its environment, and may be looked
-// at.
+// True if `process` was started with the variable `name` = `value` in its environment, and may be inspected.
 bool was_given(pid_t process, const std::string& name, const std::string& value);
 
 }  // namespace ferry::launcher

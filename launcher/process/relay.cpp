@@ -15,12 +15,12 @@ namespace {
 
 constexpr std::size_t kChunkBytes = 64 << 10;
 
-// False when nobody takes it any more.
+// Returns false if the reader is gone.
 bool write_all(int to, const char* data, std::size_t bytes) {
   while (bytes > 0) {
     const ssize_t written = ::write(to, data, bytes);
     if (written < 0 && errno == EINTR) continue;
-    if (written < 0 && errno == EAGAIN) {  // somebody else made the stream non-blocking
+    if (written < 0 && errno == EAGAIN) {  // another process made the stream non-blocking
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
       continue;
     }
@@ -31,7 +31,7 @@ bool write_all(int to, const char* data, std::size_t bytes) {
   return true;
 }
 
-// True when there was anything.
+// Returns true if there was any output.
 bool copy(int from, int to) {
   std::array<char, kChunkBytes> buffer;
   bool wanted = true;

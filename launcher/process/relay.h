@@ -1,4 +1,4 @@
-// What a child writes, passed on to a stream of this process.
+// Relays a child's output to a stream of this process.
 #pragma once
 
 #include <future>
@@ -6,8 +6,8 @@
 
 namespace ferry::launcher {
 
-// A pipe and a thread that copies it to `to`.  When the reader of `to` has gone, the rest is read and
-// dropped: the writer never meets a broken pipe (Open MPI's mpirun ends the job after ten).
+// A pipe and a thread that copies it to `to`.  If the reader of `to` is gone, the rest is read and dropped:
+// the writer never gets a broken pipe (Open MPI's mpirun ends the job after ten).
 class Relay {
  public:
   explicit Relay(int to);
@@ -15,19 +15,19 @@ class Relay {
   Relay& operator=(const Relay&) = delete;
   ~Relay();
 
-  int input() const { return input_; }  // where the child writes; closed on exec
-  // Closes the input here and starts copying.  Called after the child was made.
+  int input() const { return input_; }  // for the child to write to; closed on exec
+  // Closes the input in this process and starts copying.  Call after the child was created.
   void start();
-  // Waits until all writers have closed it and everything is passed on; no longer than `seconds` unless that
-  // is negative.  True when anything was written, or was not waited for.
+  // Waits until all writers have closed it and everything is relayed; at most `seconds` unless negative.
+  // Returns true if anything was written, or on timeout.
   bool finish(double seconds);
 
  private:
   int to_;
   int output_ = -1;
   int input_ = -1;
-  std::future<bool> done_;  // whether anything was written
-  std::thread thread_;      // outlives this object when the reader neither reads nor goes
+  std::future<bool> done_;  // true if anything was written
+  std::thread thread_;      // outlives this object if the reader neither reads nor closes
 };
 
 }  // namespace ferry::launcher

@@ -21,7 +21,7 @@ bool is_ignored(int signal) {
 sigset_t ending_signals() {
   sigset_t set;
   sigemptyset(&set);
-  // A shell starts what it puts into the background with SIGINT and SIGQUIT ignored; sent by name they count.
+  // Shells start background jobs with SIGINT and SIGQUIT ignored; if sent explicitly, they count.
   for (const int signal : {SIGINT, SIGTERM, SIGQUIT}) sigaddset(&set, signal);
   for (const int signal : {SIGHUP, SIGUSR1, SIGUSR2}) {
     if (!is_ignored(signal)) sigaddset(&set, signal);

@@ -39,12 +39,12 @@ Launch plan_launch(const std::string& program, const std::vector<std::string>& a
   launch.words = {"mpirun", "--bind-to", "none", "--oversubscribe", "-n", std::to_string(ranks), program};
   launch.words.insert(launch.words.end(), args.begin(), args.end());
   launch.variables = {{"OMPI_ALLOW_RUN_AS_ROOT", "1"}, {"OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1"}};
-  // A rank that fails says why itself; mpirun would add ten lines about it.  (Its --quiet, which a user can
-  // turn off.)
+  // A failing rank reports the reason itself; mpirun would add ten lines.  (Same as its --quiet, which a user
+  // can turn off.)
   if (std::getenv("OMPI_MCA_orte_execute_quiet") == nullptr) {
     launch.variables.emplace_back("OMPI_MCA_orte_execute_quiet", "1");
   }
-  // Else the ranks would be spread over all nodes of a batch job.
+  // Otherwise the ranks would be spread over all nodes of a batch job.
   if (std::getenv("OMPI_MCA_ras") == nullptr) {
     launch.variables.emplace_back("OMPI_MCA_ras", "^alps,gridengine,lsf,slurm,tm");
   }
@@ -55,7 +55,7 @@ Launch plan_launch(const std::string& program, const std::vector<std::string>& a
 }
 
 void launch_ranks(const std::vector<std::string>& args, int ranks) {
-  setenv("PATH", "/bin:/usr/bin", 0);  // where execvp looks when there is none
+  setenv("PATH", "/bin:/usr/bin", 0);  // execvp's default
   if (!on_path("mpirun")) {
     throw UserError("-n: mpirun cannot be started; is Open MPI's mpirun on the PATH?");
   }
@@ -63,11 +63,11 @@ void launch_ranks(const std::vector<std::string>& args, int ranks) {
   const Launch launch = plan_launch(program, args, ranks, usable_cores());
   parallel::leave_step();
   for (const auto& [name, value] : launch.variables) setenv(name.c_str(), value.c_str(), 1);
-  // mpirun looks for ssh even when every rank is on this machine, and stops without it.
+  // mpirun requires ssh even if all ranks are on this node.
   if (!on_path("ssh") && !on_path("rsh")) setenv("OMPI_MCA_plm_rsh_agent", "", 0);
   const int code = run_job(launch.words);
   std::fflush(nullptr);
-  std::_Exit(code);  // LibTorch, which did nothing here, would take a tenth of a second to go
+  std::_Exit(code);  // skips LibTorch's exit handlers, which take 0.1 s
 }
 
 }  // namespace ferry::launcher

@@ -1,4 +1,4 @@
-// `ferry ... -n N`: the same program on N ranks of this machine, through mpirun.
+// `ferry ... -n N`: runs the same program on N ranks of this node, through mpirun.
 #pragma once
 
 #include <string>
@@ -8,17 +8,17 @@ namespace ferry::launcher {
 
 struct Launch {
   std::vector<std::string> words;                              // mpirun and its arguments
-  std::vector<std::pair<std::string, std::string>> variables;  // to set in the environment
+  std::vector<std::pair<std::string, std::string>> variables;  // environment variables to set
 };
 
-// What is run for `program` with `args` (main's, less the program's name; a rank passes over its -n N). Ranks
-// are bound to no core and share the cores' threads: OMP_NUM_THREADS = cores / ranks, at least 1, unless it
-// is set already.  Open MPI refuses to run as root unless two variables say that it may, and is not told of a
-// batch system's other nodes.
+// The command for `program` with `args` (main's, without the program's name; a rank ignores its -n N).  Ranks
+// are bound to no core and share the cores' threads: OMP_NUM_THREADS = cores / ranks, at least 1, unless
+// already set.  Open MPI refuses to run as root unless two variables allow it, and is not told of a batch
+// system's other nodes.
 Launch plan_launch(const std::string& program, const std::vector<std::string>& args, int ranks, int cores);
 
-// Runs that mpirun to its end (launcher/process/job.h) and ends this process with the exit code.
-// Throws UserError: mpirun is not on the PATH.
+// Runs that mpirun to its end (launcher/process/job.h) and exits with its code.
+// Throws UserError if mpirun is not on the PATH.
 [[noreturn]] void launch_ranks(const std::vector<std::string>& args, int ranks);
 
 }  // namespace ferry::launcher

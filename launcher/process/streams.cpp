@@ -13,7 +13,7 @@ namespace ferry::launcher {
 
 void guard_streams() {
   for (int stream = STDIN_FILENO; stream <= STDERR_FILENO; ++stream) {
-    // The lowest free number is this one: those below it are open.
+    // open() returns the lowest free number: this one, as those below are open.
     if (::fcntl(stream, F_GETFD) < 0) ::open("/dev/null", O_RDWR);
   }
   std::signal(SIGPIPE, SIG_IGN);
