@@ -45,7 +45,7 @@ configure() {
 
 # The programs behind the label gpu, and the probes of parity tests.
 gpu_tests() {
-  sed -nE 's/^ *ferry_(mpi_)?test\(([a-z_]*_gpu_test) .*/\2/p' tests/gpu/*.cmake
+  sed -nE 's/^ *ferry_(mpi_)?test\(([a-z_]*_gpu_test) .*/\2/p' tests/*/*.cmake
   sed -n 's/^ferry_parity_test(\([a-z_]*\) .* GPU)$/\1_gpu_probe/p' tests/parity/*.cmake
 }
 
