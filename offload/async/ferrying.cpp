@@ -204,8 +204,11 @@ void Ferrying::fetch_module(Slot& slot, model::ModuleId id) {
   const std::byte* source = arena_.at(blob_of(arena_.layout(), id)) + place.offset;
   other_end_ = acquired_;
   carrier_.copy_stream->wait(*slot.ready);
-  carrier_.link->copy(*carrier_.copy_stream, slot.memory.data() + place.offset, source, place.bytes,
-                      id.block);
+  {
+    const TraceScope span(carrier_.copy_trace, Lane::Copy, "copy", *carrier_.copy_stream, id.block);
+    carrier_.link->copy(*carrier_.copy_stream, slot.memory.data() + place.offset, source, place.bytes,
+                        id.block);
+  }
   carrier_.copy_stream->record(*slot.staged);
   compute_.wait(*slot.staged);
   slot.modules[static_cast<std::size_t>(id.module)] = true;

@@ -5,6 +5,34 @@
 
 namespace ferry::offload {
 
+namespace {
+
+// One span for all chunks of the call: with one for each slice the host could not keep the queues full.
+void queue_chunks(const Carrier& carrier, Job& job, const std::byte* arena, std::size_t most_bytes) {
+  const TraceScope span(carrier.copy_trace, Lane::Copy, "copy", *carrier.copy_stream, job.block);
+  const std::size_t chunk = carrier.link->chunk();
+  std::size_t chunks = most_bytes / chunk + (most_bytes % chunk == 0 ? 0 : 1);
+  // An empty step is done at once, so that a job whose bytes are all queued is `copied`.
+  while (job.next < job.todo.size() && (chunks > 0 || job.todo[job.next].range.bytes == 0)) {
+    const auto& [range, there] = job.todo[job.next];
+    const std::size_t left = range.bytes - job.done;
+    const std::size_t part = left / chunk < chunks ? left : chunks * chunk;
+    const std::size_t offset = range.offset + job.done;
+    if (part > 0) {
+      carrier.link->copy(*carrier.copy_stream, job.slot->memory.data() + offset,
+                         arena + job.blob.offset + offset, part, job.block);
+    }
+    chunks -= std::min(chunks, (part + chunk - 1) / chunk);
+    job.done += part;
+    if (job.done < range.bytes) continue;
+    if (there != nullptr) carrier.copy_stream->record(*there);
+    job.done = 0;
+    ++job.next;
+  }
+}
+
+}  // namespace
+
 void plan_copies(const Carrier& carrier, const Sharing& sharing, std::size_t slice_bytes,
                  const std::vector<Range>& wanted, Job& job) {
   const auto add = [&job](const std::vector<Range>& ranges) {
@@ -33,25 +61,7 @@ void copy_some(const Carrier& carrier, Job& job, const std::byte* arena, std::si
     carrier.meter->copy_begins(*carrier.copy_stream);
     job.started = true;
   }
-  const std::size_t chunk = carrier.link->chunk();
-  std::size_t chunks = most_bytes / chunk + (most_bytes % chunk == 0 ? 0 : 1);
-  // An empty step is done at once, so that a job whose bytes are all queued is `copied`.
-  while (job.next < job.todo.size() && (chunks > 0 || job.todo[job.next].range.bytes == 0)) {
-    const auto& [range, there] = job.todo[job.next];
-    const std::size_t left = range.bytes - job.done;
-    const std::size_t part = left / chunk < chunks ? left : chunks * chunk;
-    const std::size_t offset = range.offset + job.done;
-    if (part > 0) {
-      carrier.link->copy(*carrier.copy_stream, job.slot->memory.data() + offset,
-                         arena + job.blob.offset + offset, part, job.block);
-    }
-    chunks -= std::min(chunks, (part + chunk - 1) / chunk);
-    job.done += part;
-    if (job.done < range.bytes) continue;
-    if (there != nullptr) carrier.copy_stream->record(*there);
-    job.done = 0;
-    ++job.next;
-  }
+  queue_chunks(carrier, job, arena, most_bytes);
   if (job.next < job.todo.size()) return;
   carrier.copy_stream->record(gathers ? *job.slot->staged : *job.slot->ready);
   carrier.meter->copy_ends(*carrier.copy_stream);

@@ -49,8 +49,9 @@ struct Carrier {
   Link* link = nullptr;
   parallel::Group* group = nullptr;  // nullptr: every rank copies all, for any share
   Meter* meter = nullptr;
-  Trace* trace = nullptr;
-  StreamGate* gate = nullptr;  // optional; transfers between ranks pass it
+  Trace* trace = nullptr;       // of gathers
+  Trace* copy_trace = nullptr;  // of copies; nullptr where the link traces its chunks
+  StreamGate* gate = nullptr;   // optional; transfers between ranks pass it
 
   int shards() const { return group == nullptr ? 1 : group->size(); }
   int shard() const { return group == nullptr ? 0 : group->rank(); }
