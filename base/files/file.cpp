@@ -65,16 +65,18 @@ MappedFile::MappedFile(const std::string& path) : path_(path) {
   void* data = ::mmap(nullptr, bytes_, PROT_READ, MAP_SHARED, file.get(), 0);
   if (data == MAP_FAILED) refuse(path, std::strerror(errno));
   data_ = static_cast<std::byte*>(data);
+  guard_ = MappingGuard(data, bytes_, path);
 }
 
 MappedFile::~MappedFile() {
-  if (data_ != nullptr) ::munmap(data_, bytes_);
+  if (data_ != nullptr) ::munmap(data_, bytes_);  // guarded until then
 }
 
 void MappedFile::swap(MappedFile& other) noexcept {
   std::swap(path_, other.path_);
   std::swap(data_, other.data_);
   std::swap(bytes_, other.bytes_);
+  std::swap(guard_, other.guard_);
 }
 
 void MappedFile::prefetch(std::size_t offset, std::size_t bytes) const {

@@ -6,9 +6,12 @@
 #include <span>
 #include <string>
 
+#include "base/files/mapping_faults.h"
+
 namespace ferry {
 
 // A whole file mapped read-only and shared with the page cache.  Movable; the mapping keeps its address.
+// Reading from it ends the program, with the file's name, if the file is shortened (mapping_faults.h).
 class MappedFile {
  public:
   MappedFile() = default;
@@ -39,6 +42,7 @@ class MappedFile {
   std::string path_;
   std::byte* data_ = nullptr;
   std::size_t bytes_ = 0;
+  MappingGuard guard_;
 };
 
 // The whole content.  Throws as MappedFile does.

@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,6 +12,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "base/host/pages.h"
 
 namespace ferry {
 namespace {
@@ -58,6 +60,36 @@ TEST_F(FileTest, StaysMappedWhenMovedOrRemoved) {
   fs::remove(path("a"));
   EXPECT_EQ(moved.data(), before);
   EXPECT_EQ(static_cast<char>(moved.data()[2]), 'c');
+}
+
+// Reads a byte of the last of three pages after the file has lost it.
+void read_beyond_the_end(MappedFile file) {
+  fs::resize_file(file.path(), file.bytes() / 3);
+  const volatile std::byte* data = file.data();
+  static_cast<void>(data[file.bytes() - 1]);
+}
+
+TEST_F(FileTest, AFileThatIsShortenedEndsTheProgramWithItsName) {
+  const std::string pages(3 * page_bytes(), 'x');
+  std::ofstream(path("other")) << pages;
+  const MappedFile other(path("other"));
+  std::ofstream(path("short")) << pages;
+  EXPECT_EXIT(read_beyond_the_end(MappedFile(path("short"))), ::testing::ExitedWithCode(1),
+              "ferry: .*/short: cannot be read any longer");
+}
+
+// More of them, one after another, than can be guarded at a time.
+TEST_F(FileTest, AMappingThatHasEndedIsGuardedNoLonger) {
+  std::ofstream(path("a")) << "abc";
+  std::ofstream(path("short")) << std::string(3 * page_bytes(), 'x');
+  for (int i = 0; i < 5000; ++i) static_cast<void>(MappedFile(path("a")));
+  EXPECT_EXIT(read_beyond_the_end(MappedFile(path("short"))), ::testing::ExitedWithCode(1), "/short: ");
+}
+
+TEST_F(FileTest, AFaultElsewhereHasItsDefaultEffect) {
+  std::ofstream(path("a")) << "abc";
+  const MappedFile guarded(path("a"));
+  EXPECT_EXIT(::raise(SIGBUS), ::testing::KilledBySignal(SIGBUS), "");
 }
 
 TEST_F(FileTest, AnEmptyFileIsEmpty) {
