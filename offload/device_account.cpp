@@ -81,7 +81,8 @@ DeviceMemory allocate(Device& device, DeviceAccount& account, std::size_t bytes,
   try {
     return take();
   } catch (const OutOfMemory&) {
-    if (account.reclaim(bytes) == 0) throw;
+    // A group tells all its ranks: they try again together, whatever each of them could free.
+    if (account.reclaim(bytes) == 0 && group == nullptr) throw;
   }
   return take();
 }

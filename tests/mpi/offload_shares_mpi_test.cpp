@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/error.h"
 #include "tests/mpi/shares_fixture.h"
 #include "tests/unit/offload_toy.h"
 
@@ -145,6 +146,26 @@ TEST_F(SharesOfCopies, SlotsThatComeAndGoGiveTheSameBits) {
     stage->finish();
     run("another stage");
   }
+}
+
+// What a rank could free for it does not decide whether the ranks try again.
+TEST_F(SharesOfCopies, AFullDeviceIsTriedAgainByAllRanks) {
+  use(ExchangeBy::Copy);
+  constexpr double kDeadline_s = 20;
+  DeviceAccount account;
+  int reclaims = 0;
+  account.add_reclaim(this, [&](std::size_t) {
+    ++reclaims;
+    return static_cast<std::size_t>(rank() == 0 ? 1 : 0);
+  });
+  const std::size_t bytes = rank() == size() - 1 ? std::size_t{1} << 50 : 4096;
+  session().set_deadline(kDeadline_s);
+  EXPECT_THROW(AccountedMemory(device(), account, Category::Slots, bytes, groups().copy_sharers.get()),
+               OutOfMemory);
+  session().barrier();
+  session().set_deadline(600);
+  EXPECT_EQ(reclaims, 1);
+  EXPECT_EQ(account.now(), 0U);
 }
 
 // Of a later forward: this rank's part of what is shared and all of what is not go over its own link, the
