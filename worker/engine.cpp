@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "parallel/agree.h"
+#include "worker/gpu.h"
 #include "worker/job/fit_offload.h"
 #include "worker/job/guidance.h"
 #include "worker/job/prompts.h"
@@ -126,6 +127,7 @@ Prepared Engine::prepare(const JobOptions& options) {
 void Engine::join(const Prepared& prepared) {
   if (joined_ && same(rank_->mesh, prepared.mesh)) return;
   model_->drop_strategies();
+  release_torch_cache(*rank_->device);  // what a video that was broken off has left
   rank_->join(prepared.mesh, given_.parallel.exchange);
   joined_ = true;
 }
