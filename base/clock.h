@@ -17,17 +17,4 @@ inline Clock::duration as_duration(double seconds) {
   return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
 }
 
-// A point in time after which a wait counts as failed.  For other ranks: parallel/patience.h.
-class Deadline {
- public:
-  explicit Deadline(double seconds) : seconds_(seconds), end_(Clock::now() + as_duration(seconds)) {}
-  bool passed() const { return Clock::now() >= end_; }
-  double seconds() const { return seconds_; }  // counted from construction
-  Clock::time_point end() const { return end_; }
-
- private:
-  double seconds_;
-  Clock::time_point end_;
-};
-
 }  // namespace ferry

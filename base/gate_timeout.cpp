@@ -1,10 +1,10 @@
-#include "base/gate_patience.h"
+#include "base/gate_timeout.h"
 
 #include "base/log.h"
 
 namespace ferry {
 
-GatePatience::~GatePatience() {
+GateTimeout::~GateTimeout() {
   {
     const std::lock_guard lock(mutex_);
     over_ = true;
@@ -14,11 +14,11 @@ GatePatience::~GatePatience() {
   state_.store(kGateOpen);
 }
 
-// Polls once per kGatePatience: a number seen by two polls in a row has been there that long.
-void GatePatience::watch() {
+// Polls once per kGateTimeout: a number seen by two polls in a row has been there that long.
+void GateTimeout::watch() {
   std::uint32_t last = kGateOpen;
   std::unique_lock lock(mutex_);
-  while (!ends_.wait_for(lock, kGatePatience, [this] { return over_; })) {
+  while (!ends_.wait_for(lock, kGateTimeout, [this] { return over_; })) {
     const std::uint32_t now = state_.load(std::memory_order_acquire);
     std::uint32_t stuck = now;
     const bool opened = now != kGateOpen && now == last && state_.compare_exchange_strong(stuck, kGateOpen);

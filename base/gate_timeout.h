@@ -15,15 +15,15 @@ namespace ferry {
 using GateState = std::atomic<std::uint32_t>;
 inline constexpr std::uint32_t kGateOpen = 0;
 
-// Opens the gate once its state has kept one nonzero value for kGatePatience, from a thread of its own that
+// Opens the gate once its state has kept one nonzero value for kGateTimeout, from a thread of its own that
 // never calls the device.
-class GatePatience {
+class GateTimeout {
  public:
   // `state` must outlive this object.
-  explicit GatePatience(GateState& state) : state_(state), thread_([this] { watch(); }) {}
-  ~GatePatience();
-  GatePatience(const GatePatience&) = delete;
-  GatePatience& operator=(const GatePatience&) = delete;
+  explicit GateTimeout(GateState& state) : state_(state), thread_([this] { watch(); }) {}
+  ~GateTimeout();
+  GateTimeout(const GateTimeout&) = delete;
+  GateTimeout& operator=(const GateTimeout&) = delete;
 
  private:
   void watch();

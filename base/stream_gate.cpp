@@ -2,7 +2,7 @@
 
 #include <thread>
 
-#include "base/gate_patience.h"
+#include "base/gate_timeout.h"
 
 namespace ferry {
 
@@ -25,7 +25,7 @@ class CpuStreamGate final : public StreamGate {
  private:
   struct Gate {
     GateState state = kGateOpen;
-    GatePatience patience{state};
+    GateTimeout timeout{state};
   };
   std::shared_ptr<Gate> gate_ = std::make_shared<Gate>();
   std::uint32_t closed_ = 0;

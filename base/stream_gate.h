@@ -4,7 +4,7 @@
 // It can therefore block the very work that is to open it: the driver makes a thread wait for all streams
 // when it loads a kernel, frees memory or locks pages.  If that thread, or one of another rank that this rank
 // waits for, was about to queue the opening, the result is a deadlock.  A gate is therefore only a hint: it
-// opens by itself after being closed for between one and two times kGatePatience.
+// opens by itself after being closed for between one and two times kGateTimeout.
 #pragma once
 
 #include <chrono>
@@ -15,7 +15,7 @@
 namespace ferry {
 
 // Longer than an unobstructed exchange.
-inline constexpr std::chrono::milliseconds kGatePatience{50};
+inline constexpr std::chrono::milliseconds kGateTimeout{50};
 
 // Initially open.  All calls queue their work in stream order and return at once; on the CPU's compute stream
 // pass() blocks the caller.

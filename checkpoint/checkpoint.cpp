@@ -22,7 +22,7 @@ namespace {
 constexpr std::size_t kMostTensors = 100'000;
 constexpr std::size_t kLongestName = 1000;
 
-bool is_archive(const std::string& path) { return path.ends_with(".pth") || path.ends_with(".pt"); }
+bool is_pth(const std::string& path) { return path.ends_with(".pth") || path.ends_with(".pt"); }
 
 // The option that selects a dict of this part's .pth file.
 const char* key_option(Part part) {
@@ -105,7 +105,7 @@ Checkpoint Checkpoint::open_files(const std::vector<std::string>& paths, Part pa
   return open_part(files, part, {}).without_fault();
 }
 
-void Checkpoint::open_archive(const std::string& path, const std::string& key) {
+void Checkpoint::take_pth(const std::string& path, const std::string& key) {
   PthFile file = open_pth(path, {.key = key, .option = key_option(part_), .fits = [this](const auto& names) {
                                    return is_network(names, part_);
                                  }});
@@ -123,9 +123,9 @@ Checkpoint Checkpoint::open_part(const PartFiles& files, Part part, const std::s
   checkpoint.dit_config_file_ = files.dit_config;
   HeaderMarks marks;
   const std::string& first = files.files.front();
-  if (is_archive(first)) {
+  if (is_pth(first)) {
     if (files.files.size() > 1) throw UserError(first + ": a .pth checkpoint is one file");
-    checkpoint.open_archive(first, key);
+    checkpoint.take_pth(first, key);
   } else {
     if (!key.empty()) {
       throw UserError(fmt::format("{} {}: {} is no .pth file; only those have keys", key_option(part),

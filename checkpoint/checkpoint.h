@@ -11,6 +11,7 @@
 // Every fault in a file or folder is a UserError that names the file, the tensor and the reason.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -21,6 +22,7 @@
 #include <vector>
 
 #include "base/dtype.h"
+#include "base/words.h"
 #include "checkpoint/part.h"
 #include "checkpoint/quantization/quantization.h"
 #include "model/dit/config.h"
@@ -31,8 +33,10 @@
 namespace ferry::checkpoint {
 
 enum class KeyLayout : std::uint8_t { Official, Diffusers };
-// By the ending of the file's name.
+constexpr auto words_of(KeyLayout) { return std::to_array<std::string_view>({"official", "diffusers"}); }
+// open_part() decides by the ending of the first file's name.
 enum class FileFormat : std::uint8_t { Safetensors, Pth };
+constexpr auto words_of(FileFormat) { return std::to_array<std::string_view>({"safetensors", "pth"}); }
 
 struct WeightScale;  // checkpoint/quantization/weight_scale.h
 
@@ -93,7 +97,7 @@ class Checkpoint {
  private:
   static Checkpoint open_part(const PartFiles& files, Part part, const std::string& key);
   Checkpoint without_fault() &&;
-  void open_archive(const std::string& path, const std::string& key);
+  void take_pth(const std::string& path, const std::string& key);
   void take_quantization(const std::vector<std::string>& names, const HeaderMarks& marks);
   void name_entries(const std::vector<std::string>& names);
   void name_entry(std::size_t i);

@@ -28,7 +28,7 @@ std::string rank_name() {
 }
 
 void print(const std::string& text) {
-  if (speaks()) say(text);
+  if (is_reporting_process()) say(text);
 }
 
 std::string version_text() {
@@ -81,20 +81,20 @@ int run_command(Command& command, const std::vector<std::string>& words, std::si
 
 }  // namespace
 
-bool speaks() {
+bool is_reporting_process() {
   if (!parallel::is_rank()) return true;
   return rank_name() == "0";
 }
 
 std::string rank_prefix() {
-  if (speaks()) return "";
+  if (is_reporting_process()) return "";
   std::array<char, HOST_NAME_MAX + 1> host = {};
   ::gethostname(host.data(), host.size() - 1);
   return fmt::format("rank {} on {}: ", rank_name(), host.data());
 }
 
 void let_first_rank_speak() {
-  if (!speaks()) std::this_thread::sleep_for(std::chrono::seconds(1));
+  if (!is_reporting_process()) std::this_thread::sleep_for(std::chrono::seconds(1));
 }
 
 std::pair<Command*, std::size_t> find_command(std::vector<Command>& commands,

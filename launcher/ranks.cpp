@@ -76,7 +76,7 @@ int run_ranks(int& argc, char**& argv, const worker::RunOptions& options,
         ended);
   }
   // Every rank has it; one reports it.
-  if (ended && speaks()) std::rethrow_exception(ended);
+  if (ended && is_reporting_process()) std::rethrow_exception(ended);
   return code;
 }
 

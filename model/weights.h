@@ -127,9 +127,6 @@ class Weights {
 // release something, they keep the failure, and the next scope that begins, or PassScope::end(), throws it.
 // A forward calls end() after its last block and module.  If an exception ends the scope instead, only that
 // exception is thrown: failures kept during the pass are dropped.
-
-// A forward calls end() behind its last block and module.  Where an exception ends the scope instead, that
-// exception alone is thrown: what the weights have kept of the pass is forgotten.
 class PassScope {
  public:
   PassScope(Weights& weights, const PassKey& key);

@@ -10,14 +10,14 @@ namespace {
 
 std::string gb(std::size_t bytes) { return fmt::format("{:.3f} GB", static_cast<double>(bytes) / 1e9); }
 
-std::size_t taken(StrategyKind kind, const Need& need, const Room& room) {
+std::size_t charged_bytes(StrategyKind kind, const Need& need, const DeviceRoom& room) {
   return kind == StrategyKind::None && room.weights_in_place ? 0 : need.bytes;
 }
 
 // "dit.offload.type = async would take 1.2 GB and fit", or that none does.
-std::string way_out(const StagePlan& plan, std::size_t activations, const Room& room) {
+std::string way_out(const StagePlan& plan, std::size_t activations, const DeviceRoom& room) {
   for (const DeviceUse& other : plan.others) {
-    const std::size_t bytes = taken(other.kind, other.need, room);
+    const std::size_t bytes = charged_bytes(other.kind, other.need, room);
     if (bytes + activations > room.free_bytes) continue;
     const char* more =
         other.kind == StrategyKind::Async ? " with offload_ratio = 1 and prefetch_size = 1" : "";
@@ -29,13 +29,13 @@ std::string way_out(const StagePlan& plan, std::size_t activations, const Room& 
 
 }  // namespace
 
-void check_device_memory(const StagePlan& plan, std::size_t activation_bytes, const Room& room) {
-  const std::size_t weights = taken(plan.kind, plan.need, room);
+void check_device_memory(const StagePlan& plan, std::size_t activation_bytes, const DeviceRoom& room) {
+  const std::size_t weights = charged_bytes(plan.kind, plan.need, room);
   if (weights + activation_bytes <= room.free_bytes) return;
   throw UserError(fmt::format(
       "{}: offload type {} takes {} of device memory ({}) and about {} for activations; {} of {} are free "
       "({}); {}",
-      plan.stage(), name_of(plan.kind), gb(weights), plan.need.made_of, gb(activation_bytes),
+      plan.stage(), name_of(plan.kind), gb(weights), plan.need.breakdown, gb(activation_bytes),
       gb(room.free_bytes), gb(room.total_bytes), room.where, way_out(plan, activation_bytes, room)));
 }
 

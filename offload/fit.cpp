@@ -105,7 +105,7 @@ class Fitter {
     if (!limit || !(*limit > 0) || !is_shared("vram_limit") || limit_bytes(*limit) >= need.bytes) return;
     const double least = std::ceil(static_cast<double>(need.bytes) / kGiB * kLimitStep) / kLimitStep;
     change("vram_limit", *limit,
-           fmt::format("{} GiB, the least for type {} ({})", least, name_of(options().type), need.made_of));
+           fmt::format("{} GiB, the least for type {} ({})", least, name_of(options().type), need.breakdown));
     options().vram_limit = least;
   }
 

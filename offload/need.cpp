@@ -10,14 +10,14 @@ namespace ferry::offload {
 
 Need whole_need(const ArenaLayout& layout) {
   return {.bytes = layout.head.blob.bytes + layout.block_bytes() + layout.tail.blob.bytes,
-          .made_of = "all of its weights; async and sequential take less"};
+          .breakdown = "all of its weights; async and sequential take less"};
 }
 
 Need async_need(const ArenaLayout& layout, const Residency& residency) {
   if (layout.blocks.empty()) return whole_need(layout);
   return {.bytes = device_bytes(layout, residency),
-          .made_of = fmt::format("{} slots, {} resident blocks, head and tail", residency.slots,
-                                 residency.resident.size())};
+          .breakdown = fmt::format("{} slots, {} resident blocks, head and tail", residency.slots,
+                                   residency.resident.size())};
 }
 
 // A call needs its result, and the module's copy before a cast.
@@ -35,7 +35,7 @@ Need sequential_need(const ArenaPlan& arena, const std::vector<ModulePlan>& modu
       call = std::max(call, computed.bytes + staging_bytes(stored, computed));
     }
   }
-  return {.bytes = resident + call, .made_of = "the largest module and what is not wrapped"};
+  return {.bytes = resident + call, .breakdown = "the largest module and what is not wrapped"};
 }
 
 }  // namespace ferry::offload

@@ -20,7 +20,7 @@ constexpr std::size_t limit_bytes(double gib) { return static_cast<std::size_t>(
 
 struct Need {
   std::size_t bytes = 0;
-  std::string made_of;  // "2 slots, 12 resident blocks, head and tail"
+  std::string breakdown;  // "2 slots, 12 resident blocks, head and tail"
 };
 
 // A strategy and its need.

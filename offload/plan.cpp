@@ -115,7 +115,7 @@ void set_limit(StagePlan& plan, std::optional<double> vram_limit) {
   if (bytes < plan.need.bytes) {
     throw UserError(fmt::format("{}.offload.vram_limit: {} GiB; {} needs at least {:.4f} GiB ({})",
                                 plan.stage(), *vram_limit, name_of(plan.kind),
-                                static_cast<double>(plan.need.bytes) / kGiB, plan.need.made_of));
+                                static_cast<double>(plan.need.bytes) / kGiB, plan.need.breakdown));
   }
   plan.limit_bytes = bytes;
 }
@@ -128,7 +128,7 @@ StagePlan decided(StagePlan plan, std::size_t room) {
   plan.kind = way.kind;
   plan.residency = way.residency;
   plan.need = way.need;
-  const std::string what = way.kind == StrategyKind::None ? "all of its weights" : way.need.made_of;
+  const std::string what = way.kind == StrategyKind::None ? "all of its weights" : way.need.breakdown;
   plan.why = fmt::format("{} take {:.3f} GB{}, {:.3f} GB of device memory are free for weights", what,
                          static_cast<double>(way.need.bytes) / 1e9,
                          fits == plan.ways.end() ? ", no type less" : "", static_cast<double>(room) / 1e9);

@@ -70,18 +70,4 @@ CfgChoice choose_cfg(const CfgCase& on) {
   return {CfgMode::Parallel, fmt::format("{} ranks in halves exchange nothing in a forward", on.ranks)};
 }
 
-const char* name_of(CfgMode mode) {
-  switch (mode) {
-    case CfgMode::Auto:
-      return "auto";
-    case CfgMode::Serial:
-      return "serial";
-    case CfgMode::Paired:
-      return "paired";
-    case CfgMode::Parallel:
-      return "parallel";
-  }
-  return "";
-}
-
 }  // namespace ferry::parallel

@@ -28,6 +28,4 @@ struct CfgChoice {
 // the heads divide more evenly on half of the ranks or the ranks are so few that this is faster; else Paired.
 CfgChoice choose_cfg(const CfgCase& on);
 
-const char* name_of(CfgMode mode);  // as in the option
-
 }  // namespace ferry::parallel

@@ -29,7 +29,7 @@ Made make_group(Session& ranks, int color, Device& device) {
   Control members(ranks.thread(), comm);
   if (members.size() == 1) return {make_single_group(), members};
   if (device.type() == DeviceType::Cpu) return {std::make_unique<MpiGroup>(ranks.thread(), comm), members};
-  return {make_nccl_group(members, ranks.thread().deadline_s()), members};
+  return {make_nccl_group(members, ranks.deadline_s()), members};
 }
 
 bool may_copy(ExchangeBy exchange, const Device& device) {
@@ -47,7 +47,7 @@ std::unique_ptr<Group> with_copies(Made made, Session& ranks, Device& device, Ex
   std::string why = "its ranks are on several nodes";
   if (on_one_node(ranks, made.members)) {
     why.clear();
-    const double deadline_s = ranks.thread().deadline_s();
+    const double deadline_s = ranks.deadline_s();
     made.group = make_copy_group(std::move(made.group), made.members, device, deadline_s, why);
   }
   if (!why.empty() && made.members.rank() == 0) {

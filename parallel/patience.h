@@ -7,7 +7,10 @@
 //   an event behind another rank's work  wait_for() in parallel/groups.h
 //   a condition that is polled           Patience
 //
-// The last two hear no heartbeats.  Event::synchronize() and Stream::synchronize() wait without an end.
+// The last two hear no heartbeats: for a rank that may be busy for long, use the first two.  The seconds are
+// those of Session::deadline_s(); when they are over, throw Error, which brings the job down.  A background
+// thread that its owner can stop needs none (offload/arena/pinning.h).  Event::synchronize() and
+// Stream::synchronize() wait without an end.
 #pragma once
 
 #include <utility>

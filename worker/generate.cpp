@@ -41,7 +41,7 @@ at::Tensor denoised(const StageInput& input, const std::vector<at::Tensor>& cont
 at::Tensor sampled_latents(const StageInput& input, Generation& made) {
   made.stages.resize(2);
   // The noise first: its file may be refused before anything is loaded.
-  const at::Tensor noise = noise_stage(input);
+  const at::Tensor noise = draw_noise(input);
   made.noise = noise.to(at::kCPU);
   // Page-locking blocks other threads from the driver, including the one that encodes.
   const auto pause_pinning = [&](bool paused) {
@@ -78,7 +78,7 @@ void generate_in_mesh(Engine& engine, const Prepared& prepared, Progress& progre
   Rank& rank = engine.rank();
   const c10::InferenceMode inference;
   const model::TorchStream stream(*rank.device);
-  progress.set_heartbeat([&rank] { rank.session->send_sign_of_life(); });
+  progress.set_heartbeat([&rank] { rank.session->send_heartbeat(); });
   const StageInput input{.options = &prepared.options,
                          .job = &prepared.job,
                          .networks = &engine.networks(),

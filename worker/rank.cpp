@@ -48,14 +48,14 @@ model::DitRuntime Rank::dit_runtime(DType compute, parallel::ExchangeGate* gate)
 }
 
 offload::StageSetup Rank::stage_setup() {
-  offload::StageSetup setup = lone_stage_setup();
+  offload::StageSetup setup = single_rank_stage_setup();
   setup.peers = parallel::world_peers(*session);
   setup.copy_sharers = groups.copy_sharers.get();
   setup.gather_stream = on_gpu() ? nullptr : &session->comm();
   return setup;
 }
 
-offload::StageSetup Rank::lone_stage_setup() {
+offload::StageSetup Rank::single_rank_stage_setup() {
   offload::StageSetup setup;
   setup.device = device.get();
   setup.account = &account;

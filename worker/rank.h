@@ -33,7 +33,7 @@ struct Rank {
   Janitor janitor;  // last: it frees things used with the device
 
   bool is_first() const { return session->rank() == 0; }
-  // Transport of activations or, if ranks exchange none, of the branches.
+  // Backend of the exchanges or, if ranks exchange none, of the branches' group.
   const std::string& backend() const {
     return (groups.ulysses->size() > 1 ? groups.ulysses : groups.data_root)->backend();
   }
@@ -49,7 +49,7 @@ struct Rank {
   model::DitRuntime dit_runtime(DType compute, parallel::ExchangeGate* gate = nullptr);
   // Setup of a stage that all ranks compute in lockstep, and of one that this rank computes alone.
   offload::StageSetup stage_setup();
-  offload::StageSetup lone_stage_setup();
+  offload::StageSetup single_rank_stage_setup();
 };
 
 // The device of `name`: cpu, cuda, or auto, which is cuda if every rank sees a GPU. Collective over the

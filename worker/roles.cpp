@@ -9,12 +9,12 @@
 namespace ferry::worker {
 namespace {
 
-Runs together(const Options&, int) { return Runs::Together; }
+Runs all_ranks(const Options&, int) { return Runs::AllRanks; }
 
-Runs alone(const Options&, int) { return Runs::Alone; }
+Runs first_rank(const Options&, int) { return Runs::FirstRank; }
 
 Runs decoding(const Options& options, int ranks) {
-  return options.parallel.split_vae && ranks > 1 ? Runs::Together : Runs::Alone;
+  return options.parallel.split_vae && ranks > 1 ? Runs::AllRanks : Runs::FirstRank;
 }
 
 std::size_t denoising_bytes(const StageCase& stage) {
@@ -39,7 +39,7 @@ constexpr std::array<RoleEntry, kRoleCount> kRoles = {
       .exchanges = true,
       .measures_links = true,
       .needed = [](const Given& given) { return !given.latents; },
-      .runs = together,
+      .runs = all_ranks,
       .open = open_dit,
       .activation_bytes = denoising_bytes},
      {.role = Role::Vae,
@@ -59,7 +59,7 @@ constexpr std::array<RoleEntry, kRoleCount> kRoles = {
       .exchanges = false,
       .measures_links = true,
       .needed = [](const Given& given) { return !given.latents && !given.contexts; },
-      .runs = alone,
+      .runs = first_rank,
       .open = open_text_encoder,
       .activation_bytes = encoding_bytes}}};
 

@@ -20,7 +20,7 @@ struct Networks;
 struct Options;
 
 // Ranks that compute a stage: all in lockstep, or the first one while the others wait.
-enum class Runs : std::uint8_t { Together, Alone };
+enum class Runs : std::uint8_t { AllRanks, FirstRank };
 
 // Inputs that a job reads from files instead of computing them.
 struct Given {

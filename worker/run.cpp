@@ -167,7 +167,7 @@ void make_video(Engine& engine, const Prepared& prepared, KeptLatents& kept, Clo
                  .lora = dit != nullptr && dit->lora ? &*dit->lora : nullptr,
                  .cfg = prepared.cfg};
   const std::string trace = rank.trace != nullptr ? gather_trace(options.trace_file, rank) : "";
-  const auto at_work = [&rank] { rank.session->send_sign_of_life(); };
+  const auto at_work = [&rank] { rank.session->send_heartbeat(); };
   at_work();
   if (rank.is_first()) {
     made.video = encoding.finish(at_work);

@@ -7,7 +7,7 @@
 
 #include "base/cuda/check.h"
 #include "base/cuda/stream_memory.h"
-#include "base/gate_patience.h"
+#include "base/gate_timeout.h"
 
 namespace ferry {
 
@@ -54,7 +54,7 @@ class CudaStreamGate final : public StreamGate {
   StreamMemory operations_;
   MappedState mapped_;
   std::uint32_t closed_ = 0;
-  GatePatience patience_{mapped_.state()};
+  GateTimeout timeout_{mapped_.state()};
 };
 
 }  // namespace

@@ -96,8 +96,8 @@ bool is_optional(Part part, const std::string& key) {
 }
 
 void list_tensors(const Checkpoint& checkpoint, PartReport& report) {
-  report.layout = checkpoint.layout() == KeyLayout::Official ? "official" : "diffusers";
-  report.format = checkpoint.format() == FileFormat::Pth ? "pth" : "safetensors";
+  report.layout = std::string(word_of(checkpoint.layout()));
+  report.format = std::string(word_of(checkpoint.format()));
   report.files = checkpoint.files();
   report.quantization = checkpoint.quantization();
   for (const TensorEntry& entry : checkpoint.entries()) {

@@ -248,7 +248,15 @@ const std::vector<std::string>& class_names(Part part) {
   static const std::vector<std::string> vae = {"AutoencoderKLWan"};
   static const std::vector<std::string> text = {"UMT5EncoderModel", "UMT5ForConditionalGeneration",
                                                 "UMT5Model"};
-  return part == Part::Dit ? dit : part == Part::Vae ? vae : text;
+  switch (part) {
+    case Part::Dit:
+      return dit;
+    case Part::Vae:
+      return vae;
+    case Part::TextEncoder:
+      break;
+  }
+  return text;
 }
 
 std::string known_class(const std::string& name) {

@@ -84,7 +84,7 @@ struct Stage {
         loaded(model, source, waited_for(session), record) {}
   // The one that says nothing, with a heartbeat: ranks that load faster wait.
   worker::Progress& waited_for(parallel::Session& session) {
-    progress.set_heartbeat([&session] { session.send_sign_of_life(); });
+    progress.set_heartbeat([&session] { session.send_heartbeat(); });
     return progress;
   }
   std::unique_ptr<worker::Rank> rank;
@@ -100,7 +100,7 @@ int bench_forward(const BenchOptions& options, parallel::Session& session) {
   const worker::Networks networks = open_network(worker::Role::Dit, options.run, session);
   const worker::Network& dit = networks[worker::Role::Dit].value();
   const model::DitConfig& config = networks.facts.dit;
-  Stage stage({&dit, worker::Runs::Together}, options.run, static_cast<int>(config.heads), session);
+  Stage stage({&dit, worker::Runs::AllRanks}, options.run, static_cast<int>(config.heads), session);
   stage.rank->attention = worker::choose_attention(options.run.attention, dit.compute, config.head_dim(),
                                                    *stage.rank->device, session);
   const model::DitRuntime runtime =
@@ -126,7 +126,7 @@ int bench_forward(const BenchOptions& options, parallel::Session& session) {
 int bench_decode(const BenchOptions& options, parallel::Session& session) {
   const worker::Networks networks = open_network(worker::Role::Vae, options.run, session);
   const worker::Network& vae = networks[worker::Role::Vae].value();
-  Stage stage({&vae, worker::Runs::Alone}, options.run, session.size(), session);
+  Stage stage({&vae, worker::Runs::FirstRank}, options.run, session.size(), session);
   const worker::JobOptions& job = options.run.job;
   const bench::DecodeCase what{.config = networks.facts.vae,
                                .width = job.width.value_or(kBenchWidth),

@@ -100,9 +100,9 @@ Command make_demo() {
     check_options(*options, ranks);
   };
   command.run = [options](int& argc, char**& argv) {
-    if (speaks()) say_words(*options);
+    if (is_reporting_process()) say_words(*options);
     const int code = run_worker(argc, argv, *options);
-    if (speaks() && code == 0) say_where(options->job.out);
+    if (is_reporting_process() && code == 0) say_where(options->job.out);
     return code;
   };
   return command;

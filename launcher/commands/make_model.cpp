@@ -66,7 +66,7 @@ Set dtype(std::optional<DType>& target) {
 
 Set layout(checkpoint::KeyLayout& target) {
   return [&target](const std::string& flag, const std::string& value) {
-    target = static_cast<checkpoint::KeyLayout>(to_choice(flag, value, {"official", "diffusers"}));
+    target = to_enum<checkpoint::KeyLayout>(flag, value);
   };
 }
 

@@ -113,24 +113,22 @@ Set cfg_mode(parallel::Options& options) {
   return [&options](const std::string& flag, const std::string& value) {
     // ComfyUI's cfg is a number.
     if (value.find_first_not_of("0123456789.") == std::string::npos && !value.empty()) {
-      throw UserError(fmt::format(
-          "{}: '{}' is not known; accepted: auto, serial, paired, parallel; did you mean --guidance {}?",
-          flag, shown(value), shown(value)));
+      throw UserError(fmt::format("{}: '{}' is not known; accepted: {}; did you mean --guidance {}?", flag,
+                                  shown(value), words_text<parallel::CfgMode>(), shown(value)));
     }
-    options.cfg =
-        static_cast<parallel::CfgMode>(to_choice(flag, value, {"auto", "serial", "paired", "parallel"}));
+    options.cfg = to_enum<parallel::CfgMode>(flag, value);
   };
 }
 
 Set exchange(parallel::Options& options) {
   return [&options](const std::string& flag, const std::string& value) {
-    options.exchange = static_cast<parallel::ExchangeBy>(to_choice(flag, value, {"auto", "nccl", "copy"}));
+    options.exchange = to_enum<parallel::ExchangeBy>(flag, value);
   };
 }
 
 Set keep(worker::RunOptions& run) {
   return [&run](const std::string& flag, const std::string& value) {
-    run.keep = static_cast<worker::Keep>(to_choice(flag, value, {"one", "all", "auto"}));
+    run.keep = to_enum<worker::Keep>(flag, value);
   };
 }
 

@@ -60,13 +60,13 @@ Flag make_flag(const std::string& prefix, const Stages& stages, Flag flag, const
   return flag;
 }
 
-std::vector<Flag> layer_keys(const std::string& prefix, const Stages& stages) {
+std::vector<Flag> stage_keys(const std::string& prefix, const Stages& stages) {
   return {
       make_flag(
           prefix, stages, {"type", "", "NAME", words_text<offload::StrategyKind>(), text(kDefaults.type)},
           [](auto& o, auto& flag, auto& value) { o.type = to_enum<offload::StrategyKind>(flag, value); }),
       make_flag(prefix, stages,
-                {"offload_ratio", "", "R", "share of the blocks that are ferried, 0 to 1",
+                {"offload_ratio", "", "R", "fraction of the blocks that are ferried, 0 to 1",
                  text(kDefaults.offload_ratio)},
                 [](auto& o, auto& flag, auto& value) { o.offload_ratio = to_number(flag, value, 0, 1); }),
       make_flag(prefix, stages,
@@ -102,7 +102,7 @@ std::vector<Flag> layer_keys(const std::string& prefix, const Stages& stages) {
                 [](auto& o, auto& flag, auto& value) { o.link_gbps = to_number(flag, value, 0, 1e6); })};
 }
 
-std::vector<Flag> module_keys(const std::string& prefix, const Stages& stages) {
+std::vector<Flag> sequential_keys(const std::string& prefix, const Stages& stages) {
   return {
       make_flag(prefix, stages,
                 {"vram_limit", "", "GIB", "sequential: keep modules while accounted bytes stay below"},
@@ -128,8 +128,8 @@ std::vector<Flag> module_keys(const std::string& prefix, const Stages& stages) {
 }  // namespace
 
 std::vector<Flag> offload_keys(const std::string& prefix, const std::vector<offload::Options*>& stages) {
-  std::vector<Flag> keys = layer_keys(prefix, stages);
-  for (Flag& flag : module_keys(prefix, stages)) keys.push_back(std::move(flag));
+  std::vector<Flag> keys = stage_keys(prefix, stages);
+  for (Flag& flag : sequential_keys(prefix, stages)) keys.push_back(std::move(flag));
   return keys;
 }
 

@@ -28,7 +28,7 @@ bool writable(int descriptor) {
 [[noreturn]] void end_by(int signal) {
   for (const std::string& file : unfinished_files()) ::unlink(file.c_str());
   // Under `ferry -n` the parent process reports it.
-  if (speaks() && !started_by_job()) say_last("ended by " + signal_name(signal));
+  if (is_reporting_process() && !started_by_job()) say_last("ended by " + signal_name(signal));
   ::_exit(128 + signal);
 }
 

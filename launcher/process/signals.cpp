@@ -9,7 +9,7 @@
 namespace ferry::launcher {
 namespace {
 
-constexpr int kPatience_ms = 100;
+constexpr int kPollLimit_ms = 100;
 
 bool is_ignored(int signal) {
   struct sigaction action = {};
@@ -41,7 +41,7 @@ int exit_code_of(int wait_status) {
 void say_last(const std::string& text) {
   const std::string line = "ferry: " + text + "\n";
   pollfd err = {STDERR_FILENO, POLLOUT, 0};
-  if (::poll(&err, 1, kPatience_ms) <= 0 || (err.revents & POLLOUT) == 0) return;
+  if (::poll(&err, 1, kPollLimit_ms) <= 0 || (err.revents & POLLOUT) == 0) return;
   [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
 }
 

@@ -77,7 +77,7 @@ void NodeArena::begin_load(TensorSource source, const LoadSetup& setup) {
           source(spec, tensor, row_begin, row_end);
         };
         try {
-          load_share(plan, stoppable, progress);
+          load_portion(plan, stoppable, progress);
           PinLocks(plan.arena + plan.layout->bytes).filled();
         } catch (const std::exception& failed) {
           loading->error = parallel::failure_words(failed);

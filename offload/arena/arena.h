@@ -44,10 +44,10 @@ class NodeArena {
   MemoryKind kind() const { return memory_->kind(); }
   const std::byte* at(const Blob& blob) const { return data() + blob.offset; }
 
-  // Places the pages and starts threads that fill this rank's share, then returns.  Collective over the
+  // Places the pages and starts threads that fill this rank's portion, then returns.  Collective over the
   // node.  Everything that `source` refers to must outlive the load.
   void begin_load(TensorSource source, const LoadSetup& setup);
-  // Waits for all ranks' shares, then seals the memory.  Collective over the node.
+  // Waits for all ranks' portions, then seals the memory.  Collective over the node.
   // Throws on every rank the error of the lowest rank that failed.
   void finish_load();
   // begin_load(), then finish_load().
@@ -101,7 +101,7 @@ struct ArenaSource {
   Merge merge{};
 };
 
-// Makes the arena of one network and starts to load it, with this rank's share of the node's threads; with
+// Makes the arena of one network and starts to load it, with this rank's portion of the node's threads; with
 // pin_for it is page-locked afterwards, this rank's share of plan.divided first.  Collective over the node.
 std::unique_ptr<NodeArena> begin_arena(const ArenaSource& source, const ArenaPlan& plan,
                                        const NodeRanks& node, LoadSetup setup);

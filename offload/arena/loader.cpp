@@ -108,7 +108,7 @@ std::vector<Piece> pieces_of(const model::NetworkSpec& stored, const ArenaLayout
   return pieces;
 }
 
-std::vector<Piece> share_of(const std::vector<Piece>& pieces, int rank, int ranks) {
+std::vector<Piece> portion_of(const std::vector<Piece>& pieces, int rank, int ranks) {
   double total = 0;
   for (const Piece& piece : pieces) total += static_cast<double>(piece.bytes);
   std::vector<Piece> share;
@@ -149,10 +149,10 @@ TensorSource checkpoint_source(const checkpoint::Checkpoint& checkpoint, bool dr
   };
 }
 
-void load_share(const LoadPlan& plan, const TensorSource& source,
+void load_portion(const LoadPlan& plan, const TensorSource& source,
                 const std::function<void(const LoadProgress&)>& progress) {
   const std::vector<Piece> all = pieces_of(*plan.stored, *plan.layout, kPieceBytes);
-  Work work(plan, spread(share_of(all, plan.rank, plan.ranks), plan.threads), source);
+  Work work(plan, spread(portion_of(all, plan.rank, plan.ranks), plan.threads), source);
   std::vector<std::jthread> threads;
   for (int i = 1; i < plan.threads; ++i) {
     threads.emplace_back([&work] {

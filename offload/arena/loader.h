@@ -28,8 +28,8 @@ struct Piece {
 std::vector<Piece> pieces_of(const model::NetworkSpec& stored, const ArenaLayout& layout,
                              std::size_t most_bytes);
 
-// The consecutive share of one rank: shares differ by at most one piece.
-std::vector<Piece> share_of(const std::vector<Piece>& pieces, int rank, int ranks);
+// The consecutive portion of one rank: portions differ by at most one piece.
+std::vector<Piece> portion_of(const std::vector<Piece>& pieces, int rank, int ranks);
 
 // Reorders the pieces so that `threads` taking them in turn work far apart: the kernel allocates nearby pages
 // for one thread at a time.
@@ -53,7 +53,7 @@ TensorSource checkpoint_source(const checkpoint::Checkpoint& checkpoint, bool dr
 
 struct LoadProgress {
   std::size_t bytes_done = 0;   // by this rank
-  std::size_t bytes_total = 0;  // this rank's share
+  std::size_t bytes_total = 0;  // this rank's portion
 };
 
 struct LoadPlan {
@@ -65,9 +65,9 @@ struct LoadPlan {
   int threads = 1;  // of this rank
 };
 
-// Fills this rank's share.  `progress` (optional) is called regularly on the calling thread.
+// Fills this rank's portion.  `progress` (optional) is called regularly on the calling thread.
 // Throws what the source throws, once all threads have stopped.
-void load_share(const LoadPlan& plan, const TensorSource& source,
-                const std::function<void(const LoadProgress&)>& progress);
+void load_portion(const LoadPlan& plan, const TensorSource& source,
+                  const std::function<void(const LoadProgress&)>& progress);
 
 }  // namespace ferry::offload

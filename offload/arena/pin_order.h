@@ -38,7 +38,7 @@ struct PinOrder {
 PinOrder pin_order(const ArenaLayout& layout, const std::vector<int>& divided, int rank, int ranks);
 
 // Of `shared` blocks, all copied in shares, returns those whose own share a rank page-locks first: all but
-// the largest, which is used to measure the links (link_test.h).
+// the largest, which is used to measure the links (link_probe.h).
 std::vector<int> divided_blocks(const ArenaLayout& layout, std::vector<int> shared);
 
 // Start addresses of a rank's registrations, at which copies are split.

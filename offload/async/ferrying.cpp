@@ -45,7 +45,7 @@ Ferrying::Ferrying(const NodeArena& arena, FerryingPlan plan, Carrier carrier, S
 void Ferrying::reset(std::vector<Slot> slots) {
   slots_ = std::move(slots);
   busy_.assign(slots_.size(), false);
-  jobs_.clear();
+  pending_.clear();
   issued_ = acquired_ = other_end_ = share_from_ = 0;
   pass_end_ = period();
   expected_.reset();
@@ -94,8 +94,8 @@ void Ferrying::issue(std::int64_t position) {
   if (slot.block == block && includes(slot.modules, wanted)) return;
   const std::vector<Range> ranges = ranges_of(place, wanted);
   const std::vector<Range> all = ranges_of(place, std::vector<bool>(wanted.size(), true));
-  Job job{.position = position, .block = block, .slot = &slot, .blob = place.blob};
-  plan_copies(carrier_, plan_.sharing, plan_.slice_bytes, ranges, job);
+  BlockCopy copy{.position = position, .block = block, .slot = &slot, .blob = place.blob};
+  plan_copies(carrier_, plan_.sharing, plan_.slice_bytes, ranges, copy);
   skipped_bytes_ += static_cast<std::uint64_t>(
       std::llround(copied_share(plan_.sharing, carrier_.shard(), carrier_.shards()) *
                    static_cast<double>(total_bytes(all) - total_bytes(ranges))));
@@ -105,35 +105,35 @@ void Ferrying::issue(std::int64_t position) {
   }
   slot.block = block;
   slot.modules = wanted;
-  jobs_.push_back(std::move(job));
+  pending_.push_back(std::move(copy));
   if (plan_.in_portions) return;
-  copy_some(carrier_, jobs_.back(), arena_.data(), kAll);
-  if (!plan_.late_gathers) complete_job(jobs_.back());
-  while (!jobs_.empty() && jobs_.front().complete) jobs_.pop_front();
+  copy_some(carrier_, pending_.back(), arena_.data(), kAll);
+  if (!plan_.late_gathers) complete_copy(pending_.back());
+  while (!pending_.empty() && pending_.front().complete) pending_.pop_front();
 }
 
-void Ferrying::complete_job(Job& job) {
-  if (job.complete) return;
-  complete(carrier_, job);
-  gathered_bytes_ += total_bytes(job.shared) - job.shared[static_cast<std::size_t>(carrier_.shard())].bytes;
+void Ferrying::complete_copy(BlockCopy& copy) {
+  if (copy.complete) return;
+  complete(carrier_, copy);
+  gathered_bytes_ += total_bytes(copy.shared) - copy.shared[static_cast<std::size_t>(carrier_.shard())].bytes;
 }
 
 void Ferrying::finish_up_to(std::int64_t position) {
-  while (!jobs_.empty() && jobs_.front().position <= position) {
-    copy_some(carrier_, jobs_.front(), arena_.data(), kAll);
-    complete_job(jobs_.front());
-    jobs_.pop_front();
+  while (!pending_.empty() && pending_.front().position <= position) {
+    copy_some(carrier_, pending_.front(), arena_.data(), kAll);
+    complete_copy(pending_.front());
+    pending_.pop_front();
   }
 }
 
-void Ferrying::copy_portion(double share_of_block) {
+void Ferrying::copy_portion(double fraction_of_block) {
   const auto budget =
-      static_cast<std::size_t>(share_of_block * static_cast<double>(slots_.front().memory.bytes()));
+      static_cast<std::size_t>(fraction_of_block * static_cast<double>(slots_.front().memory.bytes()));
   std::size_t left = budget;
-  for (Job& job : jobs_) {
-    if (job.copied) continue;
+  for (BlockCopy& copy : pending_) {
+    if (copy.copied) continue;
     const std::uint64_t before = carrier_.link->copied_bytes();
-    copy_some(carrier_, job, arena_.data(), left);
+    copy_some(carrier_, copy, arena_.data(), left);
     left -= std::min<std::size_t>(left, carrier_.link->copied_bytes() - before);
     if (left == 0) return;
   }
@@ -144,8 +144,8 @@ void Ferrying::copy_portion(double share_of_block) {
 void Ferrying::flush_gathers() {
   const std::int64_t most = plan_.in_portions ? acquired_ : issued_;
   std::int64_t last = -1;
-  for (const Job& job : jobs_) {
-    if (job.position <= most && !job.shared.empty()) last = job.position;
+  for (const BlockCopy& copy : pending_) {
+    if (copy.position <= most && !copy.shared.empty()) last = copy.position;
   }
   finish_up_to(last);
 }

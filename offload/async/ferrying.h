@@ -64,7 +64,7 @@ class Ferrying {
   bool at_start() const { return acquired_ % period() == 0; }
 
   // Called when the link is free for a while: queues a portion of the pending copies (only in_portions).
-  void copy_portion(double share_of_block);
+  void copy_portion(double fraction_of_block);
   // Called when the last exchange of a block has been queued: queues the gathers of the blocks to come.
   void flush_gathers();
 
@@ -80,7 +80,7 @@ class Ferrying {
   bool may_issue(std::int64_t position);
   void issue(std::int64_t position);
   void finish_up_to(std::int64_t position);
-  void complete_job(Job& job);
+  void complete_copy(BlockCopy& copy);
   void fetch_module(Slot& slot, model::ModuleId id);
   void poison(Slot& slot);
   const Slot& slot_of(int block) const;
@@ -94,9 +94,9 @@ class Ferrying {
   std::vector<int> classes_;         // layout classes of the offloaded
   Expectations expected_;            // by offloaded block
   std::vector<Slot> slots_;
-  std::vector<bool> busy_;   // slots whose block may still be in use
-  std::deque<Job> jobs_;     // queued or pending, not complete
-  std::int64_t issued_ = 0;  // positions issued so far
+  std::vector<bool> busy_;         // slots whose block may still be in use
+  std::deque<BlockCopy> pending_;  // queued or pending, not complete
+  std::int64_t issued_ = 0;        // positions issued so far
   std::int64_t acquired_ = 0;
   std::int64_t pass_end_ = 0;   // end position of the current pass
   std::int64_t other_end_ = 0;  // end of the last position that copied first-pass modules or had to fetch one

@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "offload/async/async.h"
 #include "offload/none.h"
-#include "offload/transport/link_test.h"
+#include "offload/transport/link_probe.h"
 #include "offload/transport/parts.h"
 
 namespace ferry::offload {

@@ -1,4 +1,4 @@
-#include "offload/transport/link_test.h"
+#include "offload/transport/link_probe.h"
 
 #include <fmt/format.h>
 

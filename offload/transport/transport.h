@@ -27,7 +27,7 @@ struct CopyStep {
 };
 
 // The transfer of a block into a slot.
-struct Job {
+struct BlockCopy {
   std::int64_t position = 0;  // counts all offloaded blocks of all passes
   int block = 0;
   Slot* slot = nullptr;
@@ -60,13 +60,13 @@ struct Carrier {
 // Plans what this rank copies of `wanted` (ascending), and what is gathered.  Slices have at most
 // `slice_bytes`, or more if the slot has too few events.
 void plan_copies(const Carrier& carrier, const Sharing& sharing, std::size_t slice_bytes,
-                 const std::vector<Range>& wanted, Job& job);
+                 const std::vector<Range>& wanted, BlockCopy& copy);
 
-// Queues up to `most_bytes` (rounded up to chunks) of the job's copy, the first time after the slot's last
-// use; sets `copied`.
-void copy_some(const Carrier& carrier, Job& job, const std::byte* arena, std::size_t most_bytes);
+// Queues up to `most_bytes` (rounded up to chunks) of what this rank copies of the block, the first time
+// after the slot's last use; sets `copied`.
+void copy_some(const Carrier& carrier, BlockCopy& copy, const std::byte* arena, std::size_t most_bytes);
 
 // Call once all is copied: queues the gather, if any, and records `ready`.  Collective over the group.
-void complete(const Carrier& carrier, Job& job);
+void complete(const Carrier& carrier, BlockCopy& copy);
 
 }  // namespace ferry::offload

@@ -67,7 +67,7 @@ Clock::time_point CommThread::limit(Clock::time_point begin) const {
   return std::max(begin, last_sign_.load()) + as_duration(deadline_s_);
 }
 
-void CommThread::send_sign_of_life() {
+void CommThread::send_heartbeat() {
   stream_.call([] {
     int rank = 0;
     int size = 1;
@@ -109,7 +109,7 @@ void CommThread::wait_all(std::span<MPI_Request> requests, const char* what, dou
 
 bool CommThread::drain(double seconds) {
   stream_.record(done_);
-  return done_.wait_until(Deadline(seconds).end());
+  return done_.wait_until(Clock::now() + as_duration(seconds));
 }
 
 }  // namespace ferry::parallel

@@ -36,7 +36,7 @@ class CommThread {
 
   // Sends the other ranks a heartbeat, which restarts the deadline of those that wait for this rank.  Call
   // from any thread, before and during long work; returns at once.
-  void send_sign_of_life();
+  void send_heartbeat();
 
   void set_deadline(double seconds) { deadline_s_ = seconds; }
   double deadline_s() const { return deadline_s_; }

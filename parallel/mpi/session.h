@@ -68,9 +68,10 @@ class Session {
   // Limit of a wait for another rank in MPI without a heartbeat from the others, in seconds (initially 600).
   // parallel/patience.h says how to wait elsewhere.
   void set_deadline(double seconds) { thread_->set_deadline(seconds); }
+  double deadline_s() const { return thread_->deadline_s(); }
   // Sends a heartbeat.  A rank that works while others wait for it (text encoding, decoding, loading) calls
   // it regularly, with every progress report.  Any thread; returns at once.
-  void send_sign_of_life() { thread_->send_sign_of_life(); }
+  void send_heartbeat() { thread_->send_heartbeat(); }
 
   // Logs rank, host and reason and ends all ranks with `exit_code`, which must not be 0.
   [[noreturn]] void abort(const std::string& reason, int exit_code = 1);

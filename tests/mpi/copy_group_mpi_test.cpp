@@ -261,7 +261,7 @@ class ClosedGate : public CopyGroupTest {
   // The end of a round in which this rank, before it opens its gate, has seen `none` of what the others hold
   // back.  All is there then.
   bool opens_after(bool none, Clock::time_point closed, const std::byte* data) {
-    const bool judged = session().all_agree(Clock::now() - closed < kGatePatience);
+    const bool judged = session().all_agree(Clock::now() - closed < kGateTimeout);
     EXPECT_TRUE(none || !judged);
     // Whoever opens before the others have looked would write into theirs.
     static_cast<void>(session().all_agree(true));
@@ -288,7 +288,7 @@ TEST_F(ClosedGate, HoldsUpASliceThoughTheOneBeforeHasPassed) {
     const Clock::time_point closed = close();
     static_cast<void>(session().all_agree(true));
     two.let_go();
-    std::this_thread::sleep_for(kGatePatience / 5);
+    std::this_thread::sleep_for(kGateTimeout / 5);
     const bool none = two.arrived(1) == 0;
     return opens_after(none, closed, recv.data());
   });
@@ -308,7 +308,7 @@ TEST_F(ClosedGate, HoldsUpARanksPart) {
     begin_together();
     const Clock::time_point closed = close();
     group().all_gather_parts(recv.data(), parts, std::vector<Slice>{{mine, there.get()}}, &gate(), stream());
-    std::this_thread::sleep_for(kGatePatience / 5);
+    std::this_thread::sleep_for(kGateTimeout / 5);
     std::vector<std::uint8_t> seen(all_bytes());
     keeper().copy(seen.data(), recv.data(), seen.size());
     keeper().synchronize();

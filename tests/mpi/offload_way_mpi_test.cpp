@@ -31,7 +31,7 @@ struct Closings {
   std::map<std::string, double> ends_us;  // of exchanges and gathers
   // Where this thread was not away for so long that the gate opened by itself.
   bool in_time(std::size_t i) const {
-    return opened_us(i) - closed_us[i] < std::chrono::duration<double, std::micro>(kGatePatience).count();
+    return opened_us(i) - closed_us[i] < std::chrono::duration<double, std::micro>(kGateTimeout).count();
   }
   double opened_us(std::size_t i) const {
     return ends_us.at("exchange " + std::to_string(i == 2 ? 4 : 2 * i + 1));
@@ -158,13 +158,13 @@ TEST_F(WayOfExchanges, StaysOpenWhileARankOfTheNodePageLocks) {
   if (rank() == 0) locks.begin();
   bool at_once = false;
   for (int round = 0; round < kRounds && !at_once; ++round) {
-    at_once = session().all_agree(gathered_after_soon() < kGatePatience);
+    at_once = session().all_agree(gathered_after_soon() < kGateTimeout);
   }
   EXPECT_TRUE(at_once) << "gathers wait, or the machine is too busy";
   if (rank() == 0) locks.end();
 }
 
-// Long beside kGatePatience, and shorter than what makes a rank give up.
+// Long beside kGateTimeout, and shorter than what makes a rank give up.
 constexpr std::chrono::seconds kLong{30};
 
 // A rank may be kept from its exchange until what the others gather has come: loading a kernel, or giving
@@ -183,7 +183,7 @@ TEST_F(WayOfExchanges, IsOpenedWhereNobodyGoesOn) {
     async.acquire_block(3);  // of which the others have parts
   }
   device().compute().synchronize();
-  EXPECT_TRUE(rank() != 0 || Clock::now() - before >= kGatePatience / 2) << "the way was never closed";
+  EXPECT_TRUE(rank() != 0 || Clock::now() - before >= kGateTimeout / 2) << "the way was never closed";
   auto all_went_on = std::async(std::launch::async, [this] { return session().all_agree(true); });
   EXPECT_TRUE(all_went_on.wait_for(kLong) == std::future_status::ready) << "the way stayed closed";
   if (rank() != 0) exchange(*stage, nullptr, 0, [] {});

@@ -79,7 +79,7 @@ class Load : public testing::MpiTest {
 TEST_F(Load, TheDitIsReadWhileTextRunsAndGivesTheSameLatent) {
   const c10::InferenceMode inference;
   const StageInput in = input();
-  const at::Tensor noise = noise_stage(in);
+  const at::Tensor noise = draw_noise(in);
   StageRecord record;
   int calls = 0;
   const std::vector<at::Tensor> contexts = text_stage(in, record, [&] {
@@ -97,7 +97,7 @@ TEST_F(Load, TheDitIsReadWhileTextRunsAndGivesTheSameLatent) {
 TEST_F(Load, AWarmUpRunsTheJobsShapesAndChangesNothing) {
   const c10::InferenceMode inference;
   const StageInput in = input();
-  const at::Tensor noise = noise_stage(in);
+  const at::Tensor noise = draw_noise(in);
   StageRecord record;
   const std::vector<at::Tensor> contexts = text_stage(in, record);
   const at::Tensor before = noise.clone();
@@ -183,7 +183,7 @@ TEST_F(Load, EveryRankKeepsTheSame) {
 
 TEST_F(Load, AMeterSendsOneSignOfLifeForEachHundredth) {
   Progress progress;
-  progress.set_heartbeat([this] { session().send_sign_of_life(); });
+  progress.set_heartbeat([this] { session().send_heartbeat(); });
   LoadMeter meter(session());
   const auto sent = [&](const std::function<void()>& work) {
     session().barrier();  // behind what is queued

@@ -26,7 +26,7 @@ void run(Session& ranks, const std::string& how) {
   if (how == "late") return;
   if (how == "work" && last) {
     for (int i = 0; i < 12; ++i) {
-      ranks.send_sign_of_life();
+      ranks.send_heartbeat();
       std::this_thread::sleep_for(std::chrono::milliseconds(400));
     }
   }

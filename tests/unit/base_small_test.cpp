@@ -78,12 +78,6 @@ TEST(Nearest, NamesTheClosestKnownWordOrNone) {
   EXPECT_EQ(nearest("framex", equally_near), "frames");
 }
 
-TEST(Deadline, PassesWhenItsSecondsAreOver) {
-  EXPECT_TRUE(Deadline(0).passed());
-  EXPECT_FALSE(Deadline(3600).passed());
-  EXPECT_EQ(Deadline(2.5).seconds(), 2.5);
-}
-
 TEST(Log, RefusesALevelItDoesNotKnow) {
   EXPECT_THROW(start_log("loud", 0, 1), UserError);
   start_log("warning", 0, 1);

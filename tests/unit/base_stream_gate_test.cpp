@@ -47,12 +47,12 @@ TEST_F(StreamGates, HoldWhoeverPassesUntilTheyAreOpened) {
     keeper().synchronize();
     gate().pass(passer());
     passer().call([&passed] { passed = true; });
-    std::this_thread::sleep_for(kGatePatience / 5);
+    std::this_thread::sleep_for(kGateTimeout / 5);
     const bool early = passed;
     gate().open(keeper());
     passer().synchronize();
     EXPECT_TRUE(passed);
-    if (Clock::now() - begin >= kGatePatience) continue;
+    if (Clock::now() - begin >= kGateTimeout) continue;
     EXPECT_FALSE(early);
     ++judged;
   }
@@ -67,7 +67,7 @@ TEST_F(StreamGates, OpenByThemselvesAndCloseAgain) {
     const auto begin = Clock::now();
     gate().pass(passer());
     passer().synchronize();
-    EXPECT_GE(Clock::now() - begin, kGatePatience / 2);
+    EXPECT_GE(Clock::now() - begin, kGateTimeout / 2);
   }
 }
 

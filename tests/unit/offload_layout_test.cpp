@@ -107,8 +107,8 @@ TEST(Loader, SharesOfTheRanksAreEvenAndLoseNothing) {
   std::size_t count = 0;
   for (int rank = 0; rank < 4; ++rank) {
     std::size_t bytes = 0;
-    for (const Piece& piece : share_of(pieces, rank, 4)) bytes += piece.bytes;
-    count += share_of(pieces, rank, 4).size();
+    for (const Piece& piece : portion_of(pieces, rank, 4)) bytes += piece.bytes;
+    count += portion_of(pieces, rank, 4).size();
     EXPECT_NEAR(static_cast<double>(bytes), static_cast<double>(total) / 4, 4096.0);
   }
   EXPECT_EQ(count, pieces.size());

@@ -1,5 +1,5 @@
 // What the self-test's figures decide: the default unless the other is clearly better.
-#include "offload/transport/link_test.h"
+#include "offload/transport/link_probe.h"
 
 #include <gtest/gtest.h>
 

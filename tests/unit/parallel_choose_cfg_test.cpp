@@ -77,10 +77,10 @@ TEST(ChooseCfg, SaysWhy) {
 }
 
 TEST(ChooseCfg, EveryModeHasItsName) {
-  EXPECT_STREQ(name_of(CfgMode::Auto), "auto");
-  EXPECT_STREQ(name_of(CfgMode::Serial), "serial");
-  EXPECT_STREQ(name_of(CfgMode::Paired), "paired");
-  EXPECT_STREQ(name_of(CfgMode::Parallel), "parallel");
+  EXPECT_EQ(word_of(CfgMode::Auto), "auto");
+  EXPECT_EQ(word_of(CfgMode::Serial), "serial");
+  EXPECT_EQ(word_of(CfgMode::Paired), "paired");
+  EXPECT_EQ(word_of(CfgMode::Parallel), "parallel");
 }
 
 }  // namespace

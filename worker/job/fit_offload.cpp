@@ -21,7 +21,7 @@ std::vector<Stage> stages_of(Options& options, Networks& networks, int ranks) {
   for (const RoleEntry& entry : roles()) {
     std::optional<Network>& network = networks[entry.role];
     if (!network || !entry.needed(given)) continue;
-    const bool alone = ranks > 1 && entry.runs(options, ranks) == Runs::Alone;
+    const bool alone = ranks > 1 && entry.runs(options, ranks) == Runs::FirstRank;
     stages.push_back({entry, *network, options.offload[entry.role], alone});
   }
   return stages;

@@ -38,7 +38,8 @@ std::string place_of(const RankMemory& rank, const Machine& machine) {
 }
 
 // On the CPU the ranks' device memory is the host memory left by the node's copy.
-offload::Room room_of(const RankMemory& rank, const Machine& machine, std::size_t arena_bytes, int sharing) {
+offload::DeviceRoom room_of(const RankMemory& rank, const Machine& machine, std::size_t arena_bytes,
+                            int sharing) {
   if (rank.on_gpu) {
     const std::string whose =
         machine.ranks.size() == 1 ? "" : fmt::format(" of rank {} on {}", rank.rank, rank.host);
@@ -65,13 +66,13 @@ void check_stage(const Stage& stage, const Machine& machine) {
   const RankMemory& fullest = fullest_node(stage.computing);
   const std::size_t arena_bytes = stage.plan.arena.layout.bytes;
   offload::check_host_memory(stage.plan.arena, 1, fullest.host_memory, place_of(fullest, machine));
-  std::vector<offload::Room> rooms;
+  std::vector<offload::DeviceRoom> rooms;
   for (const RankMemory& rank : stage.computing) {
     rooms.push_back(room_of(rank, machine, arena_bytes, stage.computing.size() == 1 ? 1 : rank.node_size));
   }
   const auto least = std::min_element(
       rooms.begin(), rooms.end(),
-      [](const offload::Room& a, const offload::Room& b) { return a.free_bytes < b.free_bytes; });
+      [](const offload::DeviceRoom& a, const offload::DeviceRoom& b) { return a.free_bytes < b.free_bytes; });
   offload::check_device_memory(stage.plan, stage.activation_bytes, *least);
 }
 
@@ -103,7 +104,7 @@ void check_memory(const Options& options, const Job& job, const Networks& networ
   for (const RoleEntry& entry : roles_in_turn()) {
     const Network* network = needed_network(networks, entry.role, given_to(job));
     if (network == nullptr) continue;
-    const bool alone = entry.runs(options, ranks) == Runs::Alone;
+    const bool alone = entry.runs(options, ranks) == Runs::FirstRank;
     check_stage({network->plan, entry.activation_bytes({options, job, networks, machine.mesh}),
                  alone ? all.first(1) : all},
                 machine);

@@ -2,11 +2,14 @@
 // resolves unset fields from the checkpoint's defaults (worker/job/resolve.h).
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "base/words.h"
 #include "offload/options.h"
 #include "parallel/options.h"
 #include "worker/role.h"
@@ -66,12 +69,13 @@ struct AttentionOptions {
 // Host copies of weights kept between the videos of one program (worker/weights/loaded_model.h): none; all;
 // those for which the host has room.  Copies that no later video needs are never kept.
 enum class Keep : std::uint8_t { One, All, Auto };
+constexpr auto words_of(Keep) { return std::to_array<std::string_view>({"one", "all", "auto"}); }
 
 struct RunOptions {
   bool dry_run = false;  // check everything, then stop
   Keep keep = Keep::Auto;
   std::string log_level = "info";
-  double deadline_s = 600;  // limit of a collective's wait, after which the job is aborted
+  double deadline_s = 600;  // limit of a wait for another rank without a heartbeat, then the job is aborted
 };
 
 struct Options {

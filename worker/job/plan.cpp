@@ -87,7 +87,7 @@ std::string plan_text(const Engine& engine, const Prepared& prepared) {
                                  rank.session->size() == 1 ? "" : "s", rank.mesh.cfg, rank.mesh.ulysses,
                                  rank.device->name(), rank.backend(), shown(job.video, std::string::npos));
   if (!prepared.cfg.why.empty()) {
-    text += fmt::format("\n  cfg auto is {}: {}", name_of(prepared.cfg.mode), prepared.cfg.why);
+    text += fmt::format("\n  cfg auto is {}: {}", word_of(prepared.cfg.mode), prepared.cfg.why);
   }
   const Network* dit = needed_network(engine.networks(), Role::Dit, given_to(job));
   if (dit != nullptr) text += heads_line(rank, engine.networks().facts.dit);

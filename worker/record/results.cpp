@@ -161,7 +161,7 @@ std::string record_json(const Options& options, const Job& job, const RunFacts& 
   for (const auto& [network, found] : facts.quantization)
     json["quantization"][network] = Json::parse(to_json(found));
   json["mesh"] = {{"data", facts.mesh.data}, {"cfg", facts.mesh.cfg}, {"ulysses", facts.mesh.ulysses}};
-  if (sampled) json["cfg"] = {{"mode", name_of(facts.cfg.mode)}, {"why", facts.cfg.why}};
+  if (sampled) json["cfg"] = {{"mode", word_of(facts.cfg.mode)}, {"why", facts.cfg.why}};
   json["backend"] = facts.backend;
   json["attention"] = facts.attention;
   json["total_s"] = facts.total_s;

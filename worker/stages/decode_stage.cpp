@@ -24,7 +24,7 @@ std::string cause(const StageInput& input, offload::StageWeights& weights, const
   runtime.tap = trail.tap();
   model::VaeDecoder decoder(input.networks->facts.vae, weights, runtime);
   decoder.decode(latent.narrow(1, 0, last + 1),
-                 [&](std::int64_t, const at::Tensor&) { rank.session->send_sign_of_life(); });
+                 [&](std::int64_t, const at::Tensor&) { rank.session->send_heartbeat(); });
   const std::optional<Place> place = runtime.group != nullptr ? trail.first(*rank.session) : trail.first();
   return rank.is_first() ? begun_at(place, "", weights) : "";
 }
@@ -70,7 +70,7 @@ Decoded decode(const StageInput& input, offload::StageWeights& weights, const at
     return decoded;
   } catch (const NotFinite& error) {
     input.progress->give_up();
-    input.rank->session->send_sign_of_life();
+    input.rank->session->send_heartbeat();
     return {{}, error.what() + (": " + cause(input, weights, latent, chunk))};
   }
 }
@@ -83,7 +83,7 @@ at::Tensor decode_stage(const StageInput& input, const at::Tensor& latent, Stage
   const StageSource source = source_of(input, Role::Vae);
   BorrowedStage stage(*input.model, source, *input.progress, record);
   Decoded decoded;
-  if (source.runs == Runs::Together || input.rank->is_first())
+  if (source.runs == Runs::AllRanks || input.rank->is_first())
     decoded = decode(input, stage.weights(), latent, record);
   const std::string failure = input.rank->session->broadcast(decoded.failure, 0);
   stage.finish(record);

@@ -56,7 +56,7 @@ void begin_denoise(const StageInput& input) {
   input.model->begin_if_room(source_of(input, Role::Dit), beside);
 }
 
-at::Tensor noise_stage(const StageInput& input) {
+at::Tensor draw_noise(const StageInput& input) {
   const Device& device = *input.rank->device;
   at::Tensor noise;
   from_rank_0(*input.rank->session, [&] {

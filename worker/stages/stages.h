@@ -53,7 +53,7 @@ void begin_denoise(const StageInput& input);
 
 // The noise [C, T, h, w] fp32 on the device, drawn or read by the first rank and shared, so that the ranks'
 // generators cannot differ.
-at::Tensor noise_stage(const StageInput& input);
+at::Tensor draw_noise(const StageInput& input);
 
 // Computes the latent [C, T, h, w] fp32 on the device.  The branches run as set by options.parallel.cfg, and
 // combine as v = vu + guidance * (vc - vu) in fp32.

@@ -69,11 +69,11 @@ Encoded encode_prompts(const StageInput& input, model::Weights& weights) {
   const AllCores cores(input.rank->on_gpu() ? 1 : input.rank->session->node_size());
   const model::Umt5Config& config = input.networks->facts.text.value();
   const auto ids = token_ids(input, config.text_len);
-  input.rank->session->send_sign_of_life();
+  input.rank->session->send_heartbeat();
   Encoded encoded{model::Umt5Encoder(config, weights, runtime_of(input)).encode(ids), {}};
   for (std::size_t i = 0; i < encoded.contexts.size() && encoded.failure.empty(); ++i) {
     if (all_finite(*input.rank->device, encoded.contexts[i])) continue;
-    input.rank->session->send_sign_of_life();
+    input.rank->session->send_heartbeat();
     encoded.failure = fmt::format("text: the context of {} is not finite: {}",
                                   branch_name(static_cast<int>(i)), cause(input, weights, ids));
   }
@@ -104,7 +104,7 @@ std::string describe(const Encoded& encoded) {
   return shapes.dump();
 }
 
-std::vector<at::Tensor> share(Rank& rank, const Encoded& mine) {
+std::vector<at::Tensor> to_all_ranks(Rank& rank, const Encoded& mine) {
   const auto shapes =
       nlohmann::json::parse(rank.session->broadcast(rank.is_first() ? describe(mine) : "", 0));
   if (shapes.is_string()) throw NotFinite(shapes.get<std::string>());
@@ -137,7 +137,7 @@ std::vector<at::Tensor> text_stage(const StageInput& input, StageRecord& record,
       return "";
     });
   }
-  std::vector<at::Tensor> contexts = share(*input.rank, encoded);
+  std::vector<at::Tensor> contexts = to_all_ranks(*input.rank, encoded);
   record.run_s = seconds_since(begin) - record.load_s;
   return contexts;
 }

@@ -6,7 +6,7 @@ void LoadMeter::note(const offload::LoadProgress& load) {
   const int now = load.bytes_total == 0 ? 100 : static_cast<int>(100 * load.bytes_done / load.bytes_total);
   const std::lock_guard lock(mutex_);
   // A step of whoever follows is a sign of life.
-  if (done_ < now && progress_ == nullptr) session_.send_sign_of_life();
+  if (done_ < now && progress_ == nullptr) session_.send_heartbeat();
   done_ = now;
   catch_up();
 }

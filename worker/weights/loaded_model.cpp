@@ -22,7 +22,7 @@ std::size_t usable(std::size_t bytes) {
 }
 
 bool computes(const StageSource& source, const Rank& rank) {
-  return source.runs == Runs::Together || rank.is_first();
+  return source.runs == Runs::AllRanks || rank.is_first();
 }
 
 // As it was decided for the device, where a strategy for these shapes is there; else `auto` is left.

@@ -23,7 +23,7 @@ void begin(const StageSource& source, Rank& rank, StageLoad& load) {
   parallel::Session& session = *rank.session;
   load.meter = std::make_shared<LoadMeter>(session);
   if (!reads(source, rank)) return;
-  const bool copies = source.runs == Runs::Together || rank.is_first();
+  const bool copies = source.runs == Runs::AllRanks || rank.is_first();
   offload::LoadSetup setup;
   setup.progress = [meter = load.meter](const offload::LoadProgress& progress) { meter->note(progress); };
   if (source.network->plan.pin && copies) setup.pin_for = rank.device.get();

@@ -15,11 +15,11 @@
 namespace ferry::worker {
 
 // True if the ranks of a node read the weights of such a stage: the first rank is on node 0.
-constexpr bool reads_weights(Runs runs, int node_index) { return runs == Runs::Together || node_index == 0; }
+constexpr bool reads_weights(Runs runs, int node_index) { return runs == Runs::AllRanks || node_index == 0; }
 
 struct StageSource {
   const Network* network = nullptr;  // with its plan
-  Runs runs = Runs::Together;
+  Runs runs = Runs::AllRanks;
   std::size_t activation_bytes = 0;  // needed by the stage in addition to its weights
   LoraOptions lora{};                // for the network's LoRA, if it has one
 };

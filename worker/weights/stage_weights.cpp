@@ -10,7 +10,8 @@ namespace ferry::worker {
 namespace {
 
 offload::StageSetup setup_of(Rank& rank, const StageSource& source) {
-  offload::StageSetup setup = source.runs == Runs::Alone ? rank.lone_stage_setup() : rank.stage_setup();
+  offload::StageSetup setup =
+      source.runs == Runs::FirstRank ? rank.single_rank_stage_setup() : rank.stage_setup();
   setup.activation_bytes = source.activation_bytes;
   return setup;
 }

@@ -37,7 +37,7 @@ class BorrowedStage {
   void finish(StageRecord& record);
 
  private:
-  bool computes() const { return source_.runs == Runs::Together || rank_.is_first(); }
+  bool computes() const { return source_.runs == Runs::AllRanks || rank_.is_first(); }
   void take(Progress& progress, StageRecord& record, const std::function<void()>& read);
   void note_shared_memory();
   void finish_load(Progress& progress);
