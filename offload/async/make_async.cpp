@@ -140,6 +140,7 @@ std::unique_ptr<Strategy> make_async(NodeArena& arena, const StagePlan& stage, c
   const Residency& residency = stage.residency;
   if (residency.offloaded.empty()) return make_none(arena, stage, setup);
   AsyncPlan plan = choose_links(arena, stage, setup);
+  plan.slice_bytes = slice_bytes_for(weight_ranks(setup));
   plan.gate_by_events = setup.device->type() == DeviceType::Cuda;
   require_same(setup.peers, "the offload plan of " + stage.stage(),
                fmt::format("{}, share {}{}, {}", to_text(residency), plan.sharing.share,

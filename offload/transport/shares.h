@@ -22,8 +22,11 @@ namespace ferry::offload {
 
 // Slice size: of the bytes that one rank copies for all, each slice is passed on as soon as it is copied, so
 // the gather ends one slice after the copy.  An exchange between ranks queues behind a slice's copies to the
-// others, on H200 21 us each for 4 MiB and 65 us for 16.
-inline constexpr std::size_t kSliceBytes = std::size_t{4} << 20;
+// others, on H200 21 us each for 4 MiB and 65 us for 16.  The host queues some ten commands for each slice
+// and must keep ahead of the device.  So slices are the smaller the more ranks there are: a block has as many
+// of them on two ranks as on four.
+inline constexpr std::size_t kSliceBytes = std::size_t{16} << 20;  // of all ranks together
+constexpr std::size_t slice_bytes_for(int ranks) { return kSliceBytes / static_cast<std::size_t>(ranks); }
 
 struct Sharing {
   double share = 0;               // fraction of each part, 0 to 1

@@ -159,10 +159,13 @@ TEST(Slices, AreOfOneSizeAndNoMoreThanThereAreEvents) {
   EXPECT_EQ(slices_of(range, 256 * 4, 2).size(), 2U);
   EXPECT_EQ(slices_of(range, 256, 1), std::vector<Range>{range});
   EXPECT_TRUE(slices_of({}, 256, 9).empty());
-  // A quarter of what later forwards want of a 14B block.
-  const std::vector<Range> slices = slices_of({.bytes = 149'503'232}, kSliceBytes, 99);
-  EXPECT_EQ(slices.size(), 36U);
-  EXPECT_GT(slices.back().bytes, kSliceBytes / 2);
+  // A rank's part of what later forwards want of a 14B block.
+  for (const int ranks : {2, 4}) {
+    const auto bytes = std::size_t{598'012'928} / static_cast<std::size_t>(ranks);
+    const std::vector<Range> slices = slices_of({.bytes = bytes}, slice_bytes_for(ranks), 99);
+    EXPECT_EQ(slices.size(), 36U) << ranks;
+    EXPECT_GT(slices.back().bytes, slice_bytes_for(ranks) / 2) << ranks;
+  }
 }
 
 }  // namespace
