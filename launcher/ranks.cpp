@@ -15,27 +15,45 @@
 namespace ferry::launcher {
 namespace {
 
-// Every rank throws the same UserError or RunFailure; one that is not there soon is not coming.
+// For the end of MPI after a UserError or RunFailure that every rank of this node has thrown.
 constexpr double kRefusalDeadlineS = 10;
 
 // `ended` is set to the error that every rank has thrown.
 int run_session(parallel::Session& session, const std::function<int(parallel::Session&)>& work,
                 std::exception_ptr& ended) {
-  const auto end_together = [&](int code) {
+  const auto end_together = [&](int code, const std::exception& error) {
+    if (!session.all_refuse()) session.abort(error.what(), code);
     ended = std::current_exception();
     session.set_deadline(kRefusalDeadlineS);
     return code;
   };
   try {
     return work(session);
-  } catch (const UserError&) {
-    return end_together(2);
-  } catch (const RunFailure&) {
-    return end_together(1);
+  } catch (const UserError& error) {
+    return end_together(2, error);
+  } catch (const RunFailure& error) {
+    return end_together(1, error);
   } catch (const std::exception& error) {
     session.abort(error.what());
   }
 }
+
+// mpirun ends the others with SIGTERM when a rank has died: the first that gets it says which.
+class WordsOfSession {
+ public:
+  WordsOfSession(Interrupt& interrupt, parallel::Session& session) : interrupt_(interrupt) {
+    interrupt_.before_end([&session] {
+      static_cast<void>(session.a_rank_has_gone());
+      session.leave();
+    });
+  }
+  ~WordsOfSession() { interrupt_.before_end({}); }
+  WordsOfSession(const WordsOfSession&) = delete;
+  WordsOfSession& operator=(const WordsOfSession&) = delete;
+
+ private:
+  Interrupt& interrupt_;
+};
 
 void start_alone() {
   parallel::leave_step();
@@ -58,12 +76,13 @@ void refuse_unknown_to_mpi() {
 int run_ranks(int& argc, char**& argv, const worker::RunOptions& options,
               const std::function<int(parallel::Session&)>& work) {
   if (!parallel::is_rank()) start_alone();
-  const Interrupt interrupt;
+  Interrupt interrupt;
   std::exception_ptr ended;
   int code = 0;
   {
     parallel::Session session(argc, argv);
     session.set_deadline(options.deadline_s);
+    const WordsOfSession words(interrupt, session);
     start_log(options.log_level, session.rank(), session.size());
     code = run_session(
         session,

@@ -13,8 +13,11 @@ namespace ferry::launcher {
 void refuse_unknown_to_mpi();
 
 // Starts MPI and the log, runs `work` and ends MPI; returns its exit code.
-//   UserError, RunFailure  rethrown after MPI has ended, on the rank that speaks; every rank must throw it
-//   any other exception    rank, host and reason are logged, all ranks are aborted, exit code 1
+//   UserError, RunFailure  rethrown after MPI has ended, on the rank that speaks, if every rank throws it;
+//                          else as below, with exit code 2 for a UserError
+//   any other exception    rank, host, place and reason are logged, all ranks are aborted, exit code 1
+//   a rank that dies,      a rank that still runs reports it (parallel/watch/), all ranks are aborted
+//   stops or hangs
 //   a signal               all ranks are aborted, exit code 128 + the signal's number
 //                          (launcher/process/interrupt.h)
 int run_ranks(int& argc, char**& argv, const worker::RunOptions& options,

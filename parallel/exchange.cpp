@@ -2,12 +2,18 @@
 
 #include <stdexcept>
 
+#include "parallel/watch/ticks.h"
+
 namespace ferry::parallel {
 
 namespace {
 
 constexpr int kPasses = 3;    // passes by which the host may be ahead before measurements are lost
 constexpr int kBranches = 2;  // per pass
+
+void say(Ticks* ticks, Stage stage) {
+  if (ticks != nullptr) ticks->within(stage);
+}
 
 int waits_of_branch(int layers) { return layers * 4 + 1; }
 
@@ -25,6 +31,7 @@ HeadExchange::HeadExchange(const ExchangeSetup& setup, std::int64_t heads, int l
       group_(*setup.group),
       gate_(setup.gate),
       trace_(setup.trace),
+      ticks_(setup.ticks),
       split_(heads, group_.size()),
       layers_(layers),
       waits_(device_, layers_ + 1, kPasses * kBranches * waits_of_branch(layers_)) {}
@@ -65,16 +72,24 @@ void HeadExchange::start(ExchangeSlot slot, std::size_t branch, void* recv, cons
   Pieces pieces = back ? split_.to_tokens(head_bytes) : split_.to_heads(head_bytes);
   if (back || slot == ExchangeSlot::Query) pieces = pieces.own_last(split_.ranks());
   if (back) pieces = pieces.without_own();
+  say(ticks_, Stage::Exchange);
   queue(events(slot, branch), [&] { group_.all_to_all(recv, send, pieces, exchange_stream_); });
+  say(ticks_, Stage::Denoise);
 }
 
-void HeadExchange::finish(ExchangeSlot slot, std::size_t branch) { finish(events(slot, branch)); }
+void HeadExchange::finish(ExchangeSlot slot, std::size_t branch) {
+  say(ticks_, Stage::Exchange);
+  finish(events(slot, branch));
+  say(ticks_, Stage::Denoise);
+}
 
 void HeadExchange::gather(void* recv, const void* send, std::size_t bytes) {
   enter(layers_);
   const ExchangeEvents& result = events(ExchangeSlot::Back, 0);
+  say(ticks_, Stage::Gather);
   queue(result, [&] { group_.all_gather(recv, send, bytes, exchange_stream_); });
   finish(result);
+  say(ticks_, Stage::Denoise);
 }
 
 }  // namespace ferry::parallel

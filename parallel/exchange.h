@@ -16,6 +16,8 @@
 
 namespace ferry::parallel {
 
+class Ticks;
+
 // Data exchanged; at most one exchange of each is in flight per branch.
 enum class ExchangeSlot : int { Value, Query, Key, Back };
 
@@ -26,6 +28,7 @@ struct ExchangeSetup {
   Stream* stream = nullptr;      // of the exchanges; nullptr: the compute stream
   ExchangeGate* gate = nullptr;  // notified around each exchange; nullptr: none
   Trace* trace = nullptr;        // nullptr: no trace
+  Ticks* ticks = nullptr;        // nullptr: nobody watches
 };
 
 class HeadExchange {
@@ -84,6 +87,7 @@ class HeadExchange {
   Group& group_;
   ExchangeGate* gate_;
   Trace* trace_;
+  Ticks* ticks_;
   HeadSplit split_;
   int layers_;
   int block_ = 0;  // layers_: the gather of the result

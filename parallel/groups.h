@@ -1,6 +1,7 @@
 // The communicators of a mesh, for one device type.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 
@@ -27,7 +28,9 @@ struct Groups {
 Groups make_groups(Session& ranks, const Mesh& mesh, Device& device, ExchangeBy exchange = ExchangeBy::Auto);
 
 // Blocks the host until `event` is done, as Event::synchronize does, but throws if a group has failed
-// (NcclError) or after `deadline_s` seconds (Error).
-void wait_for(const Event& event, const Groups& groups, double deadline_s);
+// (NcclError) or after `deadline_s` seconds (Error).  `at_look` (optional) is called at each poll; when it
+// returns true, there was progress, and the deadline counts from there.
+void wait_for(const Event& event, const Groups& groups, double deadline_s,
+              const std::function<bool()>& at_look = {});
 
 }  // namespace ferry::parallel

@@ -8,9 +8,9 @@
 //   a condition that is polled           Patience
 //
 // The last two hear no heartbeats: for a rank that may be busy for long, use the first two.  The seconds are
-// those of Session::deadline_s(); when they are over, throw Error, which brings the job down.  A background
+// those of Session::patience_s(); when they are over, throw Error, which brings the job down.  A background
 // thread that its owner can stop needs none (offload/arena/pinning.h).  Event::synchronize() and
-// Stream::synchronize() wait without an end.
+// Stream::synchronize() wait without an end of their own: there the watchdog (watch/watchdog.h) ends the job.
 #pragma once
 
 #include <utility>

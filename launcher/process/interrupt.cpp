@@ -7,7 +7,7 @@
 
 #include <cstdlib>
 #include <filesystem>
-#include <functional>
+#include <utility>
 
 #include "base/error.h"
 #include "base/files/pending_file.h"
@@ -32,15 +32,24 @@ bool writable(int descriptor) {
   ::_exit(128 + signal);
 }
 
-void wait_for_signal(const CaughtSignals& caught, int stop) {
-  pollfd sources[2] = {{caught.descriptor(), POLLIN, 0}, {stop, POLLIN, 0}};
+}  // namespace
+
+void Interrupt::wait_for_signal() {
+  pollfd sources[2] = {{caught_.descriptor(), POLLIN, 0}, {stop_, POLLIN, 0}};
   while (sources[1].revents == 0) {
     ::poll(sources, 2, -1);
-    if (const auto first = caught.next()) end_by(first->signal);
+    const auto first = caught_.next();
+    if (!first) continue;
+    const std::lock_guard lock(mutex_);
+    if (words_) words_();
+    end_by(first->signal);
   }
 }
 
-}  // namespace
+void Interrupt::before_end(std::function<void()> words) {
+  const std::lock_guard lock(mutex_);
+  words_ = std::move(words);
+}
 
 std::vector<std::string> unfinished_files() {
   std::vector<std::string> files;
@@ -59,7 +68,7 @@ std::vector<std::string> unfinished_files() {
 Interrupt::Interrupt() : caught_(ending_signals()) {
   stop_ = ::eventfd(0, EFD_CLOEXEC);
   if (stop_ < 0) throw_errno("eventfd");
-  thread_ = std::thread(wait_for_signal, std::cref(caught_), stop_);
+  thread_ = std::thread([this] { wait_for_signal(); });
 }
 
 Interrupt::~Interrupt() {

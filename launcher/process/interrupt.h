@@ -1,6 +1,8 @@
 // Ends the process at once on a signal, leaving nothing unfinished behind.
 #pragma once
 
+#include <functional>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -19,8 +21,16 @@ class Interrupt {
   Interrupt& operator=(const Interrupt&) = delete;
   ~Interrupt();
 
+  // From now on `words`, which may report something, is called before the process ends; empty: nothing.  It
+  // runs on the thread, and not after this returns with another.
+  void before_end(std::function<void()> words);
+
  private:
+  void wait_for_signal();
+
   CaughtSignals caught_;
+  std::mutex mutex_;
+  std::function<void()> words_;
   int stop_ = -1;  // eventfd: tells the thread to end
   std::thread thread_;
 };

@@ -19,6 +19,7 @@ namespace {
 
 constexpr int kSignTag = 2;
 constexpr std::chrono::milliseconds kLongWait(500);
+constexpr double kAfterWatchdog_s = 2;
 
 // Sleeps between two tests for a hundredth of the time waited so far, which bounds the overshoot, and for at
 // most 1 ms while another rank works alone.
@@ -33,6 +34,12 @@ CommThread::CommThread(double deadline_s) : deadline_s_(deadline_s) {
   // Linux adds up to 50 us to sleeps by default.
   stream_.call([] { ::prctl(PR_SET_TIMERSLACK, 1000, 0, 0, 0); });
 }
+
+void CommThread::set_ticks(Ticks& ticks) {
+  run([this, &ticks] { ticks_ = &ticks; });
+}
+
+double CommThread::patience_s() const { return deadline_s() + kAfterWatchdog_s; }
 
 void CommThread::run(std::function<void()> work) {
   const Clock::time_point begin = Clock::now();
@@ -57,9 +64,11 @@ void CommThread::look_for_signs() {
     MPI_Status status;
     FERRY_MPI_CHECK(MPI_Iprobe(MPI_ANY_SOURCE, kSignTag, MPI_COMM_WORLD, &found, &status));
     if (found == 0) return;
-    FERRY_MPI_CHECK(
-        MPI_Recv(nullptr, 0, MPI_BYTE, status.MPI_SOURCE, kSignTag, MPI_COMM_WORLD, MPI_STATUS_IGNORE));
+    Sign sign;
+    FERRY_MPI_CHECK(MPI_Recv(&sign, sizeof sign, MPI_BYTE, status.MPI_SOURCE, kSignTag, MPI_COMM_WORLD,
+                             MPI_STATUS_IGNORE));
     last_sign_ = Clock::now();
+    if (heard_) heard_(status.MPI_SOURCE, sign);
   }
 }
 
@@ -67,23 +76,49 @@ Clock::time_point CommThread::limit(Clock::time_point begin) const {
   return std::max(begin, last_sign_.load()) + as_duration(deadline_s_);
 }
 
-void CommThread::send_heartbeat() {
-  stream_.call([] {
-    int rank = 0;
-    int size = 1;
-    FERRY_MPI_CHECK(MPI_Comm_rank(MPI_COMM_WORLD, &rank));
-    FERRY_MPI_CHECK(MPI_Comm_size(MPI_COMM_WORLD, &size));
-    for (int peer = 0; peer < size; ++peer) {
-      if (peer == rank) continue;
-      MPI_Request request = MPI_REQUEST_NULL;
-      FERRY_MPI_CHECK(MPI_Isend(nullptr, 0, MPI_BYTE, peer, kSignTag, MPI_COMM_WORLD, &request));
-      FERRY_MPI_CHECK(MPI_Request_free(&request));
-    }
+void CommThread::set_signs(std::function<Sign()> mine, std::function<void(int rank, const Sign&)> heard) {
+  run([this, mine = std::move(mine), heard = std::move(heard)] {
+    sign_ = mine;
+    heard_ = heard;
   });
+}
+
+void CommThread::send_heartbeat() {
+  stream_.call([this] { send_signs(); });
+}
+
+void CommThread::keep_contact() {
+  // Else one is queued already, behind a wait that sends it.
+  if (contact_due_.exchange(true)) return;
+  stream_.call([this] {
+    if (!contact_due_.exchange(false)) return;
+    send_signs();
+    look_for_signs();
+  });
+}
+
+// Runs on the thread.
+void CommThread::send_signs() {
+  std::erase_if(sent_, [](Sent& sent) {
+    int done = 0;
+    FERRY_MPI_CHECK(MPI_Test(&sent.request, &done, MPI_STATUS_IGNORE));
+    return done != 0;
+  });
+  int rank = 0;
+  int size = 1;
+  FERRY_MPI_CHECK(MPI_Comm_rank(MPI_COMM_WORLD, &rank));
+  FERRY_MPI_CHECK(MPI_Comm_size(MPI_COMM_WORLD, &size));
+  for (int peer = 0; peer < size; ++peer) {
+    if (peer == rank) continue;
+    Sent& sent = sent_.emplace_back(Sent{.sign = std::make_unique<Sign>(sign_ ? sign_() : Sign{})});
+    FERRY_MPI_CHECK(
+        MPI_Isend(sent.sign.get(), sizeof(Sign), MPI_BYTE, peer, kSignTag, MPI_COMM_WORLD, &sent.request));
+  }
 }
 
 void CommThread::wait_all(std::span<MPI_Request> requests, const char* what, double busy_s) {
   const Clock::duration busy = as_duration(busy_s);
+  const Ticks::Wait wait(ticks_);
   const Clock::time_point begin = Clock::now();
   Clock::time_point last_look = begin;
   while (true) {
@@ -103,6 +138,7 @@ void CommThread::wait_all(std::span<MPI_Request> requests, const char* what, dou
       continue;
     }
     if (now - begin > kLongWait) look_for_signs();
+    if (contact_due_.exchange(false)) send_signs();
     pause(now - begin);
   }
 }

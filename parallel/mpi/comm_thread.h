@@ -9,11 +9,14 @@
 
 #include <atomic>
 #include <functional>
+#include <memory>
 #include <span>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/cpu/event.h"
 #include "base/cpu/queue_stream.h"
+#include "parallel/watch/ticks.h"
 
 namespace ferry::parallel {
 
@@ -38,8 +41,22 @@ class CommThread {
   // from any thread, before and during long work; returns at once.
   void send_heartbeat();
 
+  // Sends the other ranks a heartbeat and takes in theirs, as soon as the thread comes to it: in a wait too.
+  // Any thread; returns at once.
+  void keep_contact();
+  // What a heartbeat says of this rank, and who hears those of others.  Call before others wait.
+  void set_signs(std::function<Sign()> mine, std::function<void(int rank, const Sign&)> heard);
+
+  // The others get on, as this rank has learned in another way: as a heartbeat from them.
+  void heard() { last_sign_ = Clock::now(); }
+  // From now on this rank waits, for its watchdog too, while the thread waits.  Call before others wait.
+  void set_ticks(Ticks& ticks);
+
   void set_deadline(double seconds) { deadline_s_ = seconds; }
   double deadline_s() const { return deadline_s_; }
+  // For waits elsewhere that end by themselves: longer, so that the watchdog comes first and names the rank
+  // that is late.
+  double patience_s() const;
 
   // Makes every wait_all, current and later, throw.
   void stop() { stopped_ = true; }
@@ -47,12 +64,24 @@ class CommThread {
   bool drain(double seconds);
 
  private:
+  struct Sent {
+    std::unique_ptr<Sign> sign;
+    MPI_Request request = MPI_REQUEST_NULL;
+  };
+
+  void send_signs();
   void look_for_signs();
   Clock::time_point limit(Clock::time_point begin) const;
 
   std::atomic<double> deadline_s_;
   std::atomic<Clock::time_point> last_sign_ = Clock::time_point::min();
   std::atomic<bool> stopped_ = false;
+  std::atomic<bool> contact_due_ = false;
+  // Used by the thread only:
+  Ticks* ticks_ = nullptr;
+  std::function<Sign()> sign_;
+  std::function<void(int rank, const Sign&)> heard_;
+  std::vector<Sent> sent_;
   CpuEvent done_{EventKind::Order};
   QueueStream stream_{"ferry-comm"};
 };

@@ -30,7 +30,7 @@ void broadcast_on(CommThread& thread, MPI_Comm comm, std::string& text, int root
   }
 }
 
-struct Place {
+struct RankAndSize {
   int rank = 0;
   int size = 1;
 };
@@ -41,7 +41,7 @@ struct Place {
 // object and the caller's locals may be gone before their turn comes.
 
 Control::Control(CommThread& thread, MPI_Comm comm) : thread_(thread), comm_(comm) {
-  auto place = std::make_shared<Place>();
+  auto place = std::make_shared<RankAndSize>();
   thread_.run([place, comm] {
     FERRY_MPI_CHECK(MPI_Comm_rank(comm, &place->rank));
     FERRY_MPI_CHECK(MPI_Comm_size(comm, &place->size));

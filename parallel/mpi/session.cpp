@@ -8,15 +8,24 @@
 #include <array>
 #include <cstdlib>
 #include <exception>
+#include <thread>
 
+#include "parallel/mpi/environment.h"
 #include "parallel/mpi/mpi_check.h"
+#include "parallel/share_board.h"
+#include "parallel/watch/watchdog.h"
 
 namespace ferry::parallel {
 
 namespace {
 
 constexpr double kFirstDeadline_s = 600;
-constexpr double kDrain_s = 2;
+constexpr double kDrain_s = 1;
+constexpr double kDying_s = 0.2;  // from closed connections to a process that has ended
+constexpr std::chrono::milliseconds kLook(10);
+constexpr double kRefusal_s = 10;                  // of ranks that throw the same UserError
+constexpr double kOfDeadline = 0.8;                // before the watchdog
+constexpr std::chrono::milliseconds kAbort(2500);  // for mpirun to end all ranks
 
 // Returns true if this call started MPI.
 bool start_mpi(int& argc, char**& argv) {
@@ -52,6 +61,51 @@ Session::Session(int& argc, char**& argv)
   thread_ = std::make_unique<CommThread>(kFirstDeadline_s);
   world_ = std::make_unique<Control>(*thread_, MPI_COMM_WORLD);
   node_ = std::make_unique<Control>(*thread_, node_comm_.get());
+  watch();
+}
+
+void Session::watch() {
+  const Board board = share_board(peers_of(*node_), rank());
+  const bool several_nodes = board.size() < size();
+  watchdog_ = std::make_unique<Watchdog>(
+      WatchSetup{.board = board,
+                 .index = index_on(board, rank()),
+                 .hosts = world_->all_gather(host_),
+                 .fault = planted_fault(environment_variable("FERRY_TEST_FAULT").value_or(""), rank()),
+                 .deadline_s = thread_->deadline_s(),
+                 .end = [this](int code) { end_all(code); },
+                 .contact = several_nodes ? [this] { keep_contact(); } : std::function<void()>(),
+                 .all_is_well = [this] { thread_->heard(); }});
+  thread_->set_ticks(watchdog_->ticks());
+  if (!several_nodes) return;
+  thread_->set_signs([this] { return ticks().sign(); },
+                     [this, board](int rank, const Sign& sign) {
+                       if (index_on(board, rank) < 0) watchdog_->hear(rank, sign);
+                     });
+}
+
+void Session::keep_contact() {
+  if (!mpi_over_) thread_->keep_contact();
+}
+
+void Session::set_deadline(double seconds) {
+  thread_->set_deadline(seconds);
+  watchdog_->set_deadline(seconds);
+}
+
+void Session::send_heartbeat() {
+  watchdog_->ticks().progress();
+  thread_->send_heartbeat();
+}
+
+Ticks& Session::ticks() { return watchdog_->ticks(); }
+
+bool Session::a_rank_has_gone() { return watchdog_->a_rank_has_gone(); }
+
+void Session::leave() { watchdog_->leave(); }
+
+bool Session::all_refuse() {
+  return watchdog_->all_refuse(std::min(kRefusal_s, kOfDeadline * thread_->deadline_s()));
 }
 
 // Runs before the communication thread exists.
@@ -61,7 +115,12 @@ void Session::find_nodes() {
   FERRY_MPI_CHECK(MPI_Comm_rank(MPI_COMM_WORLD, &rank));
   FERRY_MPI_CHECK(MPI_Comm_size(MPI_COMM_WORLD, &size));
   MPI_Comm node = MPI_COMM_NULL;
-  FERRY_MPI_CHECK(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, rank, MPI_INFO_NULL, &node));
+  if (const auto ranks_per_node = environment_variable("FERRY_TEST_RANKS_PER_NODE")) {
+    const int made_up = rank / std::max(1, std::atoi(ranks_per_node->c_str()));
+    FERRY_MPI_CHECK(MPI_Comm_split(MPI_COMM_WORLD, made_up, rank, &node));
+  } else {
+    FERRY_MPI_CHECK(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, rank, MPI_INFO_NULL, &node));
+  }
   node_comm_ = OwnedComm(node);
 
   // A node is identified by its lowest rank.
@@ -87,12 +146,31 @@ MPI_Comm Session::split(int color) {
 }
 
 void Session::abort(const std::string& reason, int exit_code) {
-  spdlog::critical("rank {} on {}: {}", rank(), host_, reason);
-  spdlog::default_logger()->flush();
-  thread_->stop();
-  thread_->drain(kDrain_s);
+  // A failed call may be the first that is seen of another rank's death.
+  const Deadline dying(size() > 1 ? kDying_s : 0);
+  while (!a_rank_has_gone() && !dying.passed()) std::this_thread::sleep_for(kLook);
+  const Where where = ticks().where();
+  if (watchdog_->claim(exit_code)) {
+    const std::string place = must_tick(where.stage) ? text_of(where) + ": " : "";
+    spdlog::critical("rank {} on {}: {}{}", rank(), host_, place, reason);
+    spdlog::default_logger()->flush();
+  }
+  end_all(watchdog_->down());
+}
+
+// MPI_Abort asks mpirun, or Slurm, to end all ranks, stopped ones too.  On a thread of its own, in case it
+// gets no answer.  Then this rank does what it can: it kills the others of the node.
+void Session::end_all(int exit_code) {
+  watchdog_->leave();
   // A single rank has no others to bring down, and MPI_Abort is verbose.
-  if (size() > 1) MPI_Abort(MPI_COMM_WORLD, exit_code);
+  if (size() == 1) std::_Exit(exit_code);
+  if (!ending_.exchange(true)) {
+    thread_->stop();
+    thread_->drain(kDrain_s);
+    if (!mpi_over_) std::thread([exit_code] { MPI_Abort(MPI_COMM_WORLD, exit_code); }).detach();
+  }
+  std::this_thread::sleep_for(kAbort);
+  watchdog_->kill_others();
   std::_Exit(exit_code);
 }
 
@@ -106,13 +184,18 @@ void Session::finish() noexcept {
 }
 
 Session::~Session() {
+  ticks().begin(Stage::End);
   finish();
+  // The watchdog stays to the end; without MPI it kills the others itself.
+  mpi_over_ = true;
+  thread_->drain(kDrain_s);
   node_.reset();
   world_.reset();
-  thread_.reset();
   comms_.clear();
   node_comm_ = {};
   if (owns_mpi_) MPI_Finalize();
+  leave();
+  watchdog_.reset();
 }
 
 }  // namespace ferry::parallel

@@ -12,6 +12,7 @@
 
 #include <mpi.h>
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
@@ -21,8 +22,11 @@
 #include "parallel/mpi/comm_thread.h"
 #include "parallel/mpi/control.h"
 #include "parallel/mpi/environment.h"
+#include "parallel/watch/ticks.h"
 
 namespace ferry::parallel {
+
+class Watchdog;
 
 int free_comm(MPI_Comm comm) noexcept;
 using OwnedComm = Handle<MPI_Comm, free_comm>;
@@ -65,19 +69,38 @@ class Session {
   // world; the Session owns it until MPI ends.
   MPI_Comm split(int color);
 
-  // Limit of a wait for another rank in MPI without a heartbeat from the others, in seconds (initially 600).
-  // parallel/patience.h says how to wait elsewhere.
-  void set_deadline(double seconds) { thread_->set_deadline(seconds); }
-  double deadline_s() const { return thread_->deadline_s(); }
-  // Sends a heartbeat.  A rank that works while others wait for it (text encoding, decoding, loading) calls
-  // it regularly, with every progress report.  Any thread; returns at once.
-  void send_heartbeat() { thread_->send_heartbeat(); }
+  // Limit in seconds (initially 600) of a rank's silence: of a wait in MPI without a heartbeat from the
+  // others, and of the time between two ticks (watch/ticks.h), after which the watchdog reports the rank that
+  // is late and brings all down.  parallel/patience.h says how to wait elsewhere.
+  void set_deadline(double seconds);
+  // For waits that end by themselves: longer than the deadline, so that the watchdog comes first.
+  double patience_s() const { return thread_->patience_s(); }
+  // Sends a heartbeat, which is a tick too.  A rank that works while others wait for it (text encoding,
+  // decoding, loading) calls it regularly, with every progress report.  Any thread; returns at once.
+  void send_heartbeat();
+  // Where this rank is, for the watchdogs of all.
+  Ticks& ticks();
 
-  // Logs rank, host and reason and ends all ranks with `exit_code`, which must not be 0.
+  // True if a rank of this node has ended without having said so, or the job is going down for another
+  // reason.  The first of the node to find a rank gone reports it on stderr.  Any thread, at any time: for a
+  // rank that gets a signal, which mpirun sends after a rank has died.
+  bool a_rank_has_gone();
+  // This rank ends by itself: the others are not to take it for one that died.  Any thread.
+  void leave();
+  // For a rank that has thrown a UserError: true if all ranks of its node have as well.  Waits for them, less
+  // than the deadline and at most 10 s.
+  bool all_refuse();
+
+  // Ends all ranks with `exit_code`, which must not be 0, without running any destructor.  Logs rank, host,
+  // place and reason, unless another rank of the node has given the reason already; if a rank has gone, that
+  // rank.  Any thread but the communication thread.
   [[noreturn]] void abort(const std::string& reason, int exit_code = 1);
 
  private:
   void find_nodes();
+  void watch();
+  void keep_contact();
+  [[noreturn]] void end_all(int exit_code);
   void finish() noexcept;
 
   bool owns_mpi_ = false;
@@ -90,6 +113,9 @@ class Session {
   std::unique_ptr<CommThread> thread_;
   std::unique_ptr<Control> world_;
   std::unique_ptr<Control> node_;
+  std::atomic<bool> mpi_over_ = false;
+  std::atomic<bool> ending_ = false;
+  std::unique_ptr<Watchdog> watchdog_;
 };
 
 }  // namespace ferry::parallel

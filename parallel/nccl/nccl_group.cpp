@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cstring>
+#include <exception>
 #include <string>
 #include <thread>
 
@@ -59,6 +60,7 @@ class NcclGroup final : public Group {
   int size_;
   double deadline_s_;
   std::string backend_ = loaded_version();
+  int exceptions_ = std::uncaught_exceptions();
   OwnedNccl comm_;
 };
 
@@ -74,6 +76,11 @@ NcclGroup::NcclGroup(const ncclUniqueId& id, int rank, int size, double deadline
 
 NcclGroup::~NcclGroup() {
   if (!comm_) return;
+  if (std::uncaught_exceptions() > exceptions_) {
+    // The others may not come here: NCCL would wait for them, and so would the abort of a communicator.
+    static_cast<void>(comm_.release());
+    return;
+  }
   ncclResult_t result = ncclCommFinalize(comm_.get());
   if (result == ncclInProgress) result = wait_while_in_progress();
   if (result == ncclSuccess) static_cast<void>(ncclCommDestroy(comm_.release()));

@@ -37,7 +37,7 @@ void DecodedFrames::collect() {
   if (group_ == nullptr) {
     computed.synchronize();
   } else {
-    parallel::wait_for(computed, rank_.groups, rank_.session->deadline_s());
+    parallel::wait_for(computed, rank_.groups, rank_.session->patience_s());
   }
   if (whole_.defined()) {
     chunk.rgb = whole_.narrow(0, chunk.first, chunk.frames);
