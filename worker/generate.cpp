@@ -86,6 +86,7 @@ void generate_in_mesh(Engine& engine, const Prepared& prepared, Progress& progre
                          .model = &engine.model(),
                          .progress = &progress,
                          .frames_made = hooks.frames_made};
+  rank.begin(parallel::Stage::Load);
   engine.model().begin_video(needs_of(input, prepared.later));
   const at::Tensor latent =
       prepared.job.latents.empty() ? sampled_latents(input, made) : latents_of_file(input);

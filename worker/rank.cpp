@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "base/run_failure.h"
 #include "parallel/binding.h"
 
 namespace ferry::worker {
@@ -19,6 +20,7 @@ std::unique_ptr<Rank> make_rank(std::unique_ptr<Device> device, parallel::Sessio
   auto rank = std::make_unique<Rank>();
   rank->session = &session;
   rank->device = std::move(device);
+  session.ticks().computes_on_host(!rank->on_gpu());
   if (rank->on_gpu()) rank->own_exchange_stream = rank->device->make_stream("exchange", Priority::High);
   return rank;
 }
@@ -28,6 +30,33 @@ std::unique_ptr<Rank> make_rank(std::unique_ptr<Device> device, const parallel::
   std::unique_ptr<Rank> rank = make_rank(std::move(device), session);
   rank->join(mesh, exchange);
   return rank;
+}
+
+void Rank::begin(parallel::Stage stage) const {
+  note_memory();
+  ticks().begin(stage);
+}
+
+void Rank::note_memory() const {
+  if (on_gpu()) ticks().device_memory(device->memory().free_bytes);
+}
+
+void Rank::wait_for(const Event& event, const std::function<bool()>& at_look) const {
+  const parallel::Ticks::Wait wait(&ticks());
+  parallel::wait_for(event, groups, session->patience_s(), at_look);
+}
+
+void speak_first(const Rank& rank, const std::function<void()>& work) {
+  try {
+    work();
+  } catch (const UserError&) {
+    throw;
+  } catch (const RunFailure&) {
+    throw;
+  } catch (const std::exception& error) {
+    if (rank.failed) rank.failed(error);
+    throw;
+  }
 }
 
 void Rank::join(const parallel::Mesh& wanted, parallel::ExchangeBy by) {
@@ -44,6 +73,8 @@ model::DitRuntime Rank::dit_runtime(DType compute, parallel::ExchangeGate* gate)
           .compute = compute,
           .tap = nullptr,
           .trace = trace.get(),
+          .ticks = &ticks(),
+          .failed = failed,
           .attention = attention};
 }
 

@@ -1,6 +1,8 @@
 // Resources of one rank: its device, its place in the mesh, its communicators.
 #pragma once
 
+#include <exception>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -30,6 +32,8 @@ struct Rank {
   std::unique_ptr<Trace> trace;                 // nullptr unless requested
   model::kernels::Attention attention;          // for the DiT; LibTorch's choice until set
   SpinLimit spin_limit;
+  // Reports a failure of this rank alone, and does not return; see speak_first().  Empty: nobody listens.
+  std::function<void(const std::exception&)> failed;
   Janitor janitor;  // last: it frees things used with the device
 
   bool is_first() const { return session->rank() == 0; }
@@ -38,6 +42,15 @@ struct Rank {
     return (groups.ulysses->size() > 1 ? groups.ulysses : groups.data_root)->backend();
   }
   bool on_gpu() const { return device->type() == DeviceType::Cuda; }
+  parallel::Ticks& ticks() const { return session->ticks(); }
+  // Begins a stage for the watchdogs of all ranks; notes memory.
+  void begin(parallel::Stage stage) const;
+  // Notes how much of a GPU's memory is free, for reports.
+  void note_memory() const;
+  // Blocks until `event` is done, which may need the other ranks.  Throws NcclError if a group has failed,
+  // and Error some time after the deadline, before which the watchdog acts.  `at_look` as in
+  // parallel::wait_for.
+  void wait_for(const Event& event, const std::function<bool()>& at_look = {}) const;
 
   // Joins `mesh`, as given by make_mesh, with groups whose exchanges go as `exchange` says; nothing may use
   // the groups of another mesh any longer.  Collective over the world.
@@ -51,6 +64,11 @@ struct Rank {
   offload::StageSetup stage_setup();
   offload::StageSetup single_rank_stage_setup();
 };
+
+// Runs `work`.  If it fails on this rank alone, with anything but UserError and RunFailure, rank.failed
+// speaks before what is outside of `work` is destroyed: destructors wait for the device, which may wait for
+// other ranks.
+void speak_first(const Rank& rank, const std::function<void()>& work);
 
 // The device of `name`: cpu, cuda, or auto, which is cuda if every rank sees a GPU. Collective over the
 // world.  Throws UserError on every rank: another name, no GPU, more ranks than GPUs on a node.

@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <exception>
 #include <functional>
+#include <utility>
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -97,19 +99,31 @@ std::string what_stays(const Job& job, const Generation& made, const NotFinite& 
   return text.empty() ? "; nothing was written" : text;
 }
 
-// The stage started last; empty before the first.
-std::string stage_of(const Generation& made) {
-  std::string stage;
-  for (const StageRecord& record : made.stages) {
-    if (!record.name.empty()) stage = record.name;
+// While it exists, `says` hears of a failure of this rank alone (worker/rank.h, speak_first).
+class Listening {
+ public:
+  Listening(Rank& rank, std::function<void(const std::exception&)> says)
+      : rank_(rank), before_(std::exchange(rank.failed, std::move(says))) {}
+  ~Listening() { rank_.failed = before_; }
+  Listening(const Listening&) = delete;
+  Listening& operator=(const Listening&) = delete;
+  void pass_on(const std::exception& error) const {
+    if (before_) before_(error);
   }
-  return stage;
-}
+
+ private:
+  Rank& rank_;
+  std::function<void(const std::exception&)> before_;
+};
 
 Generation generated(Engine& engine, const Prepared& prepared, KeptLatents& kept, Encoding& encoding) {
-  const Rank& rank = engine.rank();
+  Rank& rank = engine.rank();
   const bool keeps = rank.is_first() && prepared.job.latents.empty();
   Progress progress = rank.is_first() ? Progress::on_stderr() : Progress();
+  const Listening listening(rank, [&](const std::exception& error) {
+    progress.give_up();
+    listening.pass_on(error);
+  });
   Generation made;
   try {
     const auto keep = [&](const at::Tensor& latents) {
@@ -122,14 +136,9 @@ Generation generated(Engine& engine, const Prepared& prepared, KeptLatents& kept
     const std::string text =
         rank.is_first() ? error.what() + what_stays(prepared.job, made, error, kept) : "";
     throw RunFailure(rank.session->broadcast(text, 0));
-  } catch (const UserError&) {
+  } catch (const std::exception&) {
     progress.give_up();
     throw;
-  } catch (const std::exception& error) {
-    progress.give_up();
-    const std::string stage = stage_of(made);
-    if (stage.empty()) throw;
-    throw Error(fmt::format("{}: {}", stage, error.what()));
   }
   return made;
 }
@@ -169,25 +178,25 @@ void make_video(Engine& engine, const Prepared& prepared, KeptLatents& kept, Clo
   const std::string trace = rank.trace != nullptr ? gather_trace(options.trace_file, rank) : "";
   const auto at_work = [&rank] { rank.session->send_heartbeat(); };
   at_work();
+  if (!rank.is_first()) rank.begin(parallel::Stage::Write);
   if (rank.is_first()) {
+    rank.begin(parallel::Stage::Encode);
     made.video = encoding.finish(at_work);
+    rank.begin(parallel::Stage::Write);
     write_all(options, job, made, facts, at_work);
     kept.remove();
     if (!trace.empty()) publish(options.trace_file, trace, true);
   }
   rank.janitor.finish();
+  rank.ticks().begin(parallel::Stage::End);
 }
 
-}  // namespace
-
-int run(const Options& given, parallel::Session& session) {
-  const Clock::time_point begin = Clock::now();
-  session.set_deadline(given.run.deadline_s);
-  Engine engine(given, session);
-  const Prepared prepared = engine.prepare(given.job);
-  if (session.rank() == 0) log_plan(engine, prepared);
-  if (given.run.dry_run) return 0;
-  KeptLatents kept(prepared.options, prepared.job, prepared.names);
+// A failure says how to go on from the latents.
+void make_or_say_how_to_go_on(Engine& engine, const Prepared& prepared, KeptLatents& kept,
+                              Clock::time_point begin) {
+  parallel::Session& session = *engine.rank().session;
+  const Listening listening(
+      engine.rank(), [&](const std::exception& error) { session.abort(error.what() + kept.way_on()); });
   try {
     make_video(engine, prepared, kept, begin);
   } catch (const RunFailure&) {
@@ -198,6 +207,23 @@ int run(const Options& given, parallel::Session& session) {
     // Not a UserError: the input was valid.
     throw Error(error.what() + way_on);
   }
+}
+
+}  // namespace
+
+int run(const Options& given, parallel::Session& session) {
+  const Clock::time_point begin = Clock::now();
+  session.set_deadline(given.run.deadline_s);
+  Engine engine(given, session);
+  // Before the engine's destructors, which wait for the device and for NCCL.
+  engine.rank().failed = [&](const std::exception& error) { session.abort(error.what()); };
+  speak_first(engine.rank(), [&] {
+    const Prepared prepared = engine.prepare(given.job);
+    if (session.rank() == 0) log_plan(engine, prepared);
+    if (given.run.dry_run) return;
+    KeptLatents kept(prepared.options, prepared.job, prepared.names);
+    make_or_say_how_to_go_on(engine, prepared, kept, begin);
+  });
   return 0;
 }
 

@@ -14,6 +14,7 @@
 #include "model/dit/pass.h"
 #include "model/tensor.h"
 #include "model/torch_stream.h"
+#include "parallel/watch/ticks.h"
 
 namespace ferry::model {
 
@@ -45,7 +46,8 @@ parallel::ExchangeSetup exchange_setup(const DitRuntime& runtime) {
           .group = runtime.ulysses,
           .stream = runtime.exchange_stream,
           .gate = runtime.gate,
-          .trace = runtime.trace};
+          .trace = runtime.trace,
+          .ticks = runtime.ticks};
 }
 
 kernels::Grid grid_of(const DitConfig& config, const at::Tensor& latent) {
@@ -63,6 +65,27 @@ void check(const DitConfig& config, std::span<DitContext* const> branches) {
     if (static_cast<std::int64_t>(branch->blocks.size()) != config.layers) {
       throw std::invalid_argument("Dit::forward: a branch that encode_context did not make");
     }
+  }
+}
+
+// Runs the blocks in order, and says so.
+void run_blocks(const Pass& pass, std::span<DitContext* const> branches) {
+  const DitRuntime& runtime = pass.runtime;
+  std::optional<PendingSum> pending;
+  for (int block = 0; block < static_cast<int>(pass.config.layers); ++block) {
+    if (runtime.ticks != nullptr) runtime.ticks->block(block);
+    pending = block == 0 ? run_first_block(pass, branches) : run_block(pass, block, branches, pending);
+    if (runtime.after_block) runtime.after_block(block);
+  }
+}
+
+template <class Work>
+auto heard(const DitRuntime& runtime, const Work& work) {
+  try {
+    return work();
+  } catch (const std::exception& error) {
+    if (runtime.failed) runtime.failed(error);
+    throw;
   }
 }
 
@@ -111,6 +134,14 @@ std::vector<at::Tensor> Dit::forward(const at::Tensor& latent, double timestep,
     state.work = make_workspace(state.config, state.runtime, grid, branches.size());
   }
   PassScope scope(state.weights, {.kind = "forward", .branches = static_cast<int>(branches.size())});
+  std::vector<at::Tensor> velocities = heard(state.runtime, [&] { return run(latent, timestep, branches); });
+  scope.end();
+  return velocities;
+}
+
+std::vector<at::Tensor> Dit::run(const at::Tensor& latent, double timestep,
+                                 std::span<DitContext* const> branches) {
+  State& state = *state_;
   if (state.exchange) state.exchange->begin_pass(branches.size());
   embed_patches(state.config, state.weights, state.runtime, *state.work, latent.contiguous());
   TimeEmbedding time = embed_time(state.config, state.weights, state.runtime, timestep);
@@ -124,13 +155,8 @@ std::vector<at::Tensor> Dit::forward(const at::Tensor& latent, double timestep,
   pass.tap("patch_embedding", ModuleId::kHead, state.work->x[0]);
   pass.tap("time_embedding", ModuleId::kHead, pass.e);
   pass.tap("time_projection", ModuleId::kHead, pass.e0);
-  std::optional<PendingSum> pending = run_first_block(pass, branches);
-  for (int block = 1; block < static_cast<int>(state.config.layers); ++block) {
-    pending = run_block(pass, block, branches, pending);
-  }
-  std::vector<at::Tensor> velocities = run_head(pass);
-  scope.end();
-  return velocities;
+  run_blocks(pass, branches);
+  return run_head(pass);
 }
 
 void Dit::set_tap(Tap tap) { state_->runtime.tap = std::move(tap); }

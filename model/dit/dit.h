@@ -10,6 +10,8 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <exception>
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -25,6 +27,10 @@
 #include "parallel/exchange_gate.h"
 #include "parallel/group.h"
 
+namespace ferry::parallel {
+class Ticks;
+}
+
 namespace ferry::model {
 
 struct DitRuntime {
@@ -35,7 +41,12 @@ struct DitRuntime {
   DType compute = DType::BF16;             // as given to dit_spec
   Tap tap = nullptr;                       // optional; receives intermediate results
   Trace* trace = nullptr;                  // optional; lanes compute and exchange
-  kernels::Attention attention{};          // of all layers, self and cross
+  parallel::Ticks* ticks = nullptr;        // optional; says where this rank is
+  // Optional; called when a block has been queued on the compute stream.
+  std::function<void(int block)> after_block{};
+  // Optional; hears of an exception before the pass ends, for which the weights may wait for the device.
+  std::function<void(const std::exception&)> failed{};
+  kernels::Attention attention{};  // of all layers, self and cross
 };
 
 // Keys and values of one cross-attention: [text_len, dim], compute type, keys normalised.
@@ -82,6 +93,9 @@ class Dit {
   StreamTimes exchange_waits();
 
  private:
+  std::vector<at::Tensor> run(const at::Tensor& latent, double timestep,
+                              std::span<DitContext* const> branches);
+
   struct State;
   std::unique_ptr<State> state_;
 };

@@ -3,6 +3,7 @@
 #include <ATen/ops/tensor.h>
 
 #include <array>
+#include <exception>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -93,7 +94,12 @@ void VaeDecoder::decode(const at::Tensor& latent, const FrameSink& sink) {
     at::Tensor frames;
     {
       PassScope pass(weights_, {.kind = t == 0 ? "decode.first" : "decode.next"});
-      frames = decode_chunk(chunk, units_, z.narrow(0, t, 1), runtime_).contiguous();
+      try {
+        frames = decode_chunk(chunk, units_, z.narrow(0, t, 1), runtime_).contiguous();
+      } catch (const std::exception& error) {
+        if (runtime_.failed) runtime_.failed(error);
+        throw;
+      }
       pass.end();
     }
     sink(frame, frames);

@@ -9,6 +9,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <vector>
 
@@ -28,6 +29,8 @@ struct VaeRuntime {
   Tap tap = nullptr;           // of each latent frame's chunk; empty: no tap
   // The ranks that share each frame's rows, evenly, in their order (model/vae/band.h); nullptr: none do.
   parallel::Group* group = nullptr;
+  // Optional; hears of an exception before the pass ends, for which the weights may wait for the device.
+  std::function<void(const std::exception&)> failed{};
 };
 
 // Receives the frames [3, f, H, W] fp32, not clamped, that follow the `first_frame` frames before them; if

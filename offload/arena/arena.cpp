@@ -75,6 +75,7 @@ void NodeArena::begin_load(TensorSource source, const LoadSetup& setup) {
                                            std::int64_t row_begin, std::int64_t row_end) {
           if (loading->stop) throw Error(plan_.spec.name + ": loading was broken off");
           source(spec, tensor, row_begin, row_end);
+          if (node_.at_work) node_.at_work();
         };
         try {
           load_portion(plan, stoppable, progress);
@@ -114,7 +115,8 @@ void NodeArena::begin_pin(Device& device, const std::vector<int>& divided) {
                                                .arena = data(),
                                                .order = std::move(order),
                                                .locks = data() + plan_.layout.bytes,
-                                               .fillers = loading_ == nullptr ? 0 : fillers()});
+                                               .fillers = loading_ == nullptr ? 0 : fillers(),
+                                               .at_work = node_.at_work});
 }
 
 bool NodeArena::pin(Device& device, bool copies) {

@@ -47,6 +47,8 @@ struct NodeRanks {
   std::function<std::unique_ptr<NodeMemory>(std::size_t bytes)> make_window{};
   // The NUMA node for this rank's part of the memory (placement.h); -1: any.
   int home = -1;
+  // optional; called by any thread for each piece that has been read or page-locked.
+  std::function<void()> at_work{};
 };
 
 // Collective over all ranks of the session whenever `peers.all_gather` is called.

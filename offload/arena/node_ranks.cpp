@@ -73,6 +73,7 @@ NodeRanks node_ranks(parallel::Session& session) {
   NodeRanks node;
   node.peers = node_peers(session);
   node.make_window = [&session](std::size_t bytes) { return make_window_memory(session, bytes); };
+  node.at_work = [&session] { session.ticks().progress(); };
   return node;
 }
 

@@ -133,6 +133,7 @@ void Pinning::pin_piece(const PinPiece& piece) {
   }
   locks_.give(piece.lock);
   registered_.push_back(data);
+  if (plan_.at_work) plan_.at_work();
 }
 
 }  // namespace ferry::offload

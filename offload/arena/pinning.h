@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <functional>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -22,9 +23,10 @@ struct PinPlan {
   std::string name{};  // for the warning
   std::byte* arena = nullptr;
   PinOrder order;
-  std::byte* locks = nullptr;  // PinLocks::bytes() of the node's memory
-  int fillers = 0;             // ranks that must fill their part first
-  double patience_s = 60;      // limit of another rank's time in one blob
+  std::byte* locks = nullptr;       // PinLocks::bytes() of the node's memory
+  int fillers = 0;                  // ranks that must fill their part first
+  std::function<void()> at_work{};  // optional; called for each piece
+  double patience_s = 60;           // limit of another rank's time in one blob
 };
 
 // Starts on construction.  The destructor unlocks; pending registrations are skipped.

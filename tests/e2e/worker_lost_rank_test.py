@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import time
@@ -83,12 +84,20 @@ class LostRank(FerryTest):
         self.assertTrue(wait_until(lambda: not any(map(is_alive, self.ranks.values())), 5), "ranks are left")
         self.assertEqual([f.name for f in self.folder.iterdir() if f.suffix in (".mp4", ".json", ".png")], [])
 
+    def assert_report(self, rank, what, stage):
+        """One line, on the rank that was lost."""
+        place = "(denoise|exchange|gather), step" if stage == "denoise" else stage
+        lines = [line for line in self.log.read_text().splitlines() if re.search(r"\brank \d+ on ", line)]
+        self.assertEqual(len(lines), 1, self.log.read_text())
+        self.assertRegex(lines[0], rf"^ferry: rank {rank} on \S+ {what}: {place}")
+
     def test_a_rank_that_is_killed_takes_the_other_along(self):
         # In decode each waits for rows of the other.
         for stage, rank in [("denoise", 0), ("decode", 0), ("decode", 1)]:
             with self.subTest(stage=stage, rank=rank):
                 os.kill(self.start(stage)[rank], signal.SIGKILL)
                 self.assert_ends(15)
+                self.assert_report(rank, r"is gone \(killed, or crashed\)", stage)
 
     def test_a_rank_that_stops_is_given_up_after_the_deadline(self):
         for stage, rank in [("denoise", 1), ("decode", 0)]:
@@ -99,8 +108,7 @@ class LostRank(FerryTest):
                 begin = time.monotonic()
                 self.assert_ends(DEADLINE_S + 15)
                 self.assertGreater(time.monotonic() - begin, DEADLINE_S - 1)
-                self.assertRegex(self.log.read_text(),
-                                 rf"rank {1 - rank} on \S+: {stage}: .*waited longer than {DEADLINE_S} s")
+                self.assert_report(rank, "has stopped", stage)
 
 
 if __name__ == "__main__":

@@ -50,11 +50,15 @@ at::Tensor decode_chunks(const StageInput& input, offload::StageWeights& weights
     begin = Clock::now();
     input.progress->step();
   };
+  at::Tensor whole;
   DecodedFrames frames(*input.rank, decoding_group(input), *input.job, done);
   const TraceScope span(input.rank->trace.get(), Lane::Compute, "decode", input.rank->device->compute());
   model::VaeDecoder decoder(input.networks->facts.vae, weights, vae_runtime(input));
-  decoder.decode(latent, [&](std::int64_t first, const at::Tensor& part) { frames.take(first, part); });
-  return frames.finish();
+  speak_first(*input.rank, [&] {
+    decoder.decode(latent, [&](std::int64_t first, const at::Tensor& part) { frames.take(first, part); });
+    whole = frames.finish();
+  });
+  return whole;
 }
 
 // Runs on the ranks that decode.
@@ -83,8 +87,11 @@ at::Tensor decode_stage(const StageInput& input, const at::Tensor& latent, Stage
   const StageSource source = source_of(input, Role::Vae);
   BorrowedStage stage(*input.model, source, *input.progress, record);
   Decoded decoded;
-  if (source.runs == Runs::AllRanks || input.rank->is_first())
-    decoded = decode(input, stage.weights(), latent, record);
+  input.rank->begin(parallel::Stage::Decode);
+  speak_first(*input.rank, [&] {
+    if (source.runs == Runs::AllRanks || input.rank->is_first())
+      decoded = decode(input, stage.weights(), latent, record);
+  });
   const std::string failure = input.rank->session->broadcast(decoded.failure, 0);
   stage.finish(record);
   if (!failure.empty()) throw NotFinite(failure);

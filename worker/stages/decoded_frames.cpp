@@ -34,11 +34,7 @@ void DecodedFrames::collect() {
   Pending pending = *std::exchange(pending_, {});
   FrameChunk& chunk = pending.chunk;
   const Event& computed = *computed_[static_cast<std::size_t>(chunk.index % 2)];
-  if (group_ == nullptr) {
-    computed.synchronize();
-  } else {
-    parallel::wait_for(computed, rank_.groups, rank_.session->patience_s());
-  }
+  rank_.wait_for(computed);
   if (whole_.defined()) {
     chunk.rgb = whole_.narrow(0, chunk.first, chunk.frames);
     copies_->copy(chunk.rgb.mutable_data_ptr(), pending.rgb.const_data_ptr(), pending.rgb.nbytes());

@@ -6,6 +6,7 @@
 #include "parallel/agree.h"
 #include "worker/job/noise.h"
 #include "worker/stages/branches.h"
+#include "worker/stages/device_marks.h"
 #include "worker/stages/latent_watch.h"
 #include "worker/stages/not_finite.h"
 #include "worker/stages/stages.h"
@@ -16,14 +17,12 @@
 namespace ferry::worker {
 namespace {
 
-at::Tensor sample(const Denoising& denoising, at::Tensor x, StageRecord& record) {
+at::Tensor run_steps(const Denoising& denoising, at::Tensor x, LatentWatch& watch, StepClock& clock) {
   const StageInput& input = denoising.input;
   const Job& job = *input.job;
   model::Sampler sampler = model::make_sampler(job.sampler, job.steps, job.shift);
-  LatentWatch watch(*input.rank->device, job.steps);
-  input.progress->begin("denoise", job.steps);
-  StepClock clock(*input.rank->device, [&] { input.progress->step(); });
   for (int i = 0; i < job.steps; ++i) {
+    input.rank->ticks().step(i + 1);
     const TraceScope span(input.rank->trace.get(), Lane::Compute, "step", input.rank->device->compute(), i);
     watch.begins(i, x, sampler);
     const std::vector<at::Tensor> velocities =
@@ -33,10 +32,44 @@ at::Tensor sample(const Denoising& denoising, at::Tensor x, StageRecord& record)
     clock.step();
     if (i > 0) watch.check(i - 1, denoising);
   }
-  record.step_s = clock.finish();
-  watch.check(job.steps - 1, denoising);
-  input.progress->end();
   return x;
+}
+
+at::Tensor sample(const Denoising& denoising, const at::Tensor& noise, DeviceMarks& marks,
+                  StageRecord& record) {
+  const StageInput& input = denoising.input;
+  const Job& job = *input.job;
+  const Rank& rank = *input.rank;
+  LatentWatch watch(*rank.device, job.steps);
+  input.progress->begin("denoise", job.steps);
+  StepClock clock(
+      *rank.device, [&](const Event& event) { rank.wait_for(event, [&] { return marks.look(); }); },
+      [&] {
+        rank.note_memory();
+        input.progress->step();
+      });
+  at::Tensor latent;
+  speak_first(rank, [&] {
+    latent = run_steps(denoising, noise, watch, clock);
+    record.step_s = clock.finish();
+    watch.check(job.steps - 1, denoising);
+  });
+  input.progress->end();
+  return latent;
+}
+
+// The runtime of the stage; on a GPU the device marks its blocks, on the CPU the host's ticks will do.
+model::DitRuntime denoise_runtime(const StageInput& input, parallel::ExchangeGate* gate, DeviceMarks& marks) {
+  Rank& rank = *input.rank;
+  model::DitRuntime runtime = rank.dit_runtime(input.network(Role::Dit).compute, gate);
+  if (rank.on_gpu()) {
+    runtime.after_block = [&rank, &marks](int block) {
+      parallel::Where where = rank.ticks().where();
+      where.block = block;
+      marks.put(where);
+    };
+  }
+  return runtime;
 }
 
 Exposed exposed_copy(const offload::Report& report, int steps) {
@@ -88,13 +121,14 @@ at::Tensor denoise_stage(const StageInput& input, const std::vector<at::Tensor>&
     record.warm_up_s = seconds_since(begin);
   }
   BorrowedStage stage(*input.model, source, *input.progress, record);
-  const model::DitRuntime runtime =
-      rank.dit_runtime(source.network->compute, stage.weights().exchange_gate());
+  rank.begin(parallel::Stage::Denoise);
+  DeviceMarks marks(*rank.device, rank.ticks());
   at::Tensor latent;
   {
-    model::Dit dit(input.networks->facts.dit, stage.weights(), runtime);
+    model::Dit dit(input.networks->facts.dit, stage.weights(),
+                   denoise_runtime(input, stage.weights().exchange_gate(), marks));
     Branches branches(input, dit, contexts);
-    latent = sample({input, stage.weights(), dit, branches}, noise, record);
+    latent = sample({input, stage.weights(), dit, branches}, noise, marks, record);
     record.exposed_exchange = exposed_of(dit.exchange_waits(), input.job->steps);
   }
   stage.finish(record);

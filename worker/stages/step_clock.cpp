@@ -4,7 +4,8 @@
 
 namespace ferry::worker {
 
-StepClock::StepClock(Device& device, std::function<void()> done) : device_(device), done_(std::move(done)) {
+StepClock::StepClock(Device& device, std::function<void(const Event&)> wait, std::function<void()> done)
+    : device_(device), wait_(std::move(wait)), done_(std::move(done)) {
   events_.push_back(device_.make_event(EventKind::Timed));
   device_.compute().record(*events_.back());
 }
@@ -16,7 +17,7 @@ void StepClock::step() {
 }
 
 void StepClock::wait_for_last() {
-  events_.back()->synchronize();
+  wait_(*events_.back());
   ++waited_;
   done_();
 }

@@ -83,8 +83,11 @@ Encoded encode_prompts(const StageInput& input, model::Weights& weights) {
 Encoded encode(const StageInput& input, StageRecord& record, const std::function<void()>& read) {
   BorrowedStage stage(*input.model, source_of(input, Role::TextEncoder), *input.progress, record, read);
   Encoded encoded;
+  input.rank->begin(parallel::Stage::Text);
   input.progress->begin("text", 0);
-  if (input.rank->is_first()) encoded = encode_prompts(input, stage.weights());
+  speak_first(*input.rank, [&] {
+    if (input.rank->is_first()) encoded = encode_prompts(input, stage.weights());
+  });
   stage.finish(record);
   if (encoded.failure.empty()) {
     input.progress->end();
@@ -128,6 +131,7 @@ std::vector<at::Tensor> text_stage(const StageInput& input, StageRecord& record,
                                    const std::function<void()>& read) {
   record.name = "text";
   const Clock::time_point begin = Clock::now();
+  input.rank->begin(parallel::Stage::Text);
   Encoded encoded;
   if (entry_of(Role::TextEncoder).needed(given_to(*input.job))) {
     encoded = encode(input, record, read);

@@ -15,7 +15,8 @@ model::VaeRuntime vae_runtime(const StageInput& input) {
   return {.device = input.rank->device.get(),
           .compute = input.network(Role::Vae).compute,
           .tap = {},
-          .group = decoding_group(input)};
+          .group = decoding_group(input),
+          .failed = input.rank->failed};
 }
 
 }  // namespace ferry::worker

@@ -39,12 +39,13 @@ BorrowedStage::BorrowedStage(LoadedModel& model, const StageSource& source, Prog
   };
   stage_.in_use = true;
   Undo undo{this};
-  take(progress, record, read);
+  speak_first(rank_, [&] { take(progress, record, read); });
   undo.borrowed = nullptr;
 }
 
 void BorrowedStage::take(Progress& progress, StageRecord& record, const std::function<void()>& read) {
   const Clock::time_point begin = Clock::now();
+  rank_.begin(parallel::Stage::Load);
   model_.make_device_room(source_);
   rank_.account.reset_peaks();
   reset_torch_peak(*rank_.device);

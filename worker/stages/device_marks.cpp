@@ -1,0 +1,25 @@
+#include "worker/stages/device_marks.h"
+
+#include <optional>
+#include <utility>
+
+namespace ferry::worker {
+
+void DeviceMarks::put(const parallel::Where& where) {
+  if (unused_.empty()) unused_.push_back(device_.make_event(EventKind::Order));
+  device_.compute().record(*unused_.back());
+  ahead_.push_back({where, std::move(unused_.back())});
+  unused_.pop_back();
+}
+
+bool DeviceMarks::look() {
+  std::optional<parallel::Where> last;
+  for (; !ahead_.empty() && ahead_.front().passed->done(); ahead_.pop_front()) {
+    last = ahead_.front().where;
+    unused_.push_back(std::move(ahead_.front().passed));
+  }
+  if (last) ticks_.note(*last);
+  return last.has_value();
+}
+
+}  // namespace ferry::worker
