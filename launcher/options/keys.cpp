@@ -216,7 +216,7 @@ FlagGroup run_group(worker::Options& o) {
       {{"run.dry_run", "", "", "check everything, make nothing", "false", true, boolean(o.run.dry_run)},
        {"run.log_level", "", "LEVEL", "debug, info, warning, error, off", o.run.log_level, false,
         choice(o.run.log_level, {"debug", "info", "warning", "error", "off"})},
-       {"run.deadline_s", "", "S", "a rank that waits longer for the others brings the job down",
+       {"run.deadline_s", "", "S", "a rank without a sign for longer is reported and ends the job",
         fmt::format("{:g}", o.run.deadline_s), false, number(o.run.deadline_s, 1, kAnyPositive)},
        {"run.keep", "", "WHICH",
         "host copies of weights that stay between videos: one, all, auto (what fits)", "auto", false,

@@ -7,18 +7,40 @@ import pathlib
 import shutil
 import struct
 import subprocess
+import sys
 import tempfile
 import unittest
 
 BINARY = os.environ["FERRY_BINARY"]
 SOURCE = pathlib.Path(os.environ["FERRY_SOURCE_DIR"])
 DEMO = SOURCE / "models" / "demo"
+SKIPPED = 77  # FERRY_SKIPPED_EXIT in CMake
 
 
 def ferry(*arguments, env=None, timeout=120, cwd=None):
     """Runs it to its end; text of both streams, exit code."""
     return subprocess.run([BINARY, *map(str, arguments)], capture_output=True, text=True, timeout=timeout, cwd=cwd,
                           env={**os.environ, "OMP_NUM_THREADS": "1", **(env or {})})
+
+
+def gpus():
+    """Those of this machine."""
+    try:
+        return subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True).stdout.count("GPU ")
+    except FileNotFoundError:
+        return 0
+
+
+def require_device(device, ranks):
+    """Ends a test that runs on so many ranks of a device where they are not there: skipped, but with FERRY_REQUIRE_GPU=1
+    failed for one rank and where nvidia-smi lists as many GPUs as there are ranks."""
+    done = ferry("generate", "-n", ranks, "--device", device, "--model", DEMO, "--prompt", "x", "--run.dry_run")
+    print(done.stderr.strip(), flush=True)
+    if done.returncode == 2 and device == "cuda" and "GPU" in done.stderr:
+        required = os.environ.get("FERRY_REQUIRE_GPU") == "1" and (ranks == 1 or gpus() >= ranks)
+        sys.exit(1 if required else SKIPPED)
+    if done.returncode != 0:
+        sys.exit(1)
 
 
 class FerryTest(unittest.TestCase):

@@ -21,16 +21,19 @@ if(FERRY_PYTHON)
       ENVIRONMENT "${FERRY_TEST_ENV};PYTHONDONTWRITEBYTECODE=1")
   endforeach()
 endif()
-# Whole runs on each device; those of GPUs by their number.
-function(ferry_devices_e2e name device ranks label)
-  add_test(NAME worker_devices_${name}_${ranks}_e2e
-    COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/e2e/worker_devices_test.py ${device} ${ranks})
-  set_tests_properties(worker_devices_${name}_${ranks}_e2e PROPERTIES TIMEOUT 600 LABELS "${label}" PROCESSORS 2
+# Programs of a device and a number of ranks: whole runs, and runs in which a rank fails.
+function(ferry_device_e2e test name device ranks label)
+  add_test(NAME worker_${test}_${name}_${ranks}_e2e
+    COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/e2e/worker_${test}_test.py ${device} ${ranks})
+  set_tests_properties(worker_${test}_${name}_${ranks}_e2e PROPERTIES TIMEOUT 600 LABELS "${label}" PROCESSORS 2
     SKIP_RETURN_CODE ${FERRY_SKIPPED_EXIT} ENVIRONMENT "${FERRY_TEST_ENV};PYTHONDONTWRITEBYTECODE=1")
 endfunction()
-ferry_devices_e2e(cpu cpu 2 e2e)
+ferry_device_e2e(devices cpu cpu 2 e2e)
+ferry_device_e2e(stop_report cpu cpu 2 e2e)
+ferry_device_e2e(stop_report cpu cpu 3 e2e)
 if(FERRY_CUDA)
   foreach(ranks 1 2 4)
-    ferry_devices_e2e(gpu cuda ${ranks} gpu)
+    ferry_device_e2e(devices gpu cuda ${ranks} gpu)
   endforeach()
+  ferry_device_e2e(stop_report gpu cuda 2 gpu)
 endif()

@@ -5,15 +5,12 @@ where nvidia-smi lists as many as there are ranks.
 """
 
 import array
-import os
-import subprocess
 import sys
 import unittest
 
-from launcher_support import DEMO, FerryTest, ferry, read_safetensors, relative_l2
+from launcher_support import DEMO, FerryTest, ferry, read_safetensors, relative_l2, require_device
 
 DEVICE, RANKS = sys.argv[1], int(sys.argv[2])
-SKIPPED = 77
 
 # cuDNN's convolutions may use TF32, which a run does and a comparison in fp32 cannot.
 ENV = {"NVIDIA_TF32_OVERRIDE": "0"}
@@ -89,23 +86,6 @@ class Devices(FerryTest):
             self.assert_same_bits(self.made(RANKS, cfg="parallel", **way), resident, transport)
 
 
-def gpus():
-    try:
-        return subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True).stdout.count("GPU ")
-    except FileNotFoundError:
-        return 0
-
-
-def can_run():
-    done = ferry("generate", "-n", RANKS, "--device", DEVICE, "--model", DEMO, "--prompt", "x", "--run.dry_run")
-    print(done.stderr.strip())
-    if done.returncode == 2 and DEVICE == "cuda" and "GPU" in done.stderr:
-        required = os.environ.get("FERRY_REQUIRE_GPU") == "1" and (RANKS == 1 or gpus() >= RANKS)
-        sys.exit(1 if required else SKIPPED)
-    return done.returncode == 0
-
-
 if __name__ == "__main__":
-    if not can_run():
-        sys.exit(1)
+    require_device(DEVICE, RANKS)
     unittest.main(argv=sys.argv[:1] + sys.argv[3:])
