@@ -66,6 +66,8 @@ class SafetensorsWriter {
   SafetensorsWriter& operator=(SafetensorsWriter&&) noexcept;
   ~SafetensorsWriter();
 
+  // The file's first bytes, up to the data.
+  const std::string& header() const;
   // Appends bytes; a tensor may be written in several pieces.
   // Throws std::invalid_argument past the end of the last tensor; SystemError, for example when the disk is
   // full.

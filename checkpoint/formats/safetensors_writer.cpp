@@ -72,6 +72,7 @@ std::size_t TensorInfo::bytes() const {
 struct SafetensorsWriter::State {
   explicit State(const std::string& path) : output(path) {}
   Output output;
+  std::string header;
   std::uint64_t end = 0;  // end offset of the last tensor
 
   void check(std::uint64_t bytes) const {
@@ -84,10 +85,10 @@ struct SafetensorsWriter::State {
 SafetensorsWriter::SafetensorsWriter(const std::string& path, const std::vector<TensorInfo>& tensors,
                                      const std::map<std::string, std::string>& metadata)
     : state_(std::make_unique<State>(path)) {
-  const std::string header = header_text(tensors, metadata);
-  const std::uint64_t bytes = header.size();
-  state_->output.write(std::as_bytes(std::span(&bytes, 1)));
-  state_->output.write(header);
+  const std::string text = header_text(tensors, metadata);
+  const std::uint64_t bytes = text.size();
+  state_->header = std::string(reinterpret_cast<const char*>(&bytes), sizeof bytes) + text;
+  state_->output.write(state_->header);
   state_->end = state_->output.position();
   for (const TensorInfo& tensor : tensors) state_->end += tensor.bytes();
 }
@@ -95,6 +96,8 @@ SafetensorsWriter::SafetensorsWriter(const std::string& path, const std::vector<
 SafetensorsWriter::SafetensorsWriter(SafetensorsWriter&&) noexcept = default;
 SafetensorsWriter& SafetensorsWriter::operator=(SafetensorsWriter&&) noexcept = default;
 SafetensorsWriter::~SafetensorsWriter() = default;
+
+const std::string& SafetensorsWriter::header() const { return state_->header; }
 
 void SafetensorsWriter::write(std::span<const std::byte> bytes) {
   state_->check(bytes.size());
