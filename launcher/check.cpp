@@ -82,6 +82,7 @@ void check_options(const worker::Options& options, int ranks) {
     check_given_file("--lora.path", options.lora.path);
   check_given_file("--attention.fa3", options.attention.fa3);
   check_result("--trace.file", options.trace_file, true);
+  if (options.job.latents.empty()) check_result("--run.state", options.run.state, true);
 }
 
 void check_model(const worker::Options& options, int ranks) {

@@ -17,6 +17,7 @@ struct Command {
   bool takes_ranks = false;    // runs on MPI ranks, so -n is allowed
   int default_ranks = 0;       // ranks without -n if this process is not a rank; 0: none
   bool takes_config = false;   // --config is allowed
+  bool can_stop = false;       // SIGTERM and SIGUSR1 ask its ranks to save and stop
   std::string more_help = {};  // printed after the options
   // Checks everything that needs no ranks; throws UserError.  Called before run(), and before ranks are
   // launched, with the number of ranks if known (else 0).

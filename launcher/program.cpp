@@ -75,7 +75,7 @@ int run_command(Command& command, const std::vector<std::string>& words, std::si
   }
   const int launched = ranks_to_launch(command, line);
   command.check(line, launched);
-  if (launched > 0) launch_ranks(words, launched);
+  if (launched > 0) launch_ranks(words, launched, command.can_stop);
   return command.run(argc, argv);
 }
 

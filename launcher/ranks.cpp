@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cstdio>
 #include <cstdlib>
 #include <exception>
 
@@ -38,18 +39,15 @@ int run_session(parallel::Session& session, const std::function<int(parallel::Se
   }
 }
 
-// mpirun ends the others with SIGTERM when a rank has died: the first that gets it says which.
-class WordsOfSession {
+class PeersOfSession {
  public:
-  WordsOfSession(Interrupt& interrupt, parallel::Session& session) : interrupt_(interrupt) {
-    interrupt_.before_end([&session] {
-      static_cast<void>(session.a_rank_has_gone());
-      session.leave();
-    });
+  PeersOfSession(Interrupt& interrupt, parallel::Session& session) : interrupt_(interrupt) {
+    interrupt_.set_peers({.one_has_gone = [&session] { return session.a_rank_has_gone(); },
+                          .leave = [&session] { session.leave(); }});
   }
-  ~WordsOfSession() { interrupt_.before_end({}); }
-  WordsOfSession(const WordsOfSession&) = delete;
-  WordsOfSession& operator=(const WordsOfSession&) = delete;
+  ~PeersOfSession() { interrupt_.set_peers({}); }
+  PeersOfSession(const PeersOfSession&) = delete;
+  PeersOfSession& operator=(const PeersOfSession&) = delete;
 
  private:
   Interrupt& interrupt_;
@@ -74,15 +72,15 @@ void refuse_unknown_to_mpi() {
 }
 
 int run_ranks(int& argc, char**& argv, const worker::RunOptions& options,
-              const std::function<int(parallel::Session&)>& work) {
+              const std::function<int(parallel::Session&)>& work, worker::StopRequest* stop) {
   if (!parallel::is_rank()) start_alone();
-  Interrupt interrupt;
+  Interrupt interrupt(stop);
   std::exception_ptr ended;
   int code = 0;
   {
     parallel::Session session(argc, argv);
     session.set_deadline(options.deadline_s);
-    const WordsOfSession words(interrupt, session);
+    const PeersOfSession peers(interrupt, session);
     start_log(options.log_level, session.rank(), session.size());
     code = run_session(
         session,
@@ -93,6 +91,11 @@ int run_ranks(int& argc, char**& argv, const worker::RunOptions& options,
           return work(ranks);
         },
         ended);
+  }
+  if (code == worker::kRequeueExit) {
+    // A repeated signal would end exit handlers, and with them the process by another code.
+    std::fflush(nullptr);
+    std::_Exit(code);
   }
   // Every rank has it; one reports it.
   if (ended && is_reporting_process()) std::rethrow_exception(ended);

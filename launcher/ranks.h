@@ -5,6 +5,7 @@
 
 #include "parallel/mpi/session.h"
 #include "worker/job/options.h"
+#include "worker/state/stop_request.h"
 
 namespace ferry::launcher {
 
@@ -18,9 +19,9 @@ void refuse_unknown_to_mpi();
 //   any other exception    rank, host, place and reason are logged, all ranks are aborted, exit code 1
 //   a rank that dies,      a rank that still runs reports it (parallel/watch/), all ranks are aborted
 //   stops or hangs
-//   a signal               all ranks are aborted, exit code 128 + the signal's number
-//                          (launcher/process/interrupt.h)
+//   a signal               all ranks are aborted, exit code 128 + the signal's number; with `stop`, SIGTERM
+//                          and SIGUSR1 ask `work` to stop (launcher/process/interrupt.h)
 int run_ranks(int& argc, char**& argv, const worker::RunOptions& options,
-              const std::function<int(parallel::Session&)>& work);
+              const std::function<int(parallel::Session&)>& work, worker::StopRequest* stop = nullptr);
 
 }  // namespace ferry::launcher

@@ -2,16 +2,20 @@
 
 #include <fmt/format.h>
 
+#include <future>
+#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/text/shown.h"
 #include "parallel/agree.h"
 #include "worker/gpu.h"
 #include "worker/job/fit_offload.h"
 #include "worker/job/guidance.h"
 #include "worker/job/prompts.h"
 #include "worker/stages/attention.h"
+#include "worker/state/run_identity.h"
 #include "worker/weights/lora.h"
 
 namespace ferry::worker {
@@ -24,10 +28,24 @@ parallel::Mesh mesh_of(const Prepared& prepared, const Networks& networks, const
   return parallel::make_mesh(prepared.options.parallel, session.size(), session.rank(), heads);
 }
 
-// Returns rank 0's parallel.cfg on every rank.  Collective over the world.
-parallel::CfgMode cfg_of_rank_0(const Options& options, parallel::Session& session) {
-  const std::string mode = session.broadcast(std::to_string(static_cast<int>(options.parallel.cfg)), 0);
-  return static_cast<parallel::CfgMode>(std::stoi(mode));
+// The state from which a run goes on, as every rank knows it; empty if it begins anew.
+struct KeptState {
+  std::string path;
+  std::string attention;
+};
+
+// Gives every rank what rank 0 decided: parallel.cfg, and from which state the run goes on.  Collective over
+// the world.
+KeptState share_decisions(Prepared& prepared, parallel::Session& session) {
+  const UnfinishedRun* unfinished = prepared.unfinished.get();
+  const bool resumes = unfinished != nullptr && unfinished->found();
+  const nlohmann::json mine = {static_cast<int>(prepared.options.parallel.cfg), resumes,
+                               resumes ? shown(unfinished->path(), std::string::npos) : "",
+                               resumes ? unfinished->attention() : ""};
+  const nlohmann::json decided = nlohmann::json::parse(session.broadcast(mine.dump(), 0));
+  prepared.options.parallel.cfg = static_cast<parallel::CfgMode>(decided[0].get<int>());
+  prepared.resumes = decided[1].get<bool>();
+  return {decided[2].get<std::string>(), decided[3].get<std::string>()};
 }
 
 bool same(const parallel::Mesh& a, const parallel::Mesh& b) {
@@ -61,11 +79,39 @@ std::vector<std::string> Engine::open(const JobOptions& job) {
   return changes;
 }
 
+// The job; where a state of it is there, with what that decides.
+Job Engine::resolve(Prepared& prepared) {
+  Options& options = prepared.options;
+  Job job = resolve_job(options.job, networks_.facts, rank_->on_gpu());
+  if (!job.latents.empty()) return job;
+  prepared.unfinished = std::make_unique<UnfinishedRun>(hold_state(options, job), options.run.resume);
+  if (!prepared.unfinished->found()) return job;
+  prepared.unfinished->take_over(options, session_.size());
+  if (!job.seed_drawn) return job;
+  job = resolve_job(options.job, networks_.facts, rank_->on_gpu());
+  job.seed_drawn = true;
+  return job;
+}
+
+// Compares a state that is there with the run; else computes on a thread what the run's own state will be of.
+void Engine::identify(Prepared& prepared, const parallel::Mesh& mesh) {
+  if (prepared.unfinished == nullptr) return;
+  const IdentitySource source{prepared.options, prepared.job, networks_, mesh, rank_->device->type()};
+  auto compute = [identity = values_of(source), files = weight_files_of(source)]() mutable {
+    add_tensors(identity, files);
+    return identity;
+  };
+  prepared.unfinished->set_identity(std::async(std::launch::async, std::move(compute)));
+  if (prepared.unfinished->found()) prepared.unfinished->check(prepared.job);
+}
+
 // Checks done by one rank for all: the job, and the mode for parallel.cfg = auto.
 void Engine::check(Prepared& prepared, const std::vector<RankMemory>& memory) {
   Options& options = prepared.options;
-  const Job& job = prepared.job = resolve_job(options.job, networks_.facts, rank_->on_gpu());
+  const bool cfg_open = options.parallel.cfg == parallel::CfgMode::Auto;
+  const Job& job = prepared.job = resolve(prepared);
   prepared.cfg = decide_cfg(options, job, networks_, memory);
+  if (cfg_open && prepared.cfg.why.empty()) prepared.cfg.why = "so the unfinished run had it";
   options.parallel.cfg = prepared.cfg.mode;
   const parallel::Mesh mesh = mesh_of(prepared, networks_, session_);
   if (mesh.data > 1) {
@@ -77,6 +123,7 @@ void Engine::check(Prepared& prepared, const std::vector<RankMemory>& memory) {
         "cfg parallel: guidance 1 has one branch, which leaves half of the ranks without work; "
         "accepted: auto, serial, paired, or another guidance");
   }
+  identify(prepared, mesh);
   if (dit != nullptr && dit->lora) check_wrappers(*dit->lora, dit->plan);
   check_memory(options, job, networks_, {memory, mesh});
 }
@@ -92,8 +139,30 @@ std::vector<std::string> Engine::not_said_before(const std::vector<std::string>&
 void Engine::choose_attention_once(const Prepared& prepared) {
   const Network* dit = needed_network(networks_, Role::Dit, given_to(prepared.job));
   if (dit == nullptr || std::exchange(attention_chosen_, true)) return;
-  rank_->attention = choose_attention(given_.attention, dit->compute, networks_.facts.dit.head_dim(),
-                                      *rank_->device, session_);
+  choose_attention_as(given_.attention, *dit);
+}
+
+void Engine::choose_attention_as(const AttentionOptions& options, const Network& dit) {
+  rank_->attention =
+      choose_attention(options, dit.compute, networks_.facts.dit.head_dim(), *rank_->device, session_);
+}
+
+// Takes over the kernel `kept` of the state in `path`, from which the run goes on.  Throws UserError on every
+// rank.
+void Engine::keep_attention(const Prepared& prepared, const std::string& kept, const std::string& path) {
+  const std::string own = attention_name(*this, prepared.job);
+  if (kept.empty() || own == kept) return;
+  std::string reason = fmt::format("attention is {}, in the state {}", own, kept);
+  if (given_.attention.impl == "auto") {
+    try {
+      choose_attention_as({.impl = kept, .fa3 = kept == "fa3" ? given_.attention.fa3 : ""},
+                          *needed_network(networks_, Role::Dit, given_to(prepared.job)));
+      if (attention_name(*this, prepared.job) == kept) return;
+    } catch (const UserError& error) {
+      reason += fmt::format(" ({})", error.what());
+    }
+  }
+  throw UserError(refusal_of_state(path, reason));
 }
 
 Prepared Engine::prepare(const JobOptions& options) {
@@ -117,10 +186,12 @@ Prepared Engine::prepare(const JobOptions& options) {
     open(options);
     prepared.options = with(options);
   });
-  prepared.options.parallel.cfg = cfg_of_rank_0(prepared.options, session_);
+  const KeptState kept = share_decisions(prepared, session_);
   prepared.mesh = mesh_of(prepared, networks_, session_);
   join(prepared);
   choose_attention_once(prepared);
+  keep_attention(prepared, kept.attention, kept.path);
+  if (prepared.unfinished != nullptr) prepared.unfinished->set_attention(attention_name(*this, prepared.job));
   return prepared;
 }
 

@@ -25,6 +25,7 @@
 #include "worker/job/outputs.h"
 #include "worker/networks.h"
 #include "worker/rank.h"
+#include "worker/state/unfinished_run.h"
 #include "worker/weights/loaded_model.h"
 
 namespace ferry::worker {
@@ -35,7 +36,9 @@ struct Prepared {
   Job job;
   parallel::CfgChoice cfg;  // rank 0: parallel.cfg, and the reason if it was auto
   parallel::Mesh mesh;
-  HeldNames names;  // on rank 0
+  HeldNames names;                              // on rank 0
+  std::unique_ptr<UnfinishedRun> unfinished{};  // on rank 0; nullptr: the run only decodes
+  bool resumes = false;                         // unfinished->found(), on every rank
   // optional; networks needed by later videos, the same on every rank, if known: their weights may stay
   // (run.keep).
   ByRole<bool> later{};
@@ -69,7 +72,11 @@ class Engine {
   std::vector<std::string> open(const JobOptions& job);
   void check(Prepared& prepared, const std::vector<RankMemory>& memory);
   std::vector<std::string> not_said_before(const std::vector<std::string>& notes);
+  Job resolve(Prepared& prepared);
+  void identify(Prepared& prepared, const parallel::Mesh& mesh);
   void choose_attention_once(const Prepared& prepared);
+  void choose_attention_as(const AttentionOptions& options, const Network& dit);
+  void keep_attention(const Prepared& prepared, const std::string& kept, const std::string& path);
   Options with(const JobOptions& job) const;
 
   parallel::Session& session_;

@@ -8,6 +8,7 @@
 #include "worker/job/noise.h"
 #include "worker/stages/not_finite.h"
 #include "worker/stages/stages.h"
+#include "worker/state/share_state.h"
 
 namespace ferry::worker {
 namespace {
@@ -27,10 +28,10 @@ VideoNeeds needs_of(const StageInput& input, const ByRole<bool>& later) {
 }
 
 // On failure sets made.latents to the last finite ones.
-at::Tensor denoised(const StageInput& input, const std::vector<at::Tensor>& contexts, const at::Tensor& noise,
-                    Generation& made) {
+at::Tensor denoised(const StageInput& input, const SamplingState& begin, Generation& made) {
+  if (begin.steps_done() == input.job->steps) return begin.latent;
   try {
-    return denoise_stage(input, contexts, noise, made.stages[1]);
+    return denoise_stage(input, begin, made.stages.emplace_back());
   } catch (const NotFinite& error) {
     input.progress->give_up();
     made.latents = error.latent().to(at::kCPU);
@@ -38,23 +39,39 @@ at::Tensor denoised(const StageInput& input, const std::vector<at::Tensor>& cont
   }
 }
 
-at::Tensor sampled_latents(const StageInput& input, Generation& made) {
-  made.stages.resize(2);
-  // The noise first: its file may be refused before anything is loaded.
-  const at::Tensor noise = draw_noise(input);
-  made.noise = noise.to(at::kCPU);
+// The text stage, while the DiT's weights are read.
+std::vector<at::Tensor> encoded_prompts(const StageInput& input, Generation& made) {
   // Page-locking blocks other threads from the driver, including the one that encodes.
   const auto pause_pinning = [&](bool paused) {
     offload::NodeArena* arena = input.model->stage(Role::Dit).arena();
     if (input.rank->is_first() && arena != nullptr) arena->pause_pinning(paused);
   };
-  const std::vector<at::Tensor> contexts = text_stage(input, made.stages[0], [&] {
+  std::vector<at::Tensor> contexts = text_stage(input, made.stages.emplace_back(), [&] {
     begin_denoise(input);
     pause_pinning(true);
   });
   pause_pinning(false);
-  made.contexts = on_cpu(contexts);
-  return denoised(input, contexts, noise, made);
+  return contexts;
+}
+
+// The state from which denoise goes on, or that in which it begins.
+SamplingState first_state(const StageInput& input, const Prepared& prepared, Generation& made) {
+  // The noise first: its file may be refused before anything is loaded.
+  const at::Tensor noise = draw_noise(input);
+  made.noise = noise.to(at::kCPU);
+  if (!prepared.resumes) return {.latent = noise, .sampler = {}, .contexts = encoded_prompts(input, made)};
+  const UnfinishedRun* unfinished = prepared.unfinished.get();
+  return shared_state(*input.rank, unfinished == nullptr ? nullptr : &unfinished->sampling());
+}
+
+// With the latent a state of which only decoding is left.
+at::Tensor sampled_latents(const StageInput& input, const Prepared& prepared, Generation& made,
+                           SamplingState& state) {
+  state = first_state(input, prepared, made);
+  made.contexts = on_cpu(state.contexts);
+  state.latent = denoised(input, state, made);
+  state.sampler = {.next_step = input.job->steps, .tensors = {}};
+  return state.latent;
 }
 
 // Runs on every rank.
@@ -79,21 +96,27 @@ void generate_in_mesh(Engine& engine, const Prepared& prepared, Progress& progre
   const c10::InferenceMode inference;
   const model::TorchStream stream(*rank.device);
   progress.set_heartbeat([&rank] { rank.session->send_heartbeat(); });
+  SavePoints saves(*rank.session, hooks.stop, prepared.unfinished.get(), prepared.options.run.save_every);
   const StageInput input{.options = &prepared.options,
                          .job = &prepared.job,
                          .networks = &engine.networks(),
                          .rank = &rank,
                          .model = &engine.model(),
                          .progress = &progress,
-                         .frames_made = hooks.frames_made};
+                         .frames_made = hooks.frames_made,
+                         .saves = &saves};
   rank.begin(parallel::Stage::Load);
   engine.model().begin_video(needs_of(input, prepared.later));
+  SamplingState sampled;
   const at::Tensor latent =
-      prepared.job.latents.empty() ? sampled_latents(input, made) : latents_of_file(input);
+      prepared.job.latents.empty() ? sampled_latents(input, prepared, made, sampled) : latents_of_file(input);
   made.latents = latent.to(at::kCPU);
   if (hooks.before_decode) hooks.before_decode(made.latents);
-  made.stages.emplace_back();
-  made.frames = decode_stage(input, latent, made.stages.back());
+  try {
+    made.frames = decode_stage(input, latent, made.stages.emplace_back());
+  } catch (const Stopped&) {
+    saves.stop([&] { return on_host(*rank.device, sampled); });
+  }
   rank.janitor.begin();  // nothing waits for the device any longer
 }
 

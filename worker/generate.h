@@ -10,6 +10,7 @@
 #include "worker/engine.h"
 #include "worker/record/progress.h"
 #include "worker/record/record.h"
+#include "worker/state/stop_request.h"
 
 namespace ferry::worker {
 
@@ -29,14 +30,18 @@ struct Hooks {
   std::function<void(const at::Tensor& latents)> before_decode;
   // On rank 0 for each run of frames [f, H, W, 3] once computed, in order: slices of Generation's frames.
   std::function<void(const at::Tensor& frames)> frames_made;
+  // On every rank, or on none: the request to stop early that this rank may get.
+  StopRequest* stop = nullptr;
 };
 
 // Makes a video: runs the stages and fills `made` as they end.  A job with latents is only decoded, without
-// noise and contexts.  May be called repeatedly with the same engine and other jobs; prepared.later and
+// noise and contexts.  A job that is resumed (prepared.resumes) goes on from its state: only what is left is
+// loaded and computed.  May be called repeatedly with the same engine and other jobs; prepared.later and
 // run.keep decide which weights stay for them.
 // Collective over the world.  Throws NotFinite (worker/stages/not_finite.h), the same on every rank, when
 // values stop being finite; then `made` has the results so far: in `latents` the last finite ones, if any,
-// and no frames.
+// and no frames.  Throws Stopped (worker/state/save_points.h), the same on every rank, if one was asked to
+// stop; then the state is on disk.
 void generate(Engine& engine, const Prepared& prepared, Progress& progress, Generation& made,
               const Hooks& hooks = {});
 

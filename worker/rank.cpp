@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/run_failure.h"
 #include "parallel/binding.h"
+#include "worker/state/stop_request.h"
 
 namespace ferry::worker {
 
@@ -52,6 +53,8 @@ void speak_first(const Rank& rank, const std::function<void()>& work) {
   } catch (const UserError&) {
     throw;
   } catch (const RunFailure&) {
+    throw;
+  } catch (const Stopped&) {
     throw;
   } catch (const std::exception& error) {
     if (rank.failed) rank.failed(error);

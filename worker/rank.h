@@ -65,9 +65,9 @@ struct Rank {
   offload::StageSetup single_rank_stage_setup();
 };
 
-// Runs `work`.  If it fails on this rank alone, with anything but UserError and RunFailure, rank.failed
-// speaks before what is outside of `work` is destroyed: destructors wait for the device, which may wait for
-// other ranks.
+// Runs `work`.  If it fails on this rank alone, with anything but UserError, RunFailure and Stopped,
+// rank.failed speaks before what is outside of `work` is destroyed: destructors wait for the device, which
+// may wait for other ranks.
 void speak_first(const Rank& rank, const std::function<void()>& work);
 
 // The device of `name`: cpu, cuda, or auto, which is cuda if every rank sees a GPU. Collective over the

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <exception>
 #include <functional>
 #include <utility>
@@ -21,6 +22,7 @@
 #include "worker/output/files.h"
 #include "worker/record/results.h"
 #include "worker/stages/not_finite.h"
+#include "worker/state/save_points.h"
 
 namespace ferry::worker {
 namespace {
@@ -71,7 +73,8 @@ std::string gather_trace(const std::string& path, const Rank& rank) {
 
 void write_all(const Options& options, const Job& job, const Generation& made, RunFacts& facts,
                const std::function<void()>& at_work) {
-  if (job.latents.empty()) spdlog::info("denoise: {}", waits_text(facts.ranks));
+  const bool denoised = facts.ranks[0].stages.size() > 1;
+  if (denoised) spdlog::info("denoise: {}", waits_text(facts.ranks));
   for (const StageRecord& stage : facts.ranks[0].stages) {
     spdlog::info("{}: device memory at most {}", stage.name, memory_text(stage));
   }
@@ -116,7 +119,8 @@ class Listening {
   std::function<void(const std::exception&)> before_;
 };
 
-Generation generated(Engine& engine, const Prepared& prepared, KeptLatents& kept, Encoding& encoding) {
+Generation generated(Engine& engine, const Prepared& prepared, KeptLatents& kept, Encoding& encoding,
+                     StopRequest& stop) {
   Rank& rank = engine.rank();
   const bool keeps = rank.is_first() && prepared.job.latents.empty();
   Progress progress = rank.is_first() ? Progress::on_stderr() : Progress();
@@ -129,9 +133,10 @@ Generation generated(Engine& engine, const Prepared& prepared, KeptLatents& kept
     const auto keep = [&](const at::Tensor& latents) {
       if (keeps) kept.keep(latents);
     };
-    generate(
-        engine, prepared, progress, made,
-        {.before_decode = keep, .frames_made = [&](const at::Tensor& frames) { encoding.take(frames); }});
+    generate(engine, prepared, progress, made,
+             {.before_decode = keep,
+              .frames_made = [&](const at::Tensor& frames) { encoding.take(frames); },
+              .stop = &stop});
   } catch (const NotFinite& error) {
     const std::string text =
         rank.is_first() ? error.what() + what_stays(prepared.job, made, error, kept) : "";
@@ -143,9 +148,21 @@ Generation generated(Engine& engine, const Prepared& prepared, KeptLatents& kept
   return made;
 }
 
+// Steps done by the process before, on the first rank.
+int steps_before(const Prepared& prepared) {
+  const UnfinishedRun* unfinished = prepared.unfinished.get();
+  return unfinished != nullptr && unfinished->found() ? unfinished->sampling().steps_done() : 0;
+}
+
 void log_plan(const Engine& engine, const Prepared& prepared) {
   for (const std::string& note : engine.networks().notes) spdlog::warn("{}", note);
   spdlog::info("{}", plan_text(engine, prepared));
+  if (prepared.resumes) {
+    const int done = steps_before(prepared);
+    const int steps = prepared.job.steps;
+    spdlog::info("resuming at step {} of {}{}, from {}", std::min(done + 1, steps), steps,
+                 done == steps ? ", all steps done" : "", in_log(prepared.unfinished->path()));
+  }
   const std::vector<std::string> keys = options_without_effect(prepared.options, prepared.job);
   if (keys.empty()) return;
   const char* why = prepared.job.latents.empty() ? "" : "only the VAE runs; ";
@@ -153,7 +170,8 @@ void log_plan(const Engine& engine, const Prepared& prepared) {
 }
 
 // Computes the video and writes the results.
-void make_video(Engine& engine, const Prepared& prepared, KeptLatents& kept, Clock::time_point begin) {
+void make_video(Engine& engine, const Prepared& prepared, KeptLatents& kept, Clock::time_point begin,
+                StopRequest& stop) {
   const Options& options = prepared.options;
   Rank& rank = engine.rank();
   const Networks& networks = engine.networks();
@@ -164,7 +182,8 @@ void make_video(Engine& engine, const Prepared& prepared, KeptLatents& kept, Clo
                      .fps = job.fps,
                      .scale = job.out_scale},
                     job.codec);
-  Generation made = generated(engine, prepared, kept, encoding);
+  Generation made = generated(engine, prepared, kept, encoding, stop);
+  stop.enter(StopRequest::Phase::Finishing);
   RunFacts facts{.ranks = gather_records(rank, made),
                  .mesh = rank.mesh,
                  .backend = rank.backend(),
@@ -174,7 +193,8 @@ void make_video(Engine& engine, const Prepared& prepared, KeptLatents& kept, Clo
                  .begin = begin,
                  .quantization = quantization_of(networks, job),
                  .lora = dit != nullptr && dit->lora ? &*dit->lora : nullptr,
-                 .cfg = prepared.cfg};
+                 .cfg = prepared.cfg,
+                 .steps_before = steps_before(prepared)};
   const std::string trace = rank.trace != nullptr ? gather_trace(options.trace_file, rank) : "";
   const auto at_work = [&rank] { rank.session->send_heartbeat(); };
   at_work();
@@ -185,46 +205,52 @@ void make_video(Engine& engine, const Prepared& prepared, KeptLatents& kept, Clo
     rank.begin(parallel::Stage::Write);
     write_all(options, job, made, facts, at_work);
     kept.remove();
+    if (prepared.unfinished != nullptr) prepared.unfinished->remove();
     if (!trace.empty()) publish(options.trace_file, trace, true);
   }
   rank.janitor.finish();
   rank.ticks().begin(parallel::Stage::End);
 }
 
-// A failure says how to go on from the latents.
-void make_or_say_how_to_go_on(Engine& engine, const Prepared& prepared, KeptLatents& kept,
-                              Clock::time_point begin) {
+// Returns the exit code.  A failure says how to go on from the latents.
+int make_or_say_how_to_go_on(Engine& engine, const Prepared& prepared, KeptLatents& kept,
+                             Clock::time_point begin, StopRequest& stop) {
   parallel::Session& session = *engine.rank().session;
   const Listening listening(
       engine.rank(), [&](const std::exception& error) { session.abort(error.what() + kept.way_on()); });
   try {
-    make_video(engine, prepared, kept, begin);
+    make_video(engine, prepared, kept, begin, stop);
   } catch (const RunFailure&) {
     throw;
+  } catch (const Stopped&) {
+    kept.remove();  // the state has the latents
+    return kRequeueExit;
   } catch (const std::exception& error) {
     const std::string way_on = kept.way_on();
     if (way_on.empty()) throw;
     // Not a UserError: the input was valid.
     throw Error(error.what() + way_on);
   }
+  return 0;
 }
 
 }  // namespace
 
-int run(const Options& given, parallel::Session& session) {
+int run(const Options& given, parallel::Session& session, StopRequest& stop) {
   const Clock::time_point begin = Clock::now();
   session.set_deadline(given.run.deadline_s);
   Engine engine(given, session);
   // Before the engine's destructors, which wait for the device and for NCCL.
   engine.rank().failed = [&](const std::exception& error) { session.abort(error.what()); };
+  int code = 0;
   speak_first(engine.rank(), [&] {
     const Prepared prepared = engine.prepare(given.job);
     if (session.rank() == 0) log_plan(engine, prepared);
     if (given.run.dry_run) return;
     KeptLatents kept(prepared.options, prepared.job, prepared.names);
-    make_or_say_how_to_go_on(engine, prepared, kept, begin);
+    code = make_or_say_how_to_go_on(engine, prepared, kept, begin, stop);
   });
-  return 0;
+  return code;
 }
 
 }  // namespace ferry::worker

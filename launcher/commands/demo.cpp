@@ -89,6 +89,7 @@ Command make_demo() {
                   "[--prompt TEXT] [options]", run_keys(*options)};
   command.takes_ranks = true;
   command.takes_config = true;
+  command.can_stop = true;
   command.default_ranks = 2;
   command.more_help = "Here --offload.type is async unless told otherwise.\n";
   if (const auto model = find_demo_model()) command.more_help += describe(read_demo_words(*model));

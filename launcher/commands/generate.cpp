@@ -27,8 +27,10 @@ void read_run_options(const std::vector<FlagGroup>& groups, const CommandLine& l
 }
 
 int run_worker(int& argc, char**& argv, const worker::Options& options) {
-  return run_ranks(argc, argv, options.run,
-                   [&options](parallel::Session& session) { return worker::run(options, session); });
+  worker::StopRequest stop;
+  return run_ranks(
+      argc, argv, options.run,
+      [&](parallel::Session& session) { return worker::run(options, session, stop); }, &stop);
 }
 
 Command make_generate() {
@@ -37,6 +39,7 @@ Command make_generate() {
                   run_keys(*options)};
   command.takes_ranks = true;
   command.takes_config = true;
+  command.can_stop = true;
   command.more_help =
       "example: ferry generate -n 2 --model Wan2.1-T2V-1.3B --prompt \"a cat plays the piano\" --size "
       "480x272\n";

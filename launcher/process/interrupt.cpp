@@ -25,30 +25,11 @@ bool writable(int descriptor) {
   return flags >= 0 && (flags & O_ACCMODE) != O_RDONLY;
 }
 
-[[noreturn]] void end_by(int signal) {
-  for (const std::string& file : unfinished_files()) ::unlink(file.c_str());
-  // Under `ferry -n` the parent process reports it.
-  if (is_reporting_process() && !started_by_job()) say_last("ended by " + signal_name(signal));
-  ::_exit(128 + signal);
-}
-
 }  // namespace
 
-void Interrupt::wait_for_signal() {
-  pollfd sources[2] = {{caught_.descriptor(), POLLIN, 0}, {stop_, POLLIN, 0}};
-  while (sources[1].revents == 0) {
-    ::poll(sources, 2, -1);
-    const auto first = caught_.next();
-    if (!first) continue;
-    const std::lock_guard lock(mutex_);
-    if (words_) words_();
-    end_by(first->signal);
-  }
-}
-
-void Interrupt::before_end(std::function<void()> words) {
+void Interrupt::set_peers(Peers peers) {
   const std::lock_guard lock(mutex_);
-  words_ = std::move(words);
+  peers_ = std::move(peers);
 }
 
 std::vector<std::string> unfinished_files() {
@@ -65,10 +46,38 @@ std::vector<std::string> unfinished_files() {
   return files;
 }
 
-Interrupt::Interrupt() : caught_(ending_signals()) {
+Interrupt::Interrupt(worker::StopRequest* stop) : caught_(ending_signals()), request_(stop) {
   stop_ = ::eventfd(0, EFD_CLOEXEC);
   if (stop_ < 0) throw_errno("eventfd");
-  thread_ = std::thread([this] { wait_for_signal(); });
+  thread_ = std::thread([this] { run(); });
+}
+
+void Interrupt::run() {
+  Asked asked;
+  pollfd sources[2] = {{caught_.descriptor(), POLLIN, 0}, {stop_, POLLIN, 0}};
+  while (sources[1].revents == 0) {
+    ::poll(sources, 2, -1);
+    if (const auto first = caught_.next()) take(first->signal, asked);
+  }
+}
+
+void Interrupt::take(int signal, Asked& asked) {
+  const Clock::time_point now = Clock::now();
+  if (asked.signal == signal && now - asked.at < as_duration(kOneDelivery_s)) return;
+  const std::lock_guard lock(mutex_);
+  const bool lost = peers_.one_has_gone && peers_.one_has_gone();
+  const bool asks = request_ != nullptr && (signal == SIGTERM || signal == SIGUSR1) && !lost;
+  if (asked.signal != 0 || !asks) end_process("ended by " + signal_name(signal), 128 + signal);
+  asked = {signal, now};
+  if (request_->ask()) end_process(stopped_early(signal), worker::kRequeueExit);
+}
+
+void Interrupt::end_process(const std::string& how, int code) {
+  if (peers_.leave) peers_.leave();
+  for (const std::string& file : unfinished_files()) ::unlink(file.c_str());
+  // Under `ferry -n` the parent process reports it.
+  if (is_reporting_process() && !started_by_job()) say_last(how);
+  ::_exit(code);
 }
 
 Interrupt::~Interrupt() {

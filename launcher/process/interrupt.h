@@ -1,4 +1,5 @@
-// Ends the process at once on a signal, leaving nothing unfinished behind.
+// What a rank does on a signal: it ends at once, leaving nothing unfinished behind, or stops at the next
+// border.
 #pragma once
 
 #include <functional>
@@ -7,30 +8,52 @@
 #include <thread>
 #include <vector>
 
+#include "base/clock.h"
 #include "launcher/process/caught.h"
+#include "worker/state/stop_request.h"
 
 namespace ferry::launcher {
 
-// While one exists, a separate thread takes the signals of launcher/process/signals.h, removes the files that
-// this process is still writing and exits with code 128 + the signal's number. (Under mpirun every rank
-// receives the signal, and one rank that exits takes the others along.)
+// While one exists, a separate thread takes the signals of launcher/process/signals.h.
+//
+//   SIGTERM, SIGUSR1   the first one asks the run to stop (worker/state/stop_request.h), if there is one to
+//                      ask; more of its kind within a second are the same delivery
+//   any other, or a    removes the files that this process is still writing, and exits with code
+//   second one         128 + the signal's number
+//
+// Under mpirun every rank receives the signal, and one rank that exits takes the others along.
 class Interrupt {
  public:
-  Interrupt();
+  // Of a rank, while it has a session.  Called on the thread.
+  struct Peers {
+    // True if another rank of the job has gone, which it reports: Open MPI's mpirun then sends SIGTERM to the
+    // rest, who are not asked to stop but end.
+    std::function<bool()> one_has_gone;
+    std::function<void()> leave;  // says that this rank ends on purpose
+  };
+
+  // `stop` (optional) must outlive it.
+  explicit Interrupt(worker::StopRequest* stop = nullptr);
   Interrupt(const Interrupt&) = delete;
   Interrupt& operator=(const Interrupt&) = delete;
   ~Interrupt();
 
-  // From now on `words`, which may report something, is called before the process ends; empty: nothing.  It
-  // runs on the thread, and not after this returns with another.
-  void before_end(std::function<void()> words);
+  // Replaces the peers, of which nothing is called any longer once this returns; empty: none.
+  void set_peers(Peers peers);
 
  private:
-  void wait_for_signal();
+  struct Asked {  // the signal that asked to stop
+    int signal = 0;
+    Clock::time_point at;
+  };
+  void run();
+  void take(int signal, Asked& asked);
+  [[noreturn]] void end_process(const std::string& how, int code);
 
   CaughtSignals caught_;
+  worker::StopRequest* request_;
   std::mutex mutex_;
-  std::function<void()> words_;
+  Peers peers_;
   int stop_ = -1;  // eventfd: tells the thread to end
   std::thread thread_;
 };

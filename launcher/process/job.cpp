@@ -23,6 +23,7 @@
 #include "launcher/process/processes.h"
 #include "launcher/process/relay.h"
 #include "launcher/process/signals.h"
+#include "worker/state/stop_request.h"
 
 namespace ferry::launcher {
 namespace {
@@ -83,13 +84,14 @@ class Exec {
 
 class Job {
  public:
-  explicit Job(std::vector<std::string>& words);
+  Job(std::vector<std::string>& words, bool can_stop);
   int wait();
 
  private:
   void start(std::vector<std::string>& words);
   void take(const Caught& caught);
   void reap();
+  void ask_to_stop(int signal);
   void end_by(int signal);
   void signal_all(int signal) const;
   void stop(bool sent_by_terminal);
@@ -103,11 +105,14 @@ class Job {
   Handle<int, ::close, -1> mpirun_end_;  // readable once it has ended
   int status_ = 0;
   bool ended_ = false;
+  bool can_stop_;
+  int stopping_signal_ = 0;  // the ranks have been asked to stop
+  Clock::time_point stopping_since_;
   int ending_signal_ = 0;
   Clock::time_point kill_at_ = Clock::time_point::max();
 };
 
-Job::Job(std::vector<std::string>& words) {
+Job::Job(std::vector<std::string>& words, bool can_stop) : can_stop_(can_stop) {
   ::signal(SIGCHLD, SIG_DFL);  // ignored children cannot be waited for
   // Ranks orphaned by mpirun become children of this process, which ends them.
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
@@ -134,7 +139,7 @@ int Job::wait() {
   while (!ended_) {
     pollfd sources[2] = {{caught_.descriptor(), POLLIN, 0}, {mpirun_end_.get(), POLLIN, 0}};
     // Without a pidfd (Linux before 5.3, or a sandbox that forbids it), poll for the end.
-    const bool looks = !mpirun_end_ || ending_signal_ != 0;
+    const bool looks = !mpirun_end_ || kill_at_ != Clock::time_point::max();
     ::poll(sources, 2, looks ? kLook_ms : -1);
     while (const std::optional<Caught> caught = caught_.next()) take(*caught);
     reap();
@@ -149,8 +154,27 @@ void Job::take(const Caught& caught) {
     if (ending_signal_ == 0) stop(caught.by_kernel);
   } else if (caught.signal == SIGCONT) {
     signal_all(SIGCONT);
+  } else if (can_stop_ && (caught.signal == SIGTERM || caught.signal == SIGUSR1)) {
+    ask_to_stop(caught.signal);
   } else {
     end_by(caught.signal);
+  }
+}
+
+// Under SIGTERM mpirun gives the ranks a second; a step may take minutes.  They are asked directly: an mpirun
+// that has just been started would die of SIGUSR1 instead of passing it on.
+void Job::ask_to_stop(int signal) {
+  const Clock::time_point now = Clock::now();
+  if (signal == stopping_signal_ && now - stopping_since_ < as_duration(kOneDelivery_s)) return;
+  if (stopping_signal_ != 0) return end_by(signal);
+  stopping_signal_ = signal;
+  stopping_since_ = now;
+  signal_all(SIGCONT);
+  const std::vector<pid_t> ranks = children_of(mpirun_);
+  for (const pid_t rank : ranks) ::kill(rank, SIGUSR1);
+  if (ranks.empty()) {  // nothing has begun
+    kill_at_ = now + as_duration(kEndsWithin_s);
+    ::kill(mpirun_, SIGTERM);
   }
 }
 
@@ -205,13 +229,24 @@ void Job::end_adopted() {
 int Job::say_how_it_ended() {
   const int code = exit_code_of(status_);
   const bool ended_here = ending_signal_ != 0 && code != 0;
-  // Slow readers get everything, unless the job was ended by a signal.
-  if (!ended_here) caught_.release();
+  const bool stopped = stopping_signal_ != 0 && !ended_here && code != 0;
+  const bool by_signal = ended_here || stopped;
+  // Slow readers get everything, unless a signal ended or stopped the job.
+  if (!by_signal) caught_.release();
   bool silent = true;
-  for (Relay* relay : {&out_, &err_}) silent = !relay->finish(ended_here ? kLastWords_s : -1) && silent;
+  for (Relay* relay : {&out_, &err_}) silent = !relay->finish(by_signal ? kLastWords_s : -1) && silent;
   if (ended_here) {
     say_last("ended by " + signal_name(ending_signal_));
     return 128 + ending_signal_;
+  }
+  if (stopped && code == worker::kRequeueExit) {
+    say_last("stopped by " + signal_name(stopping_signal_));
+    return code;
+  }
+  // mpirun had no ranks yet, or one had no handler yet.
+  if (stopped && (kill_at_ != Clock::time_point::max() || code == 128 + SIGUSR1)) {
+    say_last(stopped_early(stopping_signal_));
+    return worker::kRequeueExit;
   }
   if (WIFSIGNALED(status_)) {
     say_last("mpirun was ended by " + signal_name(WTERMSIG(status_)));
@@ -226,7 +261,7 @@ int Job::say_how_it_ended() {
 
 }  // namespace
 
-int run_job(std::vector<std::string> words) { return Job(words).wait(); }
+int run_job(std::vector<std::string> words, bool can_stop) { return Job(words, can_stop).wait(); }
 
 bool started_by_job() {
   const char* mpirun = std::getenv(kMpirun);

@@ -13,10 +13,11 @@ namespace ferry::launcher {
 
 // Runs `words` (mpirun and its arguments) until all ranks have ended and returns the exit code: mpirun's (the
 // first nonzero one of a rank; 128 + n for a rank ended by signal n), or 128 + n if signal n (signals.h)
-// ended this process's job.  SIGTSTP stops mpirun, the ranks and this process; SIGCONT continues them.  If
-// this process dies, even by SIGKILL, so do all ranks, stopped ones too.  Other threads may exist.
-// Call once, on the thread that started main.
-int run_job(std::vector<std::string> words);
+// ended this process's job.  With `can_stop`, the first SIGTERM or SIGUSR1 becomes SIGUSR1 for the ranks,
+// which save and stop; then the code is theirs, worker::kRequeueExit.  SIGTSTP stops mpirun, the ranks and
+// this process; SIGCONT continues them.  If this process dies, even by SIGKILL, so do all ranks, stopped ones
+// too.  Other threads may exist. Call once, on the thread that started main.
+int run_job(std::vector<std::string> words, bool can_stop);
 
 // On a rank started by run_job (on this node; not by a hand-written mpirun): makes it die with mpirun, at
 // once if mpirun is gone already.  Call first in main.

@@ -10,8 +10,14 @@ namespace ferry::launcher {
 // (nohup).
 sigset_t ending_signals();
 
+// Deliveries of one signal within this time count as one.
+constexpr double kOneDelivery_s = 1;
+
 // "SIGTERM".
 std::string signal_name(int signal);
+
+// Last line of a run that `signal` stopped before its first step.
+std::string stopped_early(int signal);
 
 // Exit code of a run for `wait_status` (from waitpid): its code, or 128 + its signal's number.
 int exit_code_of(int wait_status);

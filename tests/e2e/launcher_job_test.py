@@ -14,6 +14,7 @@ import unittest.mock
 from launcher_support import BINARY, DEMO, FerryTest, ferry
 
 GONE_S = 5  # all ranks are, after whatever ended the job
+STOPPED = 75  # exit code of a job that saved its state
 PATIENCE_S = 60  # for what takes a second on a machine that is free
 
 
@@ -95,6 +96,17 @@ class JobTest(FerryTest):
         self.assertEqual(said, [f"ferry: ended by {number.name}"])
         self.assertEqual(list(self.folder.iterdir()), [])
 
+    def assert_stops(self, number, ranks):
+        job = self.start(ranks=ranks)
+        family = [p for child in children(job.pid) for p in (child, *children(child))]
+        job.send_signal(number)
+        self.assertEqual(job.wait(GONE_S), STOPPED, job.text())
+        self.assert_gone(family)
+        state = self.folder / ".x.mp4.state"
+        left = [state] if "the state after" in job.text() else []
+        self.assertEqual(list(self.folder.iterdir()), left)
+        state.unlink(missing_ok=True)
+
 
 class Family(JobTest):
     def test_mpirun_is_a_child_in_a_group_of_its_own_and_reads_nothing(self):
@@ -169,7 +181,7 @@ class Deaths(JobTest):
         self.assertIn("mpirun was ended by SIGKILL", job.text())
 
     def test_a_rank_that_dies_by_a_signal_gives_its_code(self):
-        for number in (signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM):
+        for number in (signal.SIGKILL, signal.SIGSEGV, signal.SIGINT):
             job = self.start()
             mpirun, ranks = self.processes(job)
             os.kill(ranks[1], number)
@@ -177,21 +189,23 @@ class Deaths(JobTest):
             self.assertIn(f"a rank was ended by {number.name}", job.text())
             self.assert_gone([mpirun, *ranks])
 
-    def test_interrupt_and_terminate_end_a_job_of_ranks(self):
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self.assert_ends(number, ranks=2)
+    def test_interrupt_ends_and_terminate_stops_a_job_of_ranks(self):
+        self.assert_ends(signal.SIGINT, ranks=2)
+        self.assert_stops(signal.SIGTERM, ranks=2)
 
     def test_hangup_and_quit_end_a_job_of_ranks(self):
         for number in (signal.SIGHUP, signal.SIGQUIT):
             self.assert_ends(number, ranks=2)
 
-    def test_user_signals_end_a_job_of_ranks(self):
-        for number in (signal.SIGUSR1, signal.SIGUSR2):
-            self.assert_ends(number, ranks=2)
+    def test_user_signals_stop_or_end_a_job_of_ranks(self):
+        self.assert_stops(signal.SIGUSR1, ranks=2)
+        self.assert_ends(signal.SIGUSR2, ranks=2)
 
-    def test_the_same_signals_end_one_process(self):
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2):
+    def test_the_same_signals_end_or_stop_one_process(self):
+        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR2):
             self.assert_ends(number, ranks=1)
+        for number in (signal.SIGTERM, signal.SIGUSR1):
+            self.assert_stops(number, ranks=1)
 
     def test_a_job_that_is_stopped_can_be_ended(self):
         job = self.start()
@@ -200,7 +214,7 @@ class Deaths(JobTest):
         self.assertTrue(wait_until(lambda: all(stat(p)[0] == "T" for p in [job.pid, mpirun, *ranks])))
         job.send_signal(signal.SIGTERM)
         job.send_signal(signal.SIGCONT)
-        self.assertEqual(job.wait(GONE_S), 128 + signal.SIGTERM)
+        self.assertEqual(job.wait(GONE_S), STOPPED)
         self.assert_gone([mpirun, *ranks])
 
     def test_time_in_which_the_job_was_stopped_is_no_rank_that_is_late(self):
@@ -273,10 +287,10 @@ class Threads(JobTest):
     def test_mpirun_starts_while_the_thread_sets_the_environment(self):
         self.assertEqual([self.make(self.folder, STRAY_SETS="1") for _ in range(2)], [2] * 2)
 
-    def test_signals_end_a_job_of_ranks_and_one_process(self):
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self.assert_ends(number, ranks=2)
-            self.assert_ends(number, ranks=1)
+    def test_signals_stop_or_end_a_job_of_ranks_and_one_process(self):
+        for ranks in (1, 2):
+            self.assert_ends(signal.SIGINT, ranks)
+            self.assert_stops(signal.SIGTERM, ranks)
 
     test_sigkill_of_the_first_process_ends_all = Deaths.test_sigkill_of_the_first_process_ends_all
     test_a_job_that_is_stopped_can_be_ended = Deaths.test_a_job_that_is_stopped_can_be_ended

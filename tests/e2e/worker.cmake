@@ -6,6 +6,14 @@ foreach(name finite kept lora lost_rank ranks results)
   set_tests_properties(worker_${name}_e2e PROPERTIES TIMEOUT 600 LABELS e2e PROCESSORS 2
     ENVIRONMENT "${FERRY_TEST_ENV};PYTHONDONTWRITEBYTECODE=1")
 endforeach()
+# What is stopped goes on, by the test's class.
+foreach(class SameBits Signals Refusals)
+  string(TOLOWER ${class} name)
+  add_test(NAME worker_resume_${name}_e2e
+    COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/e2e/worker_resume_test.py ${class})
+  set_tests_properties(worker_resume_${name}_e2e PROPERTIES TIMEOUT 600 LABELS e2e PROCESSORS 2
+    ENVIRONMENT "${FERRY_TEST_ENV};PYTHONDONTWRITEBYTECODE=1")
+endforeach()
 # Two videos of one process and those of two.
 _ferry_test_binary(worker_videos_program SOURCES support/videos_program.cpp LIBS ferry::worker)
 add_test(NAME worker_videos_e2e COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/e2e/worker_videos_test.py

@@ -219,7 +219,7 @@ class Kept(FerryTest):
         self.assertEqual((self.out / "x.latents.safetensors").read_text(), "mine")
 
     def test_a_killed_run_leaves_nothing_while_it_samples(self):
-        for number in (signal.SIGKILL, signal.SIGTERM):
+        for number in (signal.SIGKILL, signal.SIGINT):
             job = self.start(steps=1000)
             job.send_signal(signal.SIGCONT)
             time.sleep(0.3)
@@ -229,7 +229,7 @@ class Kept(FerryTest):
             self.assertEqual((self.names(self.out), self.names(self.elsewhere)), ([], []))
 
     def test_a_run_that_is_killed_while_it_decodes_leaves_the_latents_and_the_next_one_ends_with_its_results(self):
-        for number in (signal.SIGKILL, signal.SIGTERM):
+        for number in (signal.SIGKILL, signal.SIGINT):
             job = self.start(at="the latents are in", steps=2)
             job.send_signal(number)
             self.end(job)

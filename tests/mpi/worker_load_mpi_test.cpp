@@ -88,9 +88,12 @@ TEST_F(Load, TheDitIsReadWhileTextRunsAndGivesTheSameLatent) {
   });
   EXPECT_EQ(calls, 1);
   EXPECT_NE(engine.model().stage(Role::Dit).arena(), nullptr);
-  const at::Tensor beside = denoise_stage(in, contexts, noise, record);
+  SamplingState begin;
+  begin.latent = noise;
+  begin.contexts = contexts;
+  const at::Tensor beside = denoise_stage(in, begin, record);
   EXPECT_EQ(engine.model().stage(Role::Dit).loads, 1);
-  EXPECT_TRUE(at::equal(beside, denoise_stage(in, contexts, noise, record)));
+  EXPECT_TRUE(at::equal(beside, denoise_stage(in, begin, record)));
   EXPECT_EQ(engine.model().stage(Role::Dit).loads, 2) << "no later video needs it";
 }
 
@@ -101,7 +104,10 @@ TEST_F(Load, AWarmUpRunsTheJobsShapesAndChangesNothing) {
   StageRecord record;
   const std::vector<at::Tensor> contexts = text_stage(in, record);
   const at::Tensor before = noise.clone();
-  const at::Tensor latent = denoise_stage(in, contexts, noise, record);
+  SamplingState begin;
+  begin.latent = noise;
+  begin.contexts = contexts;
+  const at::Tensor latent = denoise_stage(in, begin, record);
   // As much as there is no room for: LibTorch keeps nothing.
   for (const std::size_t activations : {record.activation_estimate_bytes, kNoRoom}) {
     const TorchMemory memory;
@@ -110,7 +116,7 @@ TEST_F(Load, AWarmUpRunsTheJobsShapesAndChangesNothing) {
     EXPECT_LE(memory.peak_bytes(), record.torch_peak_bytes);
   }
   EXPECT_TRUE(at::equal(noise, before));
-  EXPECT_TRUE(at::equal(denoise_stage(in, contexts, noise, record), latent));
+  EXPECT_TRUE(at::equal(denoise_stage(in, begin, record), latent));
 }
 
 TEST_F(Load, AWarmUpOfDecodingChangesNothing) {

@@ -4,9 +4,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <filesystem>
+#include <utility>
 
 #include "base/error.h"
+#include "base/files/fingerprint.h"
 #include "base/log.h"
 #include "base/text/lower.h"
 #include "base/text/shown.h"
@@ -18,6 +21,10 @@ namespace ferry::worker {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr const char* kStateEnding = ".state";
+constexpr std::size_t kHashDigits = 12;
+constexpr int kMostStates = 20;
 
 // The video's path without extension, and the requested extension as written.
 std::pair<std::string, std::string> wanted_name(const Job& job, const JobOptions& options) {
@@ -95,7 +102,59 @@ void hold_latents(HeldNames& held, const Options& options, const Job& job) {
   }
 }
 
+std::string state_path(const Job& job, const std::string& name) {
+  const std::size_t longest = longest_name(job.video) - std::strlen(kStateEnding) - 1;
+  const std::string file = fmt::format(".{}{}", first_characters(name, longest), kStateEnding);
+  return (fs::path(job.video).parent_path() / file).string();
+}
+
+std::string name_of_sampling(const Options& options, const Job& job, int number) {
+  const std::string seed = job.seed_drawn ? "" : std::to_string(job.seed);
+  const std::string sampled =
+      fmt::format("{}\n{}\n{}x{} {} {} {} {} {} {}\n{}\n{}\n{} {}", job.prompt, job.negative_prompt,
+                  job.width, job.height, job.frames, job.steps, job.sampler, job.guidance, job.shift, seed,
+                  job.noise, job.context, options.lora.path, options.lora.strength);
+  return fmt::format("{}-{}{}", slug_of(job.prompt), fingerprint(sampled).substr(0, kHashDigits),
+                     number == 1 ? "" : fmt::format("-{}", number));
+}
+
+void check_state(const std::string& path, const std::vector<Output>& outputs,
+                 const std::vector<InputFile>& inputs) {
+  if (path.empty()) return;
+  for (const Output& output : outputs) {
+    if (Reservation::key_of(output.path) == Reservation::key_of(path))
+      throw UserError(fmt::format("run.state {}: this run writes its {} there; accepted: another name", path,
+                                  output.what));
+  }
+  check_no_input("run.state", path, inputs);
+}
+
 }  // namespace
+
+StateName hold_state(const Options& options, const Job& job) {
+  if (!options.run.state.empty()) {
+    check_can_write(options.run.state, true);
+    check_name(options.run.state);
+    StateName name{options.run.state, Reservation::take(options.run.state)};
+    if (name.held) return name;
+    throw UserError(
+        fmt::format("run.state {}: another run is writing it; accepted: another name", name.path));
+  }
+  // The video's name is held.
+  if (!options.job.out.empty()) return {state_path(job, fs::path(job.video).filename().string())};
+  StateName first;
+  for (int number = 1; number <= kMostStates; ++number) {
+    StateName name{state_path(job, name_of_sampling(options, job, number))};
+    name.held = Reservation::take(name.path);
+    if (!name.held) continue;
+    std::error_code error;
+    if (fs::exists(fs::symlink_status(name.path, error))) return name;
+    if (first.path.empty()) first = std::move(name);
+  }
+  if (first.path.empty())
+    throw UserError("run.state: many runs of these options are at work; it needs a name");
+  return first;
+}
 
 void name_outputs(Job& job, const JobOptions& options) {
   job.fps = options.fps.value_or(job.fps);
@@ -144,6 +203,7 @@ HeldNames hold_names(const Options& options, const Job& job) {
     check_name(options.trace_file);
   }
   const std::vector<InputFile> inputs = inputs_of(options, job);
+  if (job.latents.empty()) check_state(options.run.state, outputs, inputs);
   HeldNames held;
   for (const Output& output : outputs) {
     hold(held, output, outputs);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,17 @@ namespace ferry::worker {
 // Throws UserError: what was wrong, the value, what is accepted.
 void name_outputs(Job& job, const JobOptions& options);
 
+// Where a run is kept while it is unfinished.
+struct StateName {
+  std::string path;
+  std::optional<Reservation> held{};  // so that no other run on this node writes it
+};
+
+// run.state, else .NAME.state beside `out`; without `out` .SLUG-HASH.state in the current folder, with a hash
+// of what is sampled but a drawn seed.  Of the last kind runs at the same time have one each, numbered from 2
+// on; one that is there is preferred. Throws UserError if another run holds run.state.
+StateName hold_state(const Options& options, const Job& job);
+
 // Upper bound of the results' bytes.
 std::uint64_t most_output_bytes(const Job& job);
 
@@ -27,10 +39,10 @@ struct HeldNames {
   bool latents_replace = false;  // the file exists, left by a killed run of this very job
 };
 
-// Holds the names of all outputs, including the timeline, and checks again whether they are taken. The
-// latents' name is STEM.latents.safetensors beside the video, truncated if too long, with a number if taken.
-// Throws UserError if another run holds one of them, two of this run's outputs are the same file, or one is a
-// file that this run reads (worker/job/inputs.h).
+// Holds the names of all outputs, including the timeline, and checks again whether they are
+// taken. The latents' name is STEM.latents.safetensors beside the video, truncated if too long, with a number
+// if taken. Throws UserError if another run holds one of them, two of this run's outputs are the same file,
+// or one is a file that this run reads (worker/job/inputs.h).
 HeldNames hold_names(const Options& options, const Job& job);
 
 }  // namespace ferry::worker

@@ -162,6 +162,7 @@ std::string record_json(const Options& options, const Job& job, const RunFacts& 
     json["quantization"][network] = Json::parse(to_json(found));
   json["mesh"] = {{"data", facts.mesh.data}, {"cfg", facts.mesh.cfg}, {"ulysses", facts.mesh.ulysses}};
   if (sampled) json["cfg"] = {{"mode", word_of(facts.cfg.mode)}, {"why", facts.cfg.why}};
+  if (facts.steps_before > 0) json["steps_before"] = facts.steps_before;
   json["backend"] = facts.backend;
   json["attention"] = facts.attention;
   json["total_s"] = facts.total_s;

@@ -28,6 +28,7 @@ struct RunFacts {
   std::vector<std::pair<std::string, checkpoint::Quantization>> quantization{};  // for networks that have one
   const checkpoint::LoraFile* lora = nullptr;                                    // the DiT's, if any
   parallel::CfgChoice cfg{};                                                     // as in Prepared
+  int steps_before = 0;  // of an earlier process, from whose state this one went on
 };
 
 // Writes the encoded video, the sheet, the tensors and the record.  All are on disk before the first gets its

@@ -35,7 +35,16 @@ struct Decoded {
   std::string failure;
 };
 
-// `chunk` counts finished latent frames.  Throws NotFinite, on all ranks that decode.
+constexpr const char* kStopped = "stopped";  // in place of an error
+
+// Throws Stopped on all ranks that decode if one of them was asked to.
+void look_for_stop(const StageInput& input) {
+  if (input.saves == nullptr) return;
+  const bool together = decoding_group(input) != nullptr;
+  if (together ? input.saves->stop_agreed() : input.saves->stop_asked()) throw Stopped();
+}
+
+// `chunk` counts finished latent frames.  Throws NotFinite and Stopped, on all ranks that decode.
 at::Tensor decode_chunks(const StageInput& input, offload::StageWeights& weights, const at::Tensor& latent,
                          StageRecord& record, std::int64_t& chunk) {
   Clock::time_point begin = Clock::now();
@@ -49,6 +58,7 @@ at::Tensor decode_chunks(const StageInput& input, offload::StageWeights& weights
     record.step_s.push_back(seconds_since(begin));
     begin = Clock::now();
     input.progress->step();
+    look_for_stop(input);
   };
   at::Tensor whole;
   DecodedFrames frames(*input.rank, decoding_group(input), *input.job, done);
@@ -72,6 +82,9 @@ Decoded decode(const StageInput& input, offload::StageWeights& weights, const at
     Decoded decoded{decode_chunks(input, weights, latent, record, chunk), {}};
     input.progress->end();
     return decoded;
+  } catch (const Stopped&) {
+    input.progress->give_up();
+    return {{}, kStopped};
   } catch (const NotFinite& error) {
     input.progress->give_up();
     input.rank->session->send_heartbeat();
@@ -86,6 +99,7 @@ at::Tensor decode_stage(const StageInput& input, const at::Tensor& latent, Stage
   const Clock::time_point begin = Clock::now();
   const StageSource source = source_of(input, Role::Vae);
   BorrowedStage stage(*input.model, source, *input.progress, record);
+  if (input.saves != nullptr) input.saves->begin();
   Decoded decoded;
   input.rank->begin(parallel::Stage::Decode);
   speak_first(*input.rank, [&] {
@@ -94,6 +108,7 @@ at::Tensor decode_stage(const StageInput& input, const at::Tensor& latent, Stage
   });
   const std::string failure = input.rank->session->broadcast(decoded.failure, 0);
   stage.finish(record);
+  if (failure == kStopped) throw Stopped();
   if (!failure.empty()) throw NotFinite(failure);
   record.run_s = seconds_since(begin) - record.load_s;
   return decoded.frames;

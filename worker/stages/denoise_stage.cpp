@@ -17,11 +17,32 @@
 namespace ferry::worker {
 namespace {
 
-at::Tensor run_steps(const Denoising& denoising, at::Tensor x, LatentWatch& watch, StepClock& clock) {
+// Between steps i and i + 1.  The host of a GPU is ahead of it: there step i has just been queued, and what
+// can be saved is the result of the one before.
+void save_if_due(const Denoising& denoising, const SamplingState& now, const LatentWatch& watch, int first) {
+  const StageInput& input = denoising.input;
+  if (input.saves == nullptr) return;
+  const bool ahead = input.rank->on_gpu();
+  const int i = now.steps_done() - 1;
+  const int done = ahead ? i : i + 1;
+  if (done == first) return;
+  if (!ahead) watch.check(i, denoising);
+  input.saves->between_steps(done, [&] {
+    if (!ahead) return on_host(*input.rank->device, now);
+    return on_host(*input.rank->device, {watch.start(i).x, watch.start(i).sampler, now.contexts});
+  });
+}
+
+at::Tensor run_steps(const Denoising& denoising, const SamplingState& begin, LatentWatch& watch,
+                     StepClock& clock) {
   const StageInput& input = denoising.input;
   const Job& job = *input.job;
+  const int first = begin.steps_done();
   model::Sampler sampler = model::make_sampler(job.sampler, job.steps, job.shift);
-  for (int i = 0; i < job.steps; ++i) {
+  sampler.restore(begin.sampler);
+  if (input.saves != nullptr) input.saves->begin();
+  at::Tensor x = begin.latent;
+  for (int i = first; i < job.steps; ++i) {
     input.rank->ticks().step(i + 1);
     const TraceScope span(input.rank->trace.get(), Lane::Compute, "step", input.rank->device->compute(), i);
     watch.begins(i, x, sampler);
@@ -30,18 +51,19 @@ at::Tensor run_steps(const Denoising& denoising, at::Tensor x, LatentWatch& watc
     x = sampler.step(i, x, combined(velocities, job.guidance)).contiguous();
     watch.ends(i, x);
     clock.step();
-    if (i > 0) watch.check(i - 1, denoising);
+    if (i > first) watch.check(i - 1, denoising);
+    save_if_due(denoising, {x, sampler.state(), begin.contexts}, watch, first);
   }
   return x;
 }
 
-at::Tensor sample(const Denoising& denoising, const at::Tensor& noise, DeviceMarks& marks,
+at::Tensor sample(const Denoising& denoising, const SamplingState& begin, DeviceMarks& marks,
                   StageRecord& record) {
   const StageInput& input = denoising.input;
   const Job& job = *input.job;
   const Rank& rank = *input.rank;
   LatentWatch watch(*rank.device, job.steps);
-  input.progress->begin("denoise", job.steps);
+  input.progress->begin("denoise", job.steps - begin.steps_done());
   StepClock clock(
       *rank.device, [&](const Event& event) { rank.wait_for(event, [&] { return marks.look(); }); },
       [&] {
@@ -50,7 +72,7 @@ at::Tensor sample(const Denoising& denoising, const at::Tensor& noise, DeviceMar
       });
   at::Tensor latent;
   speak_first(rank, [&] {
-    latent = run_steps(denoising, noise, watch, clock);
+    latent = run_steps(denoising, begin, watch, clock);
     record.step_s = clock.finish();
     watch.check(job.steps - 1, denoising);
   });
@@ -104,10 +126,10 @@ at::Tensor draw_noise(const StageInput& input) {
   return noise;
 }
 
-at::Tensor denoise_stage(const StageInput& input, const std::vector<at::Tensor>& contexts,
-                         const at::Tensor& noise, StageRecord& record) {
+at::Tensor denoise_stage(const StageInput& input, const SamplingState& state, StageRecord& record) {
   record.name = "denoise";
   const Clock::time_point begin = Clock::now();
+  const int steps = input.job->steps - state.steps_done();
   Rank& rank = *input.rank;
   const StageSource source = source_of(input, Role::Dit);
   input.model->make_device_room(source);
@@ -117,7 +139,7 @@ at::Tensor denoise_stage(const StageInput& input, const std::vector<at::Tensor>&
     const offload::NodeArena* arena = input.model->stage(Role::Dit).arena();
     const bool reading = arena == nullptr || !arena->filled();
     if (rank.session->all_agree(reading)) warm_up_decoding(input);
-    warm_up(input, contexts, noise, source.activation_bytes);
+    warm_up(input, state.contexts, state.latent, source.activation_bytes);
     record.warm_up_s = seconds_since(begin);
   }
   BorrowedStage stage(*input.model, source, *input.progress, record);
@@ -127,12 +149,12 @@ at::Tensor denoise_stage(const StageInput& input, const std::vector<at::Tensor>&
   {
     model::Dit dit(input.networks->facts.dit, stage.weights(),
                    denoise_runtime(input, stage.weights().exchange_gate(), marks));
-    Branches branches(input, dit, contexts);
-    latent = sample({input, stage.weights(), dit, branches}, noise, marks, record);
-    record.exposed_exchange = exposed_of(dit.exchange_waits(), input.job->steps);
+    Branches branches(input, dit, state.contexts);
+    latent = sample({input, stage.weights(), dit, branches}, state, marks, record);
+    record.exposed_exchange = exposed_of(dit.exchange_waits(), steps);
   }
   stage.finish(record);
-  record.exposed_copy = exposed_copy(*record.offload, input.job->steps);
+  record.exposed_copy = exposed_copy(*record.offload, steps);
   record.run_s = seconds_since(begin) - record.load_s;
   return latent;
 }

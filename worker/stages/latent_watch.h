@@ -38,12 +38,14 @@ class LatentWatch {
   // step to find where, which is collective, and throws NotFinite with the latent that it started from.
   void check(int i, const Denoising& denoising) const;
 
- private:
   struct Start {
     at::Tensor x;
     model::SamplerState sampler;
   };
+  // What step i, one of the last two, started from.
   const Start& start(int i) const { return starts_.at(static_cast<std::size_t>(i % 2)); }
+
+ private:
   std::string cause(int i, const Denoising& denoising) const;
 
   FiniteFlags flags_;

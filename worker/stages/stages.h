@@ -21,6 +21,8 @@
 #include "worker/rank.h"
 #include "worker/record/progress.h"
 #include "worker/record/record.h"
+#include "worker/state/sampling_state.h"
+#include "worker/state/save_points.h"
 #include "worker/weights/loaded_model.h"
 #include "worker/weights/stage_load.h"
 
@@ -34,6 +36,7 @@ struct StageInput {
   LoadedModel* model = nullptr;
   Progress* progress = nullptr;
   std::function<void(const at::Tensor& frames)> frames_made{};  // as in Hooks (worker/generate.h)
+  SavePoints* saves = nullptr;  // optional; throws Stopped in denoise and decode
 
   const Network& network(Role role) const { return (*networks)[role].value(); }
 };
@@ -55,10 +58,10 @@ void begin_denoise(const StageInput& input);
 // generators cannot differ.
 at::Tensor draw_noise(const StageInput& input);
 
-// Computes the latent [C, T, h, w] fp32 on the device.  The branches run as set by options.parallel.cfg, and
-// combine as v = vu + guidance * (vc - vu) in fp32.
-at::Tensor denoise_stage(const StageInput& input, const std::vector<at::Tensor>& contexts,
-                         const at::Tensor& noise, StageRecord& record);
+// Takes the steps that `begin`, on the device, has not done: at least one.  Computes the latent [C, T, h, w]
+// fp32 on the device.  The branches run as set by options.parallel.cfg, and combine as
+// v = vu + guidance * (vc - vu) in fp32.
+at::Tensor denoise_stage(const StageInput& input, const SamplingState& begin, StageRecord& record);
 
 // Decodes to [F, H, W, 3] uint8 in host memory on the first rank; undefined on the others.  Every rank has
 // the latent.

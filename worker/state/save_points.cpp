@@ -1,0 +1,32 @@
+#include "worker/state/save_points.h"
+
+#include "base/files/pending_file.h"
+#include "base/log.h"
+#include "parallel/agree.h"
+
+namespace ferry::worker {
+
+void SavePoints::begin() {
+  if (stop_ != nullptr) stop_->enter(StopRequest::Phase::Stoppable);
+}
+
+bool SavePoints::stop_agreed() const { return stop_ != nullptr && !session_.all_agree(!stop_->asked()); }
+
+void SavePoints::between_steps(int steps_done, const State& state) {
+  if (stop_agreed()) stop(state);
+  if (unfinished_ == nullptr || every_ == 0 || steps_done % every_ != 0) return;
+  try {
+    unfinished_->save(state());
+  } catch (const FileError& error) {
+    spdlog::warn("the state: {}", error.what());
+  }
+}
+
+void SavePoints::stop(const State& state) {
+  parallel::fail_together(world_peers(session_), [&] {
+    if (unfinished_ != nullptr) unfinished_->save(state());
+  });
+  throw Stopped();
+}
+
+}  // namespace ferry::worker
