@@ -150,7 +150,7 @@ TensorSource checkpoint_source(const checkpoint::Checkpoint& checkpoint, bool dr
 }
 
 void load_portion(const LoadPlan& plan, const TensorSource& source,
-                const std::function<void(const LoadProgress&)>& progress) {
+                  const std::function<void(const LoadProgress&)>& progress) {
   const std::vector<Piece> all = pieces_of(*plan.stored, *plan.layout, kPieceBytes);
   Work work(plan, spread(portion_of(all, plan.rank, plan.ranks), plan.threads), source);
   std::vector<std::jthread> threads;

@@ -144,7 +144,10 @@ at::Tensor denoise_stage(const StageInput& input, const SamplingState& state, St
   }
   BorrowedStage stage(*input.model, source, *input.progress, record);
   rank.begin(parallel::Stage::Denoise);
-  DeviceMarks marks(*rank.device, rank.ticks());
+  // The host queues a step while the device computes the one before, each of one or two forwards.
+  const std::size_t marks_ahead =
+      rank.on_gpu() ? 4 * static_cast<std::size_t>(input.networks->facts.dit.layers) : 0;
+  DeviceMarks marks(*rank.device, rank.ticks(), marks_ahead);
   at::Tensor latent;
   {
     model::Dit dit(input.networks->facts.dit, stage.weights(),

@@ -5,6 +5,11 @@
 
 namespace ferry::worker {
 
+DeviceMarks::DeviceMarks(Device& device, parallel::Ticks& ticks, std::size_t count)
+    : device_(device), ticks_(ticks) {
+  for (std::size_t i = 0; i < count; ++i) unused_.push_back(device_.make_event(EventKind::Order));
+}
+
 void DeviceMarks::put(const parallel::Where& where) {
   if (unused_.empty()) unused_.push_back(device_.make_event(EventKind::Order));
   device_.compute().record(*unused_.back());

@@ -5,6 +5,7 @@
 // step.
 #pragma once
 
+#include <cstddef>
 #include <deque>
 #include <memory>
 #include <vector>
@@ -17,7 +18,8 @@ namespace ferry::worker {
 // Used by the main thread.
 class DeviceMarks {
  public:
-  DeviceMarks(Device& device, parallel::Ticks& ticks) : device_(device), ticks_(ticks) {}
+  // Makes the events for `count` marks ahead; more are made when they are needed.
+  DeviceMarks(Device& device, parallel::Ticks& ticks, std::size_t count = 0);
 
   // Marks the end of what is queued so far; later ones come after it.
   void put(const parallel::Where& where);
