@@ -12,6 +12,7 @@
 
 #include "parallel/mpi/environment.h"
 #include "parallel/mpi/mpi_check.h"
+#include "parallel/patience.h"
 #include "parallel/share_board.h"
 #include "parallel/watch/watchdog.h"
 
@@ -147,8 +148,8 @@ MPI_Comm Session::split(int color) {
 
 void Session::abort(const std::string& reason, int exit_code) {
   // A failed call may be the first that is seen of another rank's death.
-  const Deadline dying(size() > 1 ? kDying_s : 0);
-  while (!a_rank_has_gone() && !dying.passed()) std::this_thread::sleep_for(kLook);
+  Patience dying(size() > 1 ? kDying_s : 0);
+  while (!a_rank_has_gone() && !dying.over()) std::this_thread::sleep_for(kLook);
   const Where where = ticks().where();
   if (watchdog_->claim(exit_code)) {
     const std::string place = must_tick(where.stage) ? text_of(where) + ": " : "";

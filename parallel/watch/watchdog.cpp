@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/host/memory_use.h"
+#include "parallel/patience.h"
 #include "parallel/watch/process.h"
 
 namespace ferry::parallel {
@@ -172,7 +173,7 @@ bool Watchdog::a_rank_has_gone() {
 bool Watchdog::all_refuse(double seconds) {
   mine().refused = true;
   ticks_.begin(Stage::End);
-  const Deadline deadline(seconds);
+  Patience patience(seconds);
   const auto all = [this] {
     for (int i = 0; i < setup_.board.size(); ++i) {
       const Place& place = setup_.board.place(i);
@@ -181,7 +182,7 @@ bool Watchdog::all_refuse(double seconds) {
     return true;
   };
   while (!all()) {
-    if (deadline.passed()) return false;
+    if (patience.over()) return false;
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
   return true;

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "parallel/patience.h"
 #include "parallel/watch/judge.h"
 #include "parallel/watch/watchdog.h"
 
@@ -186,8 +187,8 @@ class BesideAChild : public ::testing::Test {
   }
   // Waits for a condition, half a minute at most.
   static bool until(const std::function<bool()>& is) {
-    const Deadline deadline(30);
-    while (!is() && !deadline.passed()) std::this_thread::sleep_for(milliseconds(5));
+    Patience patience(30);
+    while (!is() && !patience.over()) std::this_thread::sleep_for(milliseconds(5));
     return is();
   }
 

@@ -10,7 +10,7 @@
 #include "base/files/fingerprint.h"
 #include "base/text/describe.h"
 #include "checkpoint/formats/safetensors.h"
-#include "parallel/choose_cfg.h"
+#include "parallel/options.h"
 
 namespace ferry::worker {
 namespace {
@@ -125,7 +125,7 @@ void add_weights(Values& values, const IdentitySource& source) {
 
 void add_ranks(Values& values, const IdentitySource& source) {
   values.emplace_back(kRanksValue, std::to_string(source.mesh.size()));
-  values.emplace_back(kCfgValue, parallel::name_of(source.options.parallel.cfg));
+  values.emplace_back(kCfgValue, word_of(source.options.parallel.cfg));
   values.emplace_back("ulysses", std::to_string(source.mesh.ulysses));
   const bool cpu = source.device == DeviceType::Cpu;
   values.emplace_back("device", cpu ? "cpu" : "cuda");

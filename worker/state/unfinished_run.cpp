@@ -11,7 +11,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/text/shown.h"
-#include "parallel/choose_cfg.h"
+#include "parallel/options.h"
 #include "worker/state/run_identity.h"
 
 namespace ferry::worker {
@@ -25,11 +25,7 @@ bool is_there(const std::string& path) {
 }
 
 parallel::CfgMode mode_named(const std::string& name) {
-  using Mode = parallel::CfgMode;
-  for (const Mode mode : {Mode::Serial, Mode::Paired, Mode::Parallel}) {
-    if (name == parallel::name_of(mode)) return mode;
-  }
-  return Mode::Auto;
+  return from_word<parallel::CfgMode>(name).value_or(parallel::CfgMode::Auto);
 }
 
 // A damaged state may be replaced, somebody's other file not.
