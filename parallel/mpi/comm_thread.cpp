@@ -90,11 +90,14 @@ void CommThread::send_heartbeat() {
 void CommThread::keep_contact() {
   // Else one is queued already, behind a wait that sends it.
   if (contact_due_.exchange(true)) return;
-  stream_.call([this] {
-    if (!contact_due_.exchange(false)) return;
-    send_signs();
-    look_for_signs();
-  });
+  stream_.call([this] { trade_signs_if_due(); });
+}
+
+// Runs on the thread.
+void CommThread::trade_signs_if_due() {
+  if (!contact_due_.exchange(false)) return;
+  send_signs();
+  look_for_signs();
 }
 
 // Runs on the thread.
@@ -138,7 +141,7 @@ void CommThread::wait_all(std::span<MPI_Request> requests, const char* what, dou
       continue;
     }
     if (now - begin > kLongWait) look_for_signs();
-    if (contact_due_.exchange(false)) send_signs();
+    trade_signs_if_due();
     pause(now - begin);
   }
 }

@@ -69,6 +69,7 @@ class CommThread {
     MPI_Request request = MPI_REQUEST_NULL;
   };
 
+  void trade_signs_if_due();
   void send_signs();
   void look_for_signs();
   Clock::time_point limit(Clock::time_point begin) const;

@@ -79,10 +79,14 @@ void Session::watch() {
                  .all_is_well = [this] { thread_->heard(); }});
   thread_->set_ticks(watchdog_->ticks());
   if (!several_nodes) return;
-  thread_->set_signs([this] { return ticks().sign(); },
-                     [this, board](int rank, const Sign& sign) {
-                       if (index_on(board, rank) < 0) watchdog_->hear(rank, sign);
-                     });
+  thread_->set_signs(
+      [this] {
+        watchdog_->listens();
+        return ticks().sign();
+      },
+      [this, board](int rank, const Sign& sign) {
+        if (index_on(board, rank) < 0) watchdog_->hear(rank, sign);
+      });
 }
 
 void Session::keep_contact() {

@@ -23,7 +23,8 @@ constexpr std::chrono::milliseconds kOtherNodesFirst(2000);
 constexpr std::chrono::milliseconds kOthersFirst(500);  // until a rank speaks in place of a lower one
 constexpr std::chrono::milliseconds kSure(150);         // a process that has gone is looked for twice
 constexpr std::chrono::seconds kMemoryEvery(1);
-constexpr std::chrono::seconds kContactEvery(1);
+constexpr double kContactEvery_s = 1;
+constexpr double kContactsInDeadline = 5;   // at least
 constexpr std::chrono::seconds kGoDown(3);  // mpirun, or the rank that spoke, takes about one
 constexpr double kRuns = 0.02;              // share of a core
 
@@ -73,10 +74,7 @@ void Watchdog::look() {
   last_look_ = now;
   mine().beat = now.time_since_epoch().count();
   note_memory(now);
-  if (setup_.contact && now - contact_at_ > kContactEvery) {
-    contact_at_ = now;
-    setup_.contact();
-  }
+  keep_contact(now);
   if (down() != 0) return go_down_with_others(now);
   const std::vector<Seen> ranks = all_seen();
   const auto verdict = judge(ranks, now, resumed_, deadline_s_);
@@ -107,6 +105,13 @@ void Watchdog::note_memory(Clock::time_point now) {
   mine().host_free = host_memory().available_bytes;
 }
 
+void Watchdog::keep_contact(Clock::time_point now) {
+  const double every = std::min(kContactEvery_s, deadline_s_ / kContactsInDeadline);
+  if (!setup_.contact || seconds_between(contact_at_, now) < every) return;
+  contact_at_ = now;
+  setup_.contact();
+}
+
 void Watchdog::hear(int rank, const Sign& sign) {
   const Clock::time_point now = Clock::now();
   const std::lock_guard lock(remote_mutex_);
@@ -132,8 +137,13 @@ void Watchdog::go_down_with_others(Clock::time_point now) {
 std::vector<Seen> Watchdog::all_seen() const {
   std::vector<Seen> ranks;
   for (int i = 0; i < setup_.board.size(); ++i) ranks.push_back(setup_.board.seen(i));
+  const Clock::duration deaf = Clock::now() - listened_.load();
   const std::lock_guard lock(remote_mutex_);
-  for (const auto& [rank, seen] : remote_) ranks.push_back(seen);
+  for (const auto& [rank, seen] : remote_) {
+    ranks.push_back(seen);
+    ranks.back().tick += deaf;
+    ranks.back().beat += deaf;
+  }
   return ranks;
 }
 

@@ -31,7 +31,8 @@ struct WatchSetup {
   double deadline_s = 600;
   // Ends this process and the job with this code, and does not return (in tests it may).  On any thread.
   std::function<void(int code)> end;
-  // Several nodes: called once a second; sends ticks().sign() to the ranks of other nodes.
+  // Several nodes: called once a second, or more often for a short deadline; sends ticks().sign() to the
+  // ranks of other nodes.
   std::function<void()> contact{};
   // Called at each look at which all ranks of the world are seen, and another one, that must tick, is not
   // late.
@@ -54,6 +55,8 @@ class Watchdog {
   bool a_rank_has_gone();
   // A rank of another node has sent this.  Any thread.
   void hear(int rank, const Sign& sign);
+  // Messages are taken in now.  What was not heard in a time in which none were does not count.  Any thread.
+  void listens() { listened_ = Clock::now(); }
 
   // True if this call is the first of the node to say that the job goes down, with this code; only then is a
   // reason to be given.
@@ -77,6 +80,7 @@ class Watchdog {
   void look();
   void note_own_progress(Clock::time_point now);
   void note_memory(Clock::time_point now);
+  void keep_contact(Clock::time_point now);
   void go_down_with_others(Clock::time_point now);
   std::vector<Seen> all_seen() const;
   Clock::duration turn(const std::vector<Seen>& ranks, Clock::time_point now) const;
@@ -97,6 +101,7 @@ class Watchdog {
   std::optional<Verdict> verdict_;
   Clock::time_point verdict_at_;
   std::optional<Clock::time_point> down_at_;
+  std::atomic<Clock::time_point> listened_ = Clock::now();
   mutable std::mutex remote_mutex_;
   std::map<int, Seen> remote_;  // by rank
   std::mutex mutex_;

@@ -250,6 +250,39 @@ TEST_F(BesideAChild, AUserErrorOfOneRankIsNotThatOfAll) {
   EXPECT_TRUE(watchdog->all_refuse(0.05));
 }
 
+// A rank of another node, that is known from messages.
+TEST_F(BesideAChild, ARankOfAnotherNodeThatSendsNoMoreHasStopped) {
+  board_ = Board::alone(0);
+  board_.enter(0);
+  ::testing::internal::CaptureStderr();
+  {
+    const auto watchdog = std::make_unique<Watchdog>(WatchSetup{.board = board_,
+                                                                .index = 0,
+                                                                .hosts = {"here", "there"},
+                                                                .fault = std::nullopt,
+                                                                .deadline_s = 0.5,
+                                                                .end = [this](int code) { ended_ = code; },
+                                                                .contact = [] {},
+                                                                .all_is_well = [this] { ++well_; }});
+    const Ticks::Wait wait(&watchdog->ticks());
+    watchdog->hear(1, {.where = packed({Stage::Gather, 2, 1}),
+                       .tick_age = 0,
+                       .waits = 0,
+                       .device_free = 0,
+                       .host_free = 0});
+    EXPECT_TRUE(until([&] { return well_ > 0; }));
+    // Nobody listens: that there is no message says nothing.
+    std::this_thread::sleep_for(milliseconds(900));
+    EXPECT_EQ(ended_, 0);
+    EXPECT_TRUE(until([&] {
+      watchdog->listens();
+      return ended_ == 1;
+    }));
+  }
+  EXPECT_THAT(::testing::internal::GetCapturedStderr(),
+              HasSubstr("rank 1 on there has stopped: gather, step 2, block 1"));
+}
+
 class Alone : public BesideAChild {
  protected:
   Alone() {
