@@ -5,8 +5,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <exception>
+#include <string>
 #include <vector>
 
+#include "base/error.h"
 #include "tests/unit/dit_reference.h"
 #include "tests/unit/dit_support.h"
 
@@ -193,6 +196,35 @@ TEST_F(DitForward, RefusesWhatItCannotRun) {
   DitContext empty;
   DitContext* unmade[] = {&empty};
   EXPECT_THROW(dit.forward(latent_of(config, {2, 4, 6}), 500, unmade), std::invalid_argument);
+}
+
+class CountsEnds final : public PlainWeights {
+ public:
+  using PlainWeights::PlainWeights;
+  void end() override { ++ends; }
+  int ends = 0;
+};
+
+// The end of a pass may wait for the device, and that for a rank that waits for this one.
+TEST_F(DitForward, AFailureIsHeardBeforeThePassEnds) {
+  const DitConfig config = four_head_config(24);
+  CountsEnds weights(model::dit_spec(config, DType::F32),
+                     [](const model::TensorSpec& spec) { return at::zeros(spec.shape); });
+  std::vector<std::string> heard;
+  model::DitRuntime fails = runtime(DType::F32);
+  fails.after_block = [](int block) {
+    if (block == 1) throw Error("planted");
+  };
+  fails.failed = [&](const std::exception& error) {
+    heard.emplace_back(error.what());
+    EXPECT_EQ(weights.ends, 1);  // the context's
+  };
+  Dit dit(config, weights, fails);
+  DitContext context = dit.encode_context(at::zeros({5, config.text_dim}));
+  DitContext* branches[] = {&context};
+  EXPECT_THROW(dit.forward(latent_of(config, {2, 4, 6}), 500, branches), Error);
+  EXPECT_EQ(heard, std::vector<std::string>{"planted"});
+  EXPECT_EQ(weights.ends, 2);
 }
 
 TEST(DitSpec, KeepsTheFp32ListOfProfileAInBf16) {
