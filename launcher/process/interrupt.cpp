@@ -61,13 +61,19 @@ void Interrupt::run() {
   }
 }
 
+// `ferry -n` asks by SIGUSR1; by SIGTERM, through mpirun, it ends the job.
+bool Interrupt::can_ask(int signal) const {
+  if (request_ == nullptr) return false;
+  return signal == SIGUSR1 || (signal == SIGTERM && !launched_by_ferry());
+}
+
 void Interrupt::take(int signal, Asked& asked) {
   const Clock::time_point now = Clock::now();
   if (asked.signal == signal && now - asked.at < as_duration(kOneDelivery_s)) return;
   const std::lock_guard lock(mutex_);
   const bool lost = peers_.one_has_gone && peers_.one_has_gone();
-  const bool asks = request_ != nullptr && (signal == SIGTERM || signal == SIGUSR1) && !lost;
-  if (asked.signal != 0 || !asks) end_process("ended by " + signal_name(signal), 128 + signal);
+  if (lost || asked.signal != 0 || !can_ask(signal))
+    end_process("ended by " + signal_name(signal), 128 + signal);
   asked = {signal, now};
   if (request_->ask()) end_process(stopped_early(signal), worker::kRequeueExit);
 }

@@ -17,7 +17,8 @@ namespace ferry::launcher {
 // While one exists, a separate thread takes the signals of launcher/process/signals.h.
 //
 //   SIGTERM, SIGUSR1   the first one asks the run to stop (worker/state/stop_request.h), if there is one to
-//                      ask; more of its kind within a second are the same delivery
+//                      ask; more of its kind within a second are the same delivery.  Under `ferry -n` only
+//                      SIGUSR1 asks: its mpirun ends ranks by SIGTERM
 //   any other, or a    removes the files that this process is still writing, and exits with code
 //   second one         128 + the signal's number
 //
@@ -47,6 +48,7 @@ class Interrupt {
     Clock::time_point at;
   };
   void run();
+  bool can_ask(int signal) const;
   void take(int signal, Asked& asked);
   [[noreturn]] void end_process(const std::string& how, int code);
 

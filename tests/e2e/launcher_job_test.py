@@ -181,7 +181,7 @@ class Deaths(JobTest):
         self.assertIn("mpirun was ended by SIGKILL", job.text())
 
     def test_a_rank_that_dies_by_a_signal_gives_its_code(self):
-        for number in (signal.SIGKILL, signal.SIGSEGV, signal.SIGINT):
+        for number in (signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM):
             job = self.start()
             mpirun, ranks = self.processes(job)
             os.kill(ranks[1], number)

@@ -15,6 +15,7 @@ from launcher_support import BINARY, DEMO, FerryTest, change_tensors, ferry, rea
 
 PROMPT = "a red circle moving right on a black background"
 STEPS = 12
+MOMENTS = int(os.environ.get("FERRY_TEST_MOMENTS", "3"))  # at which a run is stopped
 REQUEUE = 75
 PATIENCE_S = 60
 MPIRUN = ["mpirun", "--allow-run-as-root", "--bind-to", "none", "--oversubscribe"]
@@ -62,9 +63,6 @@ class ResumeTest(FerryTest):
     def names(self):
         return sorted(p.name for p in self.folder.iterdir())
 
-    def latents(self):
-        return tensor(self.folder / "x.safetensors", "latents")
-
     def take_results(self):
         """Latents and frames of a run; then nothing of it is left."""
         self.assertEqual(self.names(), ["x.json", "x.mp4", "x.png", "x.safetensors"])
@@ -90,7 +88,7 @@ class SameBits(ResumeTest):
             self.finish(ranks=ranks)
             lasts = time.monotonic() - begin
             wanted = self.take_results()
-            for _ in range(3):
+            for _ in range(MOMENTS):
                 moment = moments.uniform(0.2, 1) * lasts
                 job = self.start(ranks=ranks)
                 try:

@@ -1,6 +1,7 @@
 // What decides a run's bits, and the state of one run in the hands of another.
 #include "worker/state/unfinished_run.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/zeros.h>
 #include <gmock/gmock.h>
@@ -140,6 +141,34 @@ TEST_F(UnfinishedRuns, FilesOfNoiseAndContextsCountByTheirNumbers) {
   EXPECT_EQ(differences(identity_of(options), kept), "");
   options.job.noise = other;
   EXPECT_THAT(differences(identity_of(options), kept), StartsWith("noise is file "));
+}
+
+TEST_F(UnfinishedRuns, ALoraCountsByItsNumbersItsStrengthAndHowItIsAdded) {
+  const auto write_lora = [&](const char* name, double value) {
+    const std::int64_t dim = networks.facts.dit.dim;
+    testing::write_safetensors(folder.file(name),
+                               {{"blocks.0.self_attn.q.lora_A.weight", at::zeros({2, dim}) + value},
+                                {"blocks.0.self_attn.q.lora_B.weight", at::ones({dim, 2})}});
+    Options with = options;
+    with.lora.path = folder.file(name);
+    return with;
+  };
+  const auto of = [&](const Options& with) {
+    networks = open_networks(with);
+    return identity_of(with);
+  };
+  Options with = write_lora("a.safetensors", 0.5);
+  const Identity kept = of(with);
+  EXPECT_EQ(differences(of(write_lora("copy.safetensors", 0.5)), kept), "");
+  EXPECT_THAT(differences(of(write_lora("b.safetensors", 0.25)), kept),
+              StartsWith("lora: blocks.0.self_attn.q is "));
+  EXPECT_THAT(differences(of(options), kept), HasSubstr("lora.strength is not given, in the state 1"));
+  with.lora.strength = 0.5;
+  EXPECT_THAT(differences(of(with), kept), StartsWith("lora.strength is 0.5, in the state 1"));
+  with.lora.strength = 1;
+  with.offload[Role::Dit].type = offload::StrategyKind::Sequential;
+  EXPECT_THAT(differences(of(with), kept),
+              StartsWith("lora is added in calls (sequential), in the state merged"));
 }
 
 TEST_F(UnfinishedRuns, EachTensorOfTheModelCounts) {
