@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <cstdio>
+#include <csignal>
 #include <cstdlib>
 #include <exception>
 
@@ -53,6 +53,17 @@ class PeersOfSession {
   Interrupt& interrupt_;
 };
 
+void do_nothing(int /*signal*/) {}
+
+// Once the results or the state are on disk, a request to stop changes nothing: the exit handlers take a
+// tenth of a second, in which it would give another exit code.
+void keep_code_at_exit() {
+  for (const int signal : {SIGTERM, SIGUSR1}) {
+    // What nohup ignores stays ignored.
+    if (std::signal(signal, do_nothing) == SIG_IGN) std::signal(signal, SIG_IGN);
+  }
+}
+
 void start_alone() {
   parallel::leave_step();
   // MPI then needs no daemon (nor ssh to start it).
@@ -74,6 +85,7 @@ void refuse_unknown_to_mpi() {
 int run_ranks(int& argc, char**& argv, const worker::RunOptions& options,
               const std::function<int(parallel::Session&)>& work, worker::StopRequest* stop) {
   if (!parallel::is_rank()) start_alone();
+  if (stop != nullptr) keep_code_at_exit();
   Interrupt interrupt(stop);
   std::exception_ptr ended;
   int code = 0;
@@ -91,11 +103,6 @@ int run_ranks(int& argc, char**& argv, const worker::RunOptions& options,
           return work(ranks);
         },
         ended);
-  }
-  if (code == worker::kRequeueExit) {
-    // A repeated signal would end exit handlers, and with them the process by another code.
-    std::fflush(nullptr);
-    std::_Exit(code);
   }
   // Every rank has it; one reports it.
   if (ended && is_reporting_process()) std::rethrow_exception(ended);

@@ -242,8 +242,8 @@ class Deaths(JobTest):
         self.assertRegex(done.stderr, r"(?m)^ferry: a rank ended with exit code 1 and said nothing; .*execute_quiet=0")
         done = ferry(*words, env={"OMPI_MCA_btl": "tcp", "OMPI_MCA_orte_execute_quiet": "0"})
         self.assertEqual(done.returncode, 1, done.stderr)
-        # Of two messages Open MPI 4.1 loses one now and then, to an error of its own on a busy machine.
-        self.assertRegex(done.stderr, "BTLs attempted: tcp|MPI_INIT has failed")
+        # Open MPI 4.1 loses its help texts now and then, to an error of its own on a busy machine.
+        self.assertRegex(done.stderr, "BTLs attempted: tcp|MPI_INIT has failed|error occurred in MPI_Init")
 
     def test_nohup_keeps_a_job_when_its_terminal_goes(self):
         for ranks in (1, 2):
