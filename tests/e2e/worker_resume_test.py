@@ -108,16 +108,16 @@ class SameBits(ResumeTest):
                     self.assertEqual("resuming at step" in done, stopped_behind_a_step, said + done)
                 self.assertEqual(self.take_results(), wanted, said)
 
-    def test_every_sampler_and_guidance(self):
-        for options in ({"sampler": "unipc"}, {"sampler": "dpm++"}, {"sampler": "euler", "guidance": 1}):
-            self.finish(**options)
-            wanted = self.take_results()
-            said = self.stop(**options)
-            done = int(re.findall(r"the state after (\d+) steps", said)[-1])
-            text = self.finish(**options)
-            self.assertIn(f"resuming at step {done + 1} of {STEPS}", text)
-            self.assertNotIn("load text_encoder", text)
-            self.assertEqual(self.take_results(), wanted, options)
+    def test_one_branch_and_no_text_encoder(self):
+        options = {"sampler": "euler", "guidance": 1}  # tests/mpi has every sampler
+        self.finish(**options)
+        wanted = self.take_results()
+        said = self.stop(**options)
+        done = int(re.findall(r"the state after (\d+) steps", said)[-1])
+        text = self.finish(**options)
+        self.assertIn(f"resuming at step {done + 1} of {STEPS}", text)
+        self.assertNotIn("load text_encoder", text)
+        self.assertEqual(self.take_results(), wanted)
 
     def test_killed_behind_a_saved_step(self):
         self.finish(ranks=2)
