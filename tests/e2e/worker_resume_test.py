@@ -209,7 +209,8 @@ class Signals(ResumeTest):
             for number in (signal.SIGSTOP, signal.SIGUSR1, signal.SIGTERM, signal.SIGCONT):
                 job.send_signal(number)
             self.assertIn(self.code_of(job), (128 + signal.SIGUSR1, 128 + signal.SIGTERM), job.text())
-            self.assertNotIn("the state after 2 steps", job.text())
+            # On a busy machine another step may end before the signals have come through mpirun.
+            self.assertNotIn("the state after 3 steps", job.text())
             self.assertEqual(self.names(), [".x.mp4.state"])
             (self.folder / ".x.mp4.state").unlink()
 
