@@ -9,8 +9,9 @@
 namespace ferry::worker {
 
 AllCores::AllCores(int ranks) : before_(at::get_num_threads()) {
-  at::set_num_threads(std::max(before_, std::min(before_ * ranks, parallel::usable_cores())));
-  if (before_ == 1) spin_limit_.emplace();
+  const int wanted = std::max(before_, std::min(before_ * ranks, parallel::usable_cores()));
+  at::set_num_threads(ranks == 0 ? 1 : wanted);
+  if (before_ == 1 && ranks != 0) spin_limit_.emplace();
 }
 
 AllCores::~AllCores() { at::set_num_threads(before_); }

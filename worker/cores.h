@@ -8,7 +8,7 @@
 namespace ferry::worker {
 
 // While it exists, LibTorch uses the threads of all ranks of this node: `ranks` times its own, up to the
-// cores this process may use.  For a stage that one rank runs alone.
+// cores this process may use.  For a stage that one rank runs alone.  With `ranks` 0 it uses one thread.
 class AllCores {
  public:
   explicit AllCores(int ranks);

@@ -63,11 +63,22 @@ std::string cause(const StageInput& input, model::Weights& weights,
   return begun_at(place, place && ids.size() > 1 ? branch_name(place->turn) : "", weights);
 }
 
+// MKL divides products of a few rows among threads in one of two ways, from run to run, which gives two
+// results (oneMKL 2024.0, two cores, 128 columns: 1 in 15 runs).  Products of a small network gain nothing by
+// threads.
+constexpr std::int64_t kSmallDim = 1024;
+
+// How many ranks' threads encode; 0: one thread.
+int ranks_for(const StageInput& input, const model::Umt5Config& config) {
+  if (input.rank->on_gpu()) return 1;
+  return config.dim < kSmallDim ? 0 : input.rank->session->node_size();
+}
+
 // Runs on the first rank.
 Encoded encode_prompts(const StageInput& input, model::Weights& weights) {
   const TraceScope span(input.rank->trace.get(), Lane::Compute, "text", input.rank->device->compute());
-  const AllCores cores(input.rank->on_gpu() ? 1 : input.rank->session->node_size());
   const model::Umt5Config& config = input.networks->facts.text.value();
+  const AllCores cores(ranks_for(input, config));
   const auto ids = token_ids(input, config.text_len);
   input.rank->session->send_heartbeat();
   Encoded encoded{model::Umt5Encoder(config, weights, runtime_of(input)).encode(ids), {}};
