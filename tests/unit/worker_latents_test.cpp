@@ -12,6 +12,7 @@
 #include <fstream>
 
 #include "base/error.h"
+#include "tests/support/refusal.h"
 #include "tests/support/safetensors_io.h"
 #include "tests/support/temporary_folder.h"
 #include "worker/job/noise.h"
@@ -23,21 +24,13 @@ namespace ferry::worker {
 namespace {
 
 namespace fs = std::filesystem;
+using ::ferry::testing::refusal_of;
 using ::ferry::testing::TemporaryFolder;
 using ::ferry::testing::write_safetensors;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
-
-std::string refusal_of(const std::function<void()>& work) {
-  try {
-    work();
-  } catch (const UserError& error) {
-    return error.what();
-  }
-  return "";
-}
 
 class Latents : public ::testing::Test {
  protected:

@@ -16,6 +16,7 @@
 #include "base/files/file.h"
 #include "base/files/pending_file.h"
 #include "model/sampler/names.h"
+#include "tests/support/refusal.h"
 #include "tests/support/safetensors_io.h"
 #include "tests/support/temporary_folder.h"
 #include "worker/state/identity.h"
@@ -24,19 +25,11 @@ namespace ferry::worker {
 namespace {
 
 namespace fs = std::filesystem;
+using ::ferry::testing::refusal_of;
 using ::ferry::testing::TemporaryFolder;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
-
-std::string refusal_of(const std::function<void()>& work) {
-  try {
-    work();
-  } catch (const UserError& error) {
-    return error.what();
-  }
-  return "";
-}
 
 StateFile small_state(double value = 0.5) {
   StateFile state;

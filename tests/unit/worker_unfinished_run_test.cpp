@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "parallel/mesh.h"
 #include "tests/support/demo_job.h"
+#include "tests/support/refusal.h"
 #include "tests/support/safetensors_io.h"
 #include "tests/support/temporary_folder.h"
 #include "worker/job/outputs.h"
@@ -25,6 +26,7 @@ namespace ferry::worker {
 namespace {
 
 namespace fs = std::filesystem;
+using ::ferry::testing::refusal_of;
 using ::ferry::testing::small_job;
 using ::ferry::testing::TemporaryFolder;
 using ::testing::AllOf;
@@ -32,15 +34,6 @@ using ::testing::HasSubstr;
 using ::testing::MatchesRegex;
 using ::testing::Not;
 using ::testing::StartsWith;
-
-std::string refusal_of(const std::function<void()>& work) {
-  try {
-    work();
-  } catch (const UserError& error) {
-    return error.what();
-  }
-  return "";
-}
 
 class UnfinishedRuns : public ::testing::Test {
  protected:
