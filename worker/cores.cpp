@@ -8,12 +8,16 @@
 
 namespace ferry::worker {
 
-AllCores::AllCores(int ranks) : before_(at::get_num_threads()) {
-  const int wanted = std::max(before_, std::min(before_ * ranks, parallel::usable_cores()));
-  at::set_num_threads(ranks == 0 ? 1 : wanted);
-  if (before_ == 1 && ranks != 0) spin_limit_.emplace();
+int threads_of_ranks(int ranks) {
+  const int own = at::get_num_threads();
+  return std::max(own, std::min(own * ranks, parallel::usable_cores()));
 }
 
-AllCores::~AllCores() { at::set_num_threads(before_); }
+ThreadScope::ThreadScope(int threads) : before_(at::get_num_threads()) {
+  at::set_num_threads(threads);
+  if (before_ == 1 && threads > 1) spin_limit_.emplace();
+}
+
+ThreadScope::~ThreadScope() { at::set_num_threads(before_); }
 
 }  // namespace ferry::worker

@@ -7,14 +7,17 @@
 
 namespace ferry::worker {
 
-// While it exists, LibTorch uses the threads of all ranks of this node: `ranks` times its own, up to the
-// cores this process may use.  For a stage that one rank runs alone.  With `ranks` 0 it uses one thread.
-class AllCores {
+// The threads of `ranks` ranks of this node together: as many times this rank's, up to the cores that this
+// process may use.  For a stage that one rank runs alone.
+int threads_of_ranks(int ranks);
+
+// While it exists, LibTorch uses so many threads.
+class ThreadScope {
  public:
-  explicit AllCores(int ranks);
-  ~AllCores();
-  AllCores(const AllCores&) = delete;
-  AllCores& operator=(const AllCores&) = delete;
+  explicit ThreadScope(int threads);
+  ~ThreadScope();
+  ThreadScope(const ThreadScope&) = delete;
+  ThreadScope& operator=(const ThreadScope&) = delete;
 
  private:
   int before_;

@@ -75,7 +75,8 @@ at::Tensor decode_chunks(const StageInput& input, offload::StageWeights& weights
 Decoded decode(const StageInput& input, offload::StageWeights& weights, const at::Tensor& latent,
                StageRecord& record) {
   const bool alone = decoding_group(input) == nullptr;
-  const AllCores cores(input.rank->on_gpu() || !alone ? 1 : input.rank->session->node_size());
+  const ThreadScope threads(
+      threads_of_ranks(input.rank->on_gpu() || !alone ? 1 : input.rank->session->node_size()));
   input.progress->begin("decode", latent.size(1));
   std::int64_t chunk = 0;
   try {

@@ -68,17 +68,16 @@ std::string cause(const StageInput& input, model::Weights& weights,
 // threads.
 constexpr std::int64_t kSmallDim = 1024;
 
-// How many ranks' threads encode; 0: one thread.
-int ranks_for(const StageInput& input, const model::Umt5Config& config) {
-  if (input.rank->on_gpu()) return 1;
-  return config.dim < kSmallDim ? 0 : input.rank->session->node_size();
+int threads_for(const StageInput& input, const model::Umt5Config& config) {
+  if (input.rank->on_gpu()) return threads_of_ranks(1);
+  return config.dim < kSmallDim ? 1 : threads_of_ranks(input.rank->session->node_size());
 }
 
 // Runs on the first rank.
 Encoded encode_prompts(const StageInput& input, model::Weights& weights) {
   const TraceScope span(input.rank->trace.get(), Lane::Compute, "text", input.rank->device->compute());
   const model::Umt5Config& config = input.networks->facts.text.value();
-  const AllCores cores(ranks_for(input, config));
+  const ThreadScope threads(threads_for(input, config));
   const auto ids = token_ids(input, config.text_len);
   input.rank->session->send_heartbeat();
   Encoded encoded{model::Umt5Encoder(config, weights, runtime_of(input)).encode(ids), {}};
