@@ -12,10 +12,9 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "tests/support/demo_job.h"
-#include "tests/support/mpi_fixture.h"
+#include "tests/support/engine_fixture.h"
 #include "tests/support/safetensors_io.h"
 #include "tests/support/temporary_folder.h"
-#include "tests/support/test_device.h"
 #include "worker/engine.h"
 #include "worker/generate.h"
 #include "worker/stages/not_finite.h"
@@ -26,7 +25,7 @@ namespace ferry::worker {
 namespace {
 
 using ::ferry::testing::demo_model;
-using ::ferry::testing::MpiTest;
+using ::ferry::testing::EngineRanksTest;
 using ::ferry::testing::TemporaryFolder;
 using offload::StrategyKind;
 
@@ -34,14 +33,12 @@ constexpr ByRole<bool> kAll = {{true, true, true}};
 constexpr ByRole<bool> kNone = {};
 constexpr std::size_t kHeader = 64 << 10;
 
-class Videos : public MpiTest {
+class Videos : public EngineRanksTest {
  protected:
   void SetUp() override {
-    const bool there = testing::make_test_device() != nullptr;
-    if (!there && testing::gpu_required()) FAIL() << "no GPU";
-    if (!there) GTEST_SKIP() << "no GPU";
-    if (on_gpu() && cuda_device_count() < size()) GTEST_SKIP() << "needs a GPU for each rank";
-    options.model.device = on_gpu() ? "cuda" : "cpu";
+    EngineRanksTest::SetUp();
+    if (!has_device()) return;
+    options.model.device = device_name();
     // A folder of its own: its files may be damaged.
     options.model.path = session().broadcast(folder.file("model"), 0);
     if (rank() == 0) {
@@ -49,7 +46,6 @@ class Videos : public MpiTest {
     }
     session().barrier();
   }
-  static bool on_gpu() { return testing::test_device_type() == DeviceType::Cuda; }
 
   // Another prompt, size, length and number of steps.
   JobOptions other_job() const {

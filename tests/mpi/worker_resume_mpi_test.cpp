@@ -9,9 +9,8 @@
 
 #include "base/error.h"
 #include "tests/support/demo_job.h"
-#include "tests/support/mpi_fixture.h"
+#include "tests/support/engine_fixture.h"
 #include "tests/support/temporary_folder.h"
-#include "tests/support/test_device.h"
 #include "worker/engine.h"
 #include "worker/generate.h"
 #include "worker/state/save_points.h"
@@ -19,22 +18,19 @@
 namespace ferry::worker {
 namespace {
 
-using ::ferry::testing::MpiTest;
+using ::ferry::testing::EngineRanksTest;
 using ::ferry::testing::small_job;
 using ::ferry::testing::TemporaryFolder;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-class Resume : public MpiTest {
+class Resume : public EngineRanksTest {
  protected:
   void SetUp() override {
-    const bool there = testing::make_test_device() != nullptr;
-    if (!there && testing::gpu_required()) FAIL() << "no GPU";
-    if (!there) GTEST_SKIP() << "no GPU";
-    if (on_gpu() && cuda_device_count() < size()) GTEST_SKIP() << "needs a GPU for each rank";
-    options.model.device = on_gpu() ? "cuda" : "cpu";
+    EngineRanksTest::SetUp();
+    if (!has_device()) return;
+    options.model.device = device_name();
   }
-  static bool on_gpu() { return testing::test_device_type() == DeviceType::Cuda; }
 
   // `from` is the number of steps that the run found done, -1: it began anew.
   Generation make(StopRequest* stop, int& from) {
