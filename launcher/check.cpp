@@ -1,6 +1,7 @@
 #include "launcher/check.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <system_error>
@@ -52,6 +53,20 @@ void check_job(const worker::JobOptions& job) {
   check_given_file("--context", job.context);
 }
 
+void check_jobs(const worker::Options& options) {
+  if (options.run.jobs != "-") check_input_file("--jobs", options.run.jobs);
+  if (options.run.jobs == "-" && isatty(STDIN_FILENO) == 1)
+    throw UserError(
+        "--jobs -: standard input is a terminal; accepted: a pipe or a file, as in --jobs - < FILE");
+  if (!options.run.state.empty())
+    throw UserError("run.state: with --jobs each video has a state of its own, beside it");
+  if (options.parallel.data != 1)
+    throw UserError(
+        fmt::format("--data {}: not yet: the videos of --jobs are made one after the other; accepted: 1",
+                    options.parallel.data));
+  if (!options.trace_file.empty()) throw UserError("trace.file: it is of one video, not with --jobs");
+}
+
 bool match(const parallel::Options& options, int cfg, int ranks) {
   const int known = cfg * std::max(1, options.ulysses) * std::max(1, options.data);
   const bool free_degree = options.ulysses == 0 || options.data == 0;
@@ -74,7 +89,11 @@ void check_degrees(const parallel::Options& options, int ranks) {
 
 void check_options(const worker::Options& options, int ranks) {
   check_model(options, ranks);
-  check_job(options.job);
+  if (options.run.jobs.empty()) {
+    check_job(options.job);
+  } else {
+    check_jobs(options);
+  }
   if (options.lora.path.empty() && options.job.latents.empty() && options.lora.strength != 1)
     throw UserError("lora.strength: there is no LoRA whose strength it could be; --lora.path PATH names one");
   std::error_code error;  // for an invalid file name

@@ -22,6 +22,8 @@ struct Command {
   // Checks everything that needs no ranks; throws UserError.  Called before run(), and before ranks are
   // launched, with the number of ranks if known (else 0).
   std::function<void(const CommandLine& line, int ranks)> check = {};
+  // True if rank 0 reads standard input; asked after check().  Empty: never.
+  std::function<bool()> gives_input = {};
   // Runs the command and returns the exit code.  `argc` and `argv` are main's, for MPI.
   std::function<int(int& argc, char**& argv)> run = {};
 };

@@ -75,7 +75,9 @@ int run_command(Command& command, const std::vector<std::string>& words, std::si
   }
   const int launched = ranks_to_launch(command, line);
   command.check(line, launched);
-  if (launched > 0) launch_ranks(words, launched, command.can_stop);
+  if (launched > 0) {
+    launch_ranks(words, launched, command.can_stop, command.gives_input && command.gives_input());
+  }
   return command.run(argc, argv);
 }
 

@@ -63,13 +63,13 @@ Engine::Engine(const Options& options, parallel::Session& session)
   if (!options.trace_file.empty()) rank_->trace = std::make_unique<Trace>(*rank_->device);
 }
 
-Options Engine::with(const JobOptions& job) const {
+Options Engine::with(const JobOptions& job, const std::optional<Echo>& echo) const {
   Options options = options_;
   options.job = job;
+  if (echo) options.echo = *echo;
   return options;
 }
 
-// Returns the changes made to [offload].
 std::vector<std::string> Engine::open(const JobOptions& job) {
   Options given = given_;
   given.job = job;
@@ -115,7 +115,8 @@ void Engine::check(Prepared& prepared, const std::vector<RankMemory>& memory) {
   options.parallel.cfg = prepared.cfg.mode;
   const parallel::Mesh mesh = mesh_of(prepared, networks_, session_);
   if (mesh.data > 1) {
-    throw UserError(fmt::format("data {}: not yet: one run makes one video, so data must be 1", mesh.data));
+    throw UserError(
+        fmt::format("data {}: not yet: videos are made one after the other, so data must be 1", mesh.data));
   }
   const Network* dit = needed_network(networks_, Role::Dit, given_to(job));
   if (mesh.cfg == 2 && dit != nullptr && !job.guided()) {
@@ -165,12 +166,16 @@ void Engine::keep_attention(const Prepared& prepared, const std::string& kept, c
   throw UserError(refusal_of_state(path, reason));
 }
 
-Prepared Engine::prepare(const JobOptions& options) {
+Job Engine::preview(const JobOptions& job) const {
+  return resolve_job(job, networks_.facts, rank_->on_gpu());
+}
+
+Prepared Engine::prepare(const JobOptions& options, const std::optional<Echo>& echo) {
   Prepared prepared;
   const std::vector<RankMemory> memory = memory_of_ranks(*rank_);
   const std::string job = from_rank_0(session_, [&] {
     const std::vector<std::string> changes = open(options);
-    prepared.options = with(options);
+    prepared.options = with(options, echo);
     check(prepared, memory);
     const std::vector<std::string> cuts = count_tokens(prepared.job, networks_);
     prepared.names = hold_names(prepared.options, prepared.job);
@@ -184,7 +189,7 @@ Prepared Engine::prepare(const JobOptions& options) {
   agree(session_, [&] {
     if (session_.rank() == 0) return;
     open(options);
-    prepared.options = with(options);
+    prepared.options = with(options, echo);
   });
   const KeptState kept = share_decisions(prepared, session_);
   prepared.mesh = mesh_of(prepared, networks_, session_);

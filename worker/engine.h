@@ -13,6 +13,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -25,6 +26,7 @@
 #include "worker/job/outputs.h"
 #include "worker/networks.h"
 #include "worker/rank.h"
+#include "worker/stages/context_store.h"
 #include "worker/state/unfinished_run.h"
 #include "worker/weights/loaded_model.h"
 
@@ -42,6 +44,7 @@ struct Prepared {
   // optional; networks needed by later videos, the same on every rank, if known: their weights may stay
   // (run.keep).
   ByRole<bool> later{};
+  TextPlan text{};  // optional; contexts shared with other videos
 };
 
 class Engine {
@@ -54,7 +57,15 @@ class Engine {
   // Checks everything that needs no weights, on rank 0 for all ranks, and sets up the ranks; then reports
   // changes of [offload] and truncated prompts.  Opens the networks that the job needs, headers only, if no
   // earlier job did.  Throws UserError, the same on every rank.
-  Prepared prepare(const JobOptions& job);
+  // `echo`: all options with the job's own, if those are not the program's.
+  Prepared prepare(const JobOptions& job, const std::optional<Echo>& echo = {});
+
+  // Opens the networks that the job needs and that are not open yet, headers only.  Returns the changes made
+  // to [offload].  Throws UserError for faults of the model.  Not collective.
+  std::vector<std::string> open(const JobOptions& job);
+  // The job as prepare() would resolve it, but for the state of an unfinished run and what ranks and memory
+  // decide.  Its networks must be open.  Throws UserError.  Not collective.
+  Job preview(const JobOptions& job) const;
 
   // Makes the ranks those of the job's mesh; communicators are made anew where that is another than before,
   // or after leave().
@@ -69,7 +80,6 @@ class Engine {
   LoadedModel& model() { return *model_; }
 
  private:
-  std::vector<std::string> open(const JobOptions& job);
   void check(Prepared& prepared, const std::vector<RankMemory>& memory);
   std::vector<std::string> not_said_before(const std::vector<std::string>& notes);
   Job resolve(Prepared& prepared);
@@ -77,7 +87,7 @@ class Engine {
   void choose_attention_once(const Prepared& prepared);
   void choose_attention_as(const AttentionOptions& options, const Network& dit);
   void keep_attention(const Prepared& prepared, const std::string& kept, const std::string& path);
-  Options with(const JobOptions& job) const;
+  Options with(const JobOptions& job, const std::optional<Echo>& echo) const;
 
   parallel::Session& session_;
   const Options given_;

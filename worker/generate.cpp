@@ -22,7 +22,8 @@ std::vector<at::Tensor> on_cpu(const std::vector<at::Tensor>& tensors) {
 VideoNeeds needs_of(const StageInput& input, const ByRole<bool>& later) {
   VideoNeeds needs{.now = {}, .later = later};
   for (const RoleEntry& entry : roles()) {
-    if (entry.needed(given_to(*input.job))) needs.now[entry.role] = source_of(input, entry.role);
+    const bool encodes = entry.role != Role::TextEncoder || encodes_text(input);
+    if (encodes && entry.needed(given_to(*input.job))) needs.now[entry.role] = source_of(input, entry.role);
   }
   return needs;
 }
@@ -104,6 +105,7 @@ void generate_in_mesh(Engine& engine, const Prepared& prepared, Progress& progre
                          .model = &engine.model(),
                          .progress = &progress,
                          .frames_made = hooks.frames_made,
+                         .text = &prepared.text,
                          .saves = &saves};
   rank.begin(parallel::Stage::Load);
   engine.model().begin_video(needs_of(input, prepared.later));

@@ -8,9 +8,10 @@
 
 namespace ferry::launcher {
 
-// Reads the settings of `line` into `options` and checks them.
-void read_run_options(const std::vector<FlagGroup>& groups, const CommandLine& line, int ranks,
-                      worker::Options& options);
+// Reads the settings of `line` into `options` and checks them.  Returns them; they point into the groups that
+// `line` was parsed with.
+std::vector<Setting> read_run_options(const std::vector<FlagGroup>& groups, const CommandLine& line,
+                                      int ranks, worker::Options& options);
 
 // Runs worker::run on this rank.
 int run_worker(int& argc, char**& argv, const worker::Options& options);

@@ -30,6 +30,7 @@ struct Setting {
   const Flag* flag = nullptr;
   std::string written;  // "--prompt", "wan.cfg: job.prompt": name in messages
   std::string value;
+  bool of_model = false;  // from the checkpoint's own ferry.cfg
 };
 
 }  // namespace ferry::launcher

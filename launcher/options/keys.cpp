@@ -213,7 +213,10 @@ FlagGroup parallel_group(parallel::Options& p) {
 FlagGroup run_group(worker::Options& o) {
   return {
       "[run] [trace] [attention] [lora]",
-      {{"run.dry_run", "", "", "check everything, make nothing", "false", true, boolean(o.run.dry_run)},
+      {{"run.jobs", "jobs", "FILE",
+        "JSON lines: a video for each, with keys of [job] and an id; -: standard input", "", false,
+        path(o.run.jobs)},
+       {"run.dry_run", "", "", "check everything, make nothing", "false", true, boolean(o.run.dry_run)},
        {"run.log_level", "", "LEVEL", "debug, info, warning, error, off", o.run.log_level, false,
         choice(o.run.log_level, {"debug", "info", "warning", "error", "off"})},
        {"run.deadline_s", "", "S", "a rank without a sign for longer is reported and ends the job",

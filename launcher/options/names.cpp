@@ -48,6 +48,7 @@ std::string written(const std::string& key, const Names& names, Place place) {
   if (found == names.end()) return key;
   const Flag& flag = *found->second;
   if (place == Place::File) return flag.key;
+  if (place == Place::Manifest) return after_dot(flag.key, flag.key.find('.'));
   return flag.short_form.empty() ? flag.key : flag.short_form;
 }
 
@@ -102,6 +103,7 @@ std::string meant(const std::string& word, const Names& names, Place place) {
     return fmt::format("; did you mean {}{}{}?", meaning.name, meaning.value.empty() ? "" : " = ",
                        meaning.value);
   }
+  if (place == Place::Manifest) return fmt::format("; did you mean {}?", meaning.name);
   const std::string name = meaning.name == "ranks" ? "-n" : "--" + meaning.name;
   return fmt::format("; did you mean {}{}{}?", name, meaning.value.empty() ? "" : " ", meaning.value);
 }

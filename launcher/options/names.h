@@ -16,7 +16,7 @@ using Names = std::map<std::string, const Flag*>;
 Names names_of(const std::vector<FlagGroup>& groups);
 
 // Where a name was written: as --like.this, or as group.key in a file.
-enum class Place : std::uint8_t { CommandLine, File };
+enum class Place : std::uint8_t { CommandLine, File, Manifest };
 
 // "; did you mean --prompt?", or nothing if no name is near.  In order of precedence: the same letters
 // (dashes for underscores, capitals), another program's name for the same option (launcher/options/words.h),

@@ -37,6 +37,7 @@ std::vector<Setting> model_settings(const std::vector<FlagGroup>& groups, const 
           fmt::format("{}: a model's own file sets only how its videos are made", setting.written));
     }
   }
+  for (Setting& setting : settings) setting.of_model = true;
   return settings;
 }
 
@@ -50,11 +51,17 @@ std::vector<Setting> gather_settings(const std::vector<FlagGroup>& groups, const
   }
   given.insert(given.end(), line.settings.begin(), line.settings.end());
   std::vector<Setting> all = model_settings(groups, expand_home(last_value(given, "model.path")));
-  if (!last_value(given, "job.latents").empty()) {
-    std::erase_if(all, [](const Setting& setting) { return !is_decoding_default(setting.flag->key); });
-  }
   all.insert(all.end(), given.begin(), given.end());
-  return all;
+  return without_overruled(std::move(all));
+}
+
+std::vector<Setting> without_overruled(std::vector<Setting> settings) {
+  if (!last_value(settings, "job.latents").empty()) {
+    std::erase_if(settings, [](const Setting& setting) {
+      return setting.of_model && !is_decoding_default(setting.flag->key);
+    });
+  }
+  return settings;
 }
 
 void apply_settings(const std::vector<FlagGroup>& groups, std::vector<Setting> settings,

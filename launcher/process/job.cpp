@@ -68,11 +68,12 @@ class Exec {
 };
 
 // Runs in the child, between fork and exec.
-[[noreturn]] void become_mpirun(Exec& exec, pid_t parent, int out, int err, const CaughtSignals& caught) {
+[[noreturn]] void become_mpirun(Exec& exec, pid_t parent, bool gives_input, int out, int err,
+                                const CaughtSignals& caught) {
   ::setpgid(0, 0);
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(1);  // the parent died before the line above
-  ::dup2(::open("/dev/null", O_RDONLY | O_CLOEXEC), STDIN_FILENO);
+  if (!gives_input) ::dup2(::open("/dev/null", O_RDONLY | O_CLOEXEC), STDIN_FILENO);
   ::dup2(out, STDOUT_FILENO);
   ::dup2(err, STDERR_FILENO);
   ::signal(SIGPIPE, SIG_DFL);
@@ -84,11 +85,11 @@ class Exec {
 
 class Job {
  public:
-  Job(std::vector<std::string>& words, bool can_stop);
+  Job(std::vector<std::string>& words, bool can_stop, bool gives_input);
   int wait();
 
  private:
-  void start(std::vector<std::string>& words);
+  void start(std::vector<std::string>& words, bool gives_input);
   void take(const Caught& caught);
   void reap();
   void ask_to_stop(int signal);
@@ -112,16 +113,16 @@ class Job {
   Clock::time_point kill_at_ = Clock::time_point::max();
 };
 
-Job::Job(std::vector<std::string>& words, bool can_stop) : can_stop_(can_stop) {
+Job::Job(std::vector<std::string>& words, bool can_stop, bool gives_input) : can_stop_(can_stop) {
   ::signal(SIGCHLD, SIG_DFL);  // ignored children cannot be waited for
   // Ranks orphaned by mpirun become children of this process, which ends them.
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
-  start(words);
+  start(words, gives_input);
   out_.start();
   err_.start();
 }
 
-void Job::start(std::vector<std::string>& words) {
+void Job::start(std::vector<std::string>& words, bool gives_input) {
   Exec exec(words);
   const pid_t parent = ::getpid();
   sigset_t all;
@@ -129,7 +130,7 @@ void Job::start(std::vector<std::string>& words) {
   sigfillset(&all);
   ::pthread_sigmask(SIG_SETMASK, &all, &mask);  // the child must not catch signals meant for itself
   mpirun_ = ::fork();
-  if (mpirun_ == 0) become_mpirun(exec, parent, out_.input(), err_.input(), caught_);
+  if (mpirun_ == 0) become_mpirun(exec, parent, gives_input, out_.input(), err_.input(), caught_);
   ::pthread_sigmask(SIG_SETMASK, &mask, nullptr);
   if (mpirun_ < 0) throw_errno("fork");
   mpirun_end_ = Handle<int, ::close, -1>(static_cast<int>(::syscall(SYS_pidfd_open, mpirun_, 0)));
@@ -261,7 +262,9 @@ int Job::say_how_it_ended() {
 
 }  // namespace
 
-int run_job(std::vector<std::string> words, bool can_stop) { return Job(words, can_stop).wait(); }
+int run_job(std::vector<std::string> words, bool can_stop, bool gives_input) {
+  return Job(words, can_stop, gives_input).wait();
+}
 
 bool started_by_job() {
   const char* mpirun = std::getenv(kMpirun);

@@ -1,7 +1,8 @@
 // Runs mpirun, and with it all ranks, as a child of this process.
 //
 //   ferry -n N              stays; in the shell's process group, so that Ctrl-C, Ctrl-Z and kill reach it
-//   └─ mpirun               in its own group, stdin /dev/null, stdout and stderr through a relay
+//   └─ mpirun               in its own group, stdin /dev/null (or this one's), stdout and stderr through a
+//   relay
 //      ├─ ferry (rank 0)    killed by the kernel when mpirun ends, as mpirun is when its parent ends
 //      └─ ferry (rank 1)
 #pragma once
@@ -16,8 +17,9 @@ namespace ferry::launcher {
 // ended this process's job.  With `can_stop`, the first SIGTERM or SIGUSR1 becomes SIGUSR1 for the ranks,
 // which save and stop; then the code is theirs, worker::kRequeueExit.  SIGTSTP stops mpirun, the ranks and
 // this process; SIGCONT continues them.  If this process dies, even by SIGKILL, so do all ranks, stopped ones
-// too.  Other threads may exist. Call once, on the thread that started main.
-int run_job(std::vector<std::string> words, bool can_stop);
+// too.  With `gives_input`, which needs a standard input that is no terminal, rank 0 reads this process's.
+// Other threads may exist. Call once, on the thread that started main.
+int run_job(std::vector<std::string> words, bool can_stop, bool gives_input);
 
 // On a rank started by run_job (on this node; not by a hand-written mpirun): makes it die with mpirun, at
 // once if mpirun is gone already.  Call first in main.

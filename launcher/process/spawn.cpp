@@ -54,7 +54,7 @@ Launch plan_launch(const std::string& program, const std::vector<std::string>& a
   return launch;
 }
 
-void launch_ranks(const std::vector<std::string>& args, int ranks, bool can_stop) {
+void launch_ranks(const std::vector<std::string>& args, int ranks, bool can_stop, bool gives_input) {
   setenv("PATH", "/bin:/usr/bin", 0);  // execvp's default
   if (!on_path("mpirun")) {
     throw UserError("-n: mpirun cannot be started; is Open MPI's mpirun on the PATH?");
@@ -65,7 +65,7 @@ void launch_ranks(const std::vector<std::string>& args, int ranks, bool can_stop
   for (const auto& [name, value] : launch.variables) setenv(name.c_str(), value.c_str(), 1);
   // mpirun requires ssh even if all ranks are on this node.
   if (!on_path("ssh") && !on_path("rsh")) setenv("OMPI_MCA_plm_rsh_agent", "", 0);
-  const int code = run_job(launch.words, can_stop);
+  const int code = run_job(launch.words, can_stop, gives_input);
   std::fflush(nullptr);
   std::_Exit(code);  // skips LibTorch's exit handlers, which take 0.1 s
 }

@@ -17,8 +17,9 @@ struct Launch {
 // system's other nodes.
 Launch plan_launch(const std::string& program, const std::vector<std::string>& args, int ranks, int cores);
 
-// Runs that mpirun to its end (launcher/process/job.h, also for `can_stop`) and exits with its code.
+// Runs that mpirun to its end (launcher/process/job.h, also for the flags) and exits with its code.
 // Throws UserError if mpirun is not on the PATH.
-[[noreturn]] void launch_ranks(const std::vector<std::string>& args, int ranks, bool can_stop);
+[[noreturn]] void launch_ranks(const std::vector<std::string>& args, int ranks, bool can_stop,
+                               bool gives_input);
 
 }  // namespace ferry::launcher

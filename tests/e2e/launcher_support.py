@@ -17,9 +17,10 @@ DEMO = SOURCE / "models" / "demo"
 SKIPPED = 77  # FERRY_SKIPPED_EXIT in CMake
 
 
-def ferry(*arguments, env=None, timeout=120, cwd=None):
+def ferry(*arguments, env=None, timeout=120, cwd=None, input=None):
     """Runs it to its end; text of both streams, exit code."""
     return subprocess.run([BINARY, *map(str, arguments)], capture_output=True, text=True, timeout=timeout, cwd=cwd,
+                          input=input,
                           env={**os.environ, "OMP_NUM_THREADS": "1", **(env or {})})
 
 

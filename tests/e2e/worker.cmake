@@ -14,6 +14,14 @@ foreach(class SameBits Signals Refusals)
   set_tests_properties(worker_resume_${name}_e2e PROPERTIES TIMEOUT 600 LABELS e2e PROCESSORS 2
     ENVIRONMENT "${FERRY_TEST_ENV};PYTHONDONTWRITEBYTECODE=1")
 endforeach()
+# Manifests, by the test's class.
+foreach(class Results Refusals Killed Stopped)
+  string(TOLOWER ${class} name)
+  add_test(NAME worker_jobs_${name}_e2e
+    COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/e2e/worker_jobs_test.py ${class})
+  set_tests_properties(worker_jobs_${name}_e2e PROPERTIES TIMEOUT 600 LABELS e2e PROCESSORS 2
+    ENVIRONMENT "${FERRY_TEST_ENV};PYTHONDONTWRITEBYTECODE=1")
+endforeach()
 # Two videos of one process and those of two.
 _ferry_test_binary(worker_videos_program SOURCES support/videos_program.cpp LIBS ferry::worker)
 add_test(NAME worker_videos_e2e COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/e2e/worker_videos_test.py

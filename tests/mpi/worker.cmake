@@ -17,3 +17,10 @@ if(FERRY_CUDA)
   ferry_mpi_test(worker_engine_mpi_gpu_test SOURCES mpi/worker_engine_mpi_test.cpp support/gpu_device.cpp
     LIBS ferry::worker ferry_test_support RANKS 1 2 LABELS gpu TIMEOUT 300)
 endif()
+# Batches, on each device.
+ferry_mpi_test(worker_batch_mpi_test SOURCES mpi/worker_batch_mpi_test.cpp support/cpu_device.cpp
+  LIBS ferry::worker ferry_test_support RANKS 1 2 TIMEOUT 300)
+if(FERRY_CUDA)
+  ferry_mpi_test(worker_batch_mpi_gpu_test SOURCES mpi/worker_batch_mpi_test.cpp support/gpu_device.cpp
+    LIBS ferry::worker ferry_test_support RANKS 1 2 LABELS gpu TIMEOUT 300)
+endif()

@@ -100,14 +100,18 @@ std::string stem_of_latents(const std::string& path) {
   return name.empty() ? "video" : name;
 }
 
-bool are_latents_of(const std::string& path, const Options& options, const Job& job) {
+std::string made_by_of(const std::string& path) {
   try {
     const auto file = checkpoint::SafetensorsFile::open(path);
     const auto made_by = file.metadata().find(kMadeBy);
-    return made_by != file.metadata().end() && made_by->second == maker_json(options, job);
+    return made_by == file.metadata().end() ? "" : made_by->second;
   } catch (const UserError&) {
-    return false;  // another file of that name
+    return "";  // another file of that name
   }
+}
+
+bool are_latents_of(const std::string& path, const Options& options, const Job& job) {
+  return made_by_of(path) == maker_json(options, job);
 }
 
 void take_latents(Job& job, const JobOptions& options, const model::VaeConfig& vae) {

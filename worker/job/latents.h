@@ -22,6 +22,9 @@ std::string latents_path(const std::string& video, int number);
 // x of x.latents.safetensors, x.latents-2.safetensors and x.safetensors (or .st), without the folder.
 std::string stem_of_latents(const std::string& path);
 
+// The run that made a file of latents, as JSON {"job": ..., "options": ...}; empty if it is none or does not
+// say.
+std::string made_by_of(const std::string& path);
 // True if a file holds the latents kept by a run of this very job: seed, names and all options are equal.
 bool are_latents_of(const std::string& path, const Options& options, const Job& job);
 

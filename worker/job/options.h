@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/words.h"
@@ -45,7 +46,8 @@ struct JobOptions {
   std::string context;                // safetensors file, "positive" and "negative" [L, D]
   std::string latents;                // safetensors file, "latents" [C, T, h, w]: only decoded
   std::optional<double> fps;
-  std::string out;    // video path; empty: derived from prompt and seed
+  std::string out;    // video path; empty: see name
+  std::string name;   // without `out`: the video's name without extension; empty: from prompt and seed
   std::string save;   // safetensors: "latents", "frames" uint8 [F, H, W, 3], and what
                       // inputs: "noise", "positive", "negative"
   int out_scale = 1;  // each pixel becomes n x n in the video file (nearest neighbour)
@@ -72,6 +74,7 @@ enum class Keep : std::uint8_t { One, All, Auto };
 constexpr auto words_of(Keep) { return std::to_array<std::string_view>({"one", "all", "auto"}); }
 
 struct RunOptions {
+  std::string jobs;      // manifest of videos to make (worker/batch/batch.h), "-": standard input; empty: one
   bool dry_run = false;  // check everything, then stop
   Keep keep = Keep::Auto;
   std::string log_level = "info";
@@ -80,6 +83,9 @@ struct RunOptions {
   bool resume = true;       // go on from a state that is there; false: ignore and replace it
   double deadline_s = 600;  // limit of a wait for another rank without a heartbeat, then the job is aborted
 };
+
+// Options as the user could have typed them, "group.key" -> value.
+using Echo = std::vector<std::pair<std::string, std::string>>;
 
 struct Options {
   ModelOptions model;
@@ -91,8 +97,7 @@ struct Options {
   std::string trace_file;                 // Perfetto trace; empty: none
   std::vector<std::string> config_files;  // read for options; results must not overwrite them
   RunOptions run;
-  // All options as the user could have typed them, "group.key" -> value, for the record.
-  std::vector<std::pair<std::string, std::string>> echo;
+  Echo echo;  // all that are given, for the record
 };
 
 }  // namespace ferry::worker

@@ -28,6 +28,7 @@ constexpr int kMostStates = 20;
 
 // The video's path without extension, and the requested extension as written.
 std::pair<std::string, std::string> wanted_name(const Job& job, const JobOptions& options) {
+  if (options.out.empty() && !options.name.empty()) return {options.name, ""};
   if (options.out.empty() && !job.latents.empty()) return {stem_of_latents(job.latents), ""};
   if (options.out.empty()) return {fmt::format("{}-{}", slug_of(job.prompt), job.seed), ""};
   const fs::path path(options.out);
@@ -141,7 +142,8 @@ StateName hold_state(const Options& options, const Job& job) {
         fmt::format("run.state {}: another run is writing it; accepted: another name", name.path));
   }
   // The video's name is held.
-  if (!options.job.out.empty()) return {state_path(job, fs::path(job.video).filename().string())};
+  if (!options.job.out.empty() || !options.job.name.empty())
+    return {state_path(job, fs::path(job.video).filename().string())};
   StateName first;
   for (int number = 1; number <= kMostStates; ++number) {
     StateName name{state_path(job, name_of_sampling(options, job, number))};

@@ -23,9 +23,10 @@ struct StateName {
   std::optional<Reservation> held{};  // so that no other run on this node writes it
 };
 
-// run.state, else .NAME.state beside `out`; without `out` .SLUG-HASH.state in the current folder, with a hash
-// of what is sampled but a drawn seed.  Of the last kind runs at the same time have one each, numbered from 2
-// on; one that is there is preferred. Throws UserError if another run holds run.state.
+// run.state, else .NAME.state beside the video of a job with `out` or a name, else .SLUG-HASH.state in the
+// current folder, with a hash of what is sampled but a drawn seed.  Of the last kind runs at the same time
+// have one each, numbered from 2 on; one that is there is preferred.  Throws UserError if another run holds
+// run.state.
 StateName hold_state(const Options& options, const Job& job);
 
 // Upper bound of the results' bytes.

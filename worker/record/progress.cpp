@@ -49,6 +49,12 @@ std::string progress_text(const ProgressState& state, double first_step_seconds)
   return text;
 }
 
+std::string place_text(const BatchPlace& place, double seconds) {
+  const std::string text = fmt::format(", video {}/{}", place.number, place.count);
+  if (place.seconds_left <= 0) return text;
+  return fmt::format("{}, {} left for all", text, duration_text(place.seconds_left - seconds));
+}
+
 Progress Progress::on_stderr() {
   const auto write = [](const std::string& text) {
     std::fwrite(text.data(), 1, text.size(), stderr);
@@ -69,8 +75,17 @@ void Progress::step() {
   ++state_.done;
   state_.seconds = state_.step_seconds = seconds_since(began_);
   if (state_.done == 1) first_step_seconds_ = state_.step_seconds;
-  if (Clock::now() - shown_ >= (terminal_ ? kDense : kSparse))
-    show(progress_text(state_, first_step_seconds_));
+  if (Clock::now() - shown_ >= (terminal_ ? kDense : kSparse)) show_steps();
+}
+
+void Progress::set_place(const BatchPlace& place) {
+  place_ = place;
+  placed_ = Clock::now();
+}
+
+void Progress::show_steps() {
+  show(progress_text(state_, first_step_seconds_) +
+       (place_ ? place_text(*place_, seconds_since(placed_)) : ""));
 }
 
 void Progress::end() {

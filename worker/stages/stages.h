@@ -21,6 +21,7 @@
 #include "worker/rank.h"
 #include "worker/record/progress.h"
 #include "worker/record/record.h"
+#include "worker/stages/context_store.h"
 #include "worker/state/sampling_state.h"
 #include "worker/state/save_points.h"
 #include "worker/weights/loaded_model.h"
@@ -36,10 +37,14 @@ struct StageInput {
   LoadedModel* model = nullptr;
   Progress* progress = nullptr;
   std::function<void(const at::Tensor& frames)> frames_made{};  // as in Hooks (worker/generate.h)
+  const TextPlan* text = nullptr;                               // optional: contexts shared with other videos
   SavePoints* saves = nullptr;  // optional; throws Stopped in denoise and decode
 
   const Network& network(Role role) const { return (*networks)[role].value(); }
 };
+
+// True if the job's prompts must be encoded: it has no contexts from a file, nor does text->store have them.
+bool encodes_text(const StageInput& input);
 
 // Source of the weights of a role that the job needs.
 StageSource source_of(const StageInput& input, Role role);

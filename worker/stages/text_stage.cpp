@@ -1,7 +1,9 @@
 #include <ATen/ops/empty.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <span>
 
 #include "base/clock.h"
 #include "model/tensor.h"
@@ -39,10 +41,17 @@ Encoded read_contexts(const StageInput& input) {
   return read;
 }
 
-std::vector<std::vector<std::int64_t>> token_ids(const StageInput& input, std::int64_t text_len) {
-  const model::Tokenizer tokenizer(input.networks->tokenizer, text_len);
-  std::vector<std::vector<std::int64_t>> ids = {tokenizer.encode(model::clean_prompt(input.job->prompt))};
-  if (input.job->guided()) ids.push_back(tokenizer.encode(model::clean_prompt(input.job->negative_prompt)));
+std::vector<std::string> prompts_of(const Job& job) {
+  std::vector<std::string> prompts = {job.prompt};
+  if (job.guided()) prompts.push_back(job.negative_prompt);
+  return prompts;
+}
+
+using TokenIds = std::vector<std::vector<std::int64_t>>;
+
+TokenIds token_ids(const model::Tokenizer& tokenizer, std::span<const std::string> prompts) {
+  TokenIds ids;
+  for (const std::string& prompt : prompts) ids.push_back(tokenizer.encode(model::clean_prompt(prompt)));
   return ids;
 }
 
@@ -50,9 +59,13 @@ model::Umt5Runtime runtime_of(const StageInput& input) {
   return {.device = input.rank->device.get(), .compute = input.network(Role::TextEncoder).compute, .tap = {}};
 }
 
+// On the first rank.
+bool shares_contexts(const StageInput& input) {
+  return input.text != nullptr && input.text->store != nullptr;
+}
+
 // Encodes the prompts again, to find where values stop being finite.
-std::string cause(const StageInput& input, model::Weights& weights,
-                  const std::vector<std::vector<std::int64_t>>& ids) {
+std::string cause(const StageInput& input, model::Weights& weights, const TokenIds& ids) {
   const model::Umt5Config& config = input.networks->facts.text.value();
   // Checks: the embedding, two per block, the norm.
   FiniteTrail trail(*input.rank->device, ids.size() * static_cast<std::size_t>(2 + 2 * config.layers));
@@ -73,28 +86,62 @@ int threads_for(const StageInput& input, const model::Umt5Config& config) {
   return config.dim < kSmallDim ? 1 : threads_of_ranks(input.rank->session->node_size());
 }
 
+// Later videos' prompts that are encoded together: as many as a video has, for which the device has room.
+constexpr std::size_t kTogether = 2;
+
+// Encodes prompts of later videos into the store.  One whose context is not finite is left to its own video.
+void encode_ahead(const StageInput& input, model::Umt5Encoder& encoder, const model::Tokenizer& tokenizer) {
+  std::span<const std::string> left = input.text->ahead;
+  while (!left.empty()) {
+    const auto prompts = left.first(std::min(kTogether, left.size()));
+    left = left.subspan(prompts.size());
+    const std::vector<at::Tensor> contexts = encoder.encode(token_ids(tokenizer, prompts));
+    for (std::size_t i = 0; i < prompts.size(); ++i) {
+      if (all_finite(*input.rank->device, contexts[i])) input.text->store->put(prompts[i], contexts[i]);
+      input.progress->step();
+    }
+  }
+}
+
 // Runs on the first rank.
 Encoded encode_prompts(const StageInput& input, model::Weights& weights) {
   const TraceScope span(input.rank->trace.get(), Lane::Compute, "text", input.rank->device->compute());
   const model::Umt5Config& config = input.networks->facts.text.value();
   const ThreadScope threads(threads_for(input, config));
-  const auto ids = token_ids(input, config.text_len);
+  const model::Tokenizer tokenizer(input.networks->tokenizer, config.text_len);
+  const std::vector<std::string> prompts = prompts_of(*input.job);
+  const TokenIds ids = token_ids(tokenizer, prompts);
   input.rank->session->send_heartbeat();
-  Encoded encoded{model::Umt5Encoder(config, weights, runtime_of(input)).encode(ids), {}};
-  for (std::size_t i = 0; i < encoded.contexts.size() && encoded.failure.empty(); ++i) {
-    if (all_finite(*input.rank->device, encoded.contexts[i])) continue;
-    input.rank->session->send_heartbeat();
-    encoded.failure = fmt::format("text: the context of {} is not finite: {}",
-                                  branch_name(static_cast<int>(i)), cause(input, weights, ids));
+  model::Umt5Encoder encoder(config, weights, runtime_of(input));
+  Encoded encoded{encoder.encode(ids), {}};
+  for (std::size_t i = 0; i < encoded.contexts.size(); ++i) {
+    if (!all_finite(*input.rank->device, encoded.contexts[i])) {
+      input.rank->session->send_heartbeat();
+      encoded.failure = fmt::format("text: the context of {} is not finite: {}",
+                                    branch_name(static_cast<int>(i)), cause(input, weights, ids));
+      return encoded;
+    }
+    if (shares_contexts(input)) input.text->store->put(prompts[i], encoded.contexts[i]);
   }
+  if (shares_contexts(input)) encode_ahead(input, encoder, tokenizer);
   return encoded;
+}
+
+// From the store.  Runs on the first rank.
+Encoded known_contexts(const StageInput& input) {
+  Encoded known;
+  for (const std::string& prompt : prompts_of(*input.job)) {
+    known.contexts.push_back(input.text->store->rows(prompt).to(model::torch_device(*input.rank->device)));
+  }
+  return known;
 }
 
 Encoded encode(const StageInput& input, StageRecord& record, const std::function<void()>& read) {
   BorrowedStage stage(*input.model, source_of(input, Role::TextEncoder), *input.progress, record, read);
   Encoded encoded;
   input.rank->begin(parallel::Stage::Text);
-  input.progress->begin("text", 0);
+  const std::size_t ahead = shares_contexts(input) ? input.text->ahead.size() : 0;
+  input.progress->begin("text", static_cast<std::int64_t>(ahead));
   speak_first(*input.rank, [&] {
     if (input.rank->is_first()) encoded = encode_prompts(input, stage.weights());
   });
@@ -137,17 +184,22 @@ std::vector<at::Tensor> to_all_ranks(Rank& rank, const Encoded& mine) {
 
 }  // namespace
 
+bool encodes_text(const StageInput& input) {
+  return entry_of(Role::TextEncoder).needed(given_to(*input.job)) &&
+         (input.text == nullptr || !input.text->known);
+}
+
 std::vector<at::Tensor> text_stage(const StageInput& input, StageRecord& record,
                                    const std::function<void()>& read) {
   record.name = "text";
   const Clock::time_point begin = Clock::now();
   input.rank->begin(parallel::Stage::Text);
   Encoded encoded;
-  if (entry_of(Role::TextEncoder).needed(given_to(*input.job))) {
+  if (encodes_text(input)) {
     encoded = encode(input, record, read);
   } else {
     from_rank_0(*input.rank->session, [&] {
-      encoded = read_contexts(input);
+      encoded = input.job->context.empty() ? known_contexts(input) : read_contexts(input);
       return "";
     });
   }

@@ -1,0 +1,176 @@
+#include "launcher/options/manifest.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <fstream>
+#include <iostream>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/text/shown.h"
+#include "checkpoint/formats/json_text.h"
+#include "launcher/options/keys.h"
+#include "launcher/options/names.h"
+#include "launcher/options/options.h"
+#include "launcher/options/settings.h"
+
+namespace ferry::launcher {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr std::size_t kMostBytes = 100'000'000;
+constexpr std::string_view kGroup = "job.";
+constexpr const char* kStandardInput = "-";
+
+struct Line {
+  int number = 0;
+  std::string_view text;
+};
+
+// Lines with something in them.
+std::vector<Line> lines_of(std::string_view text) {
+  constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+  if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
+  std::vector<Line> lines;
+  for (int number = 1; !text.empty(); ++number) {
+    const std::string_view line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(text.size(), line.size() + 1));
+    if (line.find_first_not_of(" \t\r") != std::string_view::npos) lines.push_back({number, line});
+  }
+  return lines;
+}
+
+Json object_of(const Line& line, const std::string& path) {
+  const std::string place = fmt::format("{}: line {}", shown(path, std::string::npos), line.number);
+  Json object = checkpoint::parse_json(line.text, place);
+  if (!object.is_object()) throw UserError(place + ": it is no JSON object, as in {\"prompt\": \"a boat\"}");
+  return object;
+}
+
+std::string text_of(const std::string& key, const Json& value) {
+  const bool is_plain = value.is_string() || value.is_number() || value.is_boolean();
+  if (!is_plain)
+    throw UserError(fmt::format("{}: {} is no text, number, true or false", key, shown(value.dump())));
+  std::string text = value.is_string() ? value.get<std::string>() : value.dump();
+  if (text.find('\0') != std::string::npos) throw UserError(key + ": it contains a zero byte");
+  return text;
+}
+
+// The flags of [job], as keys of an item.
+Names job_names(const std::vector<FlagGroup>& groups) {
+  Names names;
+  for (const FlagGroup& group : groups) {
+    for (const Flag& flag : group.flags) {
+      if (!flag.key.starts_with(kGroup)) continue;
+      names[flag.key] = &flag;
+      names[flag.key.substr(kGroup.size())] = &flag;
+    }
+  }
+  return names;
+}
+
+const Flag& flag_of(const std::string& key, const Names& names, const Names& all) {
+  if (const auto found = names.find(key); found != names.end()) return *found->second;
+  if (all.contains(key)) {
+    throw UserError(
+        fmt::format("{}: it is the same for all videos; accepted on the command line", shown(key)));
+  }
+  throw UserError(fmt::format("unknown key '{}'{}", shown(key), meant(key, names, Place::Manifest)));
+}
+
+// Settings of the command line with the flags of `groups`.
+std::vector<Setting> given_to_item(const std::vector<Setting>& given, const std::vector<FlagGroup>& groups) {
+  const Names names = names_of(groups);
+  std::vector<Setting> settings;
+  for (Setting setting : given) {
+    if (setting.flag->key == "run.jobs") continue;
+    setting.flag = names.at(setting.flag->key);
+    settings.push_back(std::move(setting));
+  }
+  return settings;
+}
+
+// A file name, for a video without `out`.
+std::string name_of(const Json& id) {
+  const std::string name = text_of("id", id);
+  if (name.empty() || name.starts_with('.') || name.find('/') != std::string::npos)
+    throw UserError(
+        fmt::format("id {}: the video is named after it: it must be a file name, without '/' and "
+                    "without a dot at its beginning; or give `out`",
+                    shown(name)));
+  return name;
+}
+
+void read_item(const Json& object, const std::vector<Setting>& given, worker::BatchItem& item) {
+  worker::Options options;
+  const std::vector<FlagGroup> groups = run_keys(options);
+  const Names names = job_names(groups);
+  const Names all = names_of(groups);
+  std::vector<Setting> settings = given_to_item(given, groups);
+  std::vector<Setting> own;
+  for (const auto& [key, value] : object.items()) {
+    if (key != "id") own.push_back({&flag_of(key, names, all), key, text_of(key, value)});
+  }
+  refuse_repeated(own);
+  settings.insert(settings.end(), own.begin(), own.end());
+  apply_settings(groups, without_overruled(std::move(settings)), options);
+  item.job = options.job;
+  item.echo = options.echo;
+}
+
+worker::BatchItem item_of(const Json& object, int line, const std::vector<Setting>& given) {
+  worker::BatchItem item;
+  item.line = line;
+  const Json id = object.value("id", Json());
+  item.id = id.dump();
+  const std::string by_line = fmt::format("line-{:04}", line);
+  item.job.name = by_line;  // of one that is wrong
+  try {
+    read_item(object, given, item);
+    item.job.name = by_line;
+    if (item.job.out.empty() && !id.is_null()) item.job.name = name_of(id);
+  } catch (const UserError& error) {
+    item.error = error.what();
+  }
+  return item;
+}
+
+}  // namespace
+
+std::string read_manifest(const std::string& path) {
+  std::ifstream file;
+  if (path != kStandardInput) file.open(path, std::ios::binary);
+  std::istream& source = path == kStandardInput ? std::cin : file;
+  std::string text(kMostBytes + 1, '\0');
+  source.read(text.data(), static_cast<std::streamsize>(text.size()));
+  if (source.bad() || (source.fail() && !source.eof()))
+    throw UserError(fmt::format("--jobs: {}: cannot be read", shown(path, std::string::npos)));
+  text.resize(static_cast<std::size_t>(source.gcount()));
+  if (text.size() > kMostBytes) {
+    throw UserError(
+        fmt::format("--jobs: {}: more than {} MB", shown(path, std::string::npos), kMostBytes / 1'000'000));
+  }
+  return text;
+}
+
+std::vector<worker::BatchItem> parse_manifest(std::string_view text, const std::string& path,
+                                              const std::vector<Setting>& given) {
+  std::vector<worker::BatchItem> items;
+  for (const Line& line : lines_of(text)) items.push_back(item_of(object_of(line, path), line.number, given));
+  if (items.empty()) throw UserError(shown(path, std::string::npos) + ": line 1: there is no item");
+  try {
+    worker::check_outputs_differ(items);
+  } catch (const UserError& error) {
+    throw UserError(fmt::format("{}: {}", shown(path, std::string::npos), error.what()));
+  }
+  return items;
+}
+
+std::string failed_path_of(const std::string& path) {
+  return (path == kStandardInput ? "stdin" : path) + std::string(".failed.jsonl");
+}
+
+}  // namespace ferry::launcher

@@ -1,0 +1,245 @@
+"""Manifests: many videos by one program.  worker_jobs_test.py CLASS
+
+FERRY_JOBS_ITEMS (20) and FERRY_JOBS_KILLS (1) make Killed longer.
+"""
+
+import json
+import os
+import random
+import signal
+import struct
+import subprocess
+import sys
+import time
+
+from launcher_support import BINARY, DEMO, FerryTest, ferry, read_safetensors
+
+import unittest
+
+ITEMS = int(os.environ.get("FERRY_JOBS_ITEMS", "20"))
+KILLS = int(os.environ.get("FERRY_JOBS_KILLS", "1"))
+SEED = int(os.environ.get("FERRY_JOBS_SEED", "7"))
+GIVEN = ("--model", DEMO, "--device", "cpu", "--dtype", "fp32", "--guidance", "5")
+COLOURS = ("red", "green", "blue", "yellow", "white")
+
+
+def good(number):
+    """A small video."""
+    return {"prompt": f"a {COLOURS[number % 5]} circle moving right on a black background", "seed": number,
+            "size": ("80x48", "96x64")[number % 2], "frames": (5, 9)[number % 3 == 0], "steps": 2 + number % 2}
+
+
+def bad(kind, folder):
+    """The keys that make an item bad, and a word of its error."""
+    return (({"promt": "x"}, "promt"), ({"size": "97x64"}, "97x64"), ({"frames": 6}, "frames 6"),
+            ({"out": str(folder / "no/such/x.mp4")}, "no/such"), ({"noise": str(folder / "none.st")}, "none.st"),
+            ({"context": str(folder / "nan.safetensors")}, "not finite"))[kind % 6]
+
+
+def write_nan_context(path):
+    rows = struct.pack("<128f", *[float("nan")] * 128)
+    header = json.dumps({name: {"dtype": "F32", "shape": [1, 128], "data_offsets": [at, at + 512]}
+                         for name, at in (("positive", 0), ("negative", 512))}).encode()
+    path.write_bytes(struct.pack("<Q", len(header)) + header + rows * 2)
+
+
+class JobsTest(FerryTest):
+    def write(self, items):
+        path = self.folder / "jobs.jsonl"
+        path.write_text("".join(json.dumps(item) + "\n" for item in items))
+        return path
+
+    def jobs(self, *words, ranks=1, jobs=None, **named):
+        return ferry("generate", "-n", ranks, *GIVEN, "--jobs", jobs or self.folder / "jobs.jsonl", *words,
+                     cwd=self.folder, **named)
+
+    def failed(self, name="jobs.jsonl"):
+        path = self.folder / f"{name}.failed.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def assert_as_alone(self, number, item, ranks, path):
+        """Tensors saved by a batch equal those of a run of its own."""
+        words = [word for key, value in item.items() if key not in ("id", "save") for word in ("--" + key, value)]
+        alone = self.folder / "alone.safetensors"
+        done = ferry("generate", "-n", ranks, *GIVEN, *words, "--out", self.folder / "alone.mp4", "--overwrite", "--save", alone)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertTrue(read_safetensors(path) == read_safetensors(alone), f"item {number}")
+
+
+class Results(JobsTest):
+    def test_each_item_has_its_results(self):
+        items = [{**good(0), "id": "first", "save": "first.safetensors"}, {**good(1), "save": "b.safetensors"},
+                 {**good(2), "id": 7, "out": "mine.y4m", "save": "c.safetensors"}]
+        self.write(items)
+        for ranks in (1, 2):
+            done = self.jobs("--overwrite", ranks=ranks)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            for stem, video, item, saved in (("first", "first.mp4", items[0], "first"), ("line-0002", "line-0002.mp4", items[1], "b"),
+                                      ("mine", "mine.y4m", items[2], "c")):
+                record = json.loads((self.folder / f"{stem}.json").read_text())
+                self.assertEqual((record["job"]["prompt"], record["options"]["job.seed"]), (item["prompt"], str(item["seed"])))
+                self.assertTrue((self.folder / video).exists() and (self.folder / f"{stem}.png").exists(), stem)
+                self.assert_as_alone(stem, {key: value for key, value in item.items() if key != "out"}, ranks, self.folder / f"{saved}.safetensors")
+            # One visit of the text encoder, one load of each network.
+            self.assertEqual([done.stderr.count(f"load {name}") for name in ("text_encoder", "dit", "vae")], [1, 1, 1])
+        self.assertEqual(sorted(path.name for path in self.folder.glob(".*")), [])
+
+    def test_what_is_there_stays(self):
+        self.write([good(0), good(1)])
+        self.assertEqual(self.jobs().returncode, 0)
+        before = {path.name: path.stat().st_mtime_ns for path in self.folder.iterdir()}
+        done = self.jobs("--fps", "8")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("line 1: line-0001 is there and stays, but fps is 8.0, there 12.0", done.stderr)
+        self.assertIn("2 there before (2 with other options)", done.stderr)
+        self.assertEqual(before, {path.name: path.stat().st_mtime_ns for path in self.folder.iterdir()})
+        (self.folder / "line-0002.mp4").unlink()
+        done = self.jobs()
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("line-0002.png exists already", self.failed()[0]["error"])  # somebody's own, by all that is known
+
+    def test_standard_input(self):
+        text = json.dumps({**good(0), "id": "x"}) + "\n" + json.dumps({"size": "1x1"}) + "\n"
+        for ranks in (1, 2):
+            done = self.jobs("--overwrite", ranks=ranks, jobs="-", input=text)
+            self.assertEqual(done.returncode, 1, done.stderr)
+            self.assertTrue((self.folder / "x.mp4").exists())
+            self.assertEqual([item["line"] for item in self.failed("stdin")], [2])
+
+
+class Refusals(JobsTest):
+    def test_a_wrong_manifest_starts_nothing(self):
+        x = json.dumps(good(0))
+        for text, words in ((x + "\n{'prompt': 1}\n", ["line 2"]), ("[1]\n", ["line 1", "object"]), ("\n \n", ["line 1", "no item"]),
+                            ('{"prompt":"x","out":"a.mp4"}\n{"prompt":"y","out":"./a.y4m"}\n', ["line 2", "line 1 writes the same file"]),
+                            ('{"prompt":"x","id":1}\n{"prompt":"y","id":"1"}\n', ["line 2"]),
+                            ('{"prompt":"x","save":"s.st"}\n{"prompt":"y","save":"s.st"}\n', ["line 2", "save"]),
+                            ('{"prompt":"x","prompt":"y"}\n', ["line 1"])):
+            (self.folder / "jobs.jsonl").write_text(text)
+            for ranks in (1, 2):
+                self.assert_refused(self.jobs(ranks=ranks), "jobs.jsonl", *words)
+        self.assertEqual([path.name for path in self.folder.iterdir()], ["jobs.jsonl"])
+
+    def test_options_of_one_video(self):
+        self.write([good(0)])
+        self.assert_refused(self.jobs("--run.state", "x.state"), "run.state")
+        self.assert_refused(self.jobs("--trace.file", "x.json"), "trace.file")
+        self.assert_refused(self.jobs(jobs="none.jsonl"), "--jobs", "none.jsonl")
+        self.assertEqual([path.name for path in self.folder.iterdir()], ["jobs.jsonl"])
+
+    def test_bad_items_fail_alone(self):
+        write_nan_context(self.folder / "nan.safetensors")
+        more = [({"id": "../evil"}, "../evil"), ({"id": ".hidden"}, ".hidden"), ({"prompt": " "}, "prompt"), ({"seed": [1]}, "seed"),
+                ({"device": "cpu"}, "device"), ({"save": "a\0b"}, "zero byte"), ({"steps": None}, "steps"), ({"frames": 1e9}, "frames")]
+        wrong = [bad(kind, self.folder) for kind in range(6)] + more
+        self.write([{**good(1), **keys} for keys, _ in wrong] + [good(2)])
+        for ranks in (1, 2):
+            done = self.jobs("--overwrite", ranks=ranks)
+            self.assertEqual(done.returncode, 1, done.stderr)
+            failed = self.failed()
+            self.assertEqual([item["line"] for item in failed], list(range(1, len(wrong) + 1)))
+            for item, (_, word) in zip(failed, wrong, strict=True):
+                self.assertIn(word, item["error"])
+                self.assertEqual(item["exit_code"], 1 if word == "not finite" else 2)
+            last = done.stderr.strip().splitlines()[-1]
+            self.assertIn(f"{len(wrong)} of {len(wrong) + 1} videos could not be made", last)
+            self.assertTrue((self.folder / f"line-{len(wrong) + 1:04}.mp4").exists())
+        self.write([good(2)])
+        self.assertEqual(self.jobs("--overwrite").returncode, 0)
+        self.assertFalse((self.folder / "jobs.jsonl.failed.jsonl").exists())
+
+
+class Killed(JobsTest):
+    def kill_at(self, ranks, seconds):
+        """Starts the batch and kills it and all its ranks; true if it had ended before."""
+        job = subprocess.Popen([BINARY, "generate", "-n", str(ranks), *map(str, GIVEN), "--jobs", "jobs.jsonl"], cwd=self.folder,
+                               stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+        try:
+            job.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            job.kill()  # mpirun and the ranks die with it
+        job.communicate()
+        return job.returncode != -signal.SIGKILL
+
+    def complete(self):
+        return {path.stem: path.stat().st_mtime_ns for path in self.folder.glob("*.json")}
+
+    def test_every_good_item_once_and_every_bad_one_named(self):
+        write_nan_context(self.folder / "nan.safetensors")
+        pick = random.Random(SEED)
+        count_bad = max(ITEMS // 10, 6 if ITEMS >= 20 else 1)
+        wrong = {at: bad(kind, self.folder) for kind, at in enumerate(sorted(pick.sample(range(ITEMS), count_bad)))}
+        items = [{**good(i), "save": f"{i}.safetensors", **(wrong[i][0] if i in wrong else {})} for i in range(ITEMS)]
+        self.write(items)
+        ranks = 2
+        before = {}
+        for kill in range(KILLS):
+            self.kill_at(ranks, pick.uniform(1, 1 + 0.4 * ITEMS / KILLS))
+            now = self.complete()
+            self.assertEqual(before, {stem: now[stem] for stem in before}, "what was there was made again")
+            print(f"kill {kill + 1}: {len(now)} of {ITEMS - len(wrong)} there", flush=True)
+            before = now
+        done = self.jobs(ranks=ranks, timeout=60 + 2 * ITEMS)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        now = self.complete()
+        self.assertEqual(before, {stem: now[stem] for stem in before}, "what was there was made again")
+        self.assertEqual(sorted(now), [f"line-{i + 1:04}" for i in range(ITEMS) if i not in wrong])
+        failed = self.failed()
+        self.assertEqual([item["line"] for item in failed], [i + 1 for i in sorted(wrong)])
+        for item in failed:
+            self.assertIn(wrong[item["line"] - 1][1], item["error"])
+        left = [path.name for path in self.folder.iterdir() if path.suffix not in (".mp4", ".png", ".json", ".jsonl", ".safetensors")]
+        self.assertEqual(left, [])
+        self.assertEqual([path.name for path in self.folder.glob("*latents*")], [])
+        for i in range(ITEMS):
+            if i not in wrong and (ITEMS <= 20 or KILLS > 1):
+                self.assert_as_alone(i, items[i], ranks, self.folder / f"{i}.safetensors")
+
+    def test_results_without_a_record_are_made_again(self):
+        for drawn in (False, True):
+            self.write([{**good(0), **({"seed": -1} if drawn else {})}])
+            done = self.jobs(env={"FERRY_TEST_FAULT": "kill:0:write"})
+            self.assertNotEqual(done.returncode, 0)
+            self.assertEqual([path.name for path in self.folder.iterdir() if path.name != "jobs.jsonl"], ["line-0001.latents.safetensors"])
+            # As a run leaves them that is killed between two of the names that it gives.
+            (self.folder / "line-0001.mp4").write_bytes(b"half")
+            (self.folder / "line-0001.png").write_bytes(b"half")
+            done = self.jobs()
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual(sorted(path.name for path in self.folder.iterdir()),
+                             ["jobs.jsonl", "line-0001.json", "line-0001.mp4", "line-0001.png"])
+            self.assertGreater((self.folder / "line-0001.mp4").stat().st_size, 100)
+            for path in self.folder.glob("line*"):
+                path.unlink()
+
+
+class Stopped(JobsTest):
+    def test_a_batch_goes_on_in_the_item_it_was_in(self):
+        long = {**good(1), "steps": 60, "save": "1.safetensors"}
+        items = [{**good(0), "save": "0.safetensors"}, long, {**good(2), "save": "2.safetensors"}]
+        for ranks, sent in ((1, signal.SIGTERM), (2, signal.SIGTERM), (2, signal.SIGUSR1)):
+            for path in self.folder.iterdir():
+                path.unlink()
+            self.write(items)
+            job = subprocess.Popen([BINARY, "generate", "-n", str(ranks), *map(str, GIVEN), "--jobs", "jobs.jsonl", "--run.save_every", "2"],
+                                   cwd=self.folder, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+            state = self.folder / ".line-0002.mp4.state"
+            until = time.monotonic() + 60
+            while not state.exists() and time.monotonic() < until:
+                time.sleep(0.005)
+            job.send_signal(sent)
+            _, text = job.communicate(timeout=60)
+            self.assertEqual(job.returncode, 75, text)
+            self.assertTrue(state.exists(), text)
+            self.assertFalse((self.folder / "line-0003.mp4").exists())
+            done = self.jobs(ranks=ranks)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn("resuming at step", done.stderr)
+            self.assertIn("1 there before", done.stderr)
+            self.assertFalse(state.exists())
+            for i, item in enumerate(items):
+                self.assert_as_alone(i, item, ranks, self.folder / f"{i}.safetensors")
+
+
+if __name__ == "__main__":
+    unittest.main(argv=[sys.argv[0]] + sys.argv[1:])

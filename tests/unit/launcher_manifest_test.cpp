@@ -1,0 +1,115 @@
+#include "launcher/options/manifest.h"
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+
+#include "launcher_support.h"
+
+namespace ferry::launcher {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+// Items of a manifest, with the words of a command line as defaults.
+std::vector<worker::BatchItem> items_of(const std::string& text, const std::vector<std::string>& words = {}) {
+  worker::Options options;
+  const std::vector<FlagGroup> groups = run_keys(options);
+  return parse_manifest(text, "m.jsonl", gather_settings(groups, parse_command_line(groups, words)));
+}
+
+std::string error_of_text(const std::string& text) {
+  try {
+    items_of(text);
+  } catch (const UserError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+std::string value_of(const worker::BatchItem& item, const std::string& key) {
+  for (const auto& [name, value] : item.echo) {
+    if (name == key) return value;
+  }
+  return "none";
+}
+
+TEST(Manifest, AnItemsKeysOverrideTheCommandLine) {
+  const auto items = items_of(
+      "\xEF\xBB\xBF{\"prompt\": \"a\", \"seed\": 9223372036854775807, \"guidance\": 2.5, \"overwrite\": "
+      "true}\r\n"
+      "\n"
+      "  {\"job.size\": \"64x32\", \"id\": \"x\", \"negative_prompt\": \"\"}",
+      {"--prompt", "b", "--steps", "7", "--guidance", "4", "--jobs", "m.jsonl", "--offload.type", "async"});
+  ASSERT_EQ(items.size(), 2U);
+  EXPECT_EQ(items[0].error + items[1].error, "");
+  EXPECT_EQ(items[0].line, 1);
+  EXPECT_EQ(items[0].job.prompt, "a");
+  EXPECT_EQ(items[0].job.seed, INT64_MAX);
+  EXPECT_EQ(items[0].job.guidance, 2.5);
+  EXPECT_EQ(items[0].job.steps, 7);
+  EXPECT_TRUE(items[0].job.overwrite);
+  EXPECT_EQ(items[0].job.name, "line-0001");
+  EXPECT_EQ(items[1].line, 3);
+  EXPECT_EQ(items[1].id, "\"x\"");
+  EXPECT_EQ(items[1].job.prompt, "b");
+  EXPECT_EQ(items[1].job.negative_prompt, "");
+  EXPECT_EQ(items[1].job.width, 64);
+  EXPECT_EQ(items[1].job.guidance, 4);
+  EXPECT_EQ(items[1].job.name, "x");
+}
+
+TEST(Manifest, AnItemsRecordHasItsOwnOptions) {
+  const auto items =
+      items_of(R"({"prompt": "a", "seed": 3})", {"--prompt", "b", "--jobs", "m.jsonl", "--steps", "7"});
+  EXPECT_EQ(value_of(items[0], "job.prompt"), "a");
+  EXPECT_EQ(value_of(items[0], "job.seed"), "3");
+  EXPECT_EQ(value_of(items[0], "job.steps"), "7");
+  EXPECT_EQ(value_of(items[0], "run.jobs"), "none");
+}
+
+TEST(Manifest, WrongValuesAreTheItemsError) {
+  const auto error = [](const std::string& text) {
+    const auto items = items_of(text + "\n{\"prompt\": \"good\"}");
+    EXPECT_EQ(items.at(1).error, "");
+    return items[0].error;
+  };
+  EXPECT_EQ(error(R"({"promt": "x"})"), "unknown key 'promt'; did you mean prompt?");
+  EXPECT_EQ(error(R"({"num_frames": 5})"), "unknown key 'num_frames'; did you mean frames?");
+  EXPECT_THAT(error(R"({"device": "cpu"})"), HasSubstr("device: it is the same for all videos"));
+  EXPECT_THAT(error(R"({"size": "big"})"), StartsWith("size: 'big' is not"));
+  EXPECT_THAT(error(R"({"size": [64, 32]})"), HasSubstr("size: [64,32] is no text"));
+  EXPECT_THAT(error(R"({"seed": null})"), HasSubstr("seed: null is no text"));
+  EXPECT_THAT(error(R"({"seed": 1.5})"), StartsWith("seed: '1.5' is not"));
+  EXPECT_THAT(error(R"({"out": "a\u0000b"})"), HasSubstr("out: it contains a zero byte"));
+  EXPECT_THAT(error(R"({"prompt": "x", "job.prompt": "y"})"), HasSubstr("twice"));
+  for (const char* id : {R"("../x")", R"("a/b")", R"(".x")", R"("")", "[1]", "{}"}) {
+    EXPECT_THAT(error(fmt::format(R"({{"prompt": "x", "id": {}}})", id)), StartsWith("id")) << id;
+  }
+  // The name is not the id's.
+  EXPECT_EQ(items_of(R"({"prompt": "x", "id": "../x", "out": "y.mp4"})")[0].error, "");
+}
+
+TEST(Manifest, AWrongManifestNamesTheLine) {
+  const std::string good = R"({"prompt": "x"})"
+                           "\n";
+  EXPECT_THAT(error_of_text(good + "{'a': 1}"), StartsWith("m.jsonl: line 2"));
+  EXPECT_THAT(error_of_text(good + "\n[]"), HasSubstr("line 3: it is no JSON object"));
+  EXPECT_THAT(error_of_text(good + "{\"a\": \"\xff\"}"), StartsWith("m.jsonl: line 2"));
+  EXPECT_THAT(error_of_text(R"({"a": 1, "a": 2})"), StartsWith("m.jsonl: line 1"));
+  EXPECT_EQ(error_of_text(" \n\n"), "m.jsonl: line 1: there is no item");
+  EXPECT_EQ(error_of_text("{\"out\": \"a.mp4\"}\n{\"out\": \"./a.y4m\"}"),
+            "m.jsonl: line 2: out ./a.y4m: line 1 writes the same file; accepted: another name");
+  EXPECT_THAT(error_of_text("{\"id\": \"line-0002\"}\n{}"), HasSubstr("line 2: the name line-0002"));
+  EXPECT_THAT(error_of_text("{\"save\": \"a\"}\n{\"save\": \"a\"}"), HasSubstr("line 2: save a"));
+  EXPECT_THAT(error_of_text("{\"id\": 1, \"save\": \"2.json\"}\n{\"id\": 2}"),
+              HasSubstr("line 2: the name 2"));
+}
+
+TEST(Manifest, ItsFailedItemsAreListedBesideIt) {
+  EXPECT_EQ(failed_path_of("a/b.jsonl"), "a/b.jsonl.failed.jsonl");
+  EXPECT_EQ(failed_path_of("-"), "stdin.failed.jsonl");
+}
+
+}  // namespace
+}  // namespace ferry::launcher
