@@ -97,6 +97,8 @@ Command make_demo() {
     refuse_positional(line);
     apply_settings(groups, with_model(groups, line), *options);
     options->config_files = line.config_files;
+    if (!options->run.jobs.empty())
+      throw UserError("--jobs: ferry demo makes one video; ferry generate takes it");
     fill_in(*options);
     check_options(*options, ranks);
   };

@@ -66,5 +66,18 @@ TEST(Progress, AFileGetsOneLineForAShortStage) {
   EXPECT_THAT(seen, StartsWith("denoise"));
 }
 
+TEST(Progress, StepsOfABatchShowTheVideosPlaceAndTheTimeLeftForAll) {
+  EXPECT_EQ(place_text({.number = 1, .count = 20, .seconds_left = 0}, 5), ", video 1/20");
+  EXPECT_EQ(place_text({.number = 3, .count = 20, .seconds_left = 735}, 5),
+            ", video 3/20, 12:10 left for all");
+  EXPECT_EQ(place_text({.number = 3, .count = 20, .seconds_left = 3}, 5), ", video 3/20, 0:00 left for all");
+  std::string text;
+  Progress progress([&](const std::string& part) { text += part; }, true);
+  progress.set_place({.number = 2, .count = 3, .seconds_left = 60});
+  progress.begin("denoise", 1'000'000'000);
+  for (int i = 0; i < 999'999'999 && text.find("left for all") == std::string::npos; ++i) progress.step();
+  EXPECT_NE(text.find(", video 2/3, 1:00 left for all"), std::string::npos) << text;
+}
+
 }  // namespace
 }  // namespace ferry::worker
