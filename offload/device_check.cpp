@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "offload/setting.h"
 
 namespace ferry::offload {
 
@@ -14,15 +15,12 @@ std::size_t charged_bytes(StrategyKind kind, const Need& need, const DeviceRoom&
   return kind == StrategyKind::None && room.weights_in_place ? 0 : need.bytes;
 }
 
-// "dit.offload.type = async would take 1.2 GB and fit", or that none does.
+// "--dit.offload.type async ... would take 1.2 GB of weights and fit", or that none does.
 std::string way_out(const StagePlan& plan, std::size_t activations, const DeviceRoom& room) {
-  for (const DeviceUse& other : plan.others) {
-    const std::size_t bytes = charged_bytes(other.kind, other.need, room);
+  for (const Setting& setting : settings_of(plan)) {
+    const std::size_t bytes = charged_bytes(setting.use.kind, setting.use.need, room);
     if (bytes + activations > room.free_bytes) continue;
-    const char* more =
-        other.kind == StrategyKind::Async ? " with offload_ratio = 1 and prefetch_size = 1" : "";
-    return fmt::format("{}.offload.type = {}{} would take {} of weights and fit", plan.stage(),
-                       name_of(other.kind), more, gb(bytes));
+    return fmt::format("{} would take {} of weights and fit", setting.words, gb(bytes));
   }
   return "no offload type fits; a smaller size or fewer frames take less for activations";
 }

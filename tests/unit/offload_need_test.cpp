@@ -55,19 +55,21 @@ TEST(Need, IsTheSlotsAndWhatIsInNoBlockForAsync) {
 
 TEST(Need, NamesTheFastestTypeThatFitsTheDevice) {
   EXPECT_EQ(refused(of_type(StrategyKind::None), 30), "");
-  EXPECT_THAT(refused(of_type(StrategyKind::None), 24),
-              AllOf(HasSubstr("type none takes 28.9"), HasSubstr("0.500 GB for activations"),
-                    HasSubstr("24.000 GB of 80.000 GB are free (cuda:0)"),
-                    HasSubstr("dit.offload.type = async"), HasSubstr("and fit")));
+  EXPECT_THAT(
+      refused(of_type(StrategyKind::None), 24),
+      AllOf(HasSubstr("type none takes 28.9"), HasSubstr("0.500 GB for activations"),
+            HasSubstr("24.000 GB of 80.000 GB are free (cuda:0)"),
+            HasSubstr("; --dit.offload.type async --dit.offload.offload_ratio "), HasSubstr("and fit")));
   EXPECT_EQ(refused(of_type(StrategyKind::Async), 24), "");
-  EXPECT_THAT(refused(of_type(StrategyKind::Async), 2), HasSubstr("dit.offload.type = sequential"));
+  EXPECT_THAT(refused(of_type(StrategyKind::Async), 2),
+              HasSubstr("--dit.offload.type sequential would take"));
   EXPECT_THAT(refused(of_type(StrategyKind::Model), 1), HasSubstr("no offload type fits"));
 }
 
 TEST(Need, OnTheCpuTheHostCopyServesNoneInPlace) {
   EXPECT_EQ(refused(of_type(StrategyKind::None), 2, true), "");
   EXPECT_THAT(refused(of_type(StrategyKind::Model), 2, true),
-              HasSubstr("dit.offload.type = none would take 0.000 GB"));
+              HasSubstr("--dit.offload.type none would take 0.000 GB"));
 }
 
 TEST(Need, TheLimitSaysHowMuchIsNeededForEachType) {
