@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/hardware_queues.h"
+#include "base/host/exhausted.h"
 #include "base/run_failure.h"
 #include "base/text/shown.h"
 #include "launcher/process/job.h"
@@ -15,7 +16,7 @@ namespace {
 
 // Escaped, since a value may contain line breaks.
 void say_error(const std::exception& error) {
-  const std::string line = ferry::shown(error.what(), std::string::npos);
+  const std::string line = ferry::shown(ferry::message_of(error), std::string::npos);
   std::fprintf(stderr, "ferry: %s%s\n", ferry::launcher::rank_prefix().c_str(), line.c_str());
 }
 

@@ -7,6 +7,7 @@
 #include <exception>
 
 #include "base/error.h"
+#include "base/host/exhausted.h"
 #include "base/log.h"
 #include "base/run_failure.h"
 #include "launcher/process/interrupt.h"
@@ -35,7 +36,7 @@ int run_session(parallel::Session& session, const std::function<int(parallel::Se
   } catch (const RunFailure& error) {
     return end_together(1, error);
   } catch (const std::exception& error) {
-    session.abort(error.what());
+    session.abort(message_of(error));
   }
 }
 

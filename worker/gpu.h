@@ -24,6 +24,8 @@ struct TorchPeak {
 };
 // Zeros on the CPU.
 TorchPeak torch_peak(const Device& device);
+// Device memory that LibTorch holds now, with its cache; 0 on the CPU.
+std::size_t torch_held(const Device& device);
 void reset_torch_peak(const Device& device);
 
 // Returns LibTorch's cached memory to the device; a no-op on the CPU.

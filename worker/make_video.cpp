@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/host/exhausted.h"
 #include "base/host/memory_use.h"
 #include "base/log.h"
 #include "base/run_failure.h"
@@ -221,7 +222,7 @@ int make_video(Engine& engine, const Prepared& prepared, const VideoRun& run) {
   KeptLatents kept(prepared.options, prepared.job, prepared.names);
   // A failure says how to go on from the latents.
   const Listening listening(
-      rank, [&](const std::exception& error) { rank.session->abort(error.what() + kept.way_on()); });
+      rank, [&](const std::exception& error) { rank.session->abort(message_of(error) + kept.way_on()); });
   try {
     compute_and_write(engine, prepared, kept, run);
   } catch (const RunFailure&) {
@@ -233,7 +234,7 @@ int make_video(Engine& engine, const Prepared& prepared, const VideoRun& run) {
     const std::string way_on = kept.way_on();
     if (way_on.empty()) throw;
     // Not a UserError: the input was valid.
-    throw Error(error.what() + way_on);
+    throw Error(message_of(error) + way_on);
   }
   return 0;
 }

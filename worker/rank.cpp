@@ -20,7 +20,9 @@ std::unique_ptr<Device> make_device(const std::string& name, parallel::Session& 
 std::unique_ptr<Rank> make_rank(std::unique_ptr<Device> device, parallel::Session& session) {
   auto rank = std::make_unique<Rank>();
   rank->session = &session;
-  rank->device = std::move(device);
+  rank->device = std::make_unique<CountedDevice>(std::move(device));
+  const MemoryUse memory = rank->device->memory();
+  rank->others_at_start = memory.total_bytes - memory.free_bytes;
   session.ticks().computes_on_host(!rank->on_gpu());
   if (rank->on_gpu()) rank->own_exchange_stream = rank->device->make_stream("exchange", Priority::High);
   return rank;
@@ -47,6 +49,16 @@ void Rank::wait_for(const Event& event, const std::function<bool()>& at_look) co
   parallel::wait_for(event, groups, session->patience_s(), at_look);
 }
 
+std::optional<Explained> Rank::report(const std::exception& error) const {
+  std::optional<Explained> explained;
+  if (explain && dynamic_cast<const Explained*>(&error) == nullptr) {
+    const std::string words = explain(error);
+    if (!words.empty()) explained.emplace(words);
+  }
+  if (failed) failed(explained ? static_cast<const std::exception&>(*explained) : error);
+  return explained;
+}
+
 void speak_first(const Rank& rank, const std::function<void()>& work) {
   try {
     work();
@@ -57,7 +69,7 @@ void speak_first(const Rank& rank, const std::function<void()>& work) {
   } catch (const Stopped&) {
     throw;
   } catch (const std::exception& error) {
-    if (rank.failed) rank.failed(error);
+    if (const std::optional<Explained> explained = rank.report(error)) throw *explained;
     throw;
   }
 }
@@ -77,7 +89,7 @@ model::DitRuntime Rank::dit_runtime(DType compute, parallel::ExchangeGate* gate)
           .tap = nullptr,
           .trace = trace.get(),
           .ticks = &ticks(),
-          .failed = failed,
+          .failed = [this](const std::exception& error) { report(error); },
           .attention = attention};
 }
 

@@ -4,9 +4,11 @@
 #include <exception>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/device.h"
+#include "base/error.h"
 #include "base/trace.h"
 #include "model/dit/dit.h"
 #include "model/kernels/attention.h"
@@ -15,15 +17,22 @@
 #include "parallel/groups.h"
 #include "parallel/mesh.h"
 #include "parallel/mpi/session.h"
+#include "worker/counted_device.h"
 #include "worker/janitor.h"
 #include "worker/spin_limit.h"
 #include "worker/weights/host_account.h"
 
 namespace ferry::worker {
 
+// A lack of memory, with all that a stage has to say of it.
+class Explained : public OutOfMemory {
+ public:
+  explicit Explained(const std::string& what) : OutOfMemory(what) {}
+};
+
 struct Rank {
   parallel::Session* session = nullptr;
-  std::unique_ptr<Device> device;
+  std::unique_ptr<CountedDevice> device;
   parallel::Mesh mesh;
   parallel::Groups groups;
   offload::DeviceAccount account;
@@ -34,7 +43,11 @@ struct Rank {
   SpinLimit spin_limit;
   // Reports a failure of this rank alone, and does not return; see speak_first().  Empty: nobody listens.
   std::function<void(const std::exception&)> failed;
-  Janitor janitor;  // last: it frees things used with the device
+  // What to say of a failure instead of its own words; empty: nothing better is known.  Set by a stage
+  // (worker/weights/device_full.h).
+  std::function<std::string(const std::exception&)> explain;
+  std::size_t others_at_start = 0;  // device memory of libraries and other processes when it was made
+  Janitor janitor;                  // last: it frees things used with the device
 
   bool is_first() const { return session->rank() == 0; }
   // Backend of the exchanges or, if ranks exchange none, of the branches' group.
@@ -52,6 +65,9 @@ struct Rank {
   // parallel::wait_for.
   void wait_for(const Event& event, const std::function<bool()>& at_look = {}) const;
 
+  // Lets `failed` hear of `error`, in the words of `explain` where that has some; then returns them.
+  std::optional<Explained> report(const std::exception& error) const;
+
   // Joins `mesh`, as given by make_mesh, with groups whose exchanges go as `exchange` says; nothing may use
   // the groups of another mesh any longer.  Collective over the world.
   void join(const parallel::Mesh& mesh, parallel::ExchangeBy exchange);
@@ -67,7 +83,7 @@ struct Rank {
 
 // Runs `work`.  If it fails on this rank alone, with anything but UserError, RunFailure and Stopped,
 // rank.failed speaks before what is outside of `work` is destroyed: destructors wait for the device, which
-// may wait for other ranks.
+// may wait for other ranks.  What rank.explain has to say is said, and thrown as Explained.
 void speak_first(const Rank& rank, const std::function<void()>& work);
 
 // The device of `name`: cpu, cuda, or auto, which is cuda if every rank sees a GPU. Collective over the

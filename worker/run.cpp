@@ -1,6 +1,7 @@
 #include "worker/run.h"
 
 #include "base/clock.h"
+#include "base/host/exhausted.h"
 #include "worker/make_video.h"
 
 namespace ferry::worker {
@@ -10,7 +11,7 @@ int run(const Options& given, parallel::Session& session, StopRequest& stop) {
   session.set_deadline(given.run.deadline_s);
   Engine engine(given, session);
   // Before the engine's destructors, which wait for the device and for NCCL.
-  engine.rank().failed = [&](const std::exception& error) { session.abort(error.what()); };
+  engine.rank().failed = [&](const std::exception& error) { session.abort(message_of(error)); };
   int code = 0;
   speak_first(engine.rank(), [&] {
     const Prepared prepared = engine.prepare(given.job);

@@ -135,6 +135,10 @@ HostMemory host_memory(const std::string& root) {
   return memory;
 }
 
+std::string place_of(const HostMemory& memory) {
+  return memory.limited_by_cgroup ? "limit of the cgroup" : "this machine";
+}
+
 std::size_t mapped_pss(const void* data, std::size_t bytes) { return sum_of_mappings(data, bytes, {"Pss:"}); }
 
 std::size_t mapped_huge(const void* data, std::size_t bytes) {

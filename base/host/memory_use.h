@@ -27,6 +27,9 @@ ProcessMemory process_memory(const std::string& root = "");
 // that can be dropped counts as available.  Throws SystemError if /proc cannot be read.
 HostMemory host_memory(const std::string& root = "");
 
+// "limit of the cgroup" or "this machine": what limits this process's memory.
+std::string place_of(const HostMemory& memory);
+
 // Pss in bytes of the mappings that overlap [data, data + bytes).  Reads /proc/self/smaps: milliseconds.
 std::size_t mapped_pss(const void* data, std::size_t bytes);
 

@@ -12,10 +12,6 @@ std::string gb(std::size_t bytes) { return fmt::format("{:.2f} GB", static_cast<
 
 }  // namespace
 
-std::string place_of(const HostMemory& memory) {
-  return memory.limited_by_cgroup ? "limit of the cgroup" : "this machine";
-}
-
 void check_host_memory(const ArenaPlan& plan, std::size_t copies, const HostMemory& memory,
                        const std::string& where) {
   const std::size_t bytes = plan.layout.bytes;

@@ -9,9 +9,6 @@
 
 namespace ferry::offload {
 
-// "limit of the cgroup" or "this machine": what limits this process's memory.
-std::string place_of(const HostMemory& memory);
-
 // Throws UserError unless `copies` of the host copy fit in the available memory. Names both numbers, `where`,
 // and the first of plan.narrower that fits, or that none does.
 void check_host_memory(const ArenaPlan& plan, std::size_t copies, const HostMemory& memory,

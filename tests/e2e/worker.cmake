@@ -53,3 +53,12 @@ if(FERRY_CUDA)
   endforeach()
   ferry_device_e2e(stop_report gpu cuda 2 gpu)
 endif()
+# The program with a CPU whose memory is limited: what is said when it is full, and that what is named then works.
+add_executable(ferry_limited ${PROJECT_SOURCE_DIR}/launcher/main.cpp support/limited_device.cpp)
+target_link_libraries(ferry_limited PRIVATE ferry::launcher)
+target_link_options(ferry_limited PRIVATE -Wl,--wrap=_ZN5ferry15make_cpu_deviceEv
+  -Wl,--wrap=_ZN5ferry7offload9make_noneERNS0_9NodeArenaERKNS0_9StagePlanERKNS0_10StageSetupE)
+add_test(NAME worker_memory_e2e
+  COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/e2e/worker_memory_test.py $<TARGET_FILE:ferry_limited>)
+set_tests_properties(worker_memory_e2e PROPERTIES TIMEOUT 600 LABELS e2e PROCESSORS 2
+  ENVIRONMENT "${FERRY_TEST_ENV};PYTHONDONTWRITEBYTECODE=1")

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/host/exhausted.h"
 #include "base/host/memory_use.h"
 #include "base/log.h"
 #include "base/run_failure.h"
@@ -177,7 +178,7 @@ int run_batch(const Options& options, const Batch& batch, parallel::Session& ses
   session.set_deadline(options.run.deadline_s);
   Engine engine(options, session);
   // Before the engine's destructors, which wait for the device and for NCCL.
-  engine.rank().failed = [&](const std::exception& error) { session.abort(error.what()); };
+  engine.rank().failed = [&](const std::exception& error) { session.abort(message_of(error)); };
   int code = 0;
   speak_first(engine.rank(), [&] { code = BatchRun(engine, options, batch, stop).run(); });
   return code;

@@ -37,6 +37,12 @@ TorchPeak torch_peak(const Device& device) {
           .allocated_bytes = static_cast<std::size_t>(stats.allocated_bytes[0].peak)};
 }
 
+std::size_t torch_held(const Device& device) {
+  if (device.type() != DeviceType::Cuda) return 0;
+  const auto stats = c10::cuda::CUDACachingAllocator::getDeviceStats(started(device));
+  return static_cast<std::size_t>(stats.reserved_bytes[0].current);
+}
+
 void reset_torch_peak(const Device& device) {
   if (device.type() != DeviceType::Cuda) return;
   c10::cuda::CUDACachingAllocator::resetPeakStats(started(device));

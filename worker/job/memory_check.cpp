@@ -33,7 +33,7 @@ struct Stage {
 std::string place_of(const RankMemory& rank, const Machine& machine) {
   const bool one_node = std::all_of(machine.ranks.begin(), machine.ranks.end(),
                                     [](const RankMemory& each) { return each.node_index == 0; });
-  const std::string place = offload::place_of(rank.host_memory);
+  const std::string place = ferry::place_of(rank.host_memory);
   return one_node ? place : fmt::format("{} on {}", place, rank.host);
 }
 

@@ -16,6 +16,7 @@ class TorchMemory::Count final : public c10::MemoryReportingInfoBase {
     peak_ = std::max(peak_, now_);
   }
   bool memoryProfilingEnabled() const override { return true; }
+  std::size_t now() const { return static_cast<std::size_t>(now_); }
   std::size_t peak() const { return static_cast<std::size_t>(peak_); }
 
  private:
@@ -27,5 +28,7 @@ TorchMemory::TorchMemory()
     : count_(std::make_shared<Count>()), guard_(c10::DebugInfoKind::PROFILER_STATE, count_) {}
 
 std::size_t TorchMemory::peak_bytes() const { return count_->peak(); }
+
+std::size_t TorchMemory::now_bytes() const { return count_->now(); }
 
 }  // namespace ferry::worker

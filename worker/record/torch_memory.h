@@ -15,6 +15,7 @@ class TorchMemory {
  public:
   TorchMemory();
   std::size_t peak_bytes() const;
+  std::size_t now_bytes() const;
 
  private:
   class Count;

@@ -80,6 +80,20 @@ at::Tensor sample(const Denoising& denoising, const SamplingState& begin, Device
   return latent;
 }
 
+// Of decoding too, if the weights are still being read.
+void warm_up_both(const StageInput& input, const SamplingState& state, bool reading) {
+  Rank& rank = *input.rank;
+  const auto of_role = [&](Role role, const std::function<void(const StageSource&)>& work) {
+    const StageSource source = source_of(input, role);
+    const ExplainsDeviceFull explains(rank, source, input.model->stage(role));
+    speak_first(rank, [&] { work(source); });
+  };
+  if (rank.session->all_agree(reading)) of_role(Role::Vae, [&](auto&) { warm_up_decoding(input); });
+  of_role(Role::Dit, [&](const StageSource& source) {
+    warm_up(input, state.contexts, state.latent, source.activation_bytes);
+  });
+}
+
 // The runtime of the stage; on a GPU the device marks its blocks, on the CPU the host's ticks will do.
 model::DitRuntime denoise_runtime(const StageInput& input, parallel::ExchangeGate* gate, DeviceMarks& marks) {
   Rank& rank = *input.rank;
@@ -138,8 +152,7 @@ at::Tensor denoise_stage(const StageInput& input, const SamplingState& state, St
   if (rank.on_gpu() && !input.model->stage(Role::Dit).filled) {
     const offload::NodeArena* arena = input.model->stage(Role::Dit).arena();
     const bool reading = arena == nullptr || !arena->filled();
-    if (rank.session->all_agree(reading)) warm_up_decoding(input);
-    warm_up(input, state.contexts, state.latent, source.activation_bytes);
+    warm_up_both(input, state, reading);
     record.warm_up_s = seconds_since(begin);
   }
   BorrowedStage stage(*input.model, source, *input.progress, record);

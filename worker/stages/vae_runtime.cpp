@@ -16,7 +16,7 @@ model::VaeRuntime vae_runtime(const StageInput& input) {
           .compute = input.network(Role::Vae).compute,
           .tap = {},
           .group = decoding_group(input),
-          .failed = input.rank->failed};
+          .failed = [rank = input.rank](const std::exception& error) { rank->report(error); }};
 }
 
 }  // namespace ferry::worker

@@ -26,7 +26,11 @@ bool decided_by_shapes(const offload::StagePlan& plan) {
 
 BorrowedStage::BorrowedStage(LoadedModel& model, const StageSource& source, Progress& progress,
                              StageRecord& record, const std::function<void()>& read)
-    : model_(model), rank_(model.rank_), source_(source), stage_(model.stages_[source.network->role]) {
+    : model_(model),
+      rank_(model.rank_),
+      source_(source),
+      stage_(model.stages_[source.network->role]),
+      explains_(rank_, source_, stage_, &torch_) {
   // While the exception propagates: in a handler the memory of a group would wait for the other ranks, which
   // need not have failed.
   struct Undo {

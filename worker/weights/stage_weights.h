@@ -10,6 +10,7 @@
 #include "worker/record/progress.h"
 #include "worker/record/record.h"
 #include "worker/record/torch_memory.h"
+#include "worker/weights/device_full.h"
 #include "worker/weights/loaded_model.h"
 
 namespace ferry::worker {
@@ -50,6 +51,7 @@ class BorrowedStage {
   LoadedStage& stage_;
   MemoryWatch memory_;
   TorchMemory torch_;
+  ExplainsDeviceFull explains_;
   std::optional<TorchPeak> torch_peak_;
   bool read_now_ = false;     // read for this loan
   offload::Report before_{};  // the strategy's report at the start
