@@ -41,6 +41,14 @@ void await_input(int descriptor, int timeout_ms, const char* what) {
     throw SystemError(std::string(what) + ": nothing within " + std::to_string(timeout_ms) + " ms");
 }
 
+// The user at the other end of a connection, as the kernel knows it.
+uid_t peer_user(int connection) {
+  ucred peer = {};
+  socklen_t bytes = sizeof(peer);
+  if (::getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &bytes) != 0) throw_errno("SO_PEERCRED");
+  return peer.uid;
+}
+
 // A message of one byte with ancillary space for descriptors.
 struct Message {
   Message() {
@@ -90,11 +98,13 @@ OwnedDescriptor listen_for_peers(std::string& name) {
 }
 
 void send_descriptors(int listener, std::span<const OwnedDescriptor> descriptors, int peers, int timeout_ms) {
-  for (int i = 0; i < peers; ++i) {
+  for (int served = 0; served < peers;) {
     await_input(listener, timeout_ms, "a rank of this node did not ask for the shared memory");
     const OwnedDescriptor connection(::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC));
     if (!connection) throw_errno("accept");
+    if (peer_user(connection.get()) != ::geteuid()) continue;
     send_over(connection.get(), descriptors);
+    ++served;
   }
 }
 
@@ -103,6 +113,8 @@ std::vector<OwnedDescriptor> receive_descriptors(const std::string& name, int ti
   sockaddr_un address;
   const socklen_t length = abstract_address(name, address);
   if (::connect(connection.get(), reinterpret_cast<sockaddr*>(&address), length) != 0) throw_errno("connect");
+  const uid_t user = peer_user(connection.get());
+  if (user != ::geteuid()) throw SystemError("user " + std::to_string(user) + " listens at " + name);
   await_input(connection.get(), timeout_ms, "the node's first rank did not send the shared memory");
   Message message;
   if (::recvmsg(connection.get(), &message.header, MSG_CMSG_CLOEXEC) != 1) throw_errno("recvmsg");

@@ -1,4 +1,4 @@
-ferry_test(parallel_test SOURCES unit/parallel_choose_cfg_test.cpp unit/parallel_gate_test.cpp unit/parallel_test.cpp
+ferry_test(parallel_test SOURCES unit/parallel_choose_cfg_test.cpp unit/parallel_descriptor_test.cpp unit/parallel_gate_test.cpp unit/parallel_test.cpp
   unit/parallel_ulysses_test.cpp unit/parallel_watch_test.cpp LIBS ferry::parallel)
 
 # Ranks that fail, each case in an mpirun of its own.
