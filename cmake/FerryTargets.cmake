@@ -1,7 +1,8 @@
 # ferry_library(NAME), the flags every target has, and the three kinds of test.
 add_library(ferry_flags INTERFACE)
 target_compile_options(ferry_flags INTERFACE
-  $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Werror -Wno-psabi -fno-math-errno -fno-trapping-math -ffp-contract=off>
+  $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra $<$<CXX_COMPILER_ID:GNU>:-Werror> -Wno-psabi -fno-math-errno
+  -fno-trapping-math -ffp-contract=off>
   $<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr -Xcompiler=-Wall,-Werror -Werror=all-warnings>)
 target_include_directories(ferry_flags INTERFACE ${PROJECT_SOURCE_DIR})
 
@@ -14,11 +15,13 @@ if(NOT IS_ABSOLUTE "${_ferry_stdcxx}")
   target_link_libraries(ferry_flags INTERFACE ${FERRY_STDCXX})
 endif()
 
-set(FERRY_SANITIZE "" CACHE STRING "address or thread")
+set(FERRY_SANITIZE "" CACHE STRING "What -fsanitize is given (see CMakePresets.json)")
 if(FERRY_SANITIZE)
+  # Every report ends the program, those of undefined behaviour too.
+  set(_ferry_sanitize -fsanitize=${FERRY_SANITIZE} -fno-sanitize-recover=all)
   target_compile_options(ferry_flags INTERFACE
-    $<$<COMPILE_LANGUAGE:CXX>:-fsanitize=${FERRY_SANITIZE} -fno-omit-frame-pointer -g>)
-  target_link_options(ferry_flags INTERFACE -fsanitize=${FERRY_SANITIZE})
+    $<$<COMPILE_LANGUAGE:CXX>:${_ferry_sanitize} -fno-omit-frame-pointer>)
+  target_link_options(ferry_flags INTERFACE ${_ferry_sanitize})
 endif()
 
 # The library ferry::<folder>.  Its CMakeLists adds sources with target_sources.
@@ -39,7 +42,7 @@ set(_ferry_support ${PROJECT_SOURCE_DIR}/tests/support)
 if(FERRY_SANITIZE STREQUAL "thread")
   list(APPEND FERRY_TEST_ENV TSAN_OPTIONS=suppressions=${_ferry_support}/tsan.supp
     OMPI_MCA_btl=vader,self OMP_NUM_THREADS=1)
-elseif(FERRY_SANITIZE STREQUAL "address")
+elseif(FERRY_SANITIZE MATCHES "address")
   list(APPEND FERRY_TEST_ENV ASAN_OPTIONS=fast_unwind_on_malloc=0
     LSAN_OPTIONS=suppressions=${_ferry_support}/lsan.supp:print_suppressions=0 OMP_NUM_THREADS=1)
 endif()

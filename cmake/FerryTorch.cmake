@@ -43,8 +43,9 @@ target_include_directories(ferry_torch SYSTEM INTERFACE ${PROJECT_BINARY_DIR}/fi
 # The wheel's libraries find their own dependencies at run time; the linker need not.
 target_link_libraries(ferry_torch INTERFACE ${FERRY_LIB_torch_cpu} ${FERRY_LIB_c10})
 target_link_options(ferry_torch INTERFACE -Wl,--unresolved-symbols=ignore-in-shared-libs)
-target_compile_options(ferry_torch INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-fopenmp>)
-# LibTorch's own OpenMP runtime serves our loops too: one pool.
+# LibTorch's own OpenMP runtime serves our loops too: one pool.  It is GCC's; Clang's code would need another one, so
+# loops of a build with Clang (preset fuzz) run on one thread.
+target_compile_options(ferry_torch INTERFACE $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-fopenmp>)
 file(GLOB _ferry_gomp ${_ferry_torch_root}/lib/libgomp*.so*)
 if(NOT _ferry_gomp)
   set(_ferry_gomp gomp)

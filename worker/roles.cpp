@@ -65,7 +65,7 @@ constexpr std::array<RoleEntry, kRoleCount> kRoles = {
 
 constexpr bool in_order_of_the_enum() {
   for (std::size_t i = 0; i < kRoleCount; ++i) {
-    if (static_cast<std::size_t>(kRoles[i].role) != i || kRoles[i].open == nullptr) return false;
+    if (static_cast<std::size_t>(kRoles[i].role) != i || kRoles[i].name.empty()) return false;
   }
   return true;
 }
