@@ -32,9 +32,12 @@ std::vector<std::string> folders_in(const fs::path& folder) {
 
 // The commit in refs/main, or empty.
 std::string main_commit(const fs::path& top) {
+  constexpr std::size_t kLongest = 256;
   std::ifstream file(top / "refs" / "main");
-  std::string commit;
-  std::getline(file, commit);
+  std::string commit(kLongest, '\0');
+  file.read(commit.data(), static_cast<std::streamsize>(kLongest));
+  commit.resize(static_cast<std::size_t>(file.gcount()));
+  commit.resize(std::min(commit.find('\n'), commit.size()));
   while (!commit.empty() && std::isspace(static_cast<unsigned char>(commit.back())) != 0) commit.pop_back();
   return commit;
 }

@@ -6,7 +6,6 @@
 #include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
-#include <regex>
 #include <set>
 #include <unordered_map>
 
@@ -46,7 +45,8 @@ std::map<std::string, std::string> read_weight_map(const std::string& index) {
   std::map<std::string, std::string> files;
   for (const auto& [tensor, file] : map->items()) {
     const std::string name = file.is_string() ? file.get<std::string>() : std::string();
-    if (name.empty() || name.find('/') != std::string::npos || name.find('\0') != std::string::npos) {
+    const bool outside = name == "." || name == ".." || name.find('/') != std::string::npos;
+    if (name.empty() || outside || name.find('\0') != std::string::npos) {
       throw UserError(fmt::format("{}: tensor {}: {} is no name of a file in the same folder", index,
                                   printable(tensor), printable(file.dump())));
     }
@@ -77,22 +77,31 @@ bool is_of_quantization(const TensorEntry& entry) {
   return quantization_name(without_prefix(entry.source_key)).role != QuantizationRole::None;
 }
 
+// n of "<stem>-0000i-of-0000n.safetensors"; 0 for another name.
+int shards_of(std::string_view name, const std::string& stem) {
+  constexpr std::string_view kDigits = "0123456789";
+  const std::string pattern = stem + "-#####-of-#####" + std::string(kFileEnd);
+  if (name.size() != pattern.size()) return 0;
+  for (std::size_t i = 0; i < name.size(); ++i) {
+    const bool number = i >= stem.size() && pattern[i] == '#';
+    if (number ? kDigits.find(name[i]) == std::string_view::npos : name[i] != pattern[i]) return 0;
+  }
+  return std::stoi(std::string(name.substr(name.size() - kFileEnd.size() - 5, 5)));
+}
+
 // <stem>-0000i-of-0000n.safetensors without an index: all n must exist.
 PartFiles numbered(const std::string& folder, const std::string& stem,
                    const std::vector<std::string>& names) {
   PartFiles found;
-  const std::regex pattern(R"((.*)-(\d{5})-of-(\d{5})\.safetensors)");
-  std::smatch parts;
   for (const std::string& name : names) {
-    if (!std::regex_match(name, parts, pattern) || parts[1] != stem) continue;
-    const int count = std::stoi(parts[3]);
+    const int count = shards_of(name, stem);
     for (int i = 1; i <= count; ++i) {
       const fs::path shard = fs::path(folder) / fmt::format("{}-{:05}-of-{:05}.safetensors", stem, i, count);
       if (!fs::exists(shard))
         throw UserError(fmt::format("{}: the shard is missing, others of its set are there", shard.string()));
       found.files.push_back(shard.string());
     }
-    return found;
+    if (count > 0) return found;
   }
   return found;
 }

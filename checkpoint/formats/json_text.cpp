@@ -76,9 +76,13 @@ std::string with_quoted_words(std::string_view text) {
   return result;
 }
 
+void check_size(std::string_view text, const std::string& file) {
+  if (text.size() > kMostBytes) throw UserError(fmt::format("{}: more than 100 MB of JSON", file));
+}
+
 template <typename Json>
 Json parse_watched(std::string_view text, const std::string& file, std::size_t most_values) {
-  if (text.size() > kMostBytes) throw UserError(fmt::format("{}: more than 100 MB of JSON", file));
+  check_size(text, file);
   // nlohmann takes a zero byte for the end of the text and ignores the rest.
   if (const std::size_t zero = text.find('\0'); zero != std::string_view::npos)
     throw UserError(fmt::format("{}: no valid JSON: a zero byte behind {} bytes", file, zero));
@@ -106,6 +110,7 @@ json read_json_object(const std::string& path) {
   const std::size_t first = text.find_first_not_of("\xef\xbb\xbf \t\r\n");
   if (first == std::string_view::npos || (text[first] != '{' && text[first] != '['))
     refuse_other_kind(file.span(), path, "a JSON object");
+  check_size(text, path);  // before it is copied
   json value = parse_json(with_quoted_words(text), path);
   if (!value.is_object()) throw UserError(fmt::format("{}: a JSON object is expected", path));
   return value;

@@ -111,6 +111,17 @@ void read_extra(const Bytes& extra, Central& central) {
   }
 }
 
+// Members are never unpacked, so such a name could do no harm; only a hostile archive has one.
+bool leads_out(std::string_view name) {
+  if (name.starts_with('/')) return true;
+  for (std::size_t begin = 0; begin <= name.size();) {
+    const std::size_t end = std::min(name.find('/', begin), name.size());
+    if (name.substr(begin, end - begin) == "..") return true;
+    begin = end + 1;
+  }
+  return false;
+}
+
 Central read_central(const Bytes& file, std::uint64_t at, const std::string& path) {
   if (file.number<std::uint32_t>(at) != zip::kCentral) file.refuse("no directory record where one is due");
   const auto name_bytes = file.number<std::uint16_t>(at + 28);
@@ -119,6 +130,7 @@ Central read_central(const Bytes& file, std::uint64_t at, const std::string& pat
   Central central;
   central.name.assign(reinterpret_cast<const char*>(name.data()), name.size());
   const std::string shown = printable(central.name);
+  if (leads_out(central.name)) file.refuse("member " + shown + " has a name that leads out of the archive");
   if ((file.number<std::uint16_t>(at + 8) & 1U) != 0) file.refuse("member " + shown + " is encrypted");
   if (file.number<std::uint16_t>(at + 10) != 0)
     file.refuse("member " + shown + " is compressed; only stored ones are read");

@@ -21,7 +21,8 @@ struct ZipMember {
 
 // `file` is the whole archive; the members point into it.
 // Throws UserError naming `path`, the member and the reason: not an archive or a truncated one, a member that
-// is compressed or encrypted, lies outside the file, or has a repeated name.
+// is compressed or encrypted, lies outside the file, or has a repeated name or one that leads out of it
+// ("/x", "a/../../x").
 std::vector<ZipMember> read_zip(std::span<const std::byte> file, const std::string& path);
 
 }  // namespace ferry::checkpoint

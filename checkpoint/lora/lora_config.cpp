@@ -312,7 +312,9 @@ LoraConfig header_lora_config(const std::string& file, const std::map<std::strin
 
 LoraConfig read_adapter_config(const std::string& path) {
   LoraConfig config{.place = path};
-  const Json object = parse_ordered_json(read_file(path), path);
+  const MappedFile file(path);
+  const std::string_view text(reinterpret_cast<const char*>(file.data()), file.bytes());
+  const Json object = parse_ordered_json(text, path);
   if (!object.is_object()) throw UserError(path + ": a JSON object is expected");
   read_object(config, object, path);
   return config;

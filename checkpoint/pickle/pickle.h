@@ -32,8 +32,8 @@ struct PickledDict {
 
 // Returns every dict (or OrderedDict, defaultdict) of the pickle that holds a tensor: the root, and nested
 // ones up to eight dicts deep.  Protocols 2 to 5.  Throws UserError naming `file` and the reason: truncated,
-// more than 64 MB or one million values, an opcode or global that is not allowed, a root that is not a dict,
-// a repeated key.
+// more than 64 MB, one million values or 200,000 tensors, an opcode or global that is not allowed, a root
+// that is not a dict, a repeated key or one longer than 1000 bytes.
 std::vector<PickledDict> read_pickle(std::span<const std::byte> pickle, const std::string& file);
 
 }  // namespace ferry::checkpoint

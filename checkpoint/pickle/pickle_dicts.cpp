@@ -13,6 +13,9 @@ namespace {
 
 constexpr int kDeepest = 8;
 constexpr std::size_t kMostDicts = 10'000;
+// One key, and one tensor, may stand in many dicts of a small pickle.
+constexpr std::size_t kLongestKey = 1000;
+constexpr std::size_t kMostTensors = 200'000;
 
 struct Place {
   std::string path;
@@ -34,6 +37,7 @@ std::vector<PickledDict> tensor_dicts(const PickleMachine& machine, PickleRef ro
   std::vector<PickledDict> found;
   std::vector<Place> places = {{".", root, 0}};
   std::unordered_set<PickleRef> seen = {root};
+  std::size_t tensors = 0;
   for (std::size_t at = 0; at < places.size(); ++at) {
     const Place place = places[at];
     const std::vector<PickleRef>& items = machine[place.dict].items;
@@ -50,6 +54,9 @@ std::vector<PickledDict> tensor_dicts(const PickleMachine& machine, PickleRef ro
       if (key.kind != PickleKind::Text && place.depth > 0)
         continue;  // an optimizer's state, not a state dict
       if (key.kind != PickleKind::Text) machine.refuse("a tensor's key is no text");
+      if (key.text.size() > kLongestKey)
+        machine.refuse(fmt::format("a tensor's key has {} characters", key.text.size()));
+      if (++tensors > kMostTensors) machine.refuse(fmt::format("more than {} tensors", kMostTensors));
       if (!names.insert(key.text).second) machine.refuse("the key " + printable(key.text) + " stands twice");
       dict.tensors.emplace_back(key.text, value.tensor);
     }

@@ -96,6 +96,7 @@ void PickleMachine::put(std::uint32_t place) {
   const PickleRef top = pop();
   stack_.push_back(top);
   memo_[place] = top;
+  if (memo_.size() > kMostValues) refuse(fmt::format("more than {} memos", kMostValues));
 }
 
 void PickleMachine::get(std::uint32_t place) {

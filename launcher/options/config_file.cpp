@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <fstream>
 
 #include "base/error.h"
@@ -19,11 +20,14 @@ constexpr std::size_t kMostBytes = 16'000'000;
 // Reads to the end: files in /proc report size 0.
 std::string read_text(const std::string& path, const std::string& option) {
   std::ifstream file(path, std::ios::binary);
-  std::string text(kMostBytes + 1, '\0');
-  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  std::string text;
+  std::array<char, 1 << 16> piece;
+  while (file && text.size() <= kMostBytes) {
+    file.read(piece.data(), piece.size());
+    text.append(piece.data(), static_cast<std::size_t>(file.gcount()));
+  }
   if (file.bad() || (file.fail() && !file.eof()))
     throw UserError(fmt::format("{}: {}: cannot be read", option, path));
-  text.resize(static_cast<std::size_t>(file.gcount()));
   if (text.size() > kMostBytes) {
     throw UserError(
         fmt::format("{}: {}: more than {} MB, which no .cfg file has", option, path, kMostBytes / 1'000'000));

@@ -10,8 +10,25 @@
 #include "base/error.h"
 #include "base/files/file.h"
 #include "base/files/other_kind.h"
+#include "base/text/describe.h"
+#include "model/text/spiece_check.h"
 
 namespace ferry::model {
+
+namespace {
+
+// Why the model cannot be used, or an empty text.
+std::string load(sentencepiece::SentencePieceProcessor& processor, std::string_view bytes) {
+  try {
+    const auto status = processor.LoadFromSerializedProto({bytes.data(), bytes.size()});
+    return status.ok() ? "" : printable(status.ToString());
+  } catch (
+      const std::exception& error) {  // of the trie that it makes of the pieces: an empty one, for example
+    return printable(error.what());
+  }
+}
+
+}  // namespace
 
 Tokenizer::Tokenizer(const std::string& spiece_path, std::int64_t text_len)
     : processor_(std::make_unique<sentencepiece::SentencePieceProcessor>()), text_len_(text_len) {
@@ -20,11 +37,16 @@ Tokenizer::Tokenizer(const std::string& spiece_path, std::int64_t text_len)
     const char* what = std::filesystem::is_directory(spiece_path) ? "is a folder" : "no such file";
     throw UserError(fmt::format("tokenizer {}: {}; a SentencePiece model is needed", spiece_path, what));
   }
-  const auto status = processor_->Load(spiece_path);
-  if (!status.ok()) {
-    refuse_other_kind(MappedFile(spiece_path).span(), spiece_path, "a SentencePiece model");
-    throw UserError(fmt::format("tokenizer {}: not a SentencePiece model that can be read ({})", spiece_path,
-                                status.ToString()));
+  const MappedFile file(spiece_path);
+  const std::string_view bytes(reinterpret_cast<const char*>(file.data()), file.bytes());
+  std::string fault = damage_of_spiece(bytes);
+  if (fault.empty()) {
+    fault = load(*processor_, bytes);
+  }
+  if (!fault.empty()) {
+    refuse_other_kind(file.span(), spiece_path, "a SentencePiece model");
+    throw UserError(
+        fmt::format("tokenizer {}: not a SentencePiece model that can be read ({})", spiece_path, fault));
   }
   if (processor_->eos_id() < 0) {
     throw UserError(fmt::format("tokenizer {}: the model has no end-of-sentence token </s>", spiece_path));

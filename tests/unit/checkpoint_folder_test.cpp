@@ -133,8 +133,11 @@ TEST(FolderRefused, IndexThatLies) {
   const auto open = [&] { Checkpoint::open(folder.path(), Part::Dit); };
   testing::write_bytes(index, R"({"weight_map":{"blocks.0.self_attn.q.weight":"b.safetensors"}})");
   EXPECT_THAT(refusal(open), AllOf(HasSubstr(index), HasSubstr(kQ), HasSubstr("b.safetensors")));
-  testing::write_bytes(index, R"({"weight_map":{"x":"../a.safetensors"}})");
-  EXPECT_THAT(refusal(open), HasSubstr("no name of a file"));
+  for (const char* name :
+       {"../a.safetensors", "/a.safetensors", "x/../a.safetensors", "..", ".", "", "a\\u0000"}) {
+    testing::write_bytes(index, std::string(R"({"weight_map":{"x":")") + name + R"("}})");
+    EXPECT_THAT(refusal(open), HasSubstr("no name of a file")) << name;
+  }
   testing::write_bytes(index, R"({"weight_map":{"x":7}})");
   EXPECT_THAT(refusal(open), HasSubstr("no name of a file"));
   testing::write_bytes(index, R"({"weight_map":{}})");

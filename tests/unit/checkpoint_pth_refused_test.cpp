@@ -109,6 +109,39 @@ TEST(PthRefused, NestedTuplesDoNotOverflowTheStack) {
   EXPECT_THAT(archive_refused(pickle + "."), HasSubstr("root is no dict"));
 }
 
+// A few bytes may name what is long, or what is there already, again and again.
+TEST(PthRefused, PicklesThatGrowInMemory) {
+  const std::string long_key = "X\xe9\x03" + std::string(2, '\0') + std::string(1001, 'k');
+  const std::string tensor = tensor_pickle(kFour, kZero, "(" + kFour + "t", "(" + kOne + "t");
+  std::string named = tensor;
+  named.replace(tensor.find("X\x08"), 13, long_key);
+  EXPECT_THAT(archive_refused(named), HasSubstr("key has 1001 characters"));
+  // A memo in each byte.
+  EXPECT_THAT(archive_refused("\x80\x02}" + std::string(1'000'001, '\x94') + "."), HasSubstr("memos"));
+  // The same 25 keys and one tensor in 9,000 dicts.
+  std::string dicts = tensor.substr(0, tensor.size() - 2) + "q\x7fs" + kZero + "(";
+  std::string items;
+  for (char i = 0; i < 25; ++i) {
+    const std::string place(1, i);
+    dicts += std::string("X\x01\0\0\0", 5) + static_cast<char>('a' + i) + "q" + place;
+    items += "h" + place + "h\x7fs";
+  }
+  dicts += "ts";
+  for (int i = 0; i < 9000; ++i) dicts += kOne + "}" + items + "s";
+  EXPECT_THAT(archive_refused(dicts + "."), HasSubstr("more than 200000 tensors"));
+}
+
+TEST(PthRefused, MembersThatLeadOutOfTheArchive) {
+  for (const char* name : {"/etc/x", "../x", "x/../../x", ".."}) {
+    const TempFolder folder;
+    ZipWriter zip(folder / "x.pth");
+    zip.add("x/data.pkl", "\x80\x02}.");
+    zip.add(name, "a");
+    zip.finish();
+    EXPECT_THAT(refusal([&] { open_pth(folder / "x.pth"); }), AllOf(HasSubstr(name), HasSubstr("leads out")));
+  }
+}
+
 TEST(PthRefused, StorageThatIsNotThere) {
   const TempFolder folder;
   ZipWriter zip(folder / "x.pth");

@@ -3,9 +3,13 @@
 
 #include <gmock/gmock.h>
 
+#include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <fstream>
 #include <sstream>
+#include <utility>
+#include <vector>
 
 #include "base/error.h"
 #include "tests/support/temporary_folder.h"
@@ -94,6 +98,36 @@ TEST_F(DemoTokenizer, RefusesDamagedFilesByName) {
   }
   EXPECT_THAT(refusal(folder_.file("absent.model")), HasSubstr("absent.model"));
   EXPECT_THAT(refusal(folder_.path()), HasSubstr(folder_.path()));
+}
+
+// What SentencePiece would read memory at: places in its table of replacements that are not there.
+TEST_F(DemoTokenizer, RefusesATableThatPointsOutOfItself) {
+  const std::string whole = bytes();
+  const std::size_t table = whole.find("nmt_nfkc_cf") + 11 + 4 + 4;  // behind field, length, bytes of units
+  using Unit = std::pair<std::size_t, std::uint32_t>;
+  const auto with = [&](const std::vector<Unit>& units) {
+    std::string changed = whole;
+    for (const auto& [place, unit] : units)
+      std::memcpy(changed.data() + table + 4 * place, &unit, sizeof unit);
+    return refusal(write(changed));
+  };
+  EXPECT_EQ(with({}), "");
+  EXPECT_THAT(with({{0, 0x7ffffe00U}}), HasSubstr("points out of itself"));
+  EXPECT_THAT(with({{1000, 0x7ffffe00U}}), HasSubstr("points out of itself"));
+  EXPECT_THAT(with({{0, 0x80000000U}}), HasSubstr("no root"));
+  // Unit 1000 has a value, at 1000 ^ 1.
+  EXPECT_THAT(with({{1000, 0x500U}, {1001, 0xffffffffU}}), HasSubstr("points behind them"));
+  std::string endless = whole;
+  endless.back() = 'x';
+  EXPECT_THAT(refusal(write(endless)), HasSubstr("has no end"));
+}
+
+TEST_F(DemoTokenizer, RefusesWhatItCannotMakeATrieOf) {
+  // Two empty pieces of type 4 (given by the user): {piece: "", score: 0, type: 4}.
+  const std::string piece("\x0a\x09\x0a\x00\x15\x00\x00\x00\x00\x18\x04", 11);
+  EXPECT_THAT(refusal(write(piece + bytes())), HasSubstr(folder_.file("spiece.model")));
+  // A group, which SentencePiece's reader would skip with all that is in it.
+  EXPECT_THAT(refusal(write(bytes() + "\x2b\x2c")), HasSubstr("not made of protocol buffer fields"));
 }
 
 }  // namespace

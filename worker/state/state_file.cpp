@@ -46,7 +46,7 @@ void check_sum(Bytes file) {
 
 at::Tensor copy_of(const checkpoint::TensorEntry& entry) {
   at::Tensor tensor = at::empty(entry.shape, model::scalar_type(entry.dtype));
-  std::memcpy(tensor.mutable_data_ptr(), entry.data, tensor.nbytes());
+  if (tensor.nbytes() > 0) std::memcpy(tensor.mutable_data_ptr(), entry.data, tensor.nbytes());
   return tensor;
 }
 
