@@ -11,6 +11,5 @@ ferry_test(checkpoint_foreign_test SOURCES unit/checkpoint_other_kind_test.cpp u
 ferry_test(make_model_test SOURCES unit/checkpoint_make_model_test.cpp unit/checkpoint_inspect_test.cpp
   unit/checkpoint_support.cpp
   LIBS ferry::checkpoint TIMEOUT 300)
-ferry_test(checkpoint_fuzz_test SOURCES fuzz/checkpoint_fuzz_test.cpp fuzz/lora_fuzz_test.cpp unit/checkpoint_support.cpp
-  unit/checkpoint_quantization_support.cpp
-  LIBS ferry::checkpoint LABELS fuzz TIMEOUT 300)
+ferry_test(checkpoint_lora_random_test SOURCES unit/checkpoint_lora_random_test.cpp unit/checkpoint_support.cpp
+  LIBS ferry::checkpoint TIMEOUT 300)

@@ -1,7 +1,6 @@
 ferry_test(launcher_test SOURCES unit/launcher_options_test.cpp unit/launcher_settings_test.cpp
   unit/launcher_spawn_test.cpp unit/launcher_check_test.cpp unit/launcher_demo_words_test.cpp
   unit/launcher_config_test.cpp unit/launcher_words_test.cpp unit/launcher_manifest_test.cpp unit/launcher_caught_test.cpp LIBS ferry::launcher)
-ferry_test(config_fuzz_test SOURCES fuzz/config_fuzz_test.cpp LIBS ferry::launcher LABELS fuzz)
 
 # Rules of the repository itself.
 find_package(Python3 REQUIRED COMPONENTS Interpreter)

@@ -1,6 +1,6 @@
 // LoRA files and adapter_config.json made at random from fixed seeds: the scale is the one that their maker
 // meant, or they are refused with one line.  Then the same with bytes changed: what is still accepted has the
-// scale that a plain reading of the changed text gives.  tools/asan.sh runs it under AddressSanitizer.
+// scale that a plain reading of the changed text gives.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 

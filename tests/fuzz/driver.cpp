@@ -1,0 +1,168 @@
+// Runs one fuzz target on seeded mutations of its corpus:
+//
+//   ferry_fuzz TARGET          for FERRY_FUZZ_SECONDS (20) seconds, from the seed FERRY_FUZZ_SEED (1)
+//   ferry_fuzz TARGET FILE...  on these inputs, once each
+//   ferry_fuzz --list          the names of the targets
+//   ferry_fuzz --corpus TARGET DIR   writes the good inputs there, for libFuzzer
+//
+// A finding ends it with its input in fuzz-TARGET-SEED.input, in the folder FERRY_FUZZ_KEEP (the current
+// one). Mutations start from the corpus and from inputs that were accepted, or refused with a new reason.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+#include <stdexcept>
+#include <unordered_set>
+
+#include "base/files/file.h"
+#include "tests/fuzz/mutate.h"
+#include "tests/fuzz/target.h"
+#include "tests/fuzz/watch.h"
+
+namespace ferry::fuzz {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::size_t kMostInPool = 2000;
+
+std::string environment(const char* name, const std::string& otherwise) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? otherwise : value;
+}
+
+// A refusal's first plain words, without the names and numbers that differ from input to input.
+std::string reason_of(const std::string& refusal) {
+  constexpr std::size_t kMostWords = 12;
+  std::istringstream words(refusal);
+  std::string reason;
+  std::size_t count = 0;
+  for (std::string word; count < kMostWords && words >> word;) {
+    const bool plain = std::all_of(word.begin(), word.end(), [](char c) { return c >= 'a' && c <= 'z'; });
+    if (plain) reason += word + ' ';
+    if (plain) ++count;
+  }
+  return reason;
+}
+
+class Run {
+ public:
+  Run(const Target& target, std::uint64_t seed)
+      : target_(target), pool_(target.corpus()), mutate_(seed, target.tokens) {}
+
+  // Throws std::logic_error for a finding; the input stays kept then.
+  void run(std::chrono::duration<double> time) {
+    for (const std::string& good : pool_) {
+      const Outcome outcome = read(good);
+      if (!outcome.accepted) throw std::logic_error("a good input was refused: " + outcome.refusal);
+    }
+    const std::size_t good = pool_.size();
+    for (const auto end = Clock::now() + time; Clock::now() < end;) {
+      std::string input = mutate_(any(good), any(good));
+      const Outcome outcome = read(input);
+      const bool is_new =
+          outcome.accepted ? mutate_.below(64) == 0 : reasons_.insert(reason_of(outcome.refusal)).second;
+      if (is_new) add(std::move(input), good);
+    }
+  }
+
+  std::string report(double seconds) const {
+    return fmt::format(
+        "{}: {} executions in {:.0f} s, {:.0f}/s; {} accepted, {} refused with {} reasons; slowest {:.0f} ms",
+        target_.name, accepted_ + refused_, seconds, static_cast<double>(accepted_ + refused_) / seconds,
+        accepted_, refused_, reasons_.size(), 1e3 * slowest_.count());
+  }
+
+ private:
+  // Half of the time a good input: others drift away from the format.
+  const std::string& any(std::size_t good) {
+    return pool_[mutate_.below(mutate_.below(2) == 0 ? good : pool_.size())];
+  }
+
+  void add(std::string input, std::size_t good) {
+    if (pool_.size() < kMostInPool)
+      pool_.push_back(std::move(input));
+    else
+      pool_[good + mutate_.below(pool_.size() - good)] = std::move(input);
+  }
+
+  Outcome read(const std::string& input) {
+    const auto begin = Clock::now();
+    reads_now(input);
+    Outcome outcome = outcome_of(target_, input);
+    reads_nothing();
+    slowest_ = std::max(slowest_, std::chrono::duration<double>(Clock::now() - begin));
+    ++(outcome.accepted ? accepted_ : refused_);
+    return outcome;
+  }
+
+  const Target& target_;
+  std::vector<std::string> pool_;
+  Mutator mutate_;
+  std::unordered_set<std::string> reasons_;
+  std::uint64_t accepted_ = 0;
+  std::uint64_t refused_ = 0;
+  std::chrono::duration<double> slowest_{};
+};
+
+void fuzz(const Target& target) {
+  const std::uint64_t seed = std::stoull(environment("FERRY_FUZZ_SEED", "1"));
+  const double seconds = std::stod(environment("FERRY_FUZZ_SECONDS", "20"));
+  Run run(target, seed);
+  watch_this_process(
+      fmt::format("{}/fuzz-{}-{}.input", environment("FERRY_FUZZ_KEEP", "."), target.name, seed));
+  fmt::print("{}: seed {}, {} s\n", target.name, seed, seconds);
+  std::fflush(stdout);
+  try {
+    run.run(std::chrono::duration<double>(seconds));
+  } catch (const std::logic_error&) {
+    keep_input();
+    throw;
+  }
+  fmt::print("{}\n", run.report(seconds));
+}
+
+void read_again(const Target& target, const std::string& path) {
+  const Outcome outcome = outcome_of(target, read_file(path));
+  fmt::print("{}: {}\n", path, outcome.accepted ? "accepted" : outcome.refusal);
+}
+
+void write_corpus(const Target& target, const std::string& folder) {
+  int number = 0;
+  for (const std::string& good : target.corpus())
+    std::ofstream(fmt::format("{}/good-{}", folder, number++), std::ios::binary) << good;
+}
+
+void list() {
+  std::vector<std::string_view> names;
+  for (const Target& target : targets()) names.push_back(target.name);
+  fmt::print("{}\n", fmt::join(names, " "));
+}
+
+void run_command(const std::vector<std::string>& words) {
+  if (words.empty()) throw std::invalid_argument("which target?  ferry_fuzz --list names them");
+  if (words[0] == "--list") return list();
+  if (words[0] == "--corpus") return write_corpus(target_named(words.at(1)), words.at(2));
+  const Target& target = target_named(words[0]);
+  if (words.size() == 1) return fuzz(target);
+  for (std::size_t i = 1; i < words.size(); ++i) read_again(target, words[i]);
+}
+
+}  // namespace
+}  // namespace ferry::fuzz
+
+int main(int argc, char** argv) {
+  ::setenv("TMPDIR", "/dev/shm", 0);  // files are written a thousand times a second
+  try {
+    ferry::fuzz::run_command({argv + 1, argv + argc});
+    return 0;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "fuzz: %s\n", error.what());
+    return 1;
+  }
+}

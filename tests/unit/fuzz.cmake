@@ -1,0 +1,28 @@
+# Fuzz targets (tests/fuzz/target.h), all in one program, each a test for FERRY_FUZZ_SECONDS (20) seconds.
+set(FERRY_FUZZ_TARGETS safetensors index pth pickle lora adapter_config quantized model_config tokenizer state cfg)
+add_library(ferry_fuzz_targets STATIC fuzz/targets.cpp fuzz/scratch.cpp fuzz/tensors.cpp fuzz/checkpoint_targets.cpp
+  fuzz/folder_targets.cpp fuzz/lora_targets.cpp fuzz/tokenizer_target.cpp fuzz/state_target.cpp fuzz/config_rules.cpp
+  fuzz/config_target.cpp)
+target_link_libraries(ferry_fuzz_targets PUBLIC ferry::launcher)
+
+# Under libFuzzer only coverage is measured; the tests need the driver.
+if(FERRY_SANITIZE MATCHES "fuzzer")
+  add_executable(ferry_libfuzzer fuzz/libfuzzer.cpp)
+  target_link_libraries(ferry_libfuzzer PRIVATE ferry_fuzz_targets)
+  target_link_options(ferry_libfuzzer PRIVATE -fsanitize=fuzzer)
+endif()
+add_executable(ferry_fuzz fuzz/driver.cpp fuzz/mutate.cpp fuzz/watch.cpp)
+target_link_libraries(ferry_fuzz PRIVATE ferry_fuzz_targets)
+
+# The list above and the table of targets are the same.
+add_test(NAME fuzz_list COMMAND ferry_fuzz --list)
+list(JOIN FERRY_FUZZ_TARGETS " " names)
+set_tests_properties(fuzz_list PROPERTIES PASS_REGULAR_EXPRESSION "^${names}\n$" LABELS fuzz TIMEOUT 60)
+# What the program says of AddressSanitizer itself (watch.cpp) is ten times as fast as what LibTorch needs elsewhere.
+set(environment ${FERRY_TEST_ENV})
+list(FILTER environment EXCLUDE REGEX ASAN_OPTIONS)
+foreach(target IN LISTS FERRY_FUZZ_TARGETS)
+  add_test(NAME fuzz_${target} COMMAND ferry_fuzz ${target})
+  set_tests_properties(fuzz_${target} PROPERTIES TIMEOUT 1800 ENVIRONMENT "${environment};OMP_NUM_THREADS=1"
+    LABELS fuzz)
+endforeach()
