@@ -1,11 +1,15 @@
 // Dimensions found in checkpoints, what contradicts them, and validation against a network's spec.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "checkpoint/checkpoint.h"
+#include "checkpoint/formats/json_text.h"
 #include "checkpoint/formats/safetensors.h"
+#include "checkpoint/lora/lora_config.h"
 #include "checkpoint/make/make_model.h"
 #include "tests/unit/checkpoint_support.h"
 
@@ -24,6 +28,23 @@ MakeModelOptions sparse(const std::string& out, const std::string& preset) {
   options.preset = preset;
   options.sparse = true;
   return options;
+}
+
+std::int64_t most_resident_bytes() {
+  rusage usage = {};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return 1024 * usage.ru_maxrss;
+}
+
+TEST(JsonFiles, OfManyBytesAreRefusedBeforeTheyAreRead) {
+  const TempFolder folder;
+  testing::write_bytes(folder / "config.json", "{");
+  constexpr std::int64_t kBytes = 2'000'000'000;
+  std::filesystem::resize_file(folder / "config.json", kBytes);  // a hole
+  const std::int64_t before = most_resident_bytes();
+  EXPECT_THAT(refusal([&] { read_json_object(folder / "config.json"); }), HasSubstr("more than 100 MB"));
+  EXPECT_THAT(refusal([&] { read_adapter_config(folder / "config.json"); }), HasSubstr("more than 100 MB"));
+  EXPECT_LT(most_resident_bytes() - before, kBytes / 2);
 }
 
 // A folder with a sparse model, made once for each layout.
