@@ -21,12 +21,13 @@ Target model_config_target();
 Target tokenizer_target();
 Target state_target();
 Target cfg_target();
+Target manifest_target();
 
 std::span<const Target> targets() {
   static const std::vector<Target> all = {
       safetensors_target(), index_target(),          pth_target(),       pickle_target(),
       lora_target(),        adapter_config_target(), quantized_target(), model_config_target(),
-      tokenizer_target(),   state_target(),          cfg_target(),
+      tokenizer_target(),   state_target(),          cfg_target(),       manifest_target(),
   };
   return all;
 }
