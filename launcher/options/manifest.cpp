@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <fstream>
 #include <iostream>
 #include <map>
@@ -144,11 +145,14 @@ std::string read_manifest(const std::string& path) {
   std::ifstream file;
   if (path != kStandardInput) file.open(path, std::ios::binary);
   std::istream& source = path == kStandardInput ? std::cin : file;
-  std::string text(kMostBytes + 1, '\0');
-  source.read(text.data(), static_cast<std::streamsize>(text.size()));
+  std::string text;
+  std::array<char, 1 << 16> piece;
+  while (source && text.size() <= kMostBytes) {
+    source.read(piece.data(), piece.size());
+    text.append(piece.data(), static_cast<std::size_t>(source.gcount()));
+  }
   if (source.bad() || (source.fail() && !source.eof()))
     throw UserError(fmt::format("--jobs: {}: cannot be read", shown(path, std::string::npos)));
-  text.resize(static_cast<std::size_t>(source.gcount()));
   if (text.size() > kMostBytes) {
     throw UserError(
         fmt::format("--jobs: {}: more than {} MB", shown(path, std::string::npos), kMostBytes / 1'000'000));
