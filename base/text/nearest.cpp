@@ -24,8 +24,10 @@ std::string nearest(std::string_view word, std::span<const std::string> known) {
   std::string best;
   std::size_t best_distance = 0;
   for (const std::string& candidate : known) {
+    const auto [shorter, longer] = std::minmax({word.size(), candidate.size()});
+    const std::size_t near = std::max<std::size_t>(1, longer / 3);
+    if (longer - shorter > near) continue;  // the distance is no less; a word may be megabytes of a file
     const std::size_t distance = edit_distance(word, candidate);
-    const std::size_t near = std::max<std::size_t>(1, std::max(word.size(), candidate.size()) / 3);
     if (distance > near || (!best.empty() && distance >= best_distance)) continue;
     best = candidate;
     best_distance = distance;

@@ -9,8 +9,9 @@ bool blank(char c) { return c == ' ' || c == '\t' || c == '\v' || c == '\f'; }
 
 std::string strip(std::string text) {
   while (!text.empty() && blank(text.back())) text.pop_back();
-  while (!text.empty() && blank(text.front())) text.erase(0, 1);
-  return text;
+  std::size_t first = 0;
+  while (first < text.size() && blank(text[first])) ++first;
+  return text.substr(first);
 }
 
 bool opens_comment(const std::string& line, std::size_t at) {

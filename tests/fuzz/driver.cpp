@@ -4,6 +4,7 @@
 //   ferry_fuzz TARGET FILE...  on these inputs, once each
 //   ferry_fuzz --list          the names of the targets
 //   ferry_fuzz --corpus TARGET DIR   writes the good inputs there, for libFuzzer
+//   ferry_fuzz --planted FAULT       a target with a fault (planted.h)
 //
 // A finding ends it with its input in fuzz-TARGET-SEED.input, in the folder FERRY_FUZZ_KEEP (the current
 // one). Mutations start from the corpus and from inputs that were accepted, or refused with a new reason.
@@ -21,6 +22,7 @@
 
 #include "base/files/file.h"
 #include "tests/fuzz/mutate.h"
+#include "tests/fuzz/planted.h"
 #include "tests/fuzz/target.h"
 #include "tests/fuzz/watch.h"
 
@@ -147,6 +149,7 @@ void list() {
 void run_command(const std::vector<std::string>& words) {
   if (words.empty()) throw std::invalid_argument("which target?  ferry_fuzz --list names them");
   if (words[0] == "--list") return list();
+  if (words[0] == "--planted") return fuzz(planted_target(words.at(1)));
   if (words[0] == "--corpus") return write_corpus(target_named(words.at(1)), words.at(2));
   const Target& target = target_named(words[0]);
   if (words.size() == 1) return fuzz(target);

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <chrono>
 #include <string>
 #include <utility>
 #include <vector>
@@ -74,6 +75,10 @@ TEST(Nearest, NamesTheClosestKnownWordOrNone) {
   EXPECT_EQ(nearest("step", known), "steps");
   EXPECT_EQ(nearest("colour", known), "");
   EXPECT_EQ(nearest("x", {}), "");
+  // A line of a file may be of any length.
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_EQ(nearest(std::string(200'000'000, 's'), known), "");
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(1));
   const std::array<std::string, 2> equally_near = {"frames", "frameb"};
   EXPECT_EQ(nearest("framex", equally_near), "frames");
 }

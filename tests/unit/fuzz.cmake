@@ -11,7 +11,7 @@ if(FERRY_SANITIZE MATCHES "fuzzer")
   target_link_libraries(ferry_libfuzzer PRIVATE ferry_fuzz_targets)
   target_link_options(ferry_libfuzzer PRIVATE -fsanitize=fuzzer)
 endif()
-add_executable(ferry_fuzz fuzz/driver.cpp fuzz/mutate.cpp fuzz/watch.cpp)
+add_executable(ferry_fuzz fuzz/driver.cpp fuzz/mutate.cpp fuzz/planted.cpp fuzz/watch.cpp)
 target_link_libraries(ferry_fuzz PRIVATE ferry_fuzz_targets)
 
 # The list above and the table of targets are the same.
@@ -25,4 +25,19 @@ foreach(target IN LISTS FERRY_FUZZ_TARGETS)
   add_test(NAME fuzz_${target} COMMAND ferry_fuzz ${target})
   set_tests_properties(fuzz_${target} PROPERTIES TIMEOUT 1800 ENVIRONMENT "${environment};OMP_NUM_THREADS=1"
     LABELS fuzz)
+endforeach()
+
+# Faults that must be found, by what is said of them; the last two by sanitizers alone.
+set(FERRY_FUZZ_FAULTS "lines=not one line" "exception=no UserError: planted" "crash=a crash" "hang=took too long"
+  "memory=bad_alloc")
+if(FERRY_SANITIZE MATCHES "address,undefined")
+  set(FERRY_FUZZ_FAULTS "lines=not one line" "exception=no UserError: planted" "crash=SEGV" "hang=took too long"
+    "memory=exceeds maximum supported size" "beyond=heap-buffer-overflow" "undefined=signed integer overflow")
+endif()
+foreach(fault IN LISTS FERRY_FUZZ_FAULTS)
+  string(REGEX MATCH "^[a-z]+" name ${fault})
+  string(REGEX REPLACE "^[a-z]+=" "" said ${fault})
+  add_test(NAME fuzz_planted_${name} COMMAND ferry_fuzz --planted ${name})
+  set_tests_properties(fuzz_planted_${name} PROPERTIES TIMEOUT 120 LABELS fuzz ENVIRONMENT "${environment}"
+    PASS_REGULAR_EXPRESSION "${said}.*the input is in ./fuzz-planted|the input is in ./fuzz-planted.*${said}")
 endforeach()
