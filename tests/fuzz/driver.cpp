@@ -93,10 +93,20 @@ class Run {
       pool_[good + mutate_.below(pool_.size() - good)] = std::move(input);
   }
 
+  // The input is kept while it is there.
+  Outcome kept_outcome(const std::string& input) const {
+    try {
+      return outcome_of(target_, input);
+    } catch (const std::logic_error&) {
+      keep_input();
+      throw;
+    }
+  }
+
   Outcome read(const std::string& input) {
     const auto begin = Clock::now();
     reads_now(input);
-    Outcome outcome = outcome_of(target_, input);
+    Outcome outcome = kept_outcome(input);
     reads_nothing();
     slowest_ = std::max(slowest_, std::chrono::duration<double>(Clock::now() - begin));
     ++(outcome.accepted ? accepted_ : refused_);
@@ -120,12 +130,7 @@ void fuzz(const Target& target) {
       fmt::format("{}/fuzz-{}-{}.input", environment("FERRY_FUZZ_KEEP", "."), target.name, seed));
   fmt::print("{}: seed {}, {} s\n", target.name, seed, seconds);
   std::fflush(stdout);
-  try {
-    run.run(std::chrono::duration<double>(seconds));
-  } catch (const std::logic_error&) {
-    keep_input();
-    throw;
-  }
+  run.run(std::chrono::duration<double>(seconds));
   fmt::print("{}\n", run.report(seconds));
 }
 

@@ -16,7 +16,7 @@ extern "C" __attribute__((weak)) void __sanitizer_set_death_callback(void (*call
 extern "C" const char* __asan_default_options() {
   return "max_allocation_size_mb=64:hard_rss_limit_mb=3000:quarantine_size_mb=64:malloc_context_size=6";
 }
-extern "C" const char* __ubsan_default_options() { return "print_stacktrace=1"; }
+extern "C" const char* __ubsan_default_options() { return "print_stacktrace=1:abort_on_error=1"; }
 
 namespace ferry::fuzz {
 namespace {
