@@ -6,9 +6,9 @@
 
 namespace ferry {
 
-// The error's own words, without the stack that LibTorch appends.  Those of std::bad_alloc say nothing: in
-// their place, that the host's memory is full, how much of it is left, and the process's own limit if it has
-// one (ulimit -v, -d).
+// The error's own words, without the stack that LibTorch appends.  Those of std::bad_alloc, and of a thread
+// that could not be started, say little: also how much of the host's memory is left, and what this process
+// itself may take if that is limited (ulimit -v, -d).
 std::string message_of(const std::exception& error);
 
 }  // namespace ferry

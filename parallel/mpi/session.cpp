@@ -8,6 +8,7 @@
 #include <array>
 #include <cstdlib>
 #include <exception>
+#include <system_error>
 #include <thread>
 
 #include "parallel/mpi/environment.h"
@@ -50,6 +51,13 @@ std::string host_name() {
   std::array<char, 256> name = {};
   ::gethostname(name.data(), name.size() - 1);
   return name.data();
+}
+
+void begin_abort(int exit_code) {
+  try {
+    std::thread([exit_code] { MPI_Abort(MPI_COMM_WORLD, exit_code); }).detach();
+  } catch (const std::system_error&) {  // no memory for a thread: the ranks of this node are killed anyway
+  }
 }
 
 }  // namespace
@@ -172,7 +180,7 @@ void Session::end_all(int exit_code) {
   if (!ending_.exchange(true)) {
     thread_->stop();
     thread_->drain(kDrain_s);
-    if (!mpi_over_) std::thread([exit_code] { MPI_Abort(MPI_COMM_WORLD, exit_code); }).detach();
+    if (!mpi_over_) begin_abort(exit_code);
   }
   std::this_thread::sleep_for(kAbort);
   watchdog_->kill_others();

@@ -5,7 +5,10 @@
 #include <fmt/ranges.h>
 #include <sys/mman.h>
 
+#include <cerrno>
+#include <cstring>
 #include <sstream>
+#include <string>
 #include <utility>
 
 #include "base/error.h"
@@ -17,11 +20,21 @@ namespace ferry::parallel {
 namespace {
 
 constexpr int kTimeoutMs = 60'000;
+const std::string kError = "error: ";
+const std::string kFull = "full: ";
+
+// The others mean that there is no such memory here.
+bool means_no_room(int code) { return code == EFBIG || code == ENOSPC || code == ENOMEM || code == EDQUOT; }
 
 OwnedDescriptor make_memfd(const char* name, std::size_t bytes) {
   OwnedDescriptor made(::memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (!made) throw_errno("memfd_create");
-  if (::ftruncate(made.get(), static_cast<off_t>(bytes)) != 0) throw_errno("ftruncate of the shared memory");
+  if (::ftruncate(made.get(), static_cast<off_t>(bytes)) != 0) {
+    if (means_no_room(errno)) {
+      throw Error(fmt::format("no room for {} bytes of shared host memory: {}", bytes, std::strerror(errno)));
+    }
+    throw_errno("ftruncate of the shared memory");
+  }
   return made;
 }
 
@@ -65,7 +78,7 @@ struct FirstRank {
   std::vector<OwnedDescriptor> memory;
 };
 
-// Rank 0 makes the memory and the socket; returns the message to send, or "error: ...".
+// Rank 0 makes the memory and the socket; returns the message to send, or kError or kFull and the reason.
 std::string open_offer(const char* name, const std::vector<std::size_t>& bytes, FirstRank& first) {
   try {
     Offer offer;
@@ -76,7 +89,9 @@ std::string open_offer(const char* name, const std::vector<std::size_t>& bytes, 
     first.listener = listen_for_peers(offer.socket);
     return fmt::format("{} {} {}", offer.socket, ::getpid(), fmt::join(offer.descriptors, " "));
   } catch (const SystemError& failed) {
-    return std::string("error: ") + failed.what();
+    return kError + failed.what();
+  } catch (const Error& failed) {
+    return kFull + failed.what();
   }
 }
 
@@ -90,7 +105,8 @@ void try_to_send(OwnedDescriptor listener, const std::vector<OwnedDescriptor>& m
 }
 
 Offer read_offer(const std::string& words) {
-  if (words.rfind("error: ", 0) == 0) throw SystemError(words.substr(7));
+  if (words.starts_with(kError)) throw SystemError(words.substr(kError.size()));
+  if (words.starts_with(kFull)) throw Error(words.substr(kFull.size()));
   Offer offer;
   std::istringstream in(words);
   in >> offer.socket >> offer.process;

@@ -6,17 +6,41 @@ holds the memory and a setting; with that setting the same run succeeds under th
 
 import json
 import os
+import pathlib
 import re
+import resource
+import signal
 import subprocess
 import sys
+import time
 import unittest
 
-from launcher_support import DEMO, FerryTest, ferry, read_safetensors
+from launcher_support import BINARY, DEMO, FerryTest, ferry, read_safetensors
 
 PROGRAM = sys.argv[1]
 # Frames so small that decoding takes less than the DiT's weights.
 JOB = {"prompt": "a red circle", "size": "32x32", "steps": 2, "guidance": 1, "seed": 5}
 SETTING = r"--(?:dit|vae|text_encoder)\.offload\.\S+ \S+"
+
+
+def state_of(process):
+    """The letter of ps; Z also for one that is not there."""
+    try:
+        return pathlib.Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return "Z"
+
+
+def stopped_rank(mark):
+    """The first rank of a job, once it has stopped."""
+    for folder in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            environment = (folder / "environ").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if {f"FERRY_TEST_JOB={mark}".encode(), b"OMPI_COMM_WORLD_RANK=0"} <= set(environment):
+            return int(folder.name) if state_of(folder.name) == "T" else None
+    return None
 
 
 class Memory(FerryTest):
@@ -89,6 +113,57 @@ class Memory(FerryTest):
         done = ferry("make-model", self.model, "--text_layers", 40, "--tokenizer", DEMO / "tokenizer" / "spiece.model")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assert_named_setting_works(1, "text", "text: text_encoder")
+
+
+class Host(FerryTest):
+    """The host's memory, limited for rank 0 or for all."""
+
+    words = ["--device", "cpu", "--model", DEMO, "--prompt", "x", "--size", "80x48", "--frames", 5, "--steps", 2,
+             "--guidance", 1, "--seed", 5]
+
+    def test_no_room_for_the_shared_copy_of_the_weights(self):
+        """Open MPI's shared memory would not fit either, and its other ranks would wait for ever."""
+        command = [BINARY, "generate", "-n", 2, *self.words, "--out", self.folder / "x.mp4"]
+        most = 8 << 20  # the DiT takes 16 MB
+        done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=60,
+                              env={**os.environ, "OMP_NUM_THREADS": "1"},
+                              preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most)))
+        self.assertEqual(done.returncode, 1, done.stderr)
+        (line,) = [line for line in done.stderr.splitlines() if "rank " in line]
+        self.assertRegex(line, r"rank \d on \S+: load: no room for \d{8} bytes of shared host memory: File too large$")
+        print(line, flush=True)
+
+    def test_a_rank_that_gets_no_memory_says_so_and_all_leave(self):
+        for ranks in (1, 2):
+            with self.subTest(ranks=ranks):
+                code, text = self.run_without_memory(ranks)
+                self.assertEqual(code, 1, text)
+                lines = [line for line in text.splitlines() if " critical: " in line]
+                self.assertEqual(len(lines), 1, text)
+                self.assertRegex(lines[0], r"rank 0 on \S+: .*host memory .*[\d.]+ GB of [\d.]+ GB are available"
+                                           r".*; ulimit -d allows this process [\d.]+ GB")
+                print(lines[0], flush=True)
+
+    def run_without_memory(self, ranks):
+        """Rank 0 stops where loading begins, and then may take no page more.  Exit code and log."""
+        mark = str(self.folder)
+        with open(self.folder / "log", "w+") as log:
+            job = subprocess.Popen([str(word) for word in (BINARY, "generate", "-n", ranks, *self.words, "--out",
+                                                           self.folder / "y.mp4")], stderr=log,
+                                   env={**os.environ, "OMP_NUM_THREADS": "1", "FERRY_TEST_JOB": mark,
+                                        "FERRY_TEST_FAULT": "stop:0:load"})
+            self.addCleanup(job.wait)
+            self.addCleanup(job.kill)
+            limited, end = None, time.monotonic() + 60
+            while job.poll() is None and time.monotonic() < end:
+                limited = limited or stopped_rank(mark)
+                if limited and state_of(limited) == "T":  # at each beginning of a load
+                    status = pathlib.Path(f"/proc/{limited}/status").read_text()
+                    taken = int(re.search(r"VmData:\s*(\d+)", status)[1]) << 10
+                    resource.prlimit(limited, resource.RLIMIT_DATA, (taken, taken))
+                    os.kill(limited, signal.SIGCONT)
+                time.sleep(0.02)
+            return job.poll(), (self.folder / "log").read_text()
 
 
 if __name__ == "__main__":

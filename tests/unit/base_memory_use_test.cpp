@@ -61,6 +61,33 @@ TEST_F(HostMemoryTest, ReadsTheLimitOfV1) {
   EXPECT_TRUE(memory.limited_by_cgroup);
 }
 
+// A container's own group is the mount: its path, as the host sees it, is not there.
+TEST_F(HostMemoryTest, ReadsTheLimitOfAContainerWhosePathIsNotVisible) {
+  for (const bool v2 : {true, false}) {
+    write("/proc/self/cgroup", v2 ? "0::/system.slice/docker-1.scope\n" : "4:memory:/docker/1\n");
+    const std::string mount = v2 ? "/sys/fs/cgroup/" : "/sys/fs/cgroup/memory/";
+    write(mount + (v2 ? "memory.max" : "memory.limit_in_bytes"), std::to_string(200 * kMiB));
+    write(mount + (v2 ? "memory.current" : "memory.usage_in_bytes"), std::to_string(50 * kMiB));
+    EXPECT_EQ(host_memory(root_).available_bytes, 150 * kMiB) << v2;
+  }
+}
+
+// Slurm: the node's jobs are in one group, this job in it, its step in that.
+TEST_F(HostMemoryTest, OfNestedGroupsTheOneWithTheLeastLeftDecides) {
+  const auto group = [&](const std::string& path, std::size_t limit, std::size_t used) {
+    write("/sys/fs/cgroup/memory" + path + "/memory.limit_in_bytes", std::to_string(limit * kMiB));
+    write("/sys/fs/cgroup/memory" + path + "/memory.usage_in_bytes", std::to_string(used * kMiB));
+  };
+  write("/proc/self/cgroup", "4:memory:/slurm/job_1/step_0\n0::/\n");
+  group("/slurm", 900, 880);
+  group("/slurm/job_1", 300, 100);
+  group("/slurm/job_1/step_0", 350, 90);
+  EXPECT_EQ(host_memory(root_).total_bytes, 300 * kMiB);
+  EXPECT_EQ(host_memory(root_).available_bytes, 20 * kMiB) << "other jobs take the rest";
+  group("/slurm", 900, 500);
+  EXPECT_EQ(host_memory(root_).available_bytes, 200 * kMiB);
+}
+
 TEST_F(HostMemoryTest, ALimitAboveTheMachineIsNone) {
   write("/proc/self/cgroup", "0::/\n");
   write("/sys/fs/cgroup/memory.max", std::to_string(4000 * kMiB));

@@ -5,11 +5,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <new>
 #include <regex>
 
 #include "base/error.h"
-#include "base/host/exhausted.h"
 #include "model/dit/spec.h"
 
 namespace ferry::worker {
@@ -17,7 +15,6 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
-using ::testing::Not;
 
 constexpr std::size_t kGB = 1'000'000'000;
 constexpr std::size_t kMiB = 1 << 20;
@@ -109,14 +106,6 @@ TEST(DeviceFull, KnowsTheErrorsThatMeanIt) {
   EXPECT_FALSE(wanted_memory(CudaError("cudaStreamCreate (x.cpp:1): invalid argument")));
   EXPECT_FALSE(wanted_memory(c10::Error({}, "shapes differ")));
   EXPECT_FALSE(wanted_memory(Error("out of memory")));
-}
-
-TEST(DeviceFull, AFullHostIsSaidInsteadOfAnExceptionsName) {
-  EXPECT_THAT(message_of(std::bad_alloc()),
-              AllOf(HasSubstr("host memory is full: "), HasSubstr(" GB are available ("),
-                    Not(HasSubstr("bad_alloc"))));
-  EXPECT_EQ(message_of(c10::Error({"f", "g.cpp", 7}, "shapes differ")), "shapes differ");
-  EXPECT_EQ(message_of(Error("as it is")), "as it is");
 }
 
 TEST(CountedDevice, CountsWhatExists) {
