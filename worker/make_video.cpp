@@ -156,6 +156,23 @@ int steps_before(const Prepared& prepared) {
   return unfinished != nullptr && unfinished->found() ? unfinished->sampling().steps_done() : 0;
 }
 
+// Runs `write` on the first rank.  A file that cannot be written is the failure of this video, on every rank,
+// after which another may be made.  Collective over the world.
+void fail_together_if_not_written(Rank& rank, KeptLatents& kept, const std::function<void()>& write) {
+  std::string failure;
+  if (rank.is_first()) {
+    try {
+      write();
+    } catch (const SystemError& error) {
+      failure = fmt::format("write: {}{}", error.what(), kept.way_on());
+    }
+  }
+  failure = rank.session->broadcast(failure, 0);
+  if (failure.empty()) return;
+  rank.janitor.finish();
+  throw RunFailure(failure);
+}
+
 // Computes the video and writes the results.
 void compute_and_write(Engine& engine, const Prepared& prepared, KeptLatents& kept, const VideoRun& run) {
   const Options& options = prepared.options;
@@ -185,7 +202,7 @@ void compute_and_write(Engine& engine, const Prepared& prepared, KeptLatents& ke
   const auto at_work = [&rank] { rank.session->send_heartbeat(); };
   at_work();
   if (!rank.is_first()) rank.begin(parallel::Stage::Write);
-  if (rank.is_first()) {
+  fail_together_if_not_written(rank, kept, [&] {
     rank.begin(parallel::Stage::Encode);
     made.video = encoding.finish(at_work);
     rank.begin(parallel::Stage::Write);
@@ -193,7 +210,7 @@ void compute_and_write(Engine& engine, const Prepared& prepared, KeptLatents& ke
     kept.remove();
     if (prepared.unfinished != nullptr) prepared.unfinished->remove();
     if (!trace.empty()) publish(options.trace_file, trace, true);
-  }
+  });
   rank.janitor.finish();
 }
 

@@ -23,8 +23,9 @@ void log_resume(const Prepared& prepared);
 
 // Makes the video and writes its results.  Returns the exit code, the same on every rank: 0, or kRequeueExit
 // if a rank was asked to stop, once the state is on disk.
-// Collective over the world.  Throws RunFailure, the same on every rank, when values stop being finite: then
-// no result is written.  Other exceptions may come from a single rank, and the caller aborts the job.
+// Collective over the world.  Throws RunFailure, the same on every rank, when values stop being finite or the
+// results cannot be written: then none is, and another video may be made.  Other exceptions may come from a
+// single rank, and the caller aborts the job.
 int make_video(Engine& engine, const Prepared& prepared, const VideoRun& run);
 
 }  // namespace ferry::worker

@@ -26,6 +26,10 @@ constexpr std::size_t kMostBytes = 100'000'000;
 constexpr std::string_view kGroup = "job.";
 constexpr const char* kStandardInput = "-";
 
+std::string name_of_manifest(const std::string& path) {
+  return path == kStandardInput ? "standard input" : shown(path, std::string::npos);
+}
+
 struct Line {
   int number = 0;
   std::string_view text;
@@ -45,7 +49,7 @@ std::vector<Line> lines_of(std::string_view text) {
 }
 
 Json object_of(const Line& line, const std::string& path) {
-  const std::string place = fmt::format("{}: line {}", shown(path, std::string::npos), line.number);
+  const std::string place = fmt::format("{}: line {}", name_of_manifest(path), line.number);
   Json object = checkpoint::parse_json(line.text, place);
   if (!object.is_object()) throw UserError(place + ": it is no JSON object, as in {\"prompt\": \"a boat\"}");
   return object;
@@ -164,11 +168,14 @@ std::vector<worker::BatchItem> parse_manifest(std::string_view text, const std::
                                               const std::vector<Setting>& given) {
   std::vector<worker::BatchItem> items;
   for (const Line& line : lines_of(text)) items.push_back(item_of(object_of(line, path), line.number, given));
-  if (items.empty()) throw UserError(shown(path, std::string::npos) + ": line 1: there is no item");
+  if (items.empty()) throw UserError(name_of_manifest(path) + ": line 1: there is no item");
   try {
-    worker::check_outputs_differ(items);
+    std::vector<std::pair<std::string, std::string>> taken = {
+        {failed_path_of(path), "the list of failed items"}};
+    if (path != kStandardInput) taken.emplace_back(path, "the manifest");
+    worker::check_outputs_differ(items, taken);
   } catch (const UserError& error) {
-    throw UserError(fmt::format("{}: {}", shown(path, std::string::npos), error.what()));
+    throw UserError(fmt::format("{}: {}", name_of_manifest(path), error.what()));
   }
   return items;
 }

@@ -30,10 +30,10 @@ def good(number):
             "size": ("80x48", "96x64")[number % 2], "frames": (5, 9)[number % 3 == 0], "steps": 2 + number % 2}
 
 
-def bad(kind, folder):
+def bad(kind, folder, number=0):
     """The keys that make an item bad, and a word of its error."""
     return (({"promt": "x"}, "promt"), ({"size": "97x64"}, "97x64"), ({"frames": 6}, "frames 6"),
-            ({"out": str(folder / "no/such/x.mp4")}, "no/such"), ({"noise": str(folder / "none.st")}, "none.st"),
+            ({"out": str(folder / f"no/such/{number}.mp4")}, "no/such"), ({"noise": str(folder / "none.st")}, "none.st"),
             ({"context": str(folder / "nan.safetensors")}, "not finite"))[kind % 6]
 
 
@@ -42,6 +42,12 @@ def write_nan_context(path):
     header = json.dumps({name: {"dtype": "F32", "shape": [1, 128], "data_offsets": [at, at + 512]}
                          for name, at in (("positive", 0), ("negative", 512))}).encode()
     path.write_bytes(struct.pack("<Q", len(header)) + header + rows * 2)
+
+
+def wait_for(path):
+    until = time.monotonic() + 60
+    while not path.exists() and time.monotonic() < until:
+        time.sleep(0.002)
 
 
 class JobsTest(FerryTest):
@@ -94,10 +100,58 @@ class Results(JobsTest):
         self.assertIn("line 1: line-0001 is there and stays, but fps is 8.0, there 12.0", done.stderr)
         self.assertIn("2 there before (2 with other options)", done.stderr)
         self.assertEqual(before, {path.name: path.stat().st_mtime_ns for path in self.folder.iterdir()})
+        # Another way to the same model is none.
+        self.assertNotIn("model is", self.jobs("--model", f"{DEMO}/../demo").stderr)
         (self.folder / "line-0002.mp4").unlink()
         done = self.jobs()
         self.assertEqual(done.returncode, 1, done.stderr)
         self.assertIn("line-0002.png exists already", self.failed()[0]["error"])  # somebody's own, by all that is known
+
+    def test_names_in_capitals_and_missing_tensors(self):
+        self.write([{**good(0), "out": "A.MP4", "save": "a.st"}])
+        for there in (0, 1):
+            done = self.jobs()
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn(f"{there} there before", done.stderr)
+        (self.folder / "a.st").unlink()
+        done = self.jobs()
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("a.st is not", self.failed()[0]["error"])
+
+    def test_what_is_in_the_way_is_not_taken_for_a_result(self):
+        for name in ("cat.mp4", "cat.json", "dir.json"):
+            (self.folder / name).write_text("{}")
+        (self.folder / "dir.mp4").mkdir()
+        os.mkfifo(self.folder / "pipe.json")
+        (self.folder / "pipe.mp4").write_text("")
+        self.write([{**good(0), "out": "cat.avi"}, {**good(0), "id": "dir"}, {**good(0), "id": "pipe"}])
+        self.assertEqual(self.jobs().returncode, 1)
+        self.assertEqual([item["line"] for item in self.failed()], [1, 2, 3])
+
+    def test_a_video_that_cannot_be_written_fails_alone(self):
+        for ranks in (1, 2):
+            self.write([{**good(0), "steps": 40}, good(1)])
+            job = subprocess.Popen([BINARY, "generate", "-n", str(ranks), *map(str, GIVEN), "--jobs", "jobs.jsonl", "--run.save_every", "1"],
+                                   cwd=self.folder, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+            wait_for(self.folder / ".line-0001.mp4.state")
+            (self.folder / "line-0001.png").write_text("mine")
+            _, text = job.communicate(timeout=60)
+            self.assertEqual(job.returncode, 1, text)
+            self.assertIn("line-0001.png", self.failed()[0]["error"])
+            self.assertEqual([item["exit_code"] for item in self.failed()], [1])
+            self.assertEqual((self.folder / "line-0001.png").read_text(), "mine")
+            self.assertTrue((self.folder / "line-0002.mp4").exists())
+            for path in self.folder.iterdir():
+                path.unlink()
+
+    def test_a_second_run_of_a_manifest_is_refused(self):
+        self.write([{**good(0), "steps": 60}])
+        job = subprocess.Popen([BINARY, "generate", *map(str, GIVEN), "--jobs", "jobs.jsonl", "--run.save_every", "1"],
+                               cwd=self.folder, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+        wait_for(self.folder / ".line-0001.mp4.state")
+        self.assert_refused(self.jobs(), "another run of this manifest")
+        _, text = job.communicate(timeout=60)
+        self.assertEqual(job.returncode, 0, text)
 
     def test_standard_input(self):
         text = json.dumps({**good(0), "id": "x"}) + "\n" + json.dumps({"size": "1x1"}) + "\n"
@@ -115,6 +169,10 @@ class Refusals(JobsTest):
                             ('{"prompt":"x","out":"a.mp4"}\n{"prompt":"y","out":"./a.y4m"}\n', ["line 2", "line 1 writes the same file"]),
                             ('{"prompt":"x","id":1}\n{"prompt":"y","id":"1"}\n', ["line 2"]),
                             ('{"prompt":"x","save":"s.st"}\n{"prompt":"y","save":"s.st"}\n', ["line 2", "save"]),
+                            ('{"prompt":"x","save":"jobs.jsonl"}\n', ["line 1", "the manifest"]),
+                            ('{"prompt":"x","save":"jobs.jsonl.failed.jsonl"}\n', ["line 1", "the list"]),
+                            ('{"prompt":"x","save":"n.st"}\n{"prompt":"y","noise":"./n.st"}\n', ["line 1", "line 2 reads it as its noise"]),
+                            ('{"prompt":"x","save":".b.mp4.state"}\n{"prompt":"y","id":"b"}\n', ["line 2", "line 1"]),
                             ('{"prompt":"x","prompt":"y"}\n', ["line 1"])):
             (self.folder / "jobs.jsonl").write_text(text)
             for ranks in (1, 2):
@@ -151,14 +209,16 @@ class Refusals(JobsTest):
 
 
 class Killed(JobsTest):
-    def kill_at(self, ranks, seconds):
-        """Starts the batch and kills it and all its ranks."""
+    def kill_after(self, ranks, count, seconds):
+        """Starts the batch and kills it and all its ranks, so long after so many videos are there."""
         job = subprocess.Popen([BINARY, "generate", "-n", str(ranks), *map(str, GIVEN), "--jobs", "jobs.jsonl"], cwd=self.folder,
                                stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
-        try:
-            job.wait(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            job.kill()  # mpirun and the ranks die with it
+        until = time.monotonic() + 60 + 2 * ITEMS
+        while len(self.complete()) < count and job.poll() is None and time.monotonic() < until:
+            time.sleep(0.01)
+        time.sleep(seconds)
+        self.assertIsNone(job.poll(), "it ended by itself")
+        job.kill()  # mpirun and the ranks die with it
         job.communicate()
         while self.processes_here():  # they hold the names of what they were writing
             time.sleep(0.01)
@@ -180,13 +240,14 @@ class Killed(JobsTest):
         write_nan_context(self.folder / "nan.safetensors")
         pick = random.Random(SEED)
         count_bad = max(ITEMS // 10, 6)  # each kind once
-        wrong = {at: bad(kind, self.folder) for kind, at in enumerate(sorted(pick.sample(range(ITEMS), count_bad)))}
+        wrong = {at: bad(kind, self.folder, at) for kind, at in enumerate(sorted(pick.sample(range(ITEMS), count_bad)))}
         items = [{**good(i), "save": f"{i}.safetensors", **(wrong[i][0] if i in wrong else {})} for i in range(ITEMS)]
         self.write(items)
         ranks = 2
         before = {}
         for kill in range(KILLS):
-            self.kill_at(ranks, pick.uniform(1, 1 + 0.4 * ITEMS / KILLS))
+            share = (ITEMS - len(wrong) - 2) // (KILLS + 1)
+            self.kill_after(ranks, kill * share + pick.randint(1, share), pick.uniform(0, 0.3))
             now = self.complete()
             self.assertEqual(before, {stem: now[stem] for stem in before}, "what was there was made again")
             print(f"kill {kill + 1}: {len(now)} of {ITEMS - len(wrong)} there", flush=True)
@@ -236,9 +297,7 @@ class Stopped(JobsTest):
             job = subprocess.Popen([BINARY, "generate", "-n", str(ranks), *map(str, GIVEN), "--jobs", "jobs.jsonl", "--run.save_every", "2"],
                                    cwd=self.folder, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
             state = self.folder / ".line-0002.mp4.state"
-            until = time.monotonic() + 60
-            while not state.exists() and time.monotonic() < until:
-                time.sleep(0.005)
+            wait_for(state)
             job.send_signal(sent)
             _, text = job.communicate(timeout=60)
             self.assertEqual(job.returncode, 75, text)

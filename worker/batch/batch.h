@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "worker/job/options.h"
@@ -29,7 +30,9 @@ std::string title_of(const BatchItem& item);
 // The item's outputs without extension.
 std::string stem_of(const JobOptions& job);
 
-// Throws UserError "line N: ..." if two items write the same file.
-void check_outputs_differ(const std::vector<BatchItem>& items);
+// Throws UserError "line N: ..." if an item writes a file that another writes or reads, or one of `taken`, of
+// which each has a name for messages.
+void check_outputs_differ(const std::vector<BatchItem>& items,
+                          const std::vector<std::pair<std::string, std::string>>& taken = {});
 
 }  // namespace ferry::worker

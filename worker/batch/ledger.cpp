@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "base/error.h"
 #include "base/log.h"
 #include "base/text/shown.h"
 
@@ -20,8 +21,13 @@ std::string in_log(const std::string& path) { return shown(path, std::string::np
 
 }  // namespace
 
-void Ledger::check() const {
-  if (lists_) failed_.check();
+void Ledger::hold() {
+  if (!lists_) return;
+  failed_.check();
+  held_ = Reservation::take(failed_.path());
+  if (held_) return;
+  throw UserError(
+      fmt::format("{}: another run of this manifest is at work; wait for its end", in_log(failed_.path())));
 }
 
 void Ledger::open(std::vector<ItemFacts> facts) {
@@ -47,6 +53,7 @@ void Ledger::open(std::vector<ItemFacts> facts) {
 
 void Ledger::note_made(std::size_t item, double seconds) {
   ++made_;
+  if (seconds == 0) return;
   seconds_done_ += seconds;
   work_done_ += work_of(job(item));
 }

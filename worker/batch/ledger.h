@@ -1,9 +1,11 @@
 // What became of each item of a batch, for log and list; kept by the first rank.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "base/files/reservation.h"
 #include "worker/batch/batch.h"
 #include "worker/batch/failed_list.h"
 #include "worker/batch/survey.h"
@@ -15,14 +17,16 @@ class Ledger {
   // `lists`: failed items are written to the batch's list.
   Ledger(const Batch& batch, bool lists) : batch_(batch), failed_(batch.failed_path), lists_(lists) {}
 
-  // Throws UserError if the list cannot be written.
-  void check() const;
+  // Holds the list, so that no other run on this node makes the same batch.  Throws UserError if one does, or
+  // if the list cannot be written.
+  void hold();
   // Takes what the survey found, and logs it.  Throws FileError.
   void open(std::vector<ItemFacts> facts);
   // Indices of the items to make, in order.
   const std::vector<std::size_t>& left() const { return left_; }
   const Job& job(std::size_t item) const { return facts_[item].job; }
 
+  // `seconds` of one that was made from its beginning, else 0.
   void note_made(std::size_t item, double seconds);
   // Throws FileError.
   void note_failure(std::size_t item, const std::string& error, int exit_code);
@@ -36,6 +40,7 @@ class Ledger {
  private:
   const Batch& batch_;
   FailedList failed_;
+  std::optional<Reservation> held_;
   bool lists_;
   std::vector<ItemFacts> facts_;
   std::vector<std::size_t> left_;

@@ -88,8 +88,8 @@ class BatchRun {
   // Finds out what is left to do, on the first rank for all.
   void look() {
     const std::string left = parallel::from_rank_0(session_, [&] {
-      ledger_.check();
-      ledger_.open(survey(engine_, batch_));
+      ledger_.hold();
+      ledger_.open(survey(engine_, batch_, !options_.run.dry_run));
       return nlohmann::json(ledger_.left()).dump();
     });
     left_ = nlohmann::json::parse(left).get<std::vector<std::size_t>>();
@@ -120,12 +120,16 @@ class BatchRun {
                         .count = static_cast<int>(left_.size()),
                         .seconds_left = first() ? ledger_.seconds_left(place) : 0};
     const int code = make_video(engine_, prepared, {.begin = begin, .stop = &stop_, .place = at});
-    if (code == 0 && first()) ledger_.note_made(left_[place], seconds_since(begin));
+    if (code == 0 && first()) ledger_.note_made(left_[place], prepared.resumes ? 0 : seconds_since(begin));
     return code;
   }
 
   void announce(const Prepared& prepared, std::size_t place) {
-    std::exchange(announced_, true) ? log_resume(prepared) : log_plan(engine_, prepared);
+    if (std::exchange(announced_, true)) {
+      log_resume(prepared);
+    } else {
+      log_plan(engine_, prepared);
+    }
     spdlog::info("video {} of {}: {}, {}", place + 1, left_.size(), title_of(item(place)),
                  shown(prepared.job.video, std::string::npos));
   }

@@ -11,7 +11,7 @@
 namespace ferry::worker {
 
 struct ItemFacts {
-  bool there = false;       // its video and its record exist
+  bool there = false;       // its video, its record and its tensors, if asked for, exist
   std::string differences;  // of one that is there, between its record and the item; empty: none
   std::string error;        // why it cannot be made
   Job job;                  // resolved, unless there is an error
@@ -19,10 +19,10 @@ struct ItemFacts {
   bool left() const { return !there && error.empty(); }
 };
 
-// Looks at every item; opens the networks that they need.  Results without a record, left by a killed run of
-// the very same job, are removed.  Runs on the first rank alone.
-// Throws UserError for a fault of the model.
-std::vector<ItemFacts> survey(Engine& engine, const Batch& batch);
+// Looks at every item; opens the networks that they need.  With `removes`, what a killed run of the very same
+// job has left is removed, unless another process holds its names: results without a record, and latents.
+// Runs on the first rank alone.  Throws UserError for a fault of the model.
+std::vector<ItemFacts> survey(Engine& engine, const Batch& batch, bool removes);
 
 // Names what differs between the record at `path` and an item: "seed is 2, there 1; width is 64, there 128".
 // `job` is the item's, resolved.  Of a drawn seed any will do.
