@@ -52,6 +52,12 @@ if(FERRY_CUDA)
     ferry_device_e2e(devices gpu cuda ${ranks} gpu)
   endforeach()
   ferry_device_e2e(stop_report gpu cuda 2 gpu)
+  add_executable(ballast support/ballast.cpp)
+  target_link_libraries(ballast PRIVATE ferry::base)
+  add_test(NAME worker_memory_gpu_e2e
+    COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/e2e/worker_memory_gpu_test.py $<TARGET_FILE:ballast>)
+  set_tests_properties(worker_memory_gpu_e2e PROPERTIES TIMEOUT 1200 LABELS gpu RUN_SERIAL ON
+    SKIP_RETURN_CODE ${FERRY_SKIPPED_EXIT} ENVIRONMENT "${FERRY_TEST_ENV};PYTHONDONTWRITEBYTECODE=1")
 endif()
 # The program with a CPU whose memory is limited: what is said when it is full, and that what is named then works.
 add_executable(ferry_limited ${PROJECT_SOURCE_DIR}/launcher/main.cpp support/limited_device.cpp)

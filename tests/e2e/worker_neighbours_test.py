@@ -161,9 +161,10 @@ class Neighbours(FerryTest):
                 folder, paths, sockets = self.kill_all_in(stage)
                 self.assertTrue(any("vader_segment" in path for path in paths), paths)
                 self.assertTrue(sockets, "the names of the results are held")
+                # A killed process has none once the last of its threads has ended.
+                self.assertTrue(wait_until(lambda: not sockets & bound_sockets()), sockets & bound_sockets())
                 left = {path for path in paths if pathlib.Path(path).exists() and not path.startswith(str(self.folder))}
                 self.assertEqual([path for path in left if not OF_OPEN_MPI.match(path)], [])
-                self.assertEqual(sockets & bound_sockets(), set())
                 folders = {re.match(r".*/ompi\.[^/]+/pid\.\d+", path)[0] for path in left if "/ompi." in path}
                 print(f"{stage}: in the folder {sorted(path.name for path in folder.iterdir())}; of Open MPI "
                       f"{sorted(folders)}, {sorted(path for path in left if 'vader' in path)}", flush=True)
