@@ -52,8 +52,11 @@ void Rank::wait_for(const Event& event, const std::function<bool()>& at_look) co
 std::optional<Explained> Rank::report(const std::exception& error) const {
   std::optional<Explained> explained;
   if (explain && dynamic_cast<const Explained*>(&error) == nullptr) {
-    const std::string words = explain(error);
-    if (!words.empty()) explained.emplace(words);
+    try {
+      const std::string words = explain(error);
+      if (!words.empty()) explained.emplace(words);
+    } catch (const std::exception&) {  // what has failed cannot be asked: the error's own words
+    }
   }
   if (failed) failed(explained ? static_cast<const std::exception&>(*explained) : error);
   return explained;
