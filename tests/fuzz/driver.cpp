@@ -32,6 +32,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kMostInPool = 2000;
+constexpr std::size_t kMostReasons = 100'000;  // they take memory, which is limited
 
 std::string environment(const char* name, const std::string& otherwise) {
   const char* value = std::getenv(name);
@@ -67,9 +68,7 @@ class Run {
     for (const auto end = Clock::now() + time; Clock::now() < end;) {
       std::string input = mutate_(any(good), any(good));
       const Outcome outcome = read(input);
-      const bool is_new =
-          outcome.accepted ? mutate_.below(64) == 0 : reasons_.insert(reason_of(outcome.refusal)).second;
-      if (is_new) add(std::move(input), good);
+      if (is_new(outcome)) add(std::move(input), good);
     }
   }
 
@@ -84,6 +83,12 @@ class Run {
   // Half of the time a good input: others drift away from the format.
   const std::string& any(std::size_t good) {
     return pool_[mutate_.below(mutate_.below(2) == 0 ? good : pool_.size())];
+  }
+
+  // Of accepted inputs one in 64.
+  bool is_new(const Outcome& outcome) {
+    if (outcome.accepted) return mutate_.below(64) == 0;
+    return reasons_.size() < kMostReasons && reasons_.insert(reason_of(outcome.refusal)).second;
   }
 
   void add(std::string input, std::size_t good) {
