@@ -290,7 +290,8 @@ TEST(Async, ALinkOfAGivenSpeedTakesItsTime) {
   toy_forward(*rig.stage);
   const double seconds = seconds_since(begin);
   EXPECT_GT(seconds, 0.2 * 5 / 7 - 0.01) << "two of seven blocks were there";
-  EXPECT_GT(rig.stage->report().exposed_copy_ms, 100);
+  // Of 143 ms; what is computed meanwhile, slowly under a sanitizer, hides the rest.
+  EXPECT_GT(rig.stage->report().exposed_copy_ms, 50);
 }
 
 }  // namespace
