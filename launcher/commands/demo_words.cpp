@@ -8,6 +8,7 @@
 #include <fstream>
 
 #include "base/error.h"
+#include "base/text/shown.h"
 #include "base/text/lower.h"
 
 namespace ferry::launcher {
@@ -44,7 +45,7 @@ DemoWords read_demo_words(const std::string& model_folder) {
   DemoWords words;
   for (std::string line; std::getline(file, line);) {
     const auto colon = line.find(':');
-    if (colon == std::string::npos) throw UserError(fmt::format("{}: no colon in \"{}\"", path, line));
+    if (colon == std::string::npos) throw UserError(fmt::format("{}: no colon in \"{}\"", path, shown(line)));
     const std::string kind = line.substr(0, colon), rest = line.substr(colon + 1);
     if (kind == "example") {
       words.example = rest.substr(std::min(rest.find_first_not_of(' '), rest.size()));

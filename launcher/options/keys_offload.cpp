@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "base/error.h"
+#include "base/text/shown.h"
 #include "launcher/options/keys.h"
 #include "launcher/options/value.h"
 #include "offload/sequential/module_config.h"
@@ -37,7 +38,7 @@ std::map<std::string, std::string> to_module_config(const std::string& flag, con
     std::erase(entry, ' ');
     const std::size_t equals = entry.find('=');
     if (equals == std::string::npos) {
-      throw UserError(fmt::format("{}: '{}' is not key=value, as in onload_dtype=bf16", flag, entry));
+      throw UserError(fmt::format("{}: '{}' is not key=value, as in onload_dtype=bf16", flag, shown(entry)));
     }
     const std::string& key = kModuleKeys[to_choice(flag, entry.substr(0, equals), kModuleKeys)];
     if (!config.emplace(key, entry.substr(equals + 1)).second)

@@ -1,11 +1,14 @@
 #include "offload/sequential/module_config.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <sstream>
 #include <utility>
 
 #include "base/error.h"
+#include "base/text/shown.h"
 
 namespace ferry::offload {
 
@@ -24,17 +27,19 @@ constexpr std::array<std::pair<std::string_view, ModuleKind>, 6> kKinds = {{
 constexpr std::string_view kAllKinds = "linear, layernorm, rmsnorm, conv, embedding, parameter, module";
 constexpr std::array kStoredTypes = {DType::F32, DType::BF16, DType::F16, DType::F8E4M3};
 
+std::string quoted(const std::string& word) { return fmt::format("\"{}\"", shown(word)); }
+
 DType parse_dtype(const std::string& word, const std::string& where) {
   for (const DType dtype : kStoredTypes) {
     if (word == name_of(dtype)) return dtype;
   }
-  throw UserError(where + ": \"" + word + "\" is none of fp32, bf16, fp16, fp8");
+  throw UserError(where + ": " + quoted(word) + " is none of fp32, bf16, fp16, fp8");
 }
 
 Place parse_place(const std::string& word, const std::string& where) {
   if (word == "cpu") return Place::Host;
   if (word == "cuda") return Place::Device;
-  throw UserError(where + ": \"" + word + "\" is neither cpu nor cuda (the stage's device)");
+  throw UserError(where + ": " + quoted(word) + " is neither cpu nor cuda (the stage's device)");
 }
 
 StateConfig* state_of(ModuleConfig& config, std::string_view key) {
@@ -55,8 +60,8 @@ Wrapper parse_wrapper(const std::string& word, const std::string& option) {
        {Wrapper::AutoWrappedModule, Wrapper::AutoWrappedLinear, Wrapper::WanAutoCastLayerNorm}) {
     if (word == name_of(wrapper)) return wrapper;
   }
-  throw UserError(option + ": \"" + word +
-                  "\" is none of AutoWrappedModule, AutoWrappedLinear, WanAutoCastLayerNorm");
+  throw UserError(option + ": " + quoted(word) +
+                  " is none of AutoWrappedModule, AutoWrappedLinear, WanAutoCastLayerNorm");
 }
 
 std::string without_spaces(std::string text) {
@@ -80,7 +85,7 @@ void add_entry(ModuleMap& map, const std::string& entry, const std::string& opti
     map[value] = chosen;
   }
   if (!known) {
-    throw UserError(option + ": \"" + kind + "\" is none of " + std::string(kAllKinds));
+    throw UserError(option + ": " + quoted(kind) + " is none of " + std::string(kAllKinds));
   }
 }
 
@@ -110,8 +115,8 @@ ModuleConfig parse_module_config(const std::map<std::string, std::string>& keys,
     } else if (state != nullptr && key.ends_with("_device")) {
       state->place = parse_place(word, option + "." + key);
     } else {
-      throw UserError(option + ": unknown key \"" + key +
-                      "\"; the keys are offload_dtype, offload_device, onload_dtype, onload_device, "
+      throw UserError(option + ": unknown key " + quoted(key) +
+                      "; the keys are offload_dtype, offload_device, onload_dtype, onload_device, "
                       "computation_dtype, computation_device");
     }
   }

@@ -144,6 +144,13 @@ class Results(JobsTest):
             for path in self.folder.iterdir():
                 path.unlink()
 
+    def test_a_dry_run_makes_nothing(self):
+        self.write([good(0), {**good(1), "size": "1x1"}])
+        done = self.jobs("--run.dry_run")
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("1 could be made, 0 are there, 1 could not be made", done.stderr)
+        self.assertEqual([path.name for path in self.folder.iterdir()], ["jobs.jsonl"])
+
     def test_a_second_run_of_a_manifest_is_refused(self):
         self.write([{**good(0), "steps": 60}])
         job = subprocess.Popen([BINARY, "generate", *map(str, GIVEN), "--jobs", "jobs.jsonl", "--run.save_every", "1"],

@@ -44,7 +44,7 @@ void read_manifest(std::string_view input) {
 }
 
 std::vector<std::string> manifest_corpus() {
-  return {kGood, "\xEF\xBB\xBF{\"prompt\": \"x\"}", "{}\n[]\n", "{\"id\": null}\n{\"id\": \"line-0001\"}\n"};
+  return {kGood, "\xEF\xBB\xBF{\"prompt\": \"x\"}", "{}\n{\"id\": null, \"size\": []}\n"};
 }
 
 }  // namespace

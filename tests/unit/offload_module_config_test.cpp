@@ -44,6 +44,20 @@ TEST(ModuleConfig, WrongWordsAreNamed) {
   EXPECT_THAT(parse("computation_device", "cpu"), ThrowsMessage<UserError>(HasSubstr("computation_device")));
 }
 
+TEST(ModuleConfig, LongWordsAreCutInMessages) {
+  using ::testing::Property;
+  using ::testing::SizeIs;
+  const std::string word(10'000, 'x');
+  const auto is_short = Property(
+      &UserError::what,
+      ::testing::ResultOf([](const char* what) { return std::string(what); }, SizeIs(::testing::Lt(400U))));
+  for (const char* key : {"offload_dtype", "onload_device", word.c_str()}) {
+    EXPECT_THAT([&] { parse_module_config({{key, word}}, "o"); }, ::testing::Throws<UserError>(is_short));
+  }
+  EXPECT_THAT([&] { parse_module_map(word); }, ::testing::Throws<UserError>(is_short));
+  EXPECT_THAT([&] { parse_module_map("linear=" + word); }, ::testing::Throws<UserError>(is_short));
+}
+
 TEST(ModuleMap, EmptyWrapsEverythingWithItsOwnWrapper) {
   const ModuleMap map = parse_module_map("");
   EXPECT_EQ(map.at(ModuleKind::Linear), Wrapper::AutoWrappedLinear);

@@ -73,8 +73,13 @@ double Ledger::seconds_left(std::size_t place) const {
 
 std::string Ledger::close() const {
   const std::string others = other_ == 0 ? "" : fmt::format(" ({} with other options)", other_);
-  spdlog::info("{} videos: {} made, {} there before{}, {} failed", facts_.size(), made_, there_, others,
-               failed_.size());
+  if (lists_) {
+    spdlog::info("{} videos: {} made, {} there before{}, {} failed", facts_.size(), made_, there_, others,
+                 failed_.size());
+  } else {
+    spdlog::info("{} videos: {} could be made, {} are there{}, {} could not be made", facts_.size(),
+                 facts_.size() - there_ - failed_.size(), there_, others, failed_.size());
+  }
   if (failed_.size() == 0) return "";
   return fmt::format("{} of {} videos could not be made{}", failed_.size(), facts_.size(),
                      lists_ ? fmt::format(": {} says why", in_log(failed_.path())) : "");
