@@ -130,7 +130,7 @@ class Results(JobsTest):
 
     def test_a_video_that_cannot_be_written_fails_alone(self):
         for ranks in (1, 2):
-            self.write([{**good(0), "steps": 40}, good(1)])
+            self.write([{**good(0), "steps": 300}, good(1)])
             job = subprocess.Popen([BINARY, "generate", "-n", str(ranks), *map(str, GIVEN), "--jobs", "jobs.jsonl", "--run.save_every", "1"],
                                    cwd=self.folder, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
             wait_for(self.folder / ".line-0001.mp4.state")
@@ -152,13 +152,14 @@ class Results(JobsTest):
         self.assertEqual([path.name for path in self.folder.iterdir()], ["jobs.jsonl"])
 
     def test_a_second_run_of_a_manifest_is_refused(self):
-        self.write([{**good(0), "steps": 60}])
+        self.write([{**good(0), "steps": 1000}])
         job = subprocess.Popen([BINARY, "generate", *map(str, GIVEN), "--jobs", "jobs.jsonl", "--run.save_every", "1"],
                                cwd=self.folder, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
         wait_for(self.folder / ".line-0001.mp4.state")
         self.assert_refused(self.jobs(), "another run of this manifest")
+        job.send_signal(signal.SIGTERM)
         _, text = job.communicate(timeout=60)
-        self.assertEqual(job.returncode, 0, text)
+        self.assertEqual(job.returncode, 75, text)
 
     def test_standard_input(self):
         text = json.dumps({**good(0), "id": "x"}) + "\n" + json.dumps({"size": "1x1"}) + "\n"

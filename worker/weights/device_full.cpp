@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
-#include <regex>
+#include <cstdlib>
 #include <string_view>
 #include <thread>
 #include <utility>
@@ -30,18 +30,24 @@ std::string text_of(std::size_t bytes) {
 
 std::size_t less(std::size_t bytes, std::size_t by) { return bytes - std::min(bytes, by); }
 
-// "ried to allocate 2.00 GiB" of LibTorch, "cannot allocate 123 bytes" of ours.
+// "ried to allocate 2.00 GiB" of LibTorch, "cannot allocate 123 bytes" of ours; 0 if the text has neither.
 std::size_t bytes_asked(const std::string& text) {
-  static const std::regex kAsked(R"((?:ried to|cannot) (?:allocate|share) ([0-9.]+) (bytes|KiB|MiB|GiB))");
-  std::smatch found;
-  if (!std::regex_search(text, found, kAsked)) return 0;
-  constexpr std::array<std::string_view, 4> kUnits = {"bytes", "KiB", "MiB", "GiB"};
-  double bytes = std::stod(found[1]);
-  for (const std::string_view unit : kUnits) {
-    if (unit == found[2].str()) break;
-    bytes *= 1024;
+  constexpr std::array<std::string_view, 3> kAsked = {"ried to allocate ", "cannot allocate ",
+                                                      "cannot share "};
+  constexpr std::array<std::string_view, 4> kUnits = {" bytes", " KiB", " MiB", " GiB"};
+  for (const std::string_view words : kAsked) {
+    const std::size_t found = text.find(words);
+    if (found == std::string::npos) continue;
+    const char* begin = text.c_str() + found + words.size();
+    char* end = nullptr;
+    double bytes = std::strtod(begin, &end);
+    for (const std::string_view unit : kUnits) {
+      if (end != begin && bytes >= 0 && std::string_view(end).starts_with(unit))
+        return static_cast<std::size_t>(bytes);
+      bytes *= 1024;
+    }
   }
-  return static_cast<std::size_t>(bytes);
+  return 0;
 }
 
 bool says_it_is_full(const std::string& text) {
