@@ -32,7 +32,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kMostInPool = 2000;
-constexpr std::size_t kMostReasons = 100'000;  // they take memory, which is limited
+constexpr std::size_t kMostPoolBytes = std::size_t{64} << 20;  // of the memory that is limited
+constexpr std::size_t kMostReasons = 100'000;                  // they take memory, which is limited
 
 std::string environment(const char* name, const std::string& otherwise) {
   const char* value = std::getenv(name);
@@ -92,10 +93,17 @@ class Run {
   }
 
   void add(std::string input, std::size_t good) {
-    if (pool_.size() < kMostInPool)
+    if (pool_.size() < kMostInPool && pool_bytes_ + input.size() <= kMostPoolBytes) {
+      pool_bytes_ += input.size();
       pool_.push_back(std::move(input));
-    else
-      pool_[good + mutate_.below(pool_.size() - good)] = std::move(input);
+      return;
+    }
+    if (pool_.size() == good) return;
+    std::string& old = pool_[good + mutate_.below(pool_.size() - good)];
+    const std::size_t bytes = pool_bytes_ - old.size() + input.size();
+    if (bytes > kMostPoolBytes) return;
+    pool_bytes_ = bytes;
+    old = std::move(input);
   }
 
   // The input is kept while it is there.
@@ -120,6 +128,7 @@ class Run {
 
   const Target& target_;
   std::vector<std::string> pool_;
+  std::size_t pool_bytes_ = 0;  // of what was added to the good inputs
   Mutator mutate_;
   std::unordered_set<std::string> reasons_;
   std::uint64_t accepted_ = 0;
