@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <array>
 #include <fstream>
 
 #include "base/error.h"
@@ -15,29 +14,12 @@
 namespace ferry::launcher {
 namespace {
 
-constexpr std::size_t kMostBytes = 16'000'000;
-
-// Reads to the end: files in /proc report size 0.
-std::string read_text(const std::string& path, const std::string& option) {
-  std::ifstream file(path, std::ios::binary);
-  std::string text;
-  std::array<char, 1 << 16> piece;
-  while (file && text.size() <= kMostBytes) {
-    file.read(piece.data(), piece.size());
-    text.append(piece.data(), static_cast<std::size_t>(file.gcount()));
-  }
-  if (file.bad() || (file.fail() && !file.eof()))
-    throw UserError(fmt::format("{}: {}: cannot be read", option, path));
-  if (text.size() > kMostBytes) {
-    throw UserError(
-        fmt::format("{}: {}: more than {} MB, which no .cfg file has", option, path, kMostBytes / 1'000'000));
-  }
-  return text;
-}
+constexpr std::size_t kMostBytes = 16'000'000;  // no .cfg file has more
 
 std::vector<ConfigEntry> read_entries(const std::string& path, const std::string& option) {
   check_input_file(option, path);
-  const std::string text = read_text(path, option);
+  std::ifstream file(path, std::ios::binary);
+  const std::string text = read_to_end(file, fmt::format("{}: {}", option, path), kMostBytes);
   try {
     return parse_config_text(text);
   } catch (const UserError& error) {

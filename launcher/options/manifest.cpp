@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <fstream>
 #include <iostream>
 #include <map>
@@ -15,6 +14,7 @@
 #include "launcher/options/keys.h"
 #include "launcher/options/names.h"
 #include "launcher/options/options.h"
+#include "launcher/options/paths.h"
 #include "launcher/options/settings.h"
 
 namespace ferry::launcher {
@@ -149,19 +149,7 @@ std::string read_manifest(const std::string& path) {
   std::ifstream file;
   if (path != kStandardInput) file.open(path, std::ios::binary);
   std::istream& source = path == kStandardInput ? std::cin : file;
-  std::string text;
-  std::array<char, 1 << 16> piece;
-  while (source && text.size() <= kMostBytes) {
-    source.read(piece.data(), piece.size());
-    text.append(piece.data(), static_cast<std::size_t>(source.gcount()));
-  }
-  if (source.bad() || (source.fail() && !source.eof()))
-    throw UserError(fmt::format("--jobs: {}: cannot be read", shown(path, std::string::npos)));
-  if (text.size() > kMostBytes) {
-    throw UserError(
-        fmt::format("--jobs: {}: more than {} MB", shown(path, std::string::npos), kMostBytes / 1'000'000));
-  }
-  return text;
+  return read_to_end(source, "--jobs: " + name_of_manifest(path), kMostBytes);
 }
 
 std::vector<worker::BatchItem> parse_manifest(std::string_view text, const std::string& path,

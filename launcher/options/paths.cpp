@@ -4,6 +4,7 @@
 #include <pwd.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstdlib>
 #include <filesystem>
 #include <system_error>
@@ -64,6 +65,18 @@ void check_input_file(const std::string& flag, const std::string& path) {
         fmt::format("{}: {}: is {}; accepted: a regular file", flag, path, kind_of(status.type())));
   }
   if (access(path.c_str(), R_OK) != 0) throw UserError(fmt::format("{}: {}: cannot be read", flag, path));
+}
+
+std::string read_to_end(std::istream& source, const std::string& name, std::size_t most) {
+  std::string text;
+  std::array<char, 1 << 16> piece;
+  while (source && text.size() <= most) {
+    source.read(piece.data(), piece.size());
+    text.append(piece.data(), static_cast<std::size_t>(source.gcount()));
+  }
+  if (source.bad() || (source.fail() && !source.eof())) throw UserError(name + ": cannot be read");
+  if (text.size() > most) throw UserError(fmt::format("{}: more than {} MB", name, most / 1'000'000));
+  return text;
 }
 
 }  // namespace ferry::launcher

@@ -24,6 +24,14 @@ def ferry(*arguments, env=None, timeout=120, cwd=None, input=None):
                           env={**os.environ, "OMP_NUM_THREADS": "1", **(env or {})})
 
 
+def state_of(process):
+    """The letter of ps; Z also for one that is not there."""
+    try:
+        return pathlib.Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return "Z"
+
+
 def gpus():
     """Those of this machine."""
     try:

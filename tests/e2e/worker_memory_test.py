@@ -15,20 +15,12 @@ import sys
 import time
 import unittest
 
-from launcher_support import BINARY, DEMO, FerryTest, ferry, read_safetensors
+from launcher_support import BINARY, DEMO, FerryTest, ferry, read_safetensors, state_of
 
 PROGRAM = sys.argv[1]
 # Frames so small that decoding takes less than the DiT's weights.
 JOB = {"prompt": "a red circle", "size": "32x32", "steps": 2, "guidance": 1, "seed": 5}
 SETTING = r"--(?:dit|vae|text_encoder)\.offload\.\S+ \S+"
-
-
-def state_of(process):
-    """The letter of ps; Z also for one that is not there."""
-    try:
-        return pathlib.Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
-    except (OSError, IndexError):
-        return "Z"
 
 
 def stopped_rank(mark):

@@ -9,7 +9,7 @@ import subprocess
 import time
 import unittest
 
-from launcher_support import BINARY, DEMO, FerryTest, read_safetensors
+from launcher_support import BINARY, DEMO, FerryTest, read_safetensors, state_of
 
 PATIENCE_S = 60
 NOBODY = 65534
@@ -29,14 +29,6 @@ def wait_until(condition):
             return True
         time.sleep(0.02)
     return False
-
-
-def state_of(process):
-    """The letter of ps; Z also for one that is not there."""
-    try:
-        return pathlib.Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
-    except (OSError, IndexError):
-        return "Z"
 
 
 def environment_of(process):

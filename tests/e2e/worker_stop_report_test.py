@@ -15,7 +15,7 @@ import tempfile
 import time
 import unittest
 
-from launcher_support import BINARY, DEMO, ferry, require_device
+from launcher_support import BINARY, DEMO, ferry, require_device, state_of
 
 DEVICE, RANKS = sys.argv[1], int(sys.argv[2])
 DEADLINE_S = 3 if DEVICE == "cpu" else 10
@@ -28,14 +28,6 @@ PLACES = {"load": "load", "text": "text", "denoise": "denoise:2", "exchange": "e
 STAGES = ["load", "text", "denoise", "exchange", "decode", "write"] if DEVICE == "cpu" else [
     "denoise", "exchange", "gather", "decode"]
 JOB = {"prompt": "a red circle", "size": "80x48", "frames": 5, "steps": 3, "guidance": 1, "run.deadline_s": DEADLINE_S}
-
-
-def state_of(process):
-    """The letter of ps; Z also for one that is not there."""
-    try:
-        return pathlib.Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
-    except (OSError, IndexError):
-        return "Z"
 
 
 def ranks_of(mark):
