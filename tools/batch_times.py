@@ -23,10 +23,10 @@ def run(ferry, options, count):
     """Seconds of a batch of so many videos, and their records."""
     with tempfile.TemporaryDirectory(prefix="ferry-batch-") as folder:
         jobs = pathlib.Path(folder) / "jobs.jsonl"
-        jobs.write_text("".join(json.dumps({"prompt": PROMPTS[i % len(PROMPTS)], "seed": i}) + "\n" for i in range(count)))
+        jobs.write_text("".join(json.dumps({"prompt": PROMPTS[i % len(PROMPTS)], "seed": i,
+                                            "out": f"{folder}/line-{i:04}.mp4"}) + "\n" for i in range(count)))
         begin = time.monotonic()
-        done = subprocess.run([str(pathlib.Path(ferry).resolve()), "generate", "--jobs", str(jobs), *options], cwd=folder,
-                              capture_output=True, text=True)
+        done = subprocess.run([ferry, "generate", "--jobs", str(jobs), *options], capture_output=True, text=True)
         seconds = time.monotonic() - begin
         if done.returncode != 0:
             raise SystemExit(done.stderr)
@@ -45,7 +45,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("options", nargs="+", help="of ferry generate, behind --")
     given = parser.parse_args()
-    options = [str(pathlib.Path(word).resolve()) if pathlib.Path(word).exists() else word for word in given.options]
+    options = given.options
     one, many, stages = [], [], []
     for _ in range(given.rounds):
         seconds, records = run(given.ferry, options, 1)

@@ -43,8 +43,9 @@ configure() {
   cmake "${options[@]}"
 }
 
-# The programs behind the label gpu, and the probes of parity tests.
+# The programs behind the label gpu, what they need, and the probes of parity tests.
 gpu_tests() {
+  sed -n 's/^ *add_executable(\([a-z_]*\) support\/ballast.cpp)$/\1/p' tests/e2e/worker.cmake
   sed -nE 's/^ *ferry_(mpi_)?test\(([a-z_]*_gpu_test) .*/\2/p' tests/*/*.cmake
   sed -n 's/^ferry_parity_test(\([a-z_]*\) .* GPU)$/\1_gpu_probe/p' tests/parity/*.cmake
 }
