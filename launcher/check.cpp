@@ -60,10 +60,6 @@ void check_jobs(const worker::Options& options) {
         "--jobs -: standard input is a terminal; accepted: a pipe or a file, as in --jobs - < FILE");
   if (!options.run.state.empty())
     throw UserError("run.state: with --jobs each video has a state of its own, beside it");
-  if (options.parallel.data != 1)
-    throw UserError(
-        fmt::format("--data {}: not yet: the videos of --jobs are made one after the other; accepted: 1",
-                    options.parallel.data));
   if (!options.trace_file.empty()) throw UserError("trace.file: it is of one video, not with --jobs");
 }
 

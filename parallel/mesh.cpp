@@ -29,6 +29,11 @@ void check_not_negative(const char* key, int value) {
     throw UserError(fmt::format("{} = {}: 1 or more, or 0 for what is left of the ranks", key, value));
 }
 
+[[noreturn]] void refuse_two_left() {
+  throw UserError(
+      "parallel.data = 0 and parallel.ulysses = 0: only one of them can be what is left of the ranks");
+}
+
 // "; use --cfg parallel (ulysses 4, with guidance), or start 6 or 4 ranks": what the heads allow on these
 // ranks with one or two branches, and the next smaller numbers of ranks for the requested mode.
 std::string what_works(const Options& options, int world_size, int heads) {
@@ -58,10 +63,7 @@ std::string what_works(const Options& options, int world_size, int heads) {
 Mesh make_mesh(const Options& options, int world_size, int world_rank, int heads) {
   check_not_negative("parallel.ulysses", options.ulysses);
   check_not_negative("parallel.data", options.data);
-  if (options.ulysses == 0 && options.data == 0) {
-    throw UserError(
-        "parallel.data = 0 and parallel.ulysses = 0: only one of them can be what is left of the ranks");
-  }
+  if (options.ulysses == 0 && options.data == 0) refuse_two_left();
   Mesh mesh;
   mesh.cfg = options.cfg == CfgMode::Parallel ? 2 : 1;
   if (world_size % mesh.cfg != 0) {
@@ -85,6 +87,18 @@ Mesh make_mesh(const Options& options, int world_size, int world_rank, int heads
   mesh.cfg_index = world_rank / mesh.ulysses % mesh.cfg;
   mesh.data_index = world_rank / (mesh.ulysses * mesh.cfg);
   return mesh;
+}
+
+int groups_of(const Options& options, int world_size) {
+  check_not_negative("parallel.ulysses", options.ulysses);
+  check_not_negative("parallel.data", options.data);
+  if (options.data == 0 && options.ulysses == 0) refuse_two_left();
+  const int cfg = options.cfg == CfgMode::Parallel ? 2 : 1;
+  const int groups =
+      options.data > 0 ? options.data : what_is_left(world_size, cfg * options.ulysses, "data");
+  if (world_size % groups != 0)
+    throw UserError(fmt::format("data {}: {} ranks do not divide by it", groups, world_size));
+  return groups;
 }
 
 int ulysses_left(int ranks, int others, int heads) {

@@ -26,6 +26,10 @@ struct Mesh {
 // others would.
 Mesh make_mesh(const Options& options, int world_size, int world_rank, int heads);
 
+// Groups of ranks that make videos at the same time: options.data, or what ulysses and cfg leave of the
+// ranks. Throws UserError: they do not divide the ranks.
+int groups_of(const Options& options, int world_size);
+
 // The Ulysses degree if `others` is the product of the other degrees; 0 if they do not divide the ranks, or
 // it exceeds the heads.
 int ulysses_left(int ranks, int others, int heads);

@@ -116,7 +116,7 @@ void Engine::check(Prepared& prepared, const std::vector<RankMemory>& memory) {
   const parallel::Mesh mesh = mesh_of(prepared, networks_, session_);
   if (mesh.data > 1) {
     throw UserError(
-        fmt::format("data {}: not yet: videos are made one after the other, so data must be 1", mesh.data));
+        fmt::format("data {}: there is one video; --jobs FILE makes several at the same time", mesh.data));
   }
   const Network* dit = needed_network(networks_, Role::Dit, given_to(job));
   if (mesh.cfg == 2 && dit != nullptr && !job.guided()) {

@@ -124,7 +124,9 @@ Generation generated(Engine& engine, const Prepared& prepared, KeptLatents& kept
                      const VideoRun& run) {
   Rank& rank = engine.rank();
   const bool keeps = rank.is_first() && prepared.job.latents.empty();
-  Progress progress = rank.is_first() ? Progress::on_stderr() : Progress();
+  // Of several groups of ranks the first one shows its progress.
+  const bool shows = rank.is_first() && rank.session->group() == 0;
+  Progress progress = shows ? Progress::on_stderr() : Progress();
   if (run.place) progress.set_place(*run.place);
   const Listening listening(rank, [&](const std::exception& error) {
     progress.give_up();

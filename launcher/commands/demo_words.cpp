@@ -8,8 +8,8 @@
 #include <fstream>
 
 #include "base/error.h"
-#include "base/text/shown.h"
 #include "base/text/lower.h"
+#include "base/text/shown.h"
 
 namespace ferry::launcher {
 namespace {

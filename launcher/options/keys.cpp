@@ -206,8 +206,8 @@ FlagGroup parallel_group(parallel::Options& p) {
            {"parallel.split_vae", "split_vae", "BOOL",
             "every rank decodes its rows of each frame; false: the first decodes alone", "true", false,
             boolean(p.split_vae)},
-           {"parallel.data", "data", "N", "videos at a time; 0: what is left of the ranks", "1", false,
-            integer(p.data, 0)}}};
+           {"parallel.data", "data", "N", "videos of --jobs at a time; 0: what is left of the ranks", "1",
+            false, integer(p.data, 0)}}};
 }
 
 FlagGroup run_group(worker::Options& o) {

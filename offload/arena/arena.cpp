@@ -108,7 +108,7 @@ bool NodeArena::pinning_over_on_node() const { return PinLocks(data() + plan_.la
 
 void NodeArena::begin_pin(Device& device, const std::vector<int>& divided) {
   if (device.type() == DeviceType::Cpu || pinning_ != nullptr || pinned_) return;
-  PinOrder order = pin_order(plan_.layout, divided, node_.peers.rank, node_.peers.size);
+  PinOrder order = pin_order(plan_.layout, divided, node_.peers.rank, node_.peers.size, plan_.weight_ranks);
   borders_ = PinBorders(data(), order);
   pinning_ = std::make_unique<Pinning>(PinPlan{.device = &device,
                                                .name = plan_.spec.name,

@@ -41,11 +41,12 @@ void add(std::vector<PinPiece>& pieces, int lock, const BlockPlace& place, std::
 
 }  // namespace
 
-PinOrder pin_order(const ArenaLayout& layout, const std::vector<int>& divided, int rank, int ranks) {
+PinOrder pin_order(const ArenaLayout& layout, const std::vector<int>& divided, int rank, int ranks,
+                   int sharers) {
   const std::vector<const BlockPlace*> all = places(layout);
   const std::size_t start = start_of(all, rank, ranks);
-  const auto count = static_cast<std::size_t>(ranks);
-  const auto r = static_cast<std::size_t>(rank);
+  const auto count = static_cast<std::size_t>(sharers);
+  const auto r = static_cast<std::size_t>(rank % sharers);
   PinOrder order;
   for (std::size_t i = 0; i < all.size(); ++i) {
     const std::size_t index = (start + i) % all.size();

@@ -34,8 +34,10 @@ struct PinOrder {
 };
 
 // The order for `rank` of `ranks`: all blobs except the host blob, which no device copies.  Blocks in
-// `divided` (indices) are copied in shares of their front and, in the first pass, of the whole.
-PinOrder pin_order(const ArenaLayout& layout, const std::vector<int>& divided, int rank, int ranks);
+// `divided` (indices) are copied in shares of their front and, in the first pass, of the whole, by each
+// `sharers` consecutive ranks.
+PinOrder pin_order(const ArenaLayout& layout, const std::vector<int>& divided, int rank, int ranks,
+                   int sharers);
 
 // Of `shared` blocks, all copied in shares, returns those whose own share a rank page-locks first: all but
 // the largest, which is used to measure the links (link_probe.h).

@@ -11,6 +11,7 @@
 #include <system_error>
 #include <thread>
 
+#include "base/error.h"
 #include "parallel/mpi/environment.h"
 #include "parallel/mpi/mpi_check.h"
 #include "parallel/patience.h"
@@ -47,6 +48,20 @@ bool start_mpi(int& argc, char**& argv) {
   return running == 0;
 }
 
+// The ranks of this host.  Runs before the communication thread exists.
+OwnedComm node_of_this_rank() {
+  int rank = 0;
+  FERRY_MPI_CHECK(MPI_Comm_rank(MPI_COMM_WORLD, &rank));
+  MPI_Comm node = MPI_COMM_NULL;
+  if (const auto ranks_per_node = environment_variable("FERRY_TEST_RANKS_PER_NODE")) {
+    const int made_up = rank / std::max(1, std::atoi(ranks_per_node->c_str()));
+    FERRY_MPI_CHECK(MPI_Comm_split(MPI_COMM_WORLD, made_up, rank, &node));
+  } else {
+    FERRY_MPI_CHECK(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, rank, MPI_INFO_NULL, &node));
+  }
+  return OwnedComm(node);
+}
+
 std::string host_name() {
   std::array<char, 256> name = {};
   ::gethostname(name.data(), name.size() - 1);
@@ -66,20 +81,19 @@ int free_comm(MPI_Comm comm) noexcept { return MPI_Comm_free(&comm); }
 
 Session::Session(int& argc, char**& argv)
     : owns_mpi_(start_mpi(argc, argv)), exceptions_(std::uncaught_exceptions()), host_(host_name()) {
-  find_nodes();
+  comms_.push_back(node_of_this_rank());
   thread_ = std::make_unique<CommThread>(kFirstDeadline_s);
-  world_ = std::make_unique<Control>(*thread_, MPI_COMM_WORLD);
-  node_ = std::make_unique<Control>(*thread_, node_comm_.get());
+  all_ = together(MPI_COMM_WORLD, comms_.back().get());
   watch();
 }
 
 void Session::watch() {
-  const Board board = share_board(peers_of(*node_), rank());
+  const Board board = share_board(peers_of(*all_.node), rank());
   const bool several_nodes = board.size() < size();
   watchdog_ = std::make_unique<Watchdog>(
       WatchSetup{.board = board,
                  .index = index_on(board, rank()),
-                 .hosts = world_->all_gather(host_),
+                 .hosts = everyone().all_gather(host_),
                  .fault = planted_fault(environment_variable("FERRY_TEST_FAULT").value_or(""), rank()),
                  .deadline_s = thread_->deadline_s(),
                  .end = [this](int code) { end_all(code); },
@@ -121,51 +135,65 @@ bool Session::all_refuse() {
   return watchdog_->all_refuse(std::min(kRefusal_s, kOfDeadline * thread_->deadline_s()));
 }
 
-// Runs before the communication thread exists.
-void Session::find_nodes() {
-  int rank = 0;
-  int size = 1;
-  FERRY_MPI_CHECK(MPI_Comm_rank(MPI_COMM_WORLD, &rank));
-  FERRY_MPI_CHECK(MPI_Comm_size(MPI_COMM_WORLD, &size));
-  MPI_Comm node = MPI_COMM_NULL;
-  if (const auto ranks_per_node = environment_variable("FERRY_TEST_RANKS_PER_NODE")) {
-    const int made_up = rank / std::max(1, std::atoi(ranks_per_node->c_str()));
-    FERRY_MPI_CHECK(MPI_Comm_split(MPI_COMM_WORLD, made_up, rank, &node));
-  } else {
-    FERRY_MPI_CHECK(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, rank, MPI_INFO_NULL, &node));
-  }
-  node_comm_ = OwnedComm(node);
-
-  // A node is identified by its lowest rank.
-  int lowest = rank;
-  FERRY_MPI_CHECK(MPI_Bcast(&lowest, 1, MPI_INT, 0, node));
-  std::vector<int> all(static_cast<std::size_t>(size));
-  FERRY_MPI_CHECK(MPI_Allgather(&lowest, 1, MPI_INT, all.data(), 1, MPI_INT, MPI_COMM_WORLD));
+// A node is identified by its lowest rank.
+Together Session::together(MPI_Comm world, MPI_Comm node) {
+  Together ranks{.world = std::make_unique<Control>(*thread_, world),
+                 .node = std::make_unique<Control>(*thread_, node)};
+  const std::string lowest = ranks.node->broadcast(std::to_string(ranks.world->rank()), 0);
+  std::vector<int> all;
+  for (const std::string& each : ranks.world->all_gather(lowest)) all.push_back(std::stoi(each));
   std::sort(all.begin(), all.end());
   all.erase(std::unique(all.begin(), all.end()), all.end());
-  node_count_ = static_cast<int>(all.size());
-  node_index_ = static_cast<int>(std::find(all.begin(), all.end(), lowest) - all.begin());
+  ranks.node_count = static_cast<int>(all.size());
+  ranks.node_index = static_cast<int>(std::find(all.begin(), all.end(), std::stoi(lowest)) - all.begin());
+  return ranks;
 }
 
-MPI_Comm Session::split(int color) {
+MPI_Comm Session::split(Control& ranks, int color) {
   // MPI_Comm_split spins while it waits: enter it once all ranks have arrived.
-  barrier();
+  ranks.barrier();
   auto made = std::make_shared<MPI_Comm>(MPI_COMM_NULL);
-  thread_->run([made, color, key = rank()] {
-    FERRY_MPI_CHECK(MPI_Comm_split(MPI_COMM_WORLD, color, key, made.get()));
+  thread_->run([made, color, comm = ranks.comm(), key = ranks.rank()] {
+    FERRY_MPI_CHECK(MPI_Comm_split(comm, color, key, made.get()));
   });
   comms_.emplace_back(*made);
   return *made;
 }
 
+MPI_Comm Session::split(int color) { return split(world(), color); }
+
+void Session::divide(int count) {
+  ranks_ = &all_;
+  group_ranks_.reset();
+  group_ = 0;
+  groups_ = 1;
+  if (count == 1) return;
+  const int ranks = size();
+  if (count < 1 || ranks % count != 0)
+    throw UserError(fmt::format("data {}: {} ranks do not divide by it", count, ranks));
+  const int mine = rank() / (ranks / count);
+  const MPI_Comm world = split(*all_.world, mine);
+  Together group = together(world, split(*all_.node, mine));
+  // So that ranks of one group share copies of weights that all groups have.
+  const std::vector<std::string> sizes = everyone().all_gather(std::to_string(group.node->size()));
+  const bool alike = std::ranges::all_of(sizes, [&](const std::string& each) { return each == sizes[0]; });
+  if (!everyone().all_agree(alike && all_.node->rank() % group.node->size() == group.node->rank()))
+    throw UserError(fmt::format("data {}: its groups of {} consecutive ranks do not lie evenly on the nodes",
+                                count, ranks / count));
+  group_ranks_ = std::move(group);
+  ranks_ = &*group_ranks_;
+  group_ = mine;
+  groups_ = count;
+}
+
 void Session::abort(const std::string& reason, int exit_code) {
   // A failed call may be the first that is seen of another rank's death.
-  Patience dying(size() > 1 ? kDying_s : 0);
+  Patience dying(everyone().size() > 1 ? kDying_s : 0);
   while (!a_rank_has_gone() && !dying.over()) std::this_thread::sleep_for(kLook);
   const Where where = ticks().where();
   if (watchdog_->claim(exit_code)) {
     const std::string place = must_tick(where.stage) ? text_of(where) + ": " : "";
-    spdlog::critical("rank {} on {}: {}{}", rank(), host_, place, reason);
+    spdlog::critical("rank {} on {}: {}{}", everyone().rank(), host_, place, reason);
     spdlog::default_logger()->flush();
   }
   end_all(watchdog_->down());
@@ -176,7 +204,7 @@ void Session::abort(const std::string& reason, int exit_code) {
 void Session::end_all(int exit_code) {
   watchdog_->leave();
   // A single rank has no others to bring down, and MPI_Abort is verbose.
-  if (size() == 1) std::_Exit(exit_code);
+  if (everyone().size() == 1) std::_Exit(exit_code);
   if (!ending_.exchange(true)) {
     thread_->stop();
     thread_->drain(kDrain_s);
@@ -189,8 +217,10 @@ void Session::end_all(int exit_code) {
 
 void Session::finish() noexcept {
   try {
-    if (std::uncaught_exceptions() > exceptions_ && size() > 1) abort("an exception ended the program");
-    if (owns_mpi_) barrier();
+    if (std::uncaught_exceptions() > exceptions_ && everyone().size() > 1) {
+      abort("an exception ended the program");
+    }
+    if (owns_mpi_) everyone().barrier();
   } catch (const std::exception& error) {
     abort(error.what());
   }
@@ -202,10 +232,9 @@ Session::~Session() {
   // The watchdog stays to the end; without MPI it kills the others itself.
   mpi_over_ = true;
   thread_->drain(kDrain_s);
-  node_.reset();
-  world_.reset();
+  group_ranks_.reset();
+  all_ = {};
   comms_.clear();
-  node_comm_ = {};
   if (owns_mpi_) MPI_Finalize();
   leave();
   watchdog_.reset();

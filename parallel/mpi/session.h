@@ -15,6 +15,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,14 @@ class Watchdog;
 int free_comm(MPI_Comm comm) noexcept;
 using OwnedComm = Handle<MPI_Comm, free_comm>;
 
+// Ranks that work together.
+struct Together {
+  std::unique_ptr<Control> world;
+  std::unique_ptr<Control> node;
+  int node_index = 0;
+  int node_count = 1;
+};
+
 class Session {
  public:
   // Starts MPI and determines the ranks of the node.  Joins an MPI that runs already with at least
@@ -42,19 +51,21 @@ class Session {
   // arrive, it brings every rank down instead; so main catches inside.  Destroy all groups first.
   ~Session();
 
+  // The ranks that work together: all of them or, after divide(), those of this rank's group.  "The world" of
+  // this header and others is they, and "the node" is those of them that share this rank's host.
   int rank() const { return world().rank(); }
   int size() const { return world().size(); }
   int node_rank() const { return node().rank(); }  // this rank's index on its node
   int node_size() const { return node().size(); }
-  int node_index() const { return node_index_; }  // nodes are ordered by lowest rank
-  int node_count() const { return node_count_; }
+  int node_index() const { return ranks_->node_index; }  // nodes are ordered by lowest rank
+  int node_count() const { return ranks_->node_count; }
   const std::string& host() const { return host_; }
 
-  // The control plane over all ranks and over this node's ranks.
-  Control& world() { return *world_; }
-  Control& node() { return *node_; }
-  const Control& world() const { return *world_; }
-  const Control& node() const { return *node_; }
+  // The control plane over the world and over this node's ranks.
+  Control& world() { return *ranks_->world; }
+  Control& node() { return *ranks_->node; }
+  const Control& world() const { return *ranks_->world; }
+  const Control& node() const { return *ranks_->node; }
   void barrier() { world().barrier(); }
   std::string broadcast(const std::string& text, int root) { return world().broadcast(text, root); }
   std::vector<std::string> all_gather(const std::string& text) { return world().all_gather(text); }
@@ -68,6 +79,34 @@ class Session {
   // Makes a communicator of the ranks that pass the same `color`, ordered by world rank.  Collective over the
   // world; the Session owns it until MPI ends.
   MPI_Comm split(int color);
+
+  // Divides the ranks into `count` groups of equal size and consecutive ranks, which then work apart: rank(),
+  // split() and so on are of this rank's group.  Heartbeats, deadlines, ticks and abort() stay those of the
+  // whole job.  Divided again, it is as if it had not been before; 1 makes them one.  Collective over all
+  // ranks.  Throws UserError on every rank: the ranks do not divide by `count`, or the groups do not lie
+  // evenly on the nodes.
+  void divide(int count);
+  int group() const { return group_; }  // index of this rank's group; 0 if not divided
+  int groups() const { return groups_; }
+  // All ranks, divided or not.
+  Control& everyone() { return *all_.world; }
+  // Ranks of this rank's group on its node, whether or not an Undivided exists.
+  int group_node_size() const { return (group_ranks_ ? *group_ranks_ : all_).node->size(); }
+
+  // While it exists, the session is of all ranks again, on this rank: for what all groups do together.
+  class Undivided {
+   public:
+    explicit Undivided(Session& session) : session_(session), before_(session.ranks_) {
+      session_.ranks_ = &session_.all_;
+    }
+    ~Undivided() { session_.ranks_ = before_; }
+    Undivided(const Undivided&) = delete;
+    Undivided& operator=(const Undivided&) = delete;
+
+   private:
+    Session& session_;
+    const Together* before_;
+  };
 
   // Limit in seconds (initially 600) of a rank's silence: of a wait in MPI without a heartbeat from the
   // others, and of the time between two ticks (watch/ticks.h), after which the watchdog reports the rank that
@@ -97,7 +136,8 @@ class Session {
   [[noreturn]] void abort(const std::string& reason, int exit_code = 1);
 
  private:
-  void find_nodes();
+  Together together(MPI_Comm world, MPI_Comm node);
+  MPI_Comm split(Control& ranks, int color);
   void watch();
   void keep_contact();
   [[noreturn]] void end_all(int exit_code);
@@ -105,14 +145,14 @@ class Session {
 
   bool owns_mpi_ = false;
   int exceptions_ = 0;
-  int node_index_ = 0;
-  int node_count_ = 1;
   std::string host_;
-  OwnedComm node_comm_;
   std::vector<OwnedComm> comms_;
   std::unique_ptr<CommThread> thread_;
-  std::unique_ptr<Control> world_;
-  std::unique_ptr<Control> node_;
+  Together all_;
+  std::optional<Together> group_ranks_;  // after divide()
+  const Together* ranks_ = &all_;        // used by the main thread
+  int group_ = 0;
+  int groups_ = 1;
   std::atomic<bool> mpi_over_ = false;
   std::atomic<bool> ending_ = false;
   std::unique_ptr<Watchdog> watchdog_;

@@ -15,7 +15,7 @@ foreach(class SameBits Signals Refusals)
     ENVIRONMENT "${FERRY_TEST_ENV};PYTHONDONTWRITEBYTECODE=1")
 endforeach()
 # Manifests, by the test's class.
-foreach(class Results Refusals Killed Stopped)
+foreach(class Results Refusals Killed Stopped Groups)
   string(TOLOWER ${class} name)
   add_test(NAME worker_jobs_${name}_e2e
     COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/e2e/worker_jobs_test.py ${class})

@@ -1,5 +1,6 @@
 """A run whose values stop being finite: exit code 1, one line that says where, and nothing like a result."""
 
+import json
 import shutil
 import struct
 import unittest
@@ -72,6 +73,22 @@ class NotFinite(FerryTest):
         self.assert_lost(done, "text:", "norm.weight", "nothing was written")
         model = self.damaged(TEXT, "encoder.block.1.layer.1.DenseReluDense.wo.weight", INF)
         self.assert_lost(self.make(model, ranks=2), "text:", "block 1", "blocks.1.ffn.fc2.weight")
+
+    def test_the_text_encoder_for_groups_of_ranks(self):
+        """The first rank encodes for both; each video fails by itself."""
+        model = self.damaged(TEXT, "encoder.final_layer_norm.weight", NAN)
+        (self.folder / "out").mkdir()
+        jobs = self.folder / "jobs.jsonl"
+        jobs.write_text('{"prompt": "a red circle", "id": 1}\n{"prompt": "a boat", "id": 2}\n')
+        done = ferry("generate", "-n", 2, "--data", 2, "--model", model, "--steps", 2, "--size", "64x64", "--frames", 5,
+                     "--jobs", jobs, cwd=self.folder / "out")
+        self.assertEqual(done.returncode, 1, done.stderr)
+        failed = [json.loads(line) for line in (self.folder / "jobs.jsonl.failed.jsonl").read_text().splitlines()]
+        self.assertEqual([(item["line"], item["exit_code"]) for item in failed], [(1, 1), (2, 1)])
+        for item in failed:
+            self.assertIn("text: the context of the prompt is not finite: first in norm", item["error"])
+            self.assertIn("norm.weight is not finite", item["error"])
+        self.assertEqual(sorted(path.name for path in (self.folder / "out").iterdir()), [])
 
     def test_the_decoder_also_where_clamping_would_hide_it(self):
         """An infinite bias of the last convolution is a channel at its limit once it is clamped."""

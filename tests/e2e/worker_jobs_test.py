@@ -64,6 +64,26 @@ class JobsTest(FerryTest):
         path = self.folder / f"{name}.failed.jsonl"
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
+    def kill_all(self, job):
+        self.assertIsNone(job.poll(), "it ended by itself")
+        job.kill()  # mpirun and the ranks die with it
+        job.communicate()
+        while self.processes_here():  # they hold the names of what they were writing
+            time.sleep(0.01)
+
+    def processes_here(self):
+        """Of this job: those whose current folder is the test's."""
+        found = []
+        for process in pathlib.Path("/proc").glob("[0-9]*"):
+            try:
+                found += [process] if os.readlink(process / "cwd") == str(self.folder) else []
+            except OSError:
+                pass  # it has ended
+        return found
+
+    def complete(self):
+        return {path.stem: path.stat().st_mtime_ns for path in self.folder.glob("*.json")}
+
     def assert_as_alone(self, number, item, ranks, path):
         """Tensors saved by a batch equal those of a run of its own."""
         words = [word for key, value in item.items() if key not in ("id", "save") for word in ("--" + key, value)]
@@ -225,24 +245,7 @@ class Killed(JobsTest):
         while len(self.complete()) < count and job.poll() is None and time.monotonic() < until:
             time.sleep(0.01)
         time.sleep(seconds)
-        self.assertIsNone(job.poll(), "it ended by itself")
-        job.kill()  # mpirun and the ranks die with it
-        job.communicate()
-        while self.processes_here():  # they hold the names of what they were writing
-            time.sleep(0.01)
-
-    def processes_here(self):
-        """Of this job: those whose current folder is the test's."""
-        found = []
-        for process in pathlib.Path("/proc").glob("[0-9]*"):
-            try:
-                found += [process] if os.readlink(process / "cwd") == str(self.folder) else []
-            except OSError:
-                pass  # it has ended
-        return found
-
-    def complete(self):
-        return {path.stem: path.stat().st_mtime_ns for path in self.folder.glob("*.json")}
+        self.kill_all(job)
 
     def test_every_good_item_once_and_every_bad_one_named(self):
         write_nan_context(self.folder / "nan.safetensors")
@@ -318,6 +321,89 @@ class Stopped(JobsTest):
             self.assertFalse(state.exists())
             for i, item in enumerate(items):
                 self.assert_as_alone(i, item, ranks, self.folder / f"{i}.safetensors")
+
+
+class Groups(JobsTest):
+    """Two groups of two ranks."""
+
+    DATA = ("--data", "2")
+
+    def start(self, *words, **env):
+        return subprocess.Popen([BINARY, "generate", "-n", "4", *map(str, GIVEN), "--jobs", "jobs.jsonl", *self.DATA, *words],
+                                cwd=self.folder, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1", **env})
+
+    def test_every_good_item_once_and_every_bad_one_named(self):
+        write_nan_context(self.folder / "nan.safetensors")
+        wrong = {2: bad(1, self.folder), 5: bad(5, self.folder), 7: bad(4, self.folder)}
+        items = [{**good(i), "steps": 20, "save": f"{i}.safetensors", **(wrong[i][0] if i in wrong else {})} for i in range(12)]
+        self.write(items)
+        job = self.start()
+        while len(self.complete()) < 3 and job.poll() is None:
+            time.sleep(0.01)
+        self.kill_all(job)
+        before = self.complete()
+        done = self.jobs(*self.DATA, ranks=4, timeout=120)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        now = self.complete()
+        self.assertEqual(before, {stem: now[stem] for stem in before}, "what was there was made again")
+        self.assertEqual(sorted(now), [f"line-{i + 1:04}" for i in range(12) if i not in wrong])
+        self.assertEqual([item["line"] for item in self.failed()], [i + 1 for i in sorted(wrong)])
+        for item in self.failed():
+            self.assertIn(wrong[item["line"] - 1][1], item["error"])
+        # One load of each network, for both groups; both make videos.
+        self.assertEqual([done.stderr.count(f"load {name}") for name in ("text_encoder", "dit", "vae")], [1, 1, 1])
+        for rank in (0, 2):
+            self.assertIn(f"[{rank}/4] info: video", done.stderr)
+        self.assertIn(f"{9 - len(before)} made, {len(before)} there before, 3 failed", done.stderr)
+        for i in range(12):
+            if i not in wrong:
+                self.assert_as_alone(i, items[i], 2, self.folder / f"{i}.safetensors")
+
+    def test_both_groups_go_on_in_the_items_they_were_in(self):
+        items = [{**good(i), "steps": 300, "save": f"{i}.safetensors"} for i in range(2)] + [good(2)]
+        for sent in (signal.SIGTERM, signal.SIGUSR1):
+            for path in self.folder.iterdir():
+                path.unlink()
+            self.write(items)
+            job = self.start("--run.save_every", "2")
+            states = [self.folder / f".line-000{i}.mp4.state" for i in (1, 2)]
+            for state in states:
+                wait_for(state)
+            job.send_signal(sent)
+            _, text = job.communicate(timeout=60)
+            self.assertEqual(job.returncode, 75, text)
+            self.assertTrue(all(state.exists() for state in states), text)
+            done = self.jobs(*self.DATA, ranks=4)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual(done.stderr.count("resuming at step"), 2, done.stderr)
+            self.assertFalse(any(state.exists() for state in states))
+            for i in range(2):
+                self.assert_as_alone(i, items[i], 2, self.folder / f"{i}.safetensors")
+
+    def test_a_group_that_is_done_waits_for_the_other(self):
+        self.write([{**good(1), "steps": 900}, {**good(0), "steps": 2}])
+        done = self.jobs(*self.DATA, "--run.deadline_s", "1", ranks=4)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        seconds = json.loads((self.folder / "line-0001.json").read_text())["total_s"]
+        self.assertGreater(seconds, 1.5, "the other group did not wait longer than the deadline")
+
+    def test_a_rank_of_the_second_group_is_named(self):
+        self.write([{**good(i), "steps": 900} for i in range(4)])
+        for kind in ("stop", "kill", "throw"):
+            job = self.start("--run.deadline_s", "4", FERRY_TEST_FAULT=f"{kind}:3:denoise:5")
+            begin = time.monotonic()
+            _, text = job.communicate(timeout=60)
+            self.assertNotIn(job.returncode, (0, 75), text)
+            self.assertLess(time.monotonic() - begin, 20)
+            reports = [line for line in text.splitlines() if "rank 3 on " in line]
+            self.assertEqual(len(reports), 1, text)
+            self.assertIn("denoise", reports[0])
+
+    def test_numbers_of_groups_that_do_not_fit_are_refused(self):
+        self.write([good(0)])
+        self.assert_refused(self.jobs("--data", "3", ranks=4), "data 3")
+        self.assert_refused(ferry("generate", "-n", 2, *GIVEN, "--prompt", "x", "--data", "2", cwd=self.folder), "data 2", "--jobs")
+        self.assertEqual([path.name for path in self.folder.iterdir()], ["jobs.jsonl"])
 
 
 if __name__ == "__main__":

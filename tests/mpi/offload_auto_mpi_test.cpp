@@ -217,7 +217,8 @@ TEST_F(AutoShareMpi, PartsFollowTheLinks) {
 TEST_F(AutoShareMpi, UnevenPartsWaitForAllPageLocking) {
   if (alone()) GTEST_SKIP() << "one rank has nothing to share";
   const std::vector<int> divided = {0, 1, 2, 3, 4, 5};
-  const std::size_t first = pin_order(layout(), divided, ranks().rank(), ranks().size()).first.size();
+  const std::size_t first =
+      pin_order(layout(), divided, ranks().rank(), ranks().size(), ranks().size()).first.size();
   for (const bool differ : {false, true}) {
     std::size_t asked = 0;
     PinningDevice device;

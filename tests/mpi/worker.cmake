@@ -19,8 +19,8 @@ if(FERRY_CUDA)
 endif()
 # Batches, on each device.
 ferry_mpi_test(worker_batch_mpi_test SOURCES mpi/worker_batch_mpi_test.cpp support/cpu_device.cpp
-  LIBS ferry::worker ferry_test_support RANKS 1 2 TIMEOUT 300)
+  LIBS ferry::worker ferry_test_support RANKS 1 2 4 TIMEOUT 300)
 if(FERRY_CUDA)
   ferry_mpi_test(worker_batch_mpi_gpu_test SOURCES mpi/worker_batch_mpi_test.cpp support/gpu_device.cpp
-    LIBS ferry::worker ferry_test_support RANKS 1 2 LABELS gpu TIMEOUT 300)
+    LIBS ferry::worker ferry_test_support RANKS 1 2 4 LABELS gpu TIMEOUT 300)
 endif()

@@ -38,7 +38,7 @@ TEST(PinOrder, EveryBlobThatIsCopiedIsInOneOrderOrTheOtherOnce) {
     const ArenaPlan arena = forty_layers(ranks);
     const ArenaLayout& layout = arena.layout;
     for (int rank = 0; rank < ranks; ++rank) {
-      PinOrder order = pin_order(layout, arena.divided, rank, ranks);
+      PinOrder order = pin_order(layout, arena.divided, rank, ranks, ranks);
       EXPECT_EQ(order.rest.empty(), ranks == 1);
       order.first.insert(order.first.end(), order.rest.begin(), order.rest.end());
       std::size_t end = 0;
@@ -58,7 +58,7 @@ TEST(PinOrder, TheRanksShareOfABlockComesFirst) {
   constexpr int kRanks = 4;
   const ArenaLayout layout = forty_layers(kRanks).layout;
   for (int rank = 0; rank < kRanks; ++rank) {
-    const PinOrder order = pin_order(layout, {7}, rank, kRanks);
+    const PinOrder order = pin_order(layout, {7}, rank, kRanks, kRanks);
     const BlockPlace& block = layout.blocks[7];
     ASSERT_LT(block.front, block.blob.bytes);
     const auto piece = std::find_if(order.first.begin(), order.first.end(),
@@ -71,6 +71,22 @@ TEST(PinOrder, TheRanksShareOfABlockComesFirst) {
     }
     EXPECT_LT(piece->bytes, block.blob.bytes);
     EXPECT_EQ(order.rest.size(), rank == 0 || rank == kRanks - 1 ? 1U : 2U);
+  }
+}
+
+// Ranks 0 and 1 share copies, and so do 2 and 3.
+TEST(PinOrder, ARankOfASecondGroupBeginsWithItsShareOfItsGroup) {
+  constexpr int kSharers = 2;
+  const ArenaLayout layout = forty_layers(kSharers).layout;
+  const auto first_of = [&](int rank) {
+    const PinOrder order = pin_order(layout, {7}, rank, 2 * kSharers, kSharers);
+    return *std::find_if(order.first.begin(), order.first.end(),
+                         [](const PinPiece& each) { return each.lock == 8; });
+  };
+  EXPECT_NE(first_of(0).offset, first_of(1).offset);
+  for (const int rank : {0, 1}) {
+    EXPECT_EQ(first_of(rank).offset, first_of(kSharers + rank).offset);
+    EXPECT_EQ(first_of(rank).bytes, first_of(kSharers + rank).bytes);
   }
 }
 
@@ -87,7 +103,7 @@ TEST(PinOrder, WhatComesFirstIsLittleMoreThanAShare) {
       const BlockPlace& block = block_of(layout, b);
       most += (block.blob.bytes + rank * (block.blob.bytes - block.front)) / kRanks + 2 * kBlobAlign;
     }
-    const PinOrder order = pin_order(layout, divided, static_cast<int>(rank), kRanks);
+    const PinOrder order = pin_order(layout, divided, static_cast<int>(rank), kRanks, kRanks);
     EXPECT_LE(total_of(order.first), most) << rank;
     EXPECT_GT(total_of(order.rest), total_of(order.first)) << rank;
   }

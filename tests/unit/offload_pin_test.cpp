@@ -143,7 +143,7 @@ TEST(PinInRotation, EachRankBeginsElsewhereAndNoTwoAreAtTheSameBlob) {
     PinningDevice device;
     NodeArena arena(arena_plan(testing::toy_spec({.layers = 9}), kRanks),
                     {.peers = peers, .make_window = {}});
-    const PinOrder order = pin_order(arena.layout(), divided, peers.rank, kRanks);
+    const PinOrder order = pin_order(arena.layout(), divided, peers.rank, kRanks, kRanks);
     std::vector<std::size_t>& mine = board.done[static_cast<std::size_t>(peers.rank)];
     device.on_pin = [&](const std::byte* data, std::size_t) {
       const auto offset = static_cast<std::size_t>(data - arena.data());
@@ -179,7 +179,7 @@ TEST(PinInRotation, ARankWaitsForNoMoreThanWhatComesFirst) {
   PinningDevice device;
   const auto arena = testing::toy_arena({});
   std::vector<std::byte> locks(PinLocks::bytes(pin_locks(arena->layout())));
-  const PinOrder order = pin_order(arena->layout(), {0, 1, 2, 3, 4, 5}, 0, 2);
+  const PinOrder order = pin_order(arena->layout(), {0, 1, 2, 3, 4, 5}, 0, 2, 2);
   std::latch go_on(1);
   std::size_t asked = 0;
   device.on_pin = [&](const std::byte*, std::size_t) {
@@ -206,7 +206,7 @@ TEST(PinInRotation, RestsWhileItIsPaused) {
   PinningDevice device;
   const auto arena = testing::toy_arena({.layers = 40});
   std::vector<std::byte> locks(PinLocks::bytes(pin_locks(arena->layout())));
-  const PinOrder order = pin_order(arena->layout(), {}, 0, 2);
+  const PinOrder order = pin_order(arena->layout(), {}, 0, 2, 2);
   std::atomic<std::size_t> asked = 0;
   std::latch at_second(1), go(1);
   device.on_pin = [&](const std::byte*, std::size_t) {
@@ -249,7 +249,7 @@ TEST(PinInRotation, EndsThoughNotAllHaveReadTheirPart) {
   {
     const Pinning pinning({.device = &device,
                            .arena = arena->data(),
-                           .order = pin_order(arena->layout(), {}, 0, 2),
+                           .order = pin_order(arena->layout(), {}, 0, 2, 2),
                            .locks = locks.data(),
                            .fillers = 1});
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
@@ -333,7 +333,7 @@ TEST(PinInRotation, ARefusalOfTheRestLeavesTheShares) {
   testing::run_ranks(kRanks, [&](const parallel::Peers& peers) {
     PinningDevice device;
     NodeArena arena(arena_plan(testing::toy_spec(), kRanks), {.peers = peers, .make_window = {}});
-    const std::size_t first = pin_order(arena.layout(), {3}, peers.rank, kRanks).first.size();
+    const std::size_t first = pin_order(arena.layout(), {3}, peers.rank, kRanks, kRanks).first.size();
     std::size_t asked = 0;
     device.on_pin = [&](const std::byte*, std::size_t) {
       if (++asked > first) throw Error("no more pages");
@@ -357,7 +357,7 @@ TEST(PinInRotation, ARankThatStaysAtItsBlobIsNotWaitedForForEver) {
   {
     Pinning pinning({.device = &device,
                      .arena = arena->data(),
-                     .order = pin_order(arena->layout(), {}, 0, 2),
+                     .order = pin_order(arena->layout(), {}, 0, 2, 2),
                      .locks = locks.data(),
                      .patience_s = 0.05});
     EXPECT_EQ(pinning.wait_first(), "another rank has not finished blob 4");

@@ -64,6 +64,17 @@ TEST(Mesh, WhatIsLeftGoesToTheDegreeThatIsZero) {
   EXPECT_EQ(make_mesh({.ulysses = 2, .cfg = CfgMode::Parallel, .data = 0}, 8, 0, 12).data, 2);
 }
 
+TEST(Mesh, GroupsAreGivenOrWhatIsLeft) {
+  EXPECT_EQ(groups_of({}, 4), 1);
+  EXPECT_EQ(groups_of({.data = 2}, 4), 2);
+  EXPECT_EQ(groups_of({.ulysses = 2, .data = 0}, 8), 4);
+  EXPECT_EQ(groups_of({.ulysses = 2, .cfg = CfgMode::Parallel, .data = 0}, 8), 2);
+  EXPECT_NE(user_error([] { groups_of({.data = 3}, 4); }), "");
+  EXPECT_NE(user_error([] { groups_of({.ulysses = 3, .data = 0}, 4); }), "");
+  EXPECT_NE(user_error([] { groups_of({.ulysses = 0, .data = 0}, 4); }), "");
+  EXPECT_NE(user_error([] { groups_of({.data = -1}, 4); }), "");
+}
+
 TEST(Mesh, RefusesDegreesThatAreNotTheRanks) {
   EXPECT_THAT(refusal({.ulysses = 3}, 4, 12), AllOf(HasSubstr("3 ranks"), HasSubstr("4 were started")));
   EXPECT_THAT(refusal({.ulysses = 2, .data = 3}, 4, 12), HasSubstr("6 ranks"));

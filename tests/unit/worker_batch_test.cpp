@@ -27,6 +27,21 @@ Job job_of(const std::string& prompt, double guidance = 5) {
   return job;
 }
 
+std::vector<const Job*> pointers(const std::vector<Job>& jobs) {
+  std::vector<const Job*> all;
+  for (const Job& job : jobs) all.push_back(&job);
+  return all;
+}
+
+TextVisit plan_visit(const std::vector<Job>& jobs, const ContextStore& store, std::size_t each,
+                     std::size_t limit) {
+  return plan_visit(pointers(jobs), store, each, limit);
+}
+
+TextRound plan_round(const std::vector<Job>& jobs, std::size_t each, std::size_t limit) {
+  return plan_round(pointers(jobs), each, limit);
+}
+
 TEST(TextVisits, AllPromptsAreEncodedInOneVisitThatHasRoom) {
   const TextVisit visit =
       plan_visit({job_of("a"), job_of("b"), job_of("a"), job_of("c", 1), job_of("b")}, {}, 10, 1000);
@@ -56,8 +71,13 @@ TEST(TextVisits, AVideoWhosePromptsAreKnownEncodesNothing) {
   EXPECT_FALSE(plan_visit({job_of("a"), job_of("no")}, store, 8, 1000).more_later);
   // What is in the store takes room too.
   EXPECT_THAT(plan_visit({job_of("c", 1), job_of("d", 1)}, store, 8, 24).ahead, IsEmpty());
-  store.keep_only({"no"});
+  store.drop("a");
   EXPECT_FALSE(store.has("a"));
+  EXPECT_TRUE(store.has("no"));
+  store.put_cause("b", "it begins in block 3");
+  EXPECT_TRUE(store.has("b"));
+  EXPECT_EQ(store.cause("b"), "it begins in block 3");
+  EXPECT_EQ(store.cause("no"), "");
   EXPECT_FALSE(plan_visit({job_of("a")}, store, 8, 1000).known);
 }
 
@@ -70,6 +90,30 @@ TEST(TextVisits, JobsWithContextsOrLatentsEncodeNothing) {
   EXPECT_THAT(prompts_to_encode(decoded), IsEmpty());
   EXPECT_THAT(plan_visit({job_of("x"), given, decoded, job_of("y")}, {}, 1, 100).ahead, ElementsAre("y"));
   EXPECT_FALSE(plan_visit({given, decoded}, {}, 1, 100).more_later);
+}
+
+TEST(TextRounds, HaveAsManyVideosAsHaveRoom) {
+  const std::vector<Job> jobs = {job_of("a"), job_of("b"), job_of("a"), job_of("c", 1)};
+  const TextRound all = plan_round(jobs, 10, 40);
+  EXPECT_EQ(all.videos, 4U);
+  EXPECT_THAT(all.prompts, ElementsAre("a", "no", "b", "c"));
+  EXPECT_FALSE(all.more_later);
+  const TextRound some = plan_round(jobs, 10, 39);
+  EXPECT_EQ(some.videos, 3U) << "the third needs no more than the first";
+  EXPECT_TRUE(some.more_later);
+  const TextRound one = plan_round(jobs, 10, 1);
+  EXPECT_EQ(one.videos, 1U) << "else there would be no end";
+  EXPECT_THAT(one.prompts, ElementsAre("a", "no"));
+  EXPECT_TRUE(one.more_later);
+}
+
+TEST(TextRounds, VideosWithoutPromptsHaveRoom) {
+  Job decoded = job_of("b");
+  decoded.latents = "l.safetensors";
+  const TextRound round = plan_round({job_of("a"), decoded, decoded}, 10, 1);
+  EXPECT_EQ(round.videos, 3U);
+  EXPECT_FALSE(round.more_later);
+  EXPECT_THAT(plan_round({job_of("no")}, 10, 1).prompts, ElementsAre("no"));
 }
 
 std::string written(const std::string& path, const std::string& text) {

@@ -60,15 +60,19 @@ void Ledger::note_made(std::size_t item, double seconds) {
 
 void Ledger::note_failure(std::size_t item, const std::string& error, int exit_code) {
   spdlog::error("{}: {}", title_of(batch_.items[item]), error);
+  note_failure_elsewhere(item, error, exit_code);
+}
+
+void Ledger::note_failure_elsewhere(std::size_t item, const std::string& error, int exit_code) {
   failed_.add(batch_.items[item], error, exit_code);
   if (lists_) failed_.write();
 }
 
-double Ledger::seconds_left(std::size_t place) const {
+double Ledger::seconds_left(std::size_t place, int groups) const {
   if (work_done_ == 0) return 0;
   double work = 0;
   for (std::size_t i = place; i < left_.size(); ++i) work += work_of(job(left_[i]));
-  return seconds_done_ / work_done_ * work;
+  return seconds_done_ / work_done_ * work / groups;
 }
 
 std::string Ledger::close() const {

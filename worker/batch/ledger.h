@@ -30,10 +30,13 @@ class Ledger {
   void note_made(std::size_t item, double seconds);
   // Throws FileError.
   void note_failure(std::size_t item, const std::string& error, int exit_code);
+  // As above, for one that another group of ranks has made, or has logged.
+  void note_made_elsewhere() { ++made_; }
+  void note_failure_elsewhere(std::size_t item, const std::string& error, int exit_code);
 
-  // An estimate for the items to make from the one at `place` in left() on, in proportion to steps, branches
-  // and size; 0: nothing is made yet.
-  double seconds_left(std::size_t place) const;
+  // An estimate for the items to make from the one at `place` in left() on, by `groups` of ranks, in
+  // proportion to steps, branches and size; 0: nothing is made yet.
+  double seconds_left(std::size_t place, int groups = 1) const;
   // Logs the sums.  Returns the batch's failure, or nothing if every item is there.
   std::string close() const;
 

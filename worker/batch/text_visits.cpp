@@ -1,6 +1,7 @@
 #include "worker/batch/text_visits.h"
 
 #include <algorithm>
+#include <set>
 
 #include "worker/roles.h"
 
@@ -13,16 +14,16 @@ std::vector<std::string> prompts_to_encode(const Job& job) {
   return prompts;
 }
 
-TextVisit plan_visit(const std::vector<Job>& jobs, const ContextStore& store, std::size_t bytes_each,
+TextVisit plan_visit(std::span<const Job* const> jobs, const ContextStore& store, std::size_t bytes_each,
                      std::size_t limit_bytes) {
-  const std::vector<std::string> own = prompts_to_encode(jobs.front());
+  const std::vector<std::string> own = prompts_to_encode(*jobs.front());
   TextVisit visit;
   visit.known = std::ranges::all_of(own, [&](const std::string& prompt) { return store.has(prompt); });
   const bool encodes = !own.empty() && !visit.known;
   std::set<std::string> planned(own.begin(), own.end());
   std::size_t bytes = store.bytes() + own.size() * bytes_each;
   for (std::size_t i = 1; i < jobs.size(); ++i) {
-    for (const std::string& prompt : prompts_to_encode(jobs[i])) {
+    for (const std::string& prompt : prompts_to_encode(*jobs[i])) {
       if (store.has(prompt) || planned.contains(prompt)) continue;
       if (!encodes || bytes + bytes_each > limit_bytes) {
         visit.more_later = true;
@@ -34,6 +35,27 @@ TextVisit plan_visit(const std::vector<Job>& jobs, const ContextStore& store, st
     }
   }
   return visit;
+}
+
+TextRound plan_round(std::span<const Job* const> jobs, std::size_t bytes_each, std::size_t limit_bytes) {
+  TextRound round;
+  std::set<std::string> planned;
+  for (const Job* job : jobs) {
+    std::vector<std::string> fresh;
+    for (const std::string& prompt : prompts_to_encode(*job)) {
+      const bool twice = std::ranges::find(fresh, prompt) != fresh.end();
+      if (!twice && !planned.contains(prompt)) fresh.push_back(prompt);
+    }
+    const std::size_t bytes = (planned.size() + fresh.size()) * bytes_each;
+    if (round.videos > 0 && !fresh.empty() && bytes > limit_bytes) {
+      round.more_later = true;
+      break;
+    }
+    ++round.videos;
+    planned.insert(fresh.begin(), fresh.end());
+    round.prompts.insert(round.prompts.end(), fresh.begin(), fresh.end());
+  }
+  return round;
 }
 
 }  // namespace ferry::worker

@@ -3,7 +3,7 @@
 #pragma once
 
 #include <cstddef>
-#include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -22,9 +22,19 @@ struct TextVisit {
 // The prompts that the text encoder must encode for a job; none if its contexts or latents come from a file.
 std::vector<std::string> prompts_to_encode(const Job& job);
 
-// Plans the visit of the first of `jobs`; the others follow it.  `known` says which prompts are in the store,
-// of which each takes `bytes_each` at most; all together may take `limit_bytes`.
-TextVisit plan_visit(const std::vector<Job>& jobs, const ContextStore& store, std::size_t bytes_each,
+// Plans the visit of the first of `jobs`; the others follow it.  `store` says which prompts are known, of
+// which each takes `bytes_each` at most; all together may take `limit_bytes`.
+TextVisit plan_visit(std::span<const Job* const> jobs, const ContextStore& store, std::size_t bytes_each,
                      std::size_t limit_bytes);
+
+// Videos whose prompts are encoded together, before any of them is made.
+struct TextRound {
+  std::size_t videos = 0;            // how many, from the first on: one or more
+  std::vector<std::string> prompts;  // theirs, each once
+  bool more_later = false;           // one of the others will need the text encoder
+};
+
+// As many of `jobs`, which is not empty, as have room within `limit_bytes`.
+TextRound plan_round(std::span<const Job* const> jobs, std::size_t bytes_each, std::size_t limit_bytes);
 
 }  // namespace ferry::worker

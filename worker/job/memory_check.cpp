@@ -80,7 +80,7 @@ void check_stage(const Stage& stage, const Machine& machine) {
 
 std::vector<RankMemory> memory_of_ranks(const Rank& rank) {
   parallel::Session& session = *rank.session;
-  RankMemory mine{.rank = session.rank(),
+  RankMemory mine{.rank = session.everyone().rank(),
                   .host = session.host(),
                   .node_index = session.node_index(),
                   .node_size = session.node_size(),

@@ -5,25 +5,31 @@
 
 #include <cstddef>
 #include <map>
-#include <set>
 #include <string>
 #include <vector>
+
+#include "parallel/mpi/control.h"
 
 namespace ferry::worker {
 
 // In host memory of the first rank.  Rows [Lt, text_dim] in the text encoder's compute type.
 class ContextStore {
  public:
-  bool has(const std::string& prompt) const { return rows_.contains(prompt); }
-  // Needs has().
+  bool has(const std::string& prompt) const { return rows_.contains(prompt) || causes_.contains(prompt); }
+  // Needs has() and an empty cause().
   const at::Tensor& rows(const std::string& prompt) const { return rows_.at(prompt); }
   void put(const std::string& prompt, const at::Tensor& rows);
-  // Drops the contexts of all other prompts.
-  void keep_only(const std::set<std::string>& prompts);
+  // Where the context of a prompt stops being finite, if it does: then there are no rows.
+  std::string cause(const std::string& prompt) const;
+  void put_cause(const std::string& prompt, const std::string& cause);
+  void drop(const std::string& prompt);
   std::size_t bytes() const;
+  // Gives every rank what the first one has.  Collective over `ranks`.
+  void share(parallel::Control& ranks);
 
  private:
   std::map<std::string, at::Tensor> rows_;
+  std::map<std::string, std::string> causes_;
 };
 
 // What a video's text stage finds encoded, and what it encodes for later videos.

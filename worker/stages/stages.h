@@ -55,6 +55,10 @@ StageSource source_of(const StageInput& input, Role role);
 std::vector<at::Tensor> text_stage(const StageInput& input, StageRecord& record,
                                    const std::function<void()>& read = {});
 
+// Encodes the prompts of input.text->ahead into its store, without a video: for videos that other ranks make.
+// `read` as in text_stage.  A prompt whose context is not finite has its cause there.
+void text_visit(const StageInput& input, StageRecord& record, const std::function<void()>& read = {});
+
 // Starts loading the weights of denoise if they are not loaded and the nodes have room for them in addition
 // to those of text.
 void begin_denoise(const StageInput& input);

@@ -83,21 +83,26 @@ constexpr std::int64_t kSmallDim = 1024;
 
 int threads_for(const StageInput& input, const model::Umt5Config& config) {
   if (input.rank->on_gpu()) return threads_of_ranks(1);
-  return config.dim < kSmallDim ? 1 : threads_of_ranks(input.rank->session->node_size());
+  return config.dim < kSmallDim ? 1 : threads_of_ranks(input.rank->session->group_node_size());
 }
 
 // Later videos' prompts that are encoded together: as many as a video has, for which the device has room.
 constexpr std::size_t kTogether = 2;
 
-// Encodes prompts of later videos into the store.  One whose context is not finite is left to its own video.
-void encode_ahead(const StageInput& input, model::Umt5Encoder& encoder, const model::Tokenizer& tokenizer) {
+// Encodes prompts of later videos into the store; `not_finite` is called for one whose context is not.
+void encode_ahead(const StageInput& input, model::Umt5Encoder& encoder, const model::Tokenizer& tokenizer,
+                  const std::function<void(const std::string& prompt)>& not_finite) {
   std::span<const std::string> left = input.text->ahead;
   while (!left.empty()) {
     const auto prompts = left.first(std::min(kTogether, left.size()));
     left = left.subspan(prompts.size());
     const std::vector<at::Tensor> contexts = encoder.encode(token_ids(tokenizer, prompts));
     for (std::size_t i = 0; i < prompts.size(); ++i) {
-      if (all_finite(*input.rank->device, contexts[i])) input.text->store->put(prompts[i], contexts[i]);
+      if (all_finite(*input.rank->device, contexts[i])) {
+        input.text->store->put(prompts[i], contexts[i]);
+      } else {
+        not_finite(prompts[i]);
+      }
       input.progress->step();
     }
   }
@@ -123,14 +128,35 @@ Encoded encode_prompts(const StageInput& input, model::Weights& weights) {
     }
     if (shares_contexts(input)) input.text->store->put(prompts[i], encoded.contexts[i]);
   }
-  if (shares_contexts(input)) encode_ahead(input, encoder, tokenizer);
+  // One that is not finite is left to its own video.
+  if (shares_contexts(input)) encode_ahead(input, encoder, tokenizer, [](const std::string&) {});
   return encoded;
+}
+
+// Runs on the first rank.
+void encode_for_others(const StageInput& input, model::Weights& weights) {
+  const TraceScope span(input.rank->trace.get(), Lane::Compute, "text", input.rank->device->compute());
+  const model::Umt5Config& config = input.networks->facts.text.value();
+  const ThreadScope threads(threads_for(input, config));
+  const model::Tokenizer tokenizer(input.networks->tokenizer, config.text_len);
+  model::Umt5Encoder encoder(config, weights, runtime_of(input));
+  encode_ahead(input, encoder, tokenizer, [&](const std::string& prompt) {
+    input.rank->session->send_heartbeat();
+    const std::string alone[] = {prompt};
+    input.text->store->put_cause(prompt, cause(input, weights, token_ids(tokenizer, alone)));
+  });
 }
 
 // From the store.  Runs on the first rank.
 Encoded known_contexts(const StageInput& input) {
   Encoded known;
   for (const std::string& prompt : prompts_of(*input.job)) {
+    const std::string cause = input.text->store->cause(prompt);
+    if (!cause.empty()) {
+      known.failure = fmt::format("text: the context of {} is not finite: {}",
+                                  branch_name(static_cast<int>(known.contexts.size())), cause);
+      break;
+    }
     known.contexts.push_back(input.text->store->rows(prompt).to(model::torch_device(*input.rank->device)));
   }
   return known;
@@ -187,6 +213,18 @@ std::vector<at::Tensor> to_all_ranks(Rank& rank, const Encoded& mine) {
 bool encodes_text(const StageInput& input) {
   return entry_of(Role::TextEncoder).needed(given_to(*input.job)) &&
          (input.text == nullptr || !input.text->known);
+}
+
+void text_visit(const StageInput& input, StageRecord& record, const std::function<void()>& read) {
+  record.name = "text";
+  BorrowedStage stage(*input.model, source_of(input, Role::TextEncoder), *input.progress, record, read);
+  input.rank->begin(parallel::Stage::Text);
+  input.progress->begin("text", static_cast<std::int64_t>(input.text->ahead.size()));
+  speak_first(*input.rank, [&] {
+    if (input.rank->is_first()) encode_for_others(input, stage.weights());
+  });
+  stage.finish(record);
+  input.progress->end();
 }
 
 std::vector<at::Tensor> text_stage(const StageInput& input, StageRecord& record,

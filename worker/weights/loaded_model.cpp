@@ -1,13 +1,16 @@
 #include "worker/weights/loaded_model.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <string>
 #include <utility>
 
+#include "base/error.h"
 #include "base/host/memory_use.h"
 #include "base/log.h"
+#include "parallel/agree.h"
 #include "worker/weights/keep.h"
 
 namespace ferry::worker {
@@ -57,6 +60,7 @@ LoadedModel::LoadedModel(Rank& rank, Keep keep) : rank_(rank), keep_(keep) {
 
 LoadedModel::~LoadedModel() {
   rank_.account.remove_reclaim(this);
+  release();
   for (const RoleEntry& entry : roles()) give_back(entry.role);
 }
 
@@ -112,7 +116,59 @@ void LoadedModel::drop_strategies() {
   }
 }
 
+// Of all sources together, before any of them takes memory.
+void LoadedModel::check_room_for(const std::vector<StageSource>& sources) {
+  std::size_t bytes = 0;
+  std::vector<std::string_view> names;
+  for (const StageSource& source : sources) {
+    names.push_back(name_of(source.network->role));
+    if (!stages_[source.network->role].begun()) bytes += host_bytes(source, rank_);
+  }
+  if (make_room(rank_, bytes, host_memory().available_bytes)) return;
+  agree(*rank_.session, [&] {
+    const HostMemory memory = host_memory();
+    if (bytes <= memory.available_bytes) return;
+    throw UserError(fmt::format(
+        "the weights of {}, which groups of ranks use at the same time, take {:.2f} GB more of host memory; "
+        "{:.2f} of {:.2f} GB are available ({}); --data 1 needs them one after the other",
+        fmt::join(names, " and "), static_cast<double>(bytes) / kGigabyte,
+        static_cast<double>(memory.available_bytes) / kGigabyte,
+        static_cast<double>(memory.total_bytes) / kGigabyte, place_of(memory)));
+  });
+}
+
+void LoadedModel::hold(const std::vector<StageSource>& sources, Progress& progress) {
+  std::vector<StageSource> on_all = sources;
+  // On every node a group may have its first rank.
+  for (StageSource& source : on_all) source.runs = Runs::AllRanks;
+  check_room_for(on_all);
+  for (const StageSource& source : on_all) begin(source);
+  for (const StageSource& source : on_all) {
+    LoadedStage& stage = stages_[source.network->role];
+    if (!stage.filled) agree(*rank_.session, [&] { finish_load(stage, progress); });
+    stage.filled = true;
+    if (source.network->plan.pin) stage.arena()->pin(*rank_.device);
+  }
+  // What a group frees the others would have.
+  for (LoadedStage& stage : stages_) stage.held = stage.begun();
+}
+
+void LoadedModel::release() {
+  for (LoadedStage& stage : stages_) stage.held = false;
+}
+
+void LoadedModel::finish_load(LoadedStage& stage, Progress& progress) {
+  offload::NodeArena* arena = stage.arena();
+  if (arena == nullptr) return;
+  progress.begin("load " + arena->spec().name, 100);
+  stage.load.meter->show(&progress);
+  arena->finish_load();
+  stage.load.meter->show(nullptr);
+  progress.end();
+}
+
 bool LoadedModel::stays_on_host(Role role) {
+  if (stages_[role].held) return true;
   if (!needs_.later[role] || keep_ == Keep::One) return false;
   if (keep_ == Keep::All) return true;
   ByRole<std::size_t> bytes;
@@ -194,6 +250,7 @@ void LoadedModel::give_back(Role role) {
   LoadedStage& stage = stages_[role];
   stage.weights.reset();
   stage.on_device = false;
+  if (stage.held) return;
   stage.filled = false;
   stage.load.meter.reset();
   std::unique_ptr<HostCopy> copy = std::move(stage.load.copy);

@@ -16,9 +16,11 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "offload/stage.h"
 #include "worker/job/options.h"
+#include "worker/record/progress.h"
 #include "worker/role.h"
 #include "worker/weights/stage_load.h"
 
@@ -32,6 +34,7 @@ struct LoadedStage {
   std::size_t made_for_bytes = 0;                  // activations when the strategy was made
   bool in_use = false;                             // a stage borrows them
   bool on_device = false;                          // device copy of the last loan was kept
+  bool held = false;                               // the host copy stays: other groups of ranks use it
   int loads = 0;                                   // number of times files were read
   int strategies = 0;                              // number of strategies made
 
@@ -65,6 +68,12 @@ class LoadedModel {
   void begin(const StageSource& source);
   // As above, but only if every node currently has room for it and for an additional `beside_bytes`.
   void begin_if_room(const StageSource& source, std::size_t beside_bytes);
+  // Loads the weights of `sources` on every node, and holds all host copies that are there until release(),
+  // for groups of ranks that then work apart (Session::divide).  The session is undivided.  Collective over
+  // the world.  Throws UserError on every rank: not enough memory.
+  void hold(const std::vector<StageSource>& sources, Progress& progress);
+  void release();
+
   // On GPUs: drops idle device copies if a device lacks room for the stage of `source`.
   // Collective over the world.
   void make_device_room(const StageSource& source);
@@ -82,6 +91,8 @@ class LoadedModel {
   // Calls `drop` for idle roles, the one needed last first, until `enough`, which is collective.
   void give_way(Role role, const std::function<bool()>& enough, const std::function<void(Role)>& drop);
   void give_back(Role role);
+  void finish_load(LoadedStage& stage, Progress& progress);
+  void check_room_for(const std::vector<StageSource>& sources);
   void drop_device_copy(Role role);
   std::size_t reclaim(std::size_t bytes);
   std::size_t host_room() const;

@@ -56,7 +56,7 @@ void BorrowedStage::take(Progress& progress, StageRecord& record, const std::fun
   model_.begin(source_);
   note_shared_memory();
   read_now_ = !stage_.filled;
-  if (read_now_) agree(*rank_.session, [&] { finish_load(progress); });
+  if (read_now_) agree(*rank_.session, [&] { model_.finish_load(stage_, progress); });
   stage_.filled = true;
   record.load_s = seconds_since(begin);
   // Before others start to fill memory that is already counted.
@@ -80,16 +80,6 @@ BorrowedStage::~BorrowedStage() {
   stage_.on_device = finished_ && stays_on_device_;
   if (!finished_) stage_.weights.reset();
   if (!stays_on_host_) model_.give_back(source_.network->role);
-}
-
-void BorrowedStage::finish_load(Progress& progress) {
-  offload::NodeArena* arena = stage_.arena();
-  if (arena == nullptr) return;
-  progress.begin("load " + source_.network->spec.name, 100);
-  stage_.load.meter->show(&progress);
-  arena->finish_load();
-  stage_.load.meter->show(nullptr);
-  progress.end();
 }
 
 void BorrowedStage::apply_strategy(StageRecord& record) {

@@ -41,7 +41,6 @@ class BorrowedStage {
   bool computes() const { return source_.runs == Runs::AllRanks || rank_.is_first(); }
   void take(Progress& progress, StageRecord& record, const std::function<void()>& read);
   void note_shared_memory();
-  void finish_load(Progress& progress);
   void apply_strategy(StageRecord& record);
   void make_strategy();
 

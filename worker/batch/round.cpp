@@ -1,0 +1,64 @@
+#include "worker/batch/round.h"
+
+#include <c10/core/InferenceMode.h>
+
+#include "model/torch_stream.h"
+#include "parallel/agree.h"
+#include "worker/roles.h"
+#include "worker/stages/stages.h"
+
+namespace ferry::worker {
+namespace {
+
+// Headers only; for a group's number of ranks.
+void open_networks_of(Engine& engine, const Round& round) {
+  fail_together(peers_of(engine.rank().session->everyone()), [&] {
+    for (const JobOptions* job : round.needed_by) {
+      if (job != nullptr) engine.open(*job);
+    }
+  });
+}
+
+}  // namespace
+
+void begin_round(Engine& engine, const Options& options, const Round& round, ContextStore& store) {
+  Rank& rank = engine.rank();
+  open_networks_of(engine, round);
+  const parallel::Session::Undivided together(*rank.session);
+  const c10::InferenceMode inference;
+  const model::TorchStream stream(*rank.device);
+  Progress progress = rank.is_first() ? Progress::on_stderr() : Progress();
+  progress.set_heartbeat([&rank] { rank.session->send_heartbeat(); });
+  rank.begin(parallel::Stage::Load);
+  store = {};
+  const Job none;
+  const TextPlan text{.store = rank.is_first() ? &store : nullptr, .known = false, .ahead = round.prompts};
+  const StageInput input{.options = &options,
+                         .job = &none,
+                         .networks = &engine.networks(),
+                         .rank = &rank,
+                         .model = &engine.model(),
+                         .progress = &progress,
+                         .text = &text};
+  VideoNeeds needs;
+  std::vector<StageSource> sources;
+  for (const RoleEntry& entry : roles_in_turn()) {
+    if (entry.role == Role::TextEncoder || round.needed_by[entry.role] == nullptr) continue;
+    needs.later[entry.role] = true;
+    sources.push_back({.network = &input.network(entry.role), .lora = options.lora});
+  }
+  needs.later[Role::TextEncoder] = round.more_text;
+  if (round.encodes) needs.now[Role::TextEncoder] = source_of(input, Role::TextEncoder);
+  engine.model().release();
+  engine.model().begin_video(needs);
+  if (round.encodes) {
+    StageRecord record;
+    text_visit(input, record, [&] {
+      for (const StageSource& source : sources) engine.model().begin_if_room(source, 0);
+    });
+    store.share(rank.session->everyone());
+  }
+  engine.model().hold(sources, progress);
+}
+
+}  // namespace ferry::worker
