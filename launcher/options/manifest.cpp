@@ -7,6 +7,7 @@
 #include <iostream>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "base/error.h"
 #include "base/text/shown.h"
@@ -86,9 +87,8 @@ const Flag& flag_of(const std::string& key, const Names& names, const Names& all
   throw UserError(fmt::format("unknown key '{}'{}", shown(key), meant(key, names, Place::Manifest)));
 }
 
-// Settings of the command line with the flags of `groups`.
-std::vector<Setting> given_to_item(const std::vector<Setting>& given, const std::vector<FlagGroup>& groups) {
-  const Names names = names_of(groups);
+// Settings of the command line with the flags that `names` has.
+std::vector<Setting> with_flags_of(const Names& names, const std::vector<Setting>& given) {
   std::vector<Setting> settings;
   for (Setting setting : given) {
     if (setting.flag->key == "run.jobs") continue;
@@ -109,39 +109,51 @@ std::string name_of(const Json& id) {
   return name;
 }
 
-void read_item(const Json& object, const std::vector<Setting>& given, worker::BatchItem& item) {
-  worker::Options options;
-  const std::vector<FlagGroup> groups = run_keys(options);
-  const Names names = job_names(groups);
-  const Names all = names_of(groups);
-  std::vector<Setting> settings = given_to_item(given, groups);
-  std::vector<Setting> own;
-  for (const auto& [key, value] : object.items()) {
-    if (key != "id") own.push_back({&flag_of(key, names, all), key, text_of(key, value)});
-  }
-  refuse_repeated(own);
-  settings.insert(settings.end(), own.begin(), own.end());
-  apply_settings(groups, without_overruled(std::move(settings)), options);
-  item.job = options.job;
-  item.echo = options.echo;
-}
+// Reads items one after the other; the table of keys, which costs more than an item, is made once.
+class ItemReader {
+ public:
+  explicit ItemReader(const std::vector<Setting>& given) : given_(with_flags_of(all_, given)) {}
+  ItemReader(const ItemReader&) = delete;  // the table refers to options_
+  ItemReader& operator=(const ItemReader&) = delete;
 
-worker::BatchItem item_of(const Json& object, int line, const std::vector<Setting>& given) {
-  worker::BatchItem item;
-  item.line = line;
-  const Json id = object.value("id", Json());
-  item.id = id.dump();
-  const std::string by_line = fmt::format("line-{:04}", line);
-  item.job.name = by_line;  // of one that is wrong
-  try {
-    read_item(object, given, item);
-    item.job.name = by_line;
-    if (item.job.out.empty() && !id.is_null()) item.job.name = name_of(id);
-  } catch (const UserError& error) {
-    item.error = error.what();
+  worker::BatchItem item_of(const Json& object, int line) {
+    worker::BatchItem item;
+    item.line = line;
+    const Json id = object.value("id", Json());
+    item.id = id.dump();
+    const std::string by_line = fmt::format("line-{:04}", line);
+    item.job.name = by_line;  // of one that is wrong
+    try {
+      read(object, item);
+      item.job.name = by_line;
+      if (item.job.out.empty() && !id.is_null()) item.job.name = name_of(id);
+    } catch (const UserError& error) {
+      item.error = error.what();
+    }
+    return item;
   }
-  return item;
-}
+
+ private:
+  void read(const Json& object, worker::BatchItem& item) {
+    std::vector<Setting> own;
+    for (const auto& [key, value] : object.items()) {
+      if (key != "id") own.push_back({&flag_of(key, of_items_, all_), key, text_of(key, value)});
+    }
+    refuse_repeated(own);
+    std::vector<Setting> settings = given_;
+    settings.insert(settings.end(), own.begin(), own.end());
+    options_ = {};
+    apply_settings(groups_, without_overruled(std::move(settings)), options_);
+    item.job = std::move(options_.job);
+    item.echo = std::move(options_.echo);
+  }
+
+  worker::Options options_;  // of one item
+  const std::vector<FlagGroup> groups_ = run_keys(options_);
+  const Names all_ = names_of(groups_);
+  const Names of_items_ = job_names(groups_);
+  const std::vector<Setting> given_;
+};
 
 }  // namespace
 
@@ -155,7 +167,8 @@ std::string read_manifest(const std::string& path) {
 std::vector<worker::BatchItem> parse_manifest(std::string_view text, const std::string& path,
                                               const std::vector<Setting>& given) {
   std::vector<worker::BatchItem> items;
-  for (const Line& line : lines_of(text)) items.push_back(item_of(object_of(line, path), line.number, given));
+  ItemReader reader(given);
+  for (const Line& line : lines_of(text)) items.push_back(reader.item_of(object_of(line, path), line.number));
   if (items.empty()) throw UserError(name_of_manifest(path) + ": line 1: there is no item");
   try {
     std::vector<std::pair<std::string, std::string>> taken = {

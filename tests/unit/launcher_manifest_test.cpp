@@ -68,6 +68,37 @@ TEST(Manifest, AnItemsRecordHasItsOwnOptions) {
   EXPECT_EQ(value_of(items[0], "run.jobs"), "none");
 }
 
+TEST(Manifest, AnItemHasNothingOfThoseBefore) {
+  const std::string last = R"({"prompt": "c"})";
+  const std::vector<std::string> words = {"--prompt", "b", "--steps", "7"};
+  // The second fails when frames and guidance are read already.
+  const auto items = items_of(
+      R"({"prompt": "a", "negative_prompt": "n", "size": "64x32", "frames": 5, "steps": 3, "sampler": "euler", )"
+      R"("guidance": 2.5, "shift": 3, "seed": 1, "noise": "n.st", "noise_device": "cpu", "context": "c.st", )"
+      R"("latents": "l.st", "fps": 8, "out": "o.mp4", "out_scale": 2, "save": "s.st", "overwrite": true})"
+      "\n"
+      R"({"frames": 41, "guidance": 9, "seed": "x"})"
+      "\n" +
+          last,
+      words);
+  ASSERT_EQ(items.size(), 3U);
+  EXPECT_EQ(items[0].error, "");
+  EXPECT_THAT(items[1].error, StartsWith("seed: 'x'"));
+  const worker::BatchItem alone = items_of("\n\n" + last, words).at(0);
+  EXPECT_EQ(items[2].echo, alone.echo);
+  EXPECT_EQ(items[2].error, "");
+  const worker::JobOptions& job = items[2].job;
+  EXPECT_EQ(job.prompt, "c");
+  EXPECT_EQ(job.steps, 7);
+  EXPECT_FALSE(job.negative_prompt || job.width || job.height || job.frames || job.sampler || job.guidance ||
+               job.shift || job.fps || job.overwrite);
+  EXPECT_EQ(job.seed, -1);
+  EXPECT_EQ(job.out_scale, 1);
+  EXPECT_EQ(job.noise_device, "auto");
+  EXPECT_EQ(job.noise + job.context + job.latents + job.out + job.save, "");
+  EXPECT_EQ(job.name, "line-0003");
+}
+
 TEST(Manifest, WrongValuesAreTheItemsError) {
   const auto error = [](const std::string& text) {
     const auto items = items_of(text + "\n{\"prompt\": \"good\"}");
