@@ -7,6 +7,7 @@
 #include <iostream>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <utility>
 
 #include "base/error.h"
@@ -14,6 +15,7 @@
 #include "checkpoint/formats/json_text.h"
 #include "launcher/options/keys.h"
 #include "launcher/options/names.h"
+#include "launcher/options/numbers.h"
 #include "launcher/options/options.h"
 #include "launcher/options/paths.h"
 #include "launcher/options/settings.h"
@@ -49,11 +51,17 @@ std::vector<Line> lines_of(std::string_view text) {
   return lines;
 }
 
-Json object_of(const Line& line, const std::string& path) {
+struct Object {
+  Json json;
+  std::string too_large;  // the first number that is, as written; empty: none
+};
+
+Object object_of(const Line& line, const std::string& path) {
   const std::string place = fmt::format("{}: line {}", name_of_manifest(path), line.number);
-  Json object = checkpoint::parse_json(line.text, place);
-  if (!object.is_object()) throw UserError(place + ": it is no JSON object, as in {\"prompt\": \"a boat\"}");
-  return object;
+  const std::optional<Saturated> saturated = saturated_numbers(line.text);
+  Json json = checkpoint::parse_json(saturated ? saturated->text : line.text, place);
+  if (!json.is_object()) throw UserError(place + ": it is no JSON object, as in {\"prompt\": \"a boat\"}");
+  return {.json = std::move(json), .too_large = saturated ? saturated->first : ""};
 }
 
 std::string text_of(const std::string& key, const Json& value) {
@@ -116,15 +124,17 @@ class ItemReader {
   ItemReader(const ItemReader&) = delete;  // the table refers to options_
   ItemReader& operator=(const ItemReader&) = delete;
 
-  worker::BatchItem item_of(const Json& object, int line) {
+  worker::BatchItem item_of(const Object& object, int line) {
     worker::BatchItem item;
     item.line = line;
-    const Json id = object.value("id", Json());
+    const Json id = object.json.value("id", Json());
     item.id = id.dump();
     const std::string by_line = fmt::format("line-{:04}", line);
     item.job.name = by_line;  // of one that is wrong
     try {
-      read(object, item);
+      if (!object.too_large.empty())
+        throw UserError(fmt::format("{}: the number is too large", shown(object.too_large)));
+      read(object.json, item);
       item.job.name = by_line;
       if (item.job.out.empty() && !id.is_null()) item.job.name = name_of(id);
     } catch (const UserError& error) {

@@ -99,6 +99,29 @@ TEST(Manifest, AnItemHasNothingOfThoseBefore) {
   EXPECT_EQ(job.name, "line-0003");
 }
 
+TEST(Manifest, ANumberTooLargeIsTheItemsError) {
+  const auto items = items_of(R"({"prompt": "a \"1e999\" b", "seed": 3})"
+                              "\n"
+                              R"({"id": "x", "guidance": 1e999, "seed": 1})"
+                              "\n"
+                              R"({"id": -1E+999, "size": [2, 1.5e400]})"
+                              "\n"
+                              R"({"prompt": "c", "shift": 1e-999})");
+  ASSERT_EQ(items.size(), 4U);
+  EXPECT_EQ(items[0].error, "");
+  EXPECT_EQ(items[0].job.prompt, "a \"1e999\" b");
+  EXPECT_EQ(items[1].error, "1e999: the number is too large");
+  EXPECT_EQ(items[1].id, "\"x\"");
+  EXPECT_EQ(items[2].error, "-1E+999: the number is too large");
+  EXPECT_THAT(items[3].error, StartsWith("shift: 0.0 is out of range"));
+  const std::string digits(400, '9');
+  EXPECT_THAT(items_of("{\"seed\": " + digits + "}")[0].error, HasSubstr("999...: the number is too large"));
+  for (const char* wrong : {"{1e999: 1}", R"({"a": 1e999x})", R"({"a": 1e999e1})", R"({"a": 1e999)", "1e999",
+                            R"({"a": 01e999})", R"({"a": +1e999})"}) {
+    EXPECT_THAT(error_of_text(wrong), StartsWith("m.jsonl: line 1: ")) << wrong;
+  }
+}
+
 TEST(Manifest, WrongValuesAreTheItemsError) {
   const auto error = [](const std::string& text) {
     const auto items = items_of(text + "\n{\"prompt\": \"good\"}");
