@@ -71,7 +71,8 @@ void set_quality(AVCodecContext& codec, const VideoFormat& format) {
   }
 }
 
-Codec open_codec(const std::string& encoder, const VideoFormat& format) {
+// `threads`: 0: as many as the encoder likes.
+Codec open_codec(const std::string& encoder, const VideoFormat& format, int threads = 0) {
   const AVCodec* found = checked(avcodec_find_encoder_by_name(encoder.c_str()), encoder.c_str());
   Codec codec(checked(avcodec_alloc_context3(found), "avcodec_alloc_context3"));
   codec->log_level_offset = AV_LOG_DEBUG - AV_LOG_INFO;  // encoders log to stderr at level info
@@ -87,6 +88,7 @@ Codec open_codec(const std::string& encoder, const VideoFormat& format) {
   codec->colorspace = AVCOL_SPC_BT709;
   codec->flags |= AV_CODEC_FLAG_GLOBAL_HEADER;
   set_quality(*codec, format);
+  if (threads > 0) codec->thread_count = threads;
   checked(avcodec_open2(codec.get(), found, nullptr), "avcodec_open2");
   return codec;
 }
@@ -197,7 +199,7 @@ std::vector<std::string> mp4_encoders() {
 
 bool mp4_encoder_opens(const std::string& encoder, const VideoFormat& format) {
   try {
-    open_codec(encoder, format);
+    open_codec(encoder, format, 1);  // threads and frames for each of many cores take most of the time
     return true;
   } catch (const Error&) {
     return false;
