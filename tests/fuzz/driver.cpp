@@ -1,6 +1,6 @@
 // Runs one fuzz target on seeded mutations of its corpus:
 //
-//   ferry_fuzz TARGET          for FERRY_FUZZ_SECONDS (20) seconds, from the seed FERRY_FUZZ_SEED (1)
+//   ferry_fuzz TARGET          for FERRY_FUZZ_SECONDS (60) seconds, from the seed FERRY_FUZZ_SEED (1)
 //   ferry_fuzz TARGET FILE...  on these inputs, once each
 //   ferry_fuzz --list          the names of the targets
 //   ferry_fuzz --corpus TARGET DIR   writes the good inputs there, for libFuzzer
@@ -138,7 +138,7 @@ class Run {
 
 void fuzz(const Target& target) {
   const std::uint64_t seed = std::stoull(environment("FERRY_FUZZ_SEED", "1"));
-  const double seconds = std::stod(environment("FERRY_FUZZ_SECONDS", "20"));
+  const double seconds = std::stod(environment("FERRY_FUZZ_SECONDS", "60"));
   Run run(target, seed);
   watch_this_process(
       fmt::format("{}/fuzz-{}-{}.input", environment("FERRY_FUZZ_KEEP", "."), target.name, seed));

@@ -1,4 +1,4 @@
-# Fuzz targets (tests/fuzz/target.h), all in one program, each a test for FERRY_FUZZ_SECONDS (20) seconds.
+# Fuzz targets (tests/fuzz/target.h), all in one program, each a test for FERRY_FUZZ_SECONDS (60) seconds.
 set(FERRY_FUZZ_TARGETS safetensors index pth pickle lora adapter_config quantized model_config tokenizer state cfg manifest)
 add_library(ferry_fuzz_targets STATIC fuzz/targets.cpp fuzz/scratch.cpp fuzz/tensors.cpp fuzz/checkpoint_targets.cpp
   fuzz/folder_targets.cpp fuzz/lora_targets.cpp fuzz/tokenizer_target.cpp fuzz/state_target.cpp fuzz/config_rules.cpp
