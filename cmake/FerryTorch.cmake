@@ -51,6 +51,10 @@ if(NOT _ferry_gomp)
   set(_ferry_gomp gomp)
 endif()
 target_link_libraries(ferry_torch INTERFACE ${_ferry_gomp})
+if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+  # Clang does not read the header of GCC's runtime; this is all that is used of it.
+  file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/first/omp.h CONTENT "extern \"C\" int omp_get_num_procs();\n")
+endif()
 
 if(FERRY_CUDA)
   _ferry_torch_library(torch_cuda)
