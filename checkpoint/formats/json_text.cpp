@@ -80,6 +80,22 @@ void check_size(std::string_view text, const std::string& file) {
   if (text.size() > kMostBytes) throw UserError(fmt::format("{}: more than 100 MB of JSON", file));
 }
 
+// ": syntax error ..." or " at column 3: syntax error ...", of the library's text
+// "[json.exception.parse_error.101] parse error at line 1, column 3: syntax error ..."; with the line where
+// there is more than one.
+std::string reason_of(const json::exception& error, std::string_view text) {
+  constexpr std::string_view kPlace = "parse error at ";
+  constexpr std::string_view kOnlyLine = "line 1, ";
+  std::string_view reason = error.what();
+  if (const std::size_t end = reason.find("] "); reason.starts_with('[') && end != std::string_view::npos)
+    reason.remove_prefix(end + 2);
+  if (!reason.starts_with(kPlace)) return fmt::format(": {}", printable(reason));
+  reason.remove_prefix(kPlace.size());
+  if (text.find('\n') == std::string_view::npos && reason.starts_with(kOnlyLine))
+    reason.remove_prefix(kOnlyLine.size());
+  return fmt::format(" at {}", printable(reason));
+}
+
 template <typename Json>
 Json parse_watched(std::string_view text, const std::string& file, std::size_t most_values) {
   check_size(text, file);
@@ -90,7 +106,7 @@ Json parse_watched(std::string_view text, const std::string& file, std::size_t m
     Watch watch(file, most_values);
     return Json::parse(text.begin(), text.end(), std::ref(watch));
   } catch (const json::exception& error) {
-    throw UserError(fmt::format("{}: no valid JSON: {}", file, printable(error.what())));
+    throw UserError(fmt::format("{}: no valid JSON{}", file, reason_of(error, text)));
   }
 }
 

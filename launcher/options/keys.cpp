@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <climits>
 #include <tuple>
 
 #include "base/error.h"
@@ -38,10 +39,14 @@ Set text(Target& target) {
   };
 }
 
-// A path: not empty; '~' is expanded to the home folder.
+// A path: not empty, not longer than any can be; '~' is expanded to the home folder.
 Set path(std::string& target) {
   return [&target](const std::string& flag, const std::string& value) {
     if (value.empty()) throw UserError(flag + ": the value is empty");
+    if (value.size() >= PATH_MAX) {
+      throw UserError(fmt::format("{}: {} has {} bytes; paths have at most {}", flag, shown(value),
+                                  value.size(), PATH_MAX - 1));
+    }
     target = expand_home(value);
   };
 }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <climits>
 #include <fstream>
 #include <iostream>
 #include <map>
@@ -114,6 +115,11 @@ std::string name_of(const Json& id) {
         fmt::format("id {}: the video is named after it: it must be a file name, without '/' and "
                     "without a dot at its beginning; or give `out`",
                     shown(name)));
+  if (name.size() > NAME_MAX) {
+    throw UserError(fmt::format(
+        "id {}: the video is named after it: it has {} bytes, file names at most {}; or give `out`",
+        shown(name), name.size(), NAME_MAX));
+  }
   return name;
 }
 

@@ -18,7 +18,7 @@ namespace ferry::launcher {
 std::string read_manifest(const std::string& path);
 
 // `given`: settings of the command line and files, as of gather_settings().  What is wrong with the values of
-// one item, a number too large for a double included, becomes its error.
+// one item, numbers that are too large (launcher/options/numbers.h) included, becomes its error.
 // Throws UserError "PATH: line N: ...": not JSON or no object, no item at all, two items that write one file.
 std::vector<worker::BatchItem> parse_manifest(std::string_view text, const std::string& path,
                                               const std::vector<Setting>& given);

@@ -35,15 +35,17 @@ std::size_t length_of_number(std::string_view text) {
 
 // As the parser of the whole text would find it.
 bool is_too_large(std::string_view number) {
-  constexpr std::size_t kDigitsOfADouble = 308;
-  if (number.size() <= kDigitsOfADouble && number.find_first_of("eE") == std::string_view::npos) return false;
+  constexpr std::size_t kDigitsOfAnInteger = 18;  // so many fit in any case
+  const bool whole = number.find_first_of(".eE") == std::string_view::npos;
+  if (whole && number.size() <= kDigitsOfAnInteger) return false;
   try {
-    [[maybe_unused]] const auto value = nlohmann::json::parse(number);
+    const auto value = nlohmann::json::parse(number);
+    return whole && value.is_number_float();
   } catch (const nlohmann::json::out_of_range&) {
     return true;
   } catch (const nlohmann::json::exception&) {  // no number
+    return false;
   }
-  return false;
 }
 
 }  // namespace

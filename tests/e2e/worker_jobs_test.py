@@ -236,6 +236,23 @@ class Refusals(JobsTest):
         self.assertFalse((self.folder / "jobs.jsonl.failed.jsonl").exists())
 
 
+    def test_each_fault_is_one_short_line(self):
+        (self.folder / "a\nb.mp4").write_text("somebody's")
+        long = "x" * 100_000
+        lines = [json.dumps({**good(0), **keys}) for keys in ({"id": "a\nb"}, {"id": long}, {"out": long}, {"save": f"{long}/x"}, {long: 1})]
+        lines += ['{"prompt": "x", "guidance": 1e999}', '{"prompt": 18446744073709551616}']
+        (self.folder / "jobs.jsonl").write_text("\n".join(lines + [json.dumps(good(1))]))
+        for ranks in (1, 2):
+            done = self.jobs(ranks=ranks)
+            self.assertEqual(done.returncode, 1, done.stderr[-2000:])
+            said = [line for line in done.stderr.splitlines() if " error: line " in line]
+            self.assertEqual([len(said), max(map(len, said)) < 500], [len(lines), True], said)
+            failed = self.failed()
+            self.assertEqual([item["line"] for item in failed], list(range(1, len(lines) + 1)))
+            self.assertEqual([item["error"] for item in failed if "\n" in item["error"] or len(item["error"]) > 400], [])
+            self.assertTrue((self.folder / "line-0008.mp4").exists())
+
+
 class Killed(JobsTest):
     def kill_after(self, ranks, count, seconds):
         """Starts the batch and kills it and all its ranks, so long after so many videos are there."""

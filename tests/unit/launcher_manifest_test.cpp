@@ -8,6 +8,7 @@
 namespace ferry::launcher {
 namespace {
 
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
@@ -116,6 +117,16 @@ TEST(Manifest, ANumberTooLargeIsTheItemsError) {
   EXPECT_THAT(items[3].error, StartsWith("shift: 0.0 is out of range"));
   const std::string digits(400, '9');
   EXPECT_THAT(items_of("{\"seed\": " + digits + "}")[0].error, HasSubstr("999...: the number is too large"));
+  // Rounded they would be other prompts and names.
+  for (const char* number : {"18446744073709551616", "-9223372036854775809"}) {
+    for (const char* key : {"prompt", "id", "seed"}) {
+      const auto item = items_of(fmt::format(R"({{"{}": {}}})", key, number)).at(0);
+      EXPECT_EQ(item.error, fmt::format("{}: the number is too large", number));
+    }
+  }
+  EXPECT_EQ(items_of(R"({"prompt": 18446744073709551615})")[0].job.prompt, "18446744073709551615");
+  EXPECT_EQ(items_of(R"({"prompt": -9223372036854775808})")[0].job.prompt, "-9223372036854775808");
+  EXPECT_EQ(items_of(R"({"guidance": 2.50000000000000000000})")[0].job.guidance, 2.5);
   for (const char* wrong : {"{1e999: 1}", R"({"a": 1e999x})", R"({"a": 1e999e1})", R"({"a": 1e999)", "1e999",
                             R"({"a": 01e999})", R"({"a": +1e999})"}) {
     EXPECT_THAT(error_of_text(wrong), StartsWith("m.jsonl: line 1: ")) << wrong;
@@ -144,10 +155,23 @@ TEST(Manifest, WrongValuesAreTheItemsError) {
   EXPECT_EQ(items_of(R"({"prompt": "x", "id": "../x", "out": "y.mp4"})")[0].error, "");
 }
 
+TEST(Manifest, LongNamesAreCutInTheItemsError) {
+  const auto error = [](const std::string& key) {
+    return items_of(fmt::format(R"({{"prompt": "x", "{}": "{}"}})", key, std::string(100'000, 'x')))[0].error;
+  };
+  for (const std::string key : {"out", "save", "noise", "context", "latents"}) {
+    EXPECT_THAT(error(key), StartsWith(key + ": xxx"));
+    EXPECT_THAT(error(key), EndsWith("x... has 100000 bytes; paths have at most 4095"));
+  }
+  EXPECT_THAT(error("id"),
+              HasSubstr("x...: the video is named after it: it has 100000 bytes, file names at most 255"));
+}
+
 TEST(Manifest, AWrongManifestNamesTheLine) {
   const std::string good = R"({"prompt": "x"})"
                            "\n";
-  EXPECT_THAT(error_of_text(good + "{'a': 1}"), StartsWith("m.jsonl: line 2"));
+  EXPECT_THAT(error_of_text(good + "{'a': 1}"),
+              StartsWith("m.jsonl: line 2: no valid JSON at column 2: syntax"));
   EXPECT_THAT(error_of_text(good + "\n[]"), HasSubstr("line 3: it is no JSON object"));
   EXPECT_THAT(error_of_text(good + "{\"a\": \"\xff\"}"), StartsWith("m.jsonl: line 2"));
   EXPECT_THAT(error_of_text(R"({"a": 1, "a": 2})"), StartsWith("m.jsonl: line 1"));

@@ -180,7 +180,7 @@ ItemFacts facts_of(Engine& engine, const BatchItem& item, bool removes) {
   } catch (const UserError& error) {
     // What is there was made when it could be.
     facts.there = !item.job.overwrite && results_are_there(item.job);
-    (facts.there ? facts.differences : facts.error) = error.what();
+    (facts.there ? facts.differences : facts.error) = shown(error.what(), std::string::npos);
   }
   return facts;
 }
@@ -208,7 +208,7 @@ std::string differences_from_record(const std::string& path, const BatchItem& it
     const std::string folder = record.value("model", Json::object()).value("folder", "");
     if (!same_folder(folder, model_folder)) found.compare("model", model_folder, folder);
   } catch (const UserError& error) {
-    return error.what();
+    return shown(error.what(), std::string::npos);
   } catch (const Json::exception&) {
     return "its record is not one of Ferry's";
   }

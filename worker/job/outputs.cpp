@@ -36,7 +36,7 @@ std::pair<std::string, std::string> wanted_name(const Job& job, const JobOptions
   if (lower(extension) == ".mp4" || lower(extension) == ".y4m")
     return {path.parent_path() / path.stem(), extension};
   if (extension.empty() && path.has_filename()) return {options.out, ""};
-  throw UserError(fmt::format("out {}: the video's name ends in .mp4 or .y4m", options.out));
+  throw UserError(fmt::format("out {}: the video's name ends in .mp4 or .y4m", shown(options.out)));
 }
 
 void check_values(const Job& job) {
@@ -67,13 +67,13 @@ void hold(HeldNames& held, const Output& output, const std::vector<Output>& befo
   for (std::size_t i = 0; i < held.names.size(); ++i) {
     if (held.names[i].key() == key) {
       throw UserError(fmt::format("{} {}: this run writes its {} there; accepted: another name", output.what,
-                                  output.path, before[i].what));
+                                  shown(output.path, std::string::npos), before[i].what));
     }
   }
   std::optional<Reservation> taken = Reservation::take(output.path);
   if (!taken) {
     throw UserError(fmt::format("{} {}: another run is writing it; wait for its end or choose another name",
-                                output.what, output.path));
+                                output.what, shown(output.path, std::string::npos)));
   }
   held.names.push_back(*std::move(taken));
   // Another run may have finished it since the first check.

@@ -16,6 +16,7 @@
 #include "base/files/folder_of.h"
 #include "base/files/pending_file.h"
 #include "base/text/lower.h"
+#include "base/text/shown.h"
 
 namespace ferry::worker {
 namespace {
@@ -23,6 +24,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t kMostSlugBytes = 48;
+
+std::string in_message(const std::string& path) { return shown(path, std::string::npos); }
 
 bool kept(unsigned char byte) { return byte >= 0x80 || std::isalnum(byte) != 0; }
 
@@ -61,24 +64,26 @@ void check_can_write(const std::string& path, bool overwrite) {
 void check_not_taken(const std::string& path, bool overwrite) {
   const std::string name = fs::path(path).filename().string();
   if (name.size() > longest_name(path)) {
-    throw UserError(fmt::format("output {}: the name has {} bytes; names here have at most {}", path,
-                                name.size(), longest_name(path)));
+    throw UserError(fmt::format("output {}: the name has {} bytes; names here have at most {}",
+                                in_message(path), name.size(), longest_name(path)));
   }
   struct stat info = {};
   if (::lstat(path.c_str(), &info) != 0) {
     if (errno == ENOENT) return;
-    throw UserError(fmt::format("output {}: {}", path, std::strerror(errno)));
+    throw UserError(fmt::format("output {}: {}", in_message(path), std::strerror(errno)));
   }
   std::error_code error;
   const fs::file_type type = fs::status(path, error).type();
   if (type == fs::file_type::directory)
-    throw UserError(fmt::format("output {} is a folder, not a file", path));
+    throw UserError(fmt::format("output {} is a folder, not a file", in_message(path)));
   // A dangling link may be replaced; a device, FIFO or socket would become a file.
   if (type != fs::file_type::regular && type != fs::file_type::not_found) {
-    throw UserError(fmt::format("output {} is not a regular file: a device, FIFO or socket", path));
+    throw UserError(
+        fmt::format("output {} is not a regular file: a device, FIFO or socket", in_message(path)));
   }
   if (!overwrite) {
-    throw UserError(fmt::format("output {} exists already: choose another name, or say --overwrite", path));
+    throw UserError(
+        fmt::format("output {} exists already: choose another name, or say --overwrite", in_message(path)));
   }
 }
 
@@ -90,16 +95,17 @@ void check_name(const std::string& path, PendingFile::Form form) {
     ::close(file);
     ::unlink(path.c_str());
   } else if (errno != EEXIST) {
-    throw UserError(
-        fmt::format("output {}: no file can have this name there: {}", path, std::strerror(errno)));
+    throw UserError(fmt::format("output {}: no file can have this name there: {}", in_message(path),
+                                std::strerror(errno)));
   }
 }
 
 void check_free_space(const std::string& path, std::uint64_t bytes) {
   const std::uint64_t free = free_disk_bytes(folder_of(path));
   if (free < bytes) {
-    throw UserError(fmt::format("output {}: {:.1f} MB free there, up to {:.1f} MB are needed", path,
-                                static_cast<double>(free) / 1e6, static_cast<double>(bytes) / 1e6));
+    throw UserError(fmt::format("output {}: {:.1f} MB free there, up to {:.1f} MB are needed",
+                                in_message(path), static_cast<double>(free) / 1e6,
+                                static_cast<double>(bytes) / 1e6));
   }
 }
 
