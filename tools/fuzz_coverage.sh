@@ -12,6 +12,7 @@ seconds=${FERRY_FUZZ_SECONDS:-60}
 cmake --preset fuzz -B "$build" >/dev/null
 ninja -C "$build" ferry_libfuzzer ferry_fuzz
 export FERRY_SOURCE_DIR=$PWD OMP_NUM_THREADS=1 TMPDIR=${TMPDIR:-/dev/shm}
+export LLVM_PROFILE_FILE=$build/driver.profraw  # of what is run beside the targets, and not looked at
 mkdir -p "$build/corpus" "$build/profiles"
 for target in ${*:-$("$build/tests/ferry_fuzz" --list)}; do
   mkdir -p "$build/corpus/$target"
