@@ -96,6 +96,8 @@ Job Engine::resolve(Prepared& prepared) {
 // Compares a state that is there with the run; else computes on a thread what the run's own state will be of.
 void Engine::identify(Prepared& prepared, const parallel::Mesh& mesh) {
   if (prepared.unfinished == nullptr) return;
+  if (prepared.options.run.dry_run && !prepared.unfinished->found())
+    return;  // nothing to compare, or to save
   const IdentitySource source{prepared.options, prepared.job, networks_, mesh, rank_->device->type()};
   auto compute = [identity = values_of(source), files = weight_files_of(source)]() mutable {
     add_tensors(identity, files);

@@ -398,11 +398,11 @@ class Groups(JobsTest):
                 self.assert_as_alone(i, items[i], 2, self.folder / f"{i}.safetensors")
 
     def test_a_group_that_is_done_waits_for_the_other(self):
-        self.write([{**good(1), "steps": 900}, {**good(0), "steps": 2}])
-        done = self.jobs(*self.DATA, "--run.deadline_s", "1", ranks=4)
+        self.write([{**good(1), "steps": 2500}, {**good(0), "steps": 2}])
+        done = self.jobs(*self.DATA, "--run.deadline_s", "2", ranks=4)
         self.assertEqual(done.returncode, 0, done.stderr)
         seconds = json.loads((self.folder / "line-0001.json").read_text())["total_s"]
-        self.assertGreater(seconds, 1.5, "the other group did not wait longer than the deadline")
+        self.assertGreater(seconds, 3, "the other group did not wait longer than the deadline")
 
     def test_a_rank_of_the_second_group_is_named(self):
         self.write([{**good(i), "steps": 900} for i in range(4)])
@@ -411,7 +411,7 @@ class Groups(JobsTest):
             begin = time.monotonic()
             _, text = job.communicate(timeout=60)
             self.assertNotIn(job.returncode, (0, 75), text)
-            self.assertLess(time.monotonic() - begin, 20)
+            self.assertLess(time.monotonic() - begin, 40, text)
             reports = [line for line in text.splitlines() if "rank 3 on " in line]
             self.assertEqual(len(reports), 1, text)
             self.assertIn("denoise", reports[0])
