@@ -90,8 +90,9 @@ class Session {
   int groups() const { return groups_; }
   // All ranks, divided or not.
   Control& everyone() { return *all_.world; }
-  // Ranks of this rank's group on its node, whether or not an Undivided exists.
+  // Ranks of this rank's group, and of all groups, on its node, whether or not an Undivided exists.
   int group_node_size() const { return (group_ranks_ ? *group_ranks_ : all_).node->size(); }
+  int whole_node_size() const { return all_.node->size(); }
 
   // While it exists, the session is of all ranks again, on this rank: for what all groups do together.
   class Undivided {

@@ -33,6 +33,7 @@ TEST_F(DividedTest, EachGroupIsAWorldOfItsOwn) {
   EXPECT_EQ(session().rank(), mine % half);
   EXPECT_EQ(session().node_size(), half);
   EXPECT_EQ(session().group_node_size(), half);
+  EXPECT_EQ(session().whole_node_size(), ranks);
   EXPECT_EQ(session().node_count(), 1);
   EXPECT_EQ(session().node_index(), 0);
   // Only the first group meets here, and more often than the other.

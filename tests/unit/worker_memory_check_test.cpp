@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "model/dit/spec.h"
+#include "model/text/umt5_spec.h"
 #include "model/vae/vae.h"
 #include "worker/job/guidance.h"
 #include "worker/stages/warm_up.h"
@@ -50,6 +51,7 @@ Machine machine_of(int ranks) {
                              .host = "node" + std::to_string(r / 2),
                              .node_index = r / 2,
                              .node_size = std::min(ranks, 2),
+                             .host_sharers = std::min(ranks, 2),
                              .on_gpu = true,
                              .device = "H100",
                              .device_use = {.total_bytes = 80 * kGB, .free_bytes = 79 * kGB},
@@ -136,6 +138,25 @@ TEST(MemoryCheck, RanksOnTheCpuShareWhatTheirNodeHasLeft) {
   EXPECT_THAT(refusal(machine), HasSubstr("beside the host copy of the weights"));
   for (RankMemory& rank : machine.ranks) rank.host_memory.available_bytes = 60 * kGB;
   EXPECT_EQ(refusal(machine), "");
+  // So do the ranks of other groups.
+  for (RankMemory& rank : machine.ranks) rank.host_sharers = 16;
+  EXPECT_THAT(refusal(machine), HasSubstr("beside the host copy of the weights"));
+}
+
+TEST(MemoryCheck, TheTextEncoderOfABatchNeedsTheFirstRanksMemory) {
+  Options options;
+  Networks networks = networks_of_14b(options);
+  networks.facts.text.emplace();
+  networks[Role::TextEncoder].emplace();
+  networks[Role::TextEncoder]->compute = DType::BF16;
+  networks[Role::TextEncoder]->spec = model::umt5_spec(*networks.facts.text, DType::BF16);
+  networks[Role::TextEncoder]->plan =
+      offload::make_plan(networks[Role::TextEncoder]->spec, options.offload[Role::TextEncoder], 2);
+  Machine machine = machine_of(4);
+  machine.ranks[3].device_use.free_bytes = 0;
+  EXPECT_NO_THROW(check_text_memory(options, networks, machine));
+  machine.ranks[0].device_use.free_bytes = kGB;
+  EXPECT_THROW(check_text_memory(options, networks, machine), UserError);
 }
 
 parallel::CfgChoice guided(const Machine& machine, const Options& options = {}) {

@@ -19,6 +19,15 @@ void open_networks_of(Engine& engine, const Round& round) {
   });
 }
 
+// Of the first rank, which encodes for all.
+void check_memory_for_text(Engine& engine, const Options& options) {
+  const std::vector<RankMemory> memory = memory_of_ranks(engine.rank());
+  from_rank_0(*engine.rank().session, [&] {
+    check_text_memory(options, engine.networks(), {.ranks = memory, .mesh = {}});
+    return "";
+  });
+}
+
 }  // namespace
 
 void begin_round(Engine& engine, const Options& options, const Round& round, ContextStore& store) {
@@ -30,6 +39,7 @@ void begin_round(Engine& engine, const Options& options, const Round& round, Con
   Progress progress = rank.is_first() ? Progress::on_stderr() : Progress();
   progress.set_heartbeat([&rank] { rank.session->send_heartbeat(); });
   rank.begin(parallel::Stage::Load);
+  if (round.encodes) check_memory_for_text(engine, options);
   store = {};
   const Job none;
   const TextPlan text{.store = rank.is_first() ? &store : nullptr, .known = false, .ahead = round.prompts};

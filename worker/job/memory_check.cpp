@@ -18,8 +18,8 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(HostMemory, total_bytes, available_bytes, lim
 
 namespace ferry::worker {
 
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(RankMemory, rank, host, node_index, node_size, on_gpu, device, device_use,
-                                   host_memory)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(RankMemory, rank, host, node_index, node_size, host_sharers, on_gpu,
+                                   device, device_use, host_memory)
 
 namespace {
 
@@ -67,13 +67,28 @@ void check_stage(const Stage& stage, const Machine& machine) {
   const std::size_t arena_bytes = stage.plan.arena.layout.bytes;
   offload::check_host_memory(stage.plan.arena, 1, fullest.host_memory, place_of(fullest, machine));
   std::vector<offload::DeviceRoom> rooms;
+  const bool alone = stage.computing.size() == 1;
   for (const RankMemory& rank : stage.computing) {
-    rooms.push_back(room_of(rank, machine, arena_bytes, stage.computing.size() == 1 ? 1 : rank.node_size));
+    // One of each group, or all.
+    const int sharing = alone ? rank.host_sharers / rank.node_size : rank.host_sharers;
+    rooms.push_back(room_of(rank, machine, arena_bytes, sharing));
   }
   const auto least = std::min_element(
       rooms.begin(), rooms.end(),
       [](const offload::DeviceRoom& a, const offload::DeviceRoom& b) { return a.free_bytes < b.free_bytes; });
   offload::check_device_memory(stage.plan, stage.activation_bytes, *least);
+}
+
+struct RoleNetwork {
+  const RoleEntry& entry;
+  const Network& network;
+};
+
+void check_role(const RoleNetwork& role, const StageCase& stage, const Machine& machine) {
+  const std::span<const RankMemory> all(machine.ranks);
+  const int ranks = machine.mesh.cfg * machine.mesh.ulysses;
+  const bool alone = role.entry.runs(stage.options, ranks) == Runs::FirstRank;
+  check_stage({role.network.plan, role.entry.activation_bytes(stage), alone ? all.first(1) : all}, machine);
 }
 
 }  // namespace
@@ -84,6 +99,7 @@ std::vector<RankMemory> memory_of_ranks(const Rank& rank) {
                   .host = session.host(),
                   .node_index = session.node_index(),
                   .node_size = session.node_size(),
+                  .host_sharers = session.whole_node_size(),
                   .on_gpu = rank.on_gpu(),
                   .device = rank.device->name(),
                   .device_use = rank.on_gpu() ? rank.device->memory() : MemoryUse{},
@@ -99,16 +115,16 @@ std::vector<RankMemory> memory_of_ranks(const Rank& rank) {
 }
 
 void check_memory(const Options& options, const Job& job, const Networks& networks, const Machine& machine) {
-  const std::span<const RankMemory> all(machine.ranks);
-  const int ranks = machine.mesh.cfg * machine.mesh.ulysses;
   for (const RoleEntry& entry : roles_in_turn()) {
     const Network* network = needed_network(networks, entry.role, given_to(job));
-    if (network == nullptr) continue;
-    const bool alone = entry.runs(options, ranks) == Runs::FirstRank;
-    check_stage({network->plan, entry.activation_bytes({options, job, networks, machine.mesh}),
-                 alone ? all.first(1) : all},
-                machine);
+    if (network != nullptr) check_role({entry, *network}, {options, job, networks, machine.mesh}, machine);
   }
+}
+
+void check_text_memory(const Options& options, const Networks& networks, const Machine& machine) {
+  const Job any;
+  check_role({entry_of(Role::TextEncoder), networks[Role::TextEncoder].value()},
+             {options, any, networks, machine.mesh}, machine);
 }
 
 }  // namespace ferry::worker

@@ -16,9 +16,10 @@ namespace ferry::worker {
 // Memory available to a job, as seen by one rank.
 struct RankMemory {
   int rank = 0;
-  std::string host;    // name of its node
-  int node_index = 0;  // Session::node_index()
-  int node_size = 1;   // ranks of that node
+  std::string host;      // name of its node
+  int node_index = 0;    // Session::node_index()
+  int node_size = 1;     // ranks of that node
+  int host_sharers = 1;  // as above, with those of other groups (Session::divide)
   bool on_gpu = false;
   std::string device;    // "NVIDIA H100 80GB HBM3"; "cpu"
   MemoryUse device_use;  // on a GPU, its own
@@ -40,5 +41,7 @@ struct Machine {
 // Throws UserError with the numbers, with several ranks also whose they are, and the setting that would fit,
 // if any.
 void check_memory(const Options& options, const Job& job, const Networks& networks, const Machine& machine);
+// The same for the text encoder alone, whatever the job.
+void check_text_memory(const Options& options, const Networks& networks, const Machine& machine);
 
 }  // namespace ferry::worker

@@ -188,7 +188,7 @@ std::size_t LoadedModel::host_room() const {
   for (const std::optional<StageSource>& source : needs_.now) {
     if (source) activations = std::max(activations, source->activation_bytes);
   }
-  activations *= static_cast<std::size_t>(rank_.on_gpu() ? 0 : rank_.session->node_size());
+  activations *= static_cast<std::size_t>(rank_.on_gpu() ? 0 : rank_.session->whole_node_size());
   return room - std::min(room, activations);
 }
 

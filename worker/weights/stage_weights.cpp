@@ -72,7 +72,7 @@ void BorrowedStage::take(Progress& progress, StageRecord& record, const std::fun
 void BorrowedStage::note_shared_memory() {
   const offload::NodeArena* arena = stage_.arena();
   if (arena == nullptr || arena->kind() == offload::MemoryKind::Private) return;
-  memory_.set_shared(arena->bytes() / static_cast<std::size_t>(rank_.session->node_size()));
+  memory_.set_shared(arena->bytes() / static_cast<std::size_t>(rank_.session->whole_node_size()));
 }
 
 BorrowedStage::~BorrowedStage() {
