@@ -65,7 +65,7 @@ std::string failure_words(const std::exception& error) {
 void throw_first_failure(const Peers& peers, const std::string& mine) {
   const std::vector<std::string> all = all_gather_text(peers, mine);
   for (std::size_t r = 0; r < all.size(); ++r) {
-    raise(all[r], all.size() == 1 ? "" : "rank " + std::to_string(r) + ": ");
+    raise(all[r], all.size() == 1 ? "" : "rank " + std::to_string(peers.number(r)) + ": ");
   }
 }
 

@@ -7,9 +7,10 @@
 namespace ferry::parallel {
 
 Peers peers_of(Control& ranks) {
-  return {.rank = ranks.rank(), .size = ranks.size(), .all_gather = [&ranks](const auto& words) {
-            return ranks.all_gather(words);
-          }};
+  return {.rank = ranks.rank(),
+          .size = ranks.size(),
+          .all_gather = [&ranks](const auto& words) { return ranks.all_gather(words); },
+          .numbers = ranks.numbers()};
 }
 
 Peers world_peers(Session& session) { return peers_of(session.world()); }
@@ -27,7 +28,7 @@ std::string first_error(const Peers& peers, const std::string& error) {
   const std::vector<std::string> errors = all_gather_text(peers, error);
   for (std::size_t r = 0; r < errors.size(); ++r) {
     if (errors[r].empty()) continue;
-    return errors.size() == 1 ? errors[r] : "rank " + std::to_string(r) + ": " + errors[r];
+    return errors.size() == 1 ? errors[r] : "rank " + std::to_string(peers.number(r)) + ": " + errors[r];
   }
   return {};
 }
@@ -36,8 +37,9 @@ void require_same(const Peers& peers, const std::string& what, const std::string
   const std::vector<std::string> all = all_gather_text(peers, words);
   for (std::size_t r = 1; r < all.size(); ++r) {
     if (all[r] == all[0]) continue;
-    throw std::invalid_argument("ranks disagree on " + what + ": rank 0 has " + all[0] + ", rank " +
-                                std::to_string(r) + " has " + all[r]);
+    throw std::invalid_argument("ranks disagree on " + what + ": rank " + std::to_string(peers.number(0)) +
+                                " has " + all[0] + ", rank " + std::to_string(peers.number(r)) + " has " +
+                                all[r]);
   }
 }
 

@@ -16,6 +16,12 @@ struct Peers {
   // Returns every rank's text, in rank order.  Collective over the peers; blocks the host.  May be empty if
   // size is 1.
   std::function<std::vector<std::string>(const std::string&)> all_gather;
+  // By which messages call them; empty: their places, from 0.
+  std::vector<int> numbers{};
+
+  int number(std::size_t place) const {
+    return numbers.empty() ? static_cast<int>(place) : numbers.at(place);
+  }
 };
 
 // Peers of a Control, which must outlive them; of all ranks of the session; of this rank's node.

@@ -9,6 +9,7 @@
 
 #include "base/device.h"
 #include "base/error.h"
+#include "base/host/memory_use.h"
 #include "base/trace.h"
 #include "model/dit/dit.h"
 #include "model/kernels/attention.h"
@@ -19,6 +20,7 @@
 #include "parallel/mpi/session.h"
 #include "worker/counted_device.h"
 #include "worker/janitor.h"
+#include "worker/role.h"
 #include "worker/spin_limit.h"
 #include "worker/weights/host_account.h"
 
@@ -40,6 +42,10 @@ struct Rank {
   std::unique_ptr<Stream> own_exchange_stream;  // on a GPU; on the CPU the session's thread is used
   std::unique_ptr<Trace> trace;                 // nullptr unless requested
   model::kernels::Attention attention;          // for the DiT; LibTorch's choice until set
+  // While groups of ranks work apart: bytes of the host copies that all use, and the host's memory beside
+  // them when all groups were idle.
+  ByRole<std::size_t> held{};
+  std::optional<HostMemory> idle_host;
   SpinLimit spin_limit;
   // Reports a failure of this rank alone, and does not return; see speak_first().  Empty: nobody listens.
   std::function<void(const std::exception&)> failed;

@@ -9,6 +9,7 @@ namespace ferry::worker {
 int run(const Options& given, parallel::Session& session, StopRequest& stop) {
   const Clock::time_point begin = Clock::now();
   session.set_deadline(given.run.deadline_s);
+  session.ticks().asked_to_stop(false);  // of a run before
   Engine engine(given, session);
   // Before the engine's destructors, which wait for the device and for NCCL.
   engine.rank().failed = [&](const std::exception& error) { session.abort(message_of(error)); };

@@ -30,17 +30,6 @@ Claims::Claims(Session& session) : session_(session), window_(std::make_shared<W
   session.everyone().barrier();
 }
 
-Claims::~Claims() {
-  try {
-    session_.everyone().barrier();
-    session_.thread().run([window = window_] {
-      MPI_Win_unlock_all(window->handle);
-      MPI_Win_free(&window->handle);
-    });
-  } catch (...) {  // the job is being aborted
-  }
-}
-
 void Claims::restart() {
   Control& everyone = session_.everyone();
   everyone.barrier();

@@ -15,8 +15,6 @@ class Claims {
  public:
   // Collective over all ranks of the session, which must outlive it.  Throws MpiError.
   explicit Claims(Session& session);
-  // Collective, like MPI_Win_free.
-  ~Claims();
   Claims(const Claims&) = delete;
   Claims& operator=(const Claims&) = delete;
 

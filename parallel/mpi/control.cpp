@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <numeric>
 #include <stdexcept>
+#include <utility>
 
 #include "parallel/mpi/mpi_check.h"
 
@@ -30,10 +32,28 @@ void broadcast_on(CommThread& thread, MPI_Comm comm, std::string& text, int root
   }
 }
 
-struct RankAndSize {
+struct Members {
   int rank = 0;
-  int size = 1;
+  std::vector<int> numbers;
 };
+
+Members members_of(MPI_Comm comm) {
+  Members members;
+  int size = 1;
+  FERRY_MPI_CHECK(MPI_Comm_rank(comm, &members.rank));
+  FERRY_MPI_CHECK(MPI_Comm_size(comm, &size));
+  std::vector<int> places(static_cast<std::size_t>(size));
+  std::iota(places.begin(), places.end(), 0);
+  members.numbers.resize(places.size());
+  MPI_Group own = MPI_GROUP_NULL;
+  MPI_Group world = MPI_GROUP_NULL;
+  FERRY_MPI_CHECK(MPI_Comm_group(comm, &own));
+  FERRY_MPI_CHECK(MPI_Comm_group(MPI_COMM_WORLD, &world));
+  FERRY_MPI_CHECK(MPI_Group_translate_ranks(own, size, places.data(), world, members.numbers.data()));
+  MPI_Group_free(&own);
+  MPI_Group_free(&world);
+  return members;
+}
 
 }  // namespace
 
@@ -41,13 +61,11 @@ struct RankAndSize {
 // object and the caller's locals may be gone before their turn comes.
 
 Control::Control(CommThread& thread, MPI_Comm comm) : thread_(thread), comm_(comm) {
-  auto place = std::make_shared<RankAndSize>();
-  thread_.run([place, comm] {
-    FERRY_MPI_CHECK(MPI_Comm_rank(comm, &place->rank));
-    FERRY_MPI_CHECK(MPI_Comm_size(comm, &place->size));
-  });
-  rank_ = place->rank;
-  size_ = place->size;
+  auto members = std::make_shared<Members>();
+  thread_.run([members, comm] { *members = members_of(comm); });
+  rank_ = members->rank;
+  numbers_ = std::move(members->numbers);
+  size_ = static_cast<int>(numbers_.size());
 }
 
 void Control::barrier() {

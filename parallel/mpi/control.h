@@ -21,6 +21,8 @@ class Control {
   int rank() const { return rank_; }
   int size() const { return size_; }
   MPI_Comm comm() const { return comm_; }
+  // Of its ranks in MPI_COMM_WORLD.
+  const std::vector<int>& numbers() const { return numbers_; }
 
   void barrier();
   // Returns the text of `root`; that of the others is ignored.  Any length, any bytes.
@@ -37,6 +39,7 @@ class Control {
   MPI_Comm comm_;
   int rank_ = 0;
   int size_ = 1;
+  std::vector<int> numbers_;
 };
 
 }  // namespace ferry::parallel

@@ -79,6 +79,11 @@ void begin_abort(int exit_code) {
 
 int free_comm(MPI_Comm comm) noexcept { return MPI_Comm_free(&comm); }
 
+int free_window(MPI_Win window) noexcept {
+  MPI_Win_unlock_all(window);
+  return MPI_Win_free(&window);
+}
+
 Session::Session(int& argc, char**& argv)
     : owns_mpi_(start_mpi(argc, argv)), exceptions_(std::uncaught_exceptions()), host_(host_name()) {
   comms_.push_back(node_of_this_rank());
@@ -128,6 +133,8 @@ void Session::send_heartbeat() {
 Ticks& Session::ticks() { return watchdog_->ticks(); }
 
 bool Session::a_rank_has_gone() { return watchdog_->a_rank_has_gone(); }
+
+bool Session::a_rank_was_asked_to_stop() const { return watchdog_->a_rank_was_asked_to_stop(); }
 
 void Session::leave() { watchdog_->leave(); }
 
@@ -234,6 +241,7 @@ Session::~Session() {
   thread_->drain(kDrain_s);
   group_ranks_.reset();
   all_ = {};
+  windows_.clear();
   comms_.clear();
   if (owns_mpi_) MPI_Finalize();
   leave();

@@ -31,6 +31,9 @@ class Watchdog;
 
 int free_comm(MPI_Comm comm) noexcept;
 using OwnedComm = Handle<MPI_Comm, free_comm>;
+// Of a window whose epoch of MPI_Win_lock_all is open.
+int free_window(MPI_Win window) noexcept;
+using OwnedWindow = Handle<MPI_Win, free_window>;
 
 // Ranks that work together.
 struct Together {
@@ -90,6 +93,8 @@ class Session {
   int groups() const { return groups_; }
   // All ranks, divided or not.
   Control& everyone() { return *all_.world; }
+  // Keeps a window until MPI ends: freeing it earlier would wait for ranks that may have failed.
+  void own(OwnedWindow window) { windows_.push_back(std::move(window)); }
   // Ranks of this rank's group, and of all groups, on its node, whether or not an Undivided exists.
   int group_node_size() const { return (group_ranks_ ? *group_ranks_ : all_).node->size(); }
   int whole_node_size() const { return all_.node->size(); }
@@ -125,6 +130,8 @@ class Session {
   // reason.  The first of the node to find a rank gone reports it on stderr.  Any thread, at any time: for a
   // rank that gets a signal, which mpirun sends after a rank has died.
   bool a_rank_has_gone();
+  // True if a rank of the job was asked to stop early, and has said so (Ticks::asked_to_stop).
+  bool a_rank_was_asked_to_stop() const;
   // This rank ends by itself: the others are not to take it for one that died.  Any thread.
   void leave();
   // For a rank that has thrown a UserError: true if all ranks of its node have as well.  Waits for them, less
@@ -148,6 +155,7 @@ class Session {
   int exceptions_ = 0;
   std::string host_;
   std::vector<OwnedComm> comms_;
+  std::vector<OwnedWindow> windows_;
   std::unique_ptr<CommThread> thread_;
   Together all_;
   std::optional<Together> group_ranks_;  // after divide()

@@ -88,6 +88,8 @@ Seen Board::seen(int index) const {
             .beat = time_of(from.beat),
             .waits = from.waits > 0,
             .left = from.left,
+            .asked = from.asked,
+            .group = from.group,
             .gone = false,
             .device_free = from.device_free,
             .host_free = from.host_free};

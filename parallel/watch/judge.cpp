@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <vector>
 
 namespace ferry::parallel {
@@ -30,16 +31,30 @@ struct Judge {
     const double most = rank.remote ? kMessagesWithin_s : kBeatsWithin_s;
     return beats(rank) && age(rank.beat) > std::min(most, deadline_s / 2);
   }
-  // True if all that must tick wait and none has ticked.
-  bool all_stand() const {
-    const auto of = [this](const Seen& rank) { return judged(rank); };
-    const auto stands = [this](const Seen& rank) { return !judged(rank) || age(rank.tick) > deadline_s; };
-    return std::ranges::any_of(ranks, of) && std::ranges::all_of(ranks, stands);
+  // True if all of `among` that must tick wait and none has ticked.
+  bool all_stand(const std::vector<std::size_t>& among) const {
+    const auto of = [this](std::size_t i) { return judged(ranks[i]); };
+    const auto stands = [&](std::size_t i) { return !of(i) || age(ranks[i].tick) > deadline_s; };
+    return std::ranges::any_of(among, of) && std::ranges::all_of(among, stands);
+  }
+  // Ranks that wait for each other and all stand: those of a group, or all; empty: there are none.
+  std::vector<std::size_t> standing() const {
+    std::map<int, std::vector<std::size_t>> groups;
+    std::vector<std::size_t> all;
+    for (std::size_t i = 0; i < ranks.size(); ++i) {
+      all.push_back(i);
+      if (ranks[i].group > 0) groups[ranks[i].group].push_back(i);
+    }
+    if (all_stand(all)) return all;
+    for (const auto& [group, members] : groups) {
+      if (all_stand(members)) return members;
+    }
+    return {};
   }
   bool anything_late() const {
-    return all_stand() || std::ranges::any_of(ranks, [this](const Seen& rank) {
-             return stuck(rank) || (beats(rank) && age(rank.beat) > deadline_s);
-           });
+    return !standing().empty() || std::ranges::any_of(ranks, [this](const Seen& rank) {
+      return stuck(rank) || (beats(rank) && age(rank.beat) > deadline_s);
+    });
   }
 };
 
@@ -110,8 +125,10 @@ std::optional<Verdict> judge(std::span<const Seen> ranks, Clock::time_point now,
   }
   const auto stuck = those_that(ranks, [&](const Seen& rank) { return judge.stuck(rank); });
   if (!stuck.empty()) return Verdict{Trouble::Stuck, least(ranks, stuck)};
-  const auto all = those_that(ranks, [&](const Seen& rank) { return judge.judged(rank); });
-  return Verdict{Trouble::Standstill, least(ranks, all)};
+  std::vector<std::size_t> standing = judge.standing();
+  std::erase_if(standing, [&](std::size_t i) { return !judge.judged(ranks[i]); });
+  if (standing.empty()) return std::nullopt;  // one that was late in this look is gone from it
+  return Verdict{Trouble::Standstill, least(ranks, standing)};
 }
 
 std::string report(const Seen& rank, Trouble trouble, const std::string& host, Clock::time_point now) {

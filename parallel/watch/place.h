@@ -40,6 +40,8 @@ struct alignas(128) Place {
   std::atomic<std::uint32_t> waits;        // waits for other ranks, or for its device, that are open
   std::atomic<bool> refused;               // it has thrown a UserError, which the others may have thrown too
   std::atomic<bool> left;                  // it ends on purpose
+  std::atomic<bool> asked;                 // it was asked to stop early
+  std::atomic<int> group;                  // works apart with the ranks of the same number; 0: with all
   std::atomic<std::uint64_t> device_free;  // bytes; 0: unknown
   std::atomic<std::uint64_t> host_free;
 };
@@ -54,6 +56,8 @@ struct Seen {
   Clock::time_point beat;
   bool waits = false;
   bool left = false;
+  bool asked = false;
+  int group = 0;
   bool gone = false;  // its process has ended, though it has not left
   std::size_t device_free = 0;
   std::size_t host_free = 0;
@@ -67,6 +71,8 @@ struct Sign {
   std::uint64_t waits = 0;
   std::uint64_t device_free = 0;
   std::uint64_t host_free = 0;
+  std::uint32_t asked = 0;
+  std::int32_t group = 0;
 };
 
 std::uint64_t packed(const Where& where);

@@ -44,7 +44,9 @@ Sign Ticks::sign() const {
           .tick_age = Clock::now().time_since_epoch().count() - place.tick,
           .waits = place.waits,
           .device_free = place.device_free,
-          .host_free = place.host_free};
+          .host_free = place.host_free,
+          .asked = place.asked ? 1U : 0U,
+          .group = place.group};
 }
 
 void Ticks::progress() noexcept { mine().tick = Clock::now().time_since_epoch().count(); }

@@ -50,6 +50,11 @@ class Ticks {
   void computes_on_host(bool yes) { on_host_ = yes; }
   bool computes_on_host() const { return on_host_; }
   Sign sign() const;  // any thread
+  // From now on this rank works apart with those that say the same number, and waits for none but them; 0:
+  // with all again.
+  void work_in_group(int number) { mine().group = number; }
+  // Whether this rank was asked to stop early: so ranks of other groups hear of it.
+  void asked_to_stop(bool asked) { mine().asked = asked; }
   // Free memory of the device, for reports.
   void device_memory(std::size_t free_bytes) { mine().device_free = free_bytes; }
 

@@ -123,6 +123,8 @@ void Watchdog::hear(int rank, const Sign& sign) {
                    .beat = now,
                    .waits = sign.waits > 0,
                    .left = false,
+                   .asked = sign.asked > 0,
+                   .group = sign.group,
                    .gone = false,
                    .device_free = sign.device_free,
                    .host_free = sign.host_free,
@@ -178,6 +180,14 @@ bool Watchdog::a_rank_has_gone() {
   if (!line) return false;
   if (claim(1)) say(*line);
   return true;
+}
+
+bool Watchdog::a_rank_was_asked_to_stop() const {
+  for (int i = 0; i < setup_.board.size(); ++i) {
+    if (setup_.board.place(i).asked) return true;
+  }
+  const std::lock_guard lock(remote_mutex_);
+  return std::ranges::any_of(remote_, [](const auto& each) { return each.second.asked; });
 }
 
 bool Watchdog::all_refuse(double seconds) {

@@ -53,6 +53,9 @@ class Watchdog {
   // True if a rank of this node has ended without having left, or the job is going down already.  The first
   // of the node to find that reports it, once, on stderr.  Any thread.
   bool a_rank_has_gone();
+  // True if a rank has said so (Ticks::asked_to_stop); of another node, as soon as it has been heard.  Any
+  // thread.
+  bool a_rank_was_asked_to_stop() const;
   // A rank of another node has sent this.  Any thread.
   void hear(int rank, const Sign& sign);
   // Messages are taken in now.  What was not heard in a time in which none were does not count.  Any thread.

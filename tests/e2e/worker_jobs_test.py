@@ -398,23 +398,62 @@ class Groups(JobsTest):
                 self.assert_as_alone(i, items[i], 2, self.folder / f"{i}.safetensors")
 
     def test_a_group_that_is_done_waits_for_the_other(self):
-        self.write([{**good(1), "steps": 2500}, {**good(0), "steps": 2}])
+        self.write([{**good(1), "size": "160x96", "steps": 1000}, {**good(0), "steps": 2}])
         done = self.jobs(*self.DATA, "--run.deadline_s", "2", ranks=4)
         self.assertEqual(done.returncode, 0, done.stderr)
         seconds = json.loads((self.folder / "line-0001.json").read_text())["total_s"]
         self.assertGreater(seconds, 3, "the other group did not wait longer than the deadline")
 
     def test_a_rank_of_the_second_group_is_named(self):
-        self.write([{**good(i), "steps": 900} for i in range(4)])
-        for kind in ("stop", "kill", "throw"):
-            job = self.start("--run.deadline_s", "4", FERRY_TEST_FAULT=f"{kind}:3:denoise:5")
+        self.write([{**good(i), "steps": 300} for i in range(4)])
+        for kind, rank, stage, words in (("stop", 3, "denoise", "has stopped"), ("kill", 3, "decode", "is gone"),
+                                         ("throw", 2, "load", "planted"), ("throw", 2, "write", "planted")):
+            job = self.start("--run.deadline_s", "4", FERRY_TEST_FAULT=f"{kind}:{rank}:{stage}")
             begin = time.monotonic()
             _, text = job.communicate(timeout=60)
             self.assertNotIn(job.returncode, (0, 75), text)
             self.assertLess(time.monotonic() - begin, 40, text)
-            reports = [line for line in text.splitlines() if "rank 3 on " in line]
-            self.assertEqual(len(reports), 1, text)
-            self.assertIn("denoise", reports[0])
+            (report,) = [line for line in text.splitlines() if f"rank {rank} on " in line]
+            self.assertIn(words, report)
+            self.assertIn(stage, report)
+            for path in self.folder.glob("*line-*"):
+                path.unlink()
+
+    def test_a_group_that_hangs_is_named_while_the_other_works(self):
+        """A rank that leaves its group's steps alone: the others wait for it."""
+        self.write([{**good(i), "size": "160x96", "steps": 1000} for i in range(2)])
+        job = self.start("--run.deadline_s", "3", FERRY_TEST_FAULT="refuse:3:denoise:2")
+        begin = time.monotonic()
+        _, text = job.communicate(timeout=60)
+        self.assertNotIn(job.returncode, (0, 75), text)
+        self.assertEqual(list(self.folder.glob("*.mp4")), [], "the other group had time for a video")
+        self.assertLess(time.monotonic() - begin, 40, text)
+
+    def test_a_request_to_one_rank_stops_all_groups(self):
+        self.write([{**good(i), "size": "160x96", "steps": 1000} for i in range(2)])
+        job = self.start("--run.save_every", "2")
+        states = [self.folder / f".line-000{i}.mp4.state" for i in (1, 2)]
+        for state in states:
+            wait_for(state)
+        ranks = [process for process in self.processes_here()
+                 if b"OMPI_COMM_WORLD_RANK=3" in (process / "environ").read_bytes().split(b"\0")]
+        self.assertEqual(len(ranks), 1)
+        os.kill(int(ranks[0].name), signal.SIGUSR1)
+        _, text = job.communicate(timeout=60)
+        self.assertEqual(job.returncode, 75, text)
+        self.assertTrue(all(state.exists() for state in states), text)
+        self.assertEqual(list(self.folder.glob("*.mp4")), [])
+
+    def test_groups_on_several_nodes(self):
+        self.write([{**good(i), "save": f"{i}.safetensors"} for i in range(4)])
+        for per_node in (1, 2):
+            done = self.jobs(*self.DATA, "--overwrite", ranks=4, env={"FERRY_TEST_RANKS_PER_NODE": str(per_node)})
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn("4 made", done.stderr)
+            for i in range(4):
+                self.assertTrue((self.folder / f"{i}.safetensors").exists())
+        self.assert_as_alone(1, good(1), 2, self.folder / "1.safetensors")
+        self.assert_refused(self.jobs(*self.DATA, ranks=4, env={"FERRY_TEST_RANKS_PER_NODE": "3"}), "evenly on the nodes")
 
     def test_numbers_of_groups_that_do_not_fit_are_refused(self):
         self.write([good(0)])

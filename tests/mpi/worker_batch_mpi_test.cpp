@@ -167,7 +167,7 @@ TEST_F(Batches, ARequestInOneGroupStopsAll) {
   int made = 0;
   for (int i = 0; i < 12; ++i)
     made += std::filesystem::exists(file(std::to_string(i) + ".safetensors")) ? 1 : 0;
-  EXPECT_LT(made, 12);
+  EXPECT_LE(made, 1) << "what the other group had taken before it heard";
 }
 
 TEST_F(Batches, AnItemThatFailsOnAllRanksLeavesTheOthersTheirTurn) {

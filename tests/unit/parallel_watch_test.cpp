@@ -89,6 +89,17 @@ TEST(Judge, WhereAllWaitTheLeastAdvancedIsBlamed) {
   EXPECT_EQ(verdict({waiting(0, seconds(11)), behind, waiting(2, seconds(9))}), std::nullopt);
 }
 
+TEST(Judge, AGroupThatStandsIsBlamedThoughAnotherGetsOn) {
+  std::vector<Seen> ranks = {working(0), waiting(1, seconds(1)), waiting(2, seconds(11)),
+                             waiting(3, seconds(12))};
+  EXPECT_EQ(verdict(ranks), std::nullopt) << "they may wait for rank 0";
+  for (Seen& rank : ranks) rank.group = 1 + rank.rank / 2;
+  EXPECT_EQ(verdict(ranks), (Verdict{Trouble::Standstill, 3}));
+  // Done, they wait for the other group.
+  for (const std::size_t i : {2U, 3U}) ranks[i].group = 0;
+  EXPECT_EQ(verdict(ranks), std::nullopt);
+}
+
 TEST(Judge, ADeadRankIsBlamedAtOnce) {
   Seen dead = stopped(1, seconds(0));
   dead.gone = true;

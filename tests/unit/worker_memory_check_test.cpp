@@ -143,6 +143,18 @@ TEST(MemoryCheck, RanksOnTheCpuShareWhatTheirNodeHasLeft) {
   EXPECT_THAT(refusal(machine), HasSubstr("beside the host copy of the weights"));
 }
 
+TEST(MemoryCheck, CopiesThatOtherGroupsUseAreNotFree) {
+  Machine machine = machine_of(2);
+  for (RankMemory& rank : machine.ranks) {
+    rank.on_gpu = false;
+    rank.host_memory.available_bytes = 60 * kGB;  // those copies counted
+    rank.held[static_cast<std::size_t>(Role::Dit)] = 29 * kGB;
+  }
+  EXPECT_EQ(refusal(machine), "");
+  for (RankMemory& rank : machine.ranks) rank.held[static_cast<std::size_t>(Role::Vae)] = 29 * kGB;
+  EXPECT_THAT(refusal(machine), HasSubstr("beside the host copy of the weights"));
+}
+
 TEST(MemoryCheck, TheTextEncoderOfABatchNeedsTheFirstRanksMemory) {
   Options options;
   Networks networks = networks_of_14b(options);

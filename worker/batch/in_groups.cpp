@@ -5,11 +5,12 @@
 #include <utility>
 
 #include "base/log.h"
+#include "worker/state/save_points.h"
 
 namespace ferry::worker {
 
 int InGroups::make_all() {
-  if (first_of_all()) {
+  if (first_of_all() && !left().empty()) {
     spdlog::info(
         "{} groups of {} rank{} make videos at the same time, from one copy of the weights on each node",
         session().groups(), session().size(), session().size() == 1 ? "" : "s");
@@ -17,13 +18,17 @@ int InGroups::make_all() {
   parallel::Claims claims(session());
   for (std::size_t begin = 0; begin < left().size();) {
     const Round round = next_round(begin);
-    if (!options().run.dry_run) begin_round(engine(), options(), round, store_);
+    begin_round(engine(), options(), round, store_);
     // From here on no rank ends on its own: another group may be in the middle of a video.
     stop().enter(StopRequest::Phase::Stoppable);
     claims.restart();
-    const bool stops = make_claimed(claims, begin, round.videos) == kRequeueExit;
+    session().ticks().work_in_group(session().group() + 1);
+    bool stops = make_claimed(claims, begin, round.videos) == kRequeueExit;
+    session().ticks().work_in_group(0);
     tell_outcomes();
     begin += round.videos;
+    // Asked while it wrote the last video of the round.
+    stops = stops || (begin < left().size() && stop_asked(stop(), session()));
     if (!session().everyone().all_agree(!stops)) {
       if (first_of_all()) spdlog::info("all groups have stopped; the same command goes on");
       return kRequeueExit;
@@ -40,7 +45,7 @@ int InGroups::make_claimed(parallel::Claims& claims, std::size_t begin, std::siz
     const std::size_t claimed = std::stoull(session().broadcast(mine, 0));
     if (claimed >= count) return 0;
     stop().enter(StopRequest::Phase::Stoppable);
-    const bool stops = !session().all_agree(!stop().asked());
+    const bool stops = !session().all_agree(!stop_asked(stop(), session()));
     if (!stops && make(begin + claimed) == 0) continue;
     if (first()) claims.close();
     return kRequeueExit;

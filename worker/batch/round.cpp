@@ -33,6 +33,7 @@ void check_memory_for_text(Engine& engine, const Options& options) {
 void begin_round(Engine& engine, const Options& options, const Round& round, ContextStore& store) {
   Rank& rank = engine.rank();
   open_networks_of(engine, round);
+  const bool of_group = rank.is_first();
   const parallel::Session::Undivided together(*rank.session);
   const c10::InferenceMode inference;
   const model::TorchStream stream(*rank.device);
@@ -41,6 +42,7 @@ void begin_round(Engine& engine, const Options& options, const Round& round, Con
   rank.begin(parallel::Stage::Load);
   if (round.encodes) check_memory_for_text(engine, options);
   store = {};
+  engine.model().release();
   const Job none;
   const TextPlan text{.store = rank.is_first() ? &store : nullptr, .known = false, .ahead = round.prompts};
   const StageInput input{.options = &options,
@@ -50,7 +52,7 @@ void begin_round(Engine& engine, const Options& options, const Round& round, Con
                          .model = &engine.model(),
                          .progress = &progress,
                          .text = &text};
-  VideoNeeds needs;
+  VideoNeeds needs;  // of the text's stage; the others are held
   std::vector<StageSource> sources;
   for (const RoleEntry& entry : roles_in_turn()) {
     if (entry.role == Role::TextEncoder || round.needed_by[entry.role] == nullptr) continue;
@@ -59,14 +61,15 @@ void begin_round(Engine& engine, const Options& options, const Round& round, Con
   }
   needs.later[Role::TextEncoder] = round.more_text;
   if (round.encodes) needs.now[Role::TextEncoder] = source_of(input, Role::TextEncoder);
-  engine.model().release();
   engine.model().begin_video(needs);
+  engine.model().check_room_for(sources);
+  if (options.run.dry_run) return;
   if (round.encodes) {
     StageRecord record;
     text_visit(input, record, [&] {
       for (const StageSource& source : sources) engine.model().begin_if_room(source, 0);
     });
-    store.share(rank.session->everyone());
+    store.share(rank.session->everyone(), of_group);
   }
   engine.model().hold(sources, progress);
 }

@@ -21,7 +21,8 @@ struct Round {
 };
 
 // Encodes the prompts by the first rank into every rank's `store`, replacing what is there, and loads the
-// weights that the groups need onto every node, where they stay (LoadedModel::hold).  The session is divided.
+// weights that the groups need onto every node, where they stay (LoadedModel::hold).  Checks before that both
+// have room; a dry run ends there.  The session is divided.
 // Collective over all ranks.  Throws UserError on every rank: the model cannot be used, or its weights have
 // no room together.
 void begin_round(Engine& engine, const Options& options, const Round& round, ContextStore& store);

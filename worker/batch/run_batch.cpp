@@ -61,6 +61,8 @@ class InTurn final : public BatchRun {
 
 int run_batch(const Options& options, const Batch& batch, parallel::Session& session, StopRequest& stop) {
   session.set_deadline(options.run.deadline_s);
+  session.divide(1);
+  session.ticks().asked_to_stop(false);  // of a batch before
   // To a group the batch is as to a run of its own.
   Options of_group = options;
   of_group.parallel.data = 1;

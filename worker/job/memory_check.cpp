@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <numeric>
 #include <span>
 
 #include "offload/arena/host_check.h"
@@ -19,7 +20,7 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(HostMemory, total_bytes, available_bytes, lim
 namespace ferry::worker {
 
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(RankMemory, rank, host, node_index, node_size, host_sharers, on_gpu,
-                                   device, device_use, host_memory)
+                                   device, device_use, host_memory, held)
 
 namespace {
 
@@ -84,7 +85,20 @@ struct RoleNetwork {
   const Network& network;
 };
 
-void check_role(const RoleNetwork& role, const StageCase& stage, const Machine& machine) {
+// While groups of ranks work apart, the copies of other stages do not make room for this one.
+Machine beside_held_copies(Machine machine, Role role) {
+  for (RankMemory& rank : machine.ranks) {
+    const std::size_t own = rank.held.at(static_cast<std::size_t>(role));
+    if (own == 0) continue;
+    const std::size_t others = std::accumulate(rank.held.begin(), rank.held.end(), std::size_t{0}) - own;
+    std::size_t& available = rank.host_memory.available_bytes;
+    available -= std::min(available, others);
+  }
+  return machine;
+}
+
+void check_role(const RoleNetwork& role, const StageCase& stage, const Machine& of_all) {
+  const Machine machine = beside_held_copies(of_all, role.entry.role);
   const std::span<const RankMemory> all(machine.ranks);
   const int ranks = machine.mesh.cfg * machine.mesh.ulysses;
   const bool alone = role.entry.runs(stage.options, ranks) == Runs::FirstRank;
@@ -103,7 +117,8 @@ std::vector<RankMemory> memory_of_ranks(const Rank& rank) {
                   .on_gpu = rank.on_gpu(),
                   .device = rank.device->name(),
                   .device_use = rank.on_gpu() ? rank.device->memory() : MemoryUse{},
-                  .host_memory = host_memory()};
+                  .host_memory = rank.idle_host.value_or(host_memory()),
+                  .held = rank.held.values};
   mine.device_use.free_bytes += rank.on_gpu() ? rank.account.now() : 0;
   HostMemory& host = mine.host_memory;
   host.available_bytes = std::min(host.available_bytes + rank.host_account.now(), host.total_bytes);

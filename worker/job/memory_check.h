@@ -1,6 +1,7 @@
 // Checks, before any weight is read, that a job's weights fit on every node and device.
 #pragma once
 
+#include <array>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,7 @@ struct RankMemory {
   std::string device;    // "NVIDIA H100 80GB HBM3"; "cpu"
   MemoryUse device_use;  // on a GPU, its own
   HostMemory host_memory;
+  std::array<std::size_t, kRoleCount> held{};  // of it, host copies that other groups use too, by role
 };
 
 // Memory of all ranks, in rank order; weights held by this program count as free, since they are released

@@ -36,7 +36,7 @@ std::string ContextStore::cause(const std::string& prompt) const {
 
 void ContextStore::put_cause(const std::string& prompt, const std::string& cause) { causes_[prompt] = cause; }
 
-void ContextStore::share(parallel::Control& ranks) {
+void ContextStore::share(parallel::Control& ranks, bool wanted) {
   nlohmann::json mine = {nlohmann::json::array(), causes_};
   for (const auto& [prompt, rows] : rows_) mine[0].push_back(shape_of(prompt, rows));
   const auto shared = nlohmann::json::parse(ranks.broadcast(ranks.rank() == 0 ? mine.dump() : "", 0));
@@ -49,7 +49,7 @@ void ContextStore::share(parallel::Control& ranks) {
       bytes.assign(static_cast<const char*>(rows.const_data_ptr()), rows.nbytes());
     }
     bytes = ranks.broadcast(bytes, 0);
-    if (ranks.rank() == 0) continue;
+    if (ranks.rank() == 0 || !wanted) continue;
     const at::Tensor rows = at::empty({shape[1].get<std::int64_t>(), shape[2].get<std::int64_t>()},
                                       static_cast<at::ScalarType>(shape[3].get<int>()));
     std::memcpy(rows.mutable_data_ptr(), bytes.data(), bytes.size());

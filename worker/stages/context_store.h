@@ -24,8 +24,8 @@ class ContextStore {
   void put_cause(const std::string& prompt, const std::string& cause);
   void drop(const std::string& prompt);
   std::size_t bytes() const;
-  // Gives every rank what the first one has.  Collective over `ranks`.
-  void share(parallel::Control& ranks);
+  // Gives what the first rank has to those that want it.  Collective over `ranks`.
+  void share(parallel::Control& ranks, bool wanted);
 
  private:
   std::map<std::string, at::Tensor> rows_;

@@ -10,7 +10,12 @@ void SavePoints::begin() {
   if (stop_ != nullptr) stop_->enter(StopRequest::Phase::Stoppable);
 }
 
-bool SavePoints::stop_agreed() const { return stop_ != nullptr && !session_.all_agree(!stop_->asked()); }
+bool stop_asked(const StopRequest& stop, parallel::Session& session) {
+  if (stop.asked()) session.ticks().asked_to_stop(true);
+  return stop.asked() || session.a_rank_was_asked_to_stop();
+}
+
+bool SavePoints::stop_agreed() const { return stop_ != nullptr && !session_.all_agree(!stop_asked()); }
 
 void SavePoints::between_steps(int steps_done, const State& state) {
   if (stop_agreed()) stop(state);

@@ -11,6 +11,9 @@
 
 namespace ferry::worker {
 
+// True if this rank was asked to stop, which it tells the others, or another has said so.
+bool stop_asked(const StopRequest& stop, parallel::Session& session);
+
 // Every rank makes the same calls, all collective over the world unless they say otherwise.
 class SavePoints {
  public:
@@ -25,8 +28,9 @@ class SavePoints {
   void begin();
   // True if any rank was asked to stop.
   bool stop_agreed() const;
-  // As above on this rank alone, for a stage that it runs alone.
-  bool stop_asked() const { return stop_ != nullptr && stop_->asked(); }
+  // True if this rank was, or one of the job that has said so: for a stage that this rank runs alone, and for
+  // what other groups of ranks do.
+  bool stop_asked() const { return stop_ != nullptr && worker::stop_asked(*stop_, session_); }
   // Between two steps: saves if `steps_done` is a multiple of `every`; if any rank was asked to stop, as
   // stop().  A save that fails is logged, and the run goes on.
   void between_steps(int steps_done, const State& state);

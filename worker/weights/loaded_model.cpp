@@ -122,15 +122,21 @@ void LoadedModel::check_room_for(const std::vector<StageSource>& sources) {
   std::vector<std::string_view> names;
   for (const StageSource& source : sources) {
     names.push_back(name_of(source.network->role));
-    if (!stages_[source.network->role].begun()) bytes += host_bytes(source, rank_);
+    if (!stages_[source.network->role].begun()) bytes += source.network->plan.arena.layout.bytes;
   }
   if (make_room(rank_, bytes, host_memory().available_bytes)) return;
+  for (const RoleEntry& entry : roles()) {
+    const auto is_it = [&](const StageSource& source) { return source.network->role == entry.role; };
+    if (std::ranges::none_of(sources, is_it)) give_back(entry.role);
+  }
+  rank_.janitor.finish();
+  rank_.session->barrier();
   agree(*rank_.session, [&] {
     const HostMemory memory = host_memory();
     if (bytes <= memory.available_bytes) return;
     throw UserError(fmt::format(
         "the weights of {}, which groups of ranks use at the same time, take {:.2f} GB more of host memory; "
-        "{:.2f} of {:.2f} GB are available ({}); --data 1 needs them one after the other",
+        "{:.2f} of {:.2f} GB are available ({}); --data 1 --run.keep one holds them one after the other",
         fmt::join(names, " and "), static_cast<double>(bytes) / kGigabyte,
         static_cast<double>(memory.available_bytes) / kGigabyte,
         static_cast<double>(memory.total_bytes) / kGigabyte, place_of(memory)));
@@ -150,11 +156,20 @@ void LoadedModel::hold(const std::vector<StageSource>& sources, Progress& progre
     if (source.network->plan.pin) stage.arena()->pin(*rank_.device);
   }
   // What a group frees the others would have.
-  for (LoadedStage& stage : stages_) stage.held = stage.begun();
+  for (const RoleEntry& entry : roles()) {
+    LoadedStage& stage = stages_[entry.role];
+    stage.held = stage.begun();
+    rank_.held[entry.role] = stage.arena() == nullptr ? 0 : stage.arena()->bytes();
+  }
+  rank_.session->barrier();
+  rank_.idle_host = host_memory();
+  rank_.session->barrier();
 }
 
 void LoadedModel::release() {
   for (LoadedStage& stage : stages_) stage.held = false;
+  rank_.held = {};
+  rank_.idle_host.reset();
 }
 
 void LoadedModel::finish_load(LoadedStage& stage, Progress& progress) {

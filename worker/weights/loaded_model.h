@@ -73,6 +73,9 @@ class LoadedModel {
   // the world.  Throws UserError on every rank: not enough memory.
   void hold(const std::vector<StageSource>& sources, Progress& progress);
   void release();
+  // Throws UserError on every rank, unless hold() has room for the sources; idle copies of others are freed
+  // if need be.  Collective over the world.
+  void check_room_for(const std::vector<StageSource>& sources);
 
   // On GPUs: drops idle device copies if a device lacks room for the stage of `source`.
   // Collective over the world.
@@ -92,7 +95,6 @@ class LoadedModel {
   void give_way(Role role, const std::function<bool()>& enough, const std::function<void(Role)>& drop);
   void give_back(Role role);
   void finish_load(LoadedStage& stage, Progress& progress);
-  void check_room_for(const std::vector<StageSource>& sources);
   void drop_device_copy(Role role);
   std::size_t reclaim(std::size_t bytes);
   std::size_t host_room() const;
