@@ -363,7 +363,7 @@ TEST_F(Generate, RefusesParallelGuidanceWithoutASecondBranch) {
 TEST_F(Generate, RefusesSeveralVideosAtATime) {
   if (size() == 1) GTEST_SKIP() << "one rank makes one video";
   options.parallel.data = size();
-  EXPECT_THAT(refusal(options), HasSubstr("not yet"));
+  EXPECT_THAT(refusal(options), HasSubstr("--jobs FILE"));
 }
 
 }  // namespace
