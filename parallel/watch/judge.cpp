@@ -127,7 +127,6 @@ std::optional<Verdict> judge(std::span<const Seen> ranks, Clock::time_point now,
   if (!stuck.empty()) return Verdict{Trouble::Stuck, least(ranks, stuck)};
   std::vector<std::size_t> standing = judge.standing();
   std::erase_if(standing, [&](std::size_t i) { return !judge.judged(ranks[i]); });
-  if (standing.empty()) return std::nullopt;  // one that was late in this look is gone from it
   return Verdict{Trouble::Standstill, least(ranks, standing)};
 }
 

@@ -3,15 +3,14 @@
 #include <algorithm>
 #include <set>
 
+#include "worker/job/prompts.h"
 #include "worker/roles.h"
 
 namespace ferry::worker {
 
 std::vector<std::string> prompts_to_encode(const Job& job) {
   if (!entry_of(Role::TextEncoder).needed(given_to(job))) return {};
-  std::vector<std::string> prompts = {job.prompt};
-  if (job.guided()) prompts.push_back(job.negative_prompt);
-  return prompts;
+  return prompts_of(job);
 }
 
 TextVisit plan_visit(std::span<const Job* const> jobs, const ContextStore& store, std::size_t bytes_each,

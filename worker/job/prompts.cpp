@@ -18,6 +18,12 @@ TokenCount count(const std::string& prompt, const model::Tokenizer& tokenizer, s
 
 }  // namespace
 
+std::vector<std::string> prompts_of(const Job& job) {
+  std::vector<std::string> prompts = {job.prompt};
+  if (job.guided()) prompts.push_back(job.negative_prompt);
+  return prompts;
+}
+
 std::vector<std::string> count_tokens(Job& job, const Networks& networks) {
   if (needed_network(networks, Role::TextEncoder, given_to(job)) == nullptr) return {};
   const std::int64_t window = networks.facts.text->text_len;

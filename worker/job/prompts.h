@@ -1,4 +1,4 @@
-// Checks prompts before the text encoder reads them.
+// Prompts as the text encoder reads them, and their check before that.
 #pragma once
 
 #include <string>
@@ -8,6 +8,9 @@
 #include "worker/networks.h"
 
 namespace ferry::worker {
+
+// The prompt and, with guidance, the negative one.
+std::vector<std::string> prompts_of(const Job& job);
 
 // Counts the tokens of the job's prompts.  Returns a line for each prompt that exceeds the model's text
 // window and will be truncated.  Does nothing if the contexts come from a file.

@@ -13,6 +13,7 @@
 #include "parallel/agree.h"
 #include "worker/cores.h"
 #include "worker/job/noise.h"
+#include "worker/job/prompts.h"
 #include "worker/stages/not_finite.h"
 #include "worker/stages/stages.h"
 #include "worker/weights/stage_weights.h"
@@ -39,12 +40,6 @@ Encoded read_contexts(const StageInput& input) {
     if (!job.guided()) break;
   }
   return read;
-}
-
-std::vector<std::string> prompts_of(const Job& job) {
-  std::vector<std::string> prompts = {job.prompt};
-  if (job.guided()) prompts.push_back(job.negative_prompt);
-  return prompts;
 }
 
 using TokenIds = std::vector<std::vector<std::int64_t>>;
