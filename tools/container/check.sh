@@ -23,8 +23,8 @@ if [ -z "${FERRY_CHECK_MOUNTS:-}" ]; then exec env FERRY_CHECK_MOUNTS=1 unshare 
 if [ ! -e "$image/etc/debian_version" ]; then
   say "debootstrap bookworm into $image"
   debootstrap --variant=minbase --include=ca-certificates bookworm "$image" http://deb.debian.org/debian >/dev/null
-  chroot "$image" useradd --create-home "$user"
 fi
+chroot "$image" id "$user" >/dev/null 2>&1 || chroot "$image" useradd --create-home "$user"
 # As Apptainer does; and the image trusts whom this machine trusts.
 for folder in /proc /sys /dev /tmp; do mount --rbind "$folder" "$image$folder"; done
 cp -L /etc/resolv.conf /etc/hosts "$image/etc/"
