@@ -13,7 +13,9 @@ if [ "${CUDA:-0}" = 1 ]; then
   python3 -m venv /opt/nvcc
   /opt/nvcc/bin/pip install --quiet --disable-pip-version-check -r tools/container/requirements-cuda.txt
   toolkit=$(echo /opt/nvcc/lib/python3*/site-packages/nvidia/cu13)
-  ln -sf libcudart.so.13 "$toolkit/lib/libcudart.so"  # the wheel has no name to link with
+  # The names that nvcc links with, which the wheels do not have.
+  ln -sf libcudart.so.13 "$toolkit/lib/libcudart.so"
+  ln -sfn lib "$toolkit/lib64"
   export PATH=$toolkit/bin:$PATH
 fi
 make build
