@@ -5,9 +5,9 @@ Nothing is installed: apt-get and sudo, where there are any, are scripts that wr
 
 import os
 import pathlib
+import re
 import shutil
 import subprocess
-import sys
 import tempfile
 import unittest
 
@@ -17,8 +17,13 @@ COPIED = ["tools/setup.sh", "tools/capabilities.sh", "tools/dependencies.txt", "
           "tools/requirements-gpu.txt", "cmake/FerryFind.cmake", "cmake/probe/CMakeLists.txt"]
 
 
-def tool(name):
-    return shutil.which(name, path="/usr/local/bin:/usr/bin:/bin")
+# Where modules and folders of one's own put things; kept, so that an ordinary user may run this too.
+KEPT = re.compile(r"(CC|CXX|CPATH|LIBRARY_PATH|LD_LIBRARY_PATH|CMAKE_.*|PKG_CONFIG.*|OPAL_PREFIX)$")
+
+
+def places_of_programs():
+    """Root's own programs are not for the ordinary user that the test becomes."""
+    return ["/usr/bin", "/usr/local/bin"] if os.getuid() == 0 else os.environ["PATH"].split(":")
 
 
 class Setup(unittest.TestCase):
@@ -34,13 +39,14 @@ class Setup(unittest.TestCase):
             shutil.copy(ROOT / name, self.tree / name)
         self.programs = self.place / "programs"
         self.programs.mkdir()
-        for name in os.listdir("/usr/bin"):
-            if name not in ("sudo", "apt-get"):
-                os.symlink(f"/usr/bin/{name}", self.programs / name)
-        for name in ("cmake", "ninja", "ccache"):  # where a machine has them elsewhere
-            if tool(name) and not (self.programs / name).exists():
-                os.symlink(tool(name), self.programs / name)
-        self.settings = {"PATH": str(self.programs), "HOME": str(self.place)}
+        for folder in filter(os.path.isdir, places_of_programs()):
+            for name in set(os.listdir(folder)) - {"sudo", "apt-get"}:
+                if not (self.programs / name).is_symlink():
+                    os.symlink(f"{folder}/{name}", self.programs / name)
+        for name in {"ccache", "git", "pkg-config"} - set(os.listdir(self.programs)):
+            self.script(self.programs / name, "exit 1")  # optional ones, which would be spoken of
+        self.settings = {"PATH": str(self.programs), "HOME": str(self.place),
+                         **{name: value for name, value in os.environ.items() if KEPT.match(name)}}
         self.plant_venv()
 
     def plant_venv(self):
@@ -115,6 +121,8 @@ class OrdinaryUser(Setup):
     def test_a_library_of_a_folder_of_ones_own_is_found_and_missed_when_it_goes(self):
         name = "utf8proc.h"
         folders = folders_of(name, "libutf8proc.a", "libutf8proc.so")
+        if not folders:
+            self.skipTest("utf8proc is not the system's here")
         self.ignore(*folders)
         # These folders have others of Ferry's libraries, which are therefore in the prefix too.
         prefix = self.place / "prefix"
