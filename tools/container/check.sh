@@ -59,7 +59,7 @@ say "two ranks in the image, started by this machine's $(mpirun --version | head
 id=$(chroot "$image" id -u "$user")
 outside=(setpriv --reuid="$id" --regid="$id" --clear-groups --inh-caps=+sys_chroot --ambient-caps=+sys_chroot)
 inside=(chroot "$image" env HOME="/home/$user" PATH=/usr/local/bin:/usr/bin:/bin OMP_NUM_THREADS=1)
-(cd / && env HOME=/ "${outside[@]}" mpirun -n 2 --bind-to none "${inside[@]}" \
+(cd / && env HOME=/ "${outside[@]}" timeout 300 mpirun -n 2 --bind-to none "${inside[@]}" \
   ferry generate --model "$place/models/demo" --device cpu --prompt "a red circle on a black background" \
   --overwrite --out "/home/$user/ranks.mp4")
 [ -s "$image/home/$user/ranks.mp4" ] || fail "the ranks left no video"
