@@ -1,4 +1,4 @@
-# LibTorch as the imported target ferry::torch (and ferry::torch_cuda with FERRY_CUDA).
+# LibTorch as the imported target ferry::torch (with FERRY_CUDA also ferry::torch_cuda, and ferry::nccl).
 #
 # Found under CMAKE_PREFIX_PATH (a LibTorch, or `torch.utils.cmake_prefix_path` of a wheel), else in the
 # repository's .venv.  Its own package file insists on a CUDA toolkit that it can compile with, so the
@@ -35,7 +35,8 @@ _ferry_torch_library(c10)
 add_library(ferry_torch INTERFACE)
 add_library(ferry::torch ALIAS ferry_torch)
 # The wheel carries headers of an fmt that it does not carry the library of; those of the linked fmt come first.
-find_path(FERRY_FMT_INCLUDE fmt/core.h HINTS ${fmt_DIR}/../../../include PATHS /usr/include REQUIRED)
+get_target_property(_ferry_fmt fmt::fmt INTERFACE_INCLUDE_DIRECTORIES)
+find_path(FERRY_FMT_INCLUDE fmt/core.h PATHS ${_ferry_fmt} /usr/include NO_DEFAULT_PATH REQUIRED)
 mark_as_advanced(FERRY_FMT_INCLUDE)
 file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/first)
 file(CREATE_LINK ${FERRY_FMT_INCLUDE}/fmt ${PROJECT_BINARY_DIR}/first/fmt SYMBOLIC)
@@ -64,4 +65,15 @@ if(FERRY_CUDA)
   # Nothing in an executable may refer to torch_cuda directly, and its kernels register themselves.
   target_link_libraries(ferry_torch_cuda INTERFACE ferry_torch
     -Wl,--no-as-needed ${FERRY_LIB_torch_cuda} ${FERRY_LIB_c10_cuda} -Wl,--as-needed CUDA::cudart)
+
+  # The NCCL that LibTorch brings is the one that will be loaded; its header goes with it.
+  find_path(FERRY_NCCL_INCLUDE nccl.h HINTS ${_ferry_torch_root}/../nvidia/nccl/include
+    ${CUDAToolkit_INCLUDE_DIRS} REQUIRED)
+  find_library(FERRY_NCCL_LIB NAMES libnccl.so.2 nccl NAMES_PER_DIR HINTS ${_ferry_torch_root}/../nvidia/nccl/lib
+    ${CUDAToolkit_LIBRARY_DIR} REQUIRED)
+  add_library(ferry_nccl INTERFACE)
+  add_library(ferry::nccl ALIAS ferry_nccl)
+  target_include_directories(ferry_nccl SYSTEM INTERFACE ${FERRY_NCCL_INCLUDE})
+  target_link_libraries(ferry_nccl INTERFACE ${FERRY_NCCL_LIB} CUDA::cudart)
+  message(STATUS "NCCL ${FERRY_NCCL_LIB}")
 endif()

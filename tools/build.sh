@@ -15,12 +15,20 @@ if [ -e "$cache" ]; then
     rm -rf build
   fi
 fi
-if [ ! -e build/build.ninja ]; then
+# What tools/capabilities.sh found, and what the build was configured with.
+found=build/probe/found.txt
+fresh=()
+if [ -e build/build.ninja ] && [ -e "$found" ] && [ -e build/configured.txt ] && ! cmp -s "$found" build/configured.txt; then
+  echo "build: libraries are found in other places than before; configuring anew" >&2
+  fresh=(--fresh)
+fi
+if [ ! -e build/build.ninja ] || [ ${#fresh[@]} != 0 ]; then
   mkdir -p build
-  cmake --preset release >build/configure.log 2>&1 ||
+  cmake "${fresh[@]}" --preset release >build/configure.log 2>&1 ||
     { cat build/configure.log >&2; echo "build: cmake failed" >&2; exit 1; }
   grep -E '^-- (LibTorch|NCCL|Ferry)' build/configure.log >&2 || true
 fi
+if [ -e "$found" ]; then cp "$found" build/configured.txt; fi
 
 # A file that includes ATen takes about 1.5 GB to compile.
 memory_kb=$(sed -n 's/^MemAvailable: *\([0-9]*\).*/\1/p' /proc/meminfo)

@@ -22,8 +22,11 @@ python3 tools/check_includes.py || failed=1
 python3 tools/check_sizes.py || failed=1
 python3 tools/check_references.py || failed=1
 
-# source_location needs clang 16.
-tidy=$(command -v clang-tidy-16 || command -v clang-tidy-17 || command -v clang-tidy-18 || command -v clang-tidy-19)
+# source_location needs clang 16.  tools/setup.sh puts one into .venv.
+tidy=
+for name in .venv/bin/clang-tidy clang-tidy-{19,18,17,16} clang-tidy; do
+  if [[ $("$name" --version 2>/dev/null) =~ version\ (1[6-9]|[2-9][0-9])\. ]]; then tidy=$name; break; fi
+done
 if [ -z "$tidy" ] || [ ! -e build/compile_commands.json ]; then
   echo "clang-tidy left out: $([ -n "$tidy" ] && echo "no build/compile_commands.json" || echo "no clang-tidy >= 16")"
 else

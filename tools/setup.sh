@@ -1,79 +1,98 @@
 #!/usr/bin/env bash
-# Installs what Ferry is built from, and only what is missing.
+# Makes what Ferry is built from ready, as far as it is missing.
 #
 #   tools/setup.sh build   compilers, libraries, LibTorch (in .venv)        what `make demo` needs
 #   tools/setup.sh test    the same, and what the tests compare with        what `make test` needs
-#   tools/setup.sh check   formatter and linter                             what `make check` needs
+#   tools/setup.sh check   the same, formatter and linter                   what `make check` needs
 #
-# Debian 12 or later, Ubuntu 24.04 or later; as root, or as a user who may sudo.  When nothing is missing
-# it takes a fraction of a second and says nothing.
+# It asks what the build would find (tools/capabilities.sh), not what is installed.  What is missing is installed with
+# apt (Debian 12 or later, Ubuntu 24.04 or later) as root, or by a user who may sudo; anybody else is told its name and
+# the packages it comes in (tools/dependencies.txt).  LibTorch comes through pip into .venv for everybody.  When nothing
+# is missing it takes a fraction of a second and says nothing.
 set -euo pipefail
-cd "$(dirname "$0")/.."
-
+source "$(dirname "$0")/capabilities.sh"
 level=${1:-build}
-venv=.venv
-packages_build=(
-  g++ cmake ninja-build ccache pkg-config git ca-certificates
-  libopenmpi-dev openmpi-bin openssh-client libboost-program-options-dev libsentencepiece-dev libutf8proc-dev
-  nlohmann-json3-dev libspdlog-dev libfmt-dev libpng-dev libhwloc-dev libnuma-dev
-  libavformat-dev libavcodec-dev libavutil-dev libswscale-dev
-  libgtest-dev libgmock-dev python3-venv)
-packages_test=(ffmpeg)
-packages_check=(clang-format)
 
 say() { echo "setup: $*" >&2; }
 fail() { say "$*"; exit 1; }
 
-wanted_packages() {
-  printf '%s\n' "${packages_build[@]}"
-  if [ "$level" != build ]; then printf '%s\n' "${packages_test[@]}"; fi
-  if [ "$level" = check ]; then printf '%s\n' "${packages_check[@]}" "$(linter)"; fi
-}
-
-# The code needs clang-tidy 16 or later; which there are depends on the release.
-linter() {
-  local version
-  for version in 16 17 18 19; do
-    if apt-cache show "clang-tidy-$version" >/dev/null 2>&1; then break; fi
+# Of lines "NAME NOTE" on standard input those that Ferry cannot be built without.
+needed() {
+  local name note
+  while read -r name note; do
+    if [ -n "$name" ] && [ "$(capability_field "$name" 2)" != optional ]; then echo "$name $note"; fi
   done
-  echo "clang-tidy-$version"
 }
 
+describe() {
+  local name=$1 note=$2
+  say "  $(capability_field "$name" 4)${note:+ ($note)}"
+  say "      apt: $(capability_field "$name" 5)   dnf*: $(capability_field "$name" 6)" \
+    "  conda-forge*: $(capability_field "$name" 7)   Spack*: $(capability_field "$name" 8)"
+}
+
+# Says what is missing, and ends.
+refuse() {
+  local name note lines unknown=
+  lines=$(needed <<<"$1" | sort -u)
+  say "Ferry cannot be built here; missing:"
+  while read -r name note; do
+    if [ "$note" != '?' ]; then describe "$name" "$note"; fi
+  done <<<"$lines"
+  for name in $(sed -n 's/ ?$//p' <<<"$lines"); do
+    grep -q "^$name\( [^?]\|\$\)" <<<"$lines" || unknown+=" $name"
+  done
+  if [ -n "$unknown" ]; then say "  not looked for, as that takes CMake and a compiler:$unknown"; fi
+  say "* names that nobody has tried"
+  say "Ask for these, load their modules, or put them into a folder of your own and name it in CMAKE_PREFIX_PATH:"
+  say "docs/clusters.md says how."
+  exit 1
+}
+
+# With apt, as root or through sudo, which may ask for a password where somebody can answer.
+may_install() {
+  command -v apt-get >/dev/null || return 1
+  as_root=()
+  if [ "$(id -u)" = 0 ]; then return; fi
+  as_root=(sudo)
+  command -v sudo >/dev/null || return 1
+  if sudo -n true 2>/dev/null; then return; fi
+  [ -t 0 ] || return 1
+  say "missing: $(cut -d' ' -f1 <<<"$1" | sort -u | xargs); sudo asks for the password to install it"
+  sudo -v
+}
+
+# The packages of what is missing that are not installed.
 missing_packages() {
-  local installed
+  local name note installed
   installed=$(dpkg-query -W -f='${db:Status-Abbrev} ${Package}\n' 2>/dev/null | sed -n 's/^ii *//p')
-  comm -23 <(wanted_packages | sort -u) <(sort -u <<<"$installed")
+  comm -23 <(while read -r name note; do capability_field "$name" 5 | xargs -n1; done | sort -u) <(sort -u <<<"$installed")
 }
 
 install_packages() {
-  local missing as_root=()
-  mapfile -t missing < <(missing_packages)
+  local missing log=${TMPDIR:-/tmp}/ferry-apt.$$.log
+  mapfile -t missing < <(missing_packages <<<"$1")
   if [ ${#missing[@]} = 0 ]; then return; fi
-  if [ "$(id -u)" != 0 ]; then
-    command -v sudo >/dev/null || fail "needs root or sudo for: apt-get install ${missing[*]}"
-    as_root=(sudo)
-  fi
   say "installing with apt-get: ${missing[*]}"
   "${as_root[@]}" apt-get update -qq || say "apt-get update failed; trying with the lists that are here"
-  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
-    apt-get install -y -qq --no-install-recommends "${missing[@]}" >/tmp/ferry-apt.$$.log 2>&1 ||
-    { tail -20 /tmp/ferry-apt.$$.log >&2; fail "apt-get install failed; the whole log is /tmp/ferry-apt.$$.log"; }
-  rm -f /tmp/ferry-apt.$$.log
+  if "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y -qq --no-install-recommends "${missing[@]}" >"$log" 2>&1; then
+    rm -f "$log"
+  else
+    tail -20 "$log" >&2
+    say "apt-get install failed; the whole log is $log"
+  fi
 }
 
-# torch 2.11 and numpy 2.4 have wheels for these.
-usable_python() { "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null; }
-
-find_python() {
-  local name
-  for name in python3 python3.13 python3.12 python3.11 python3.14; do
-    # A Python without ensurepip cannot make a venv that has pip.
-    if usable_python "$name" && "$name" -c 'import ensurepip, venv' 2>/dev/null; then
-      echo "$name"
-      return
-    fi
-  done
-  fail "no Python from 3.11 to 3.14 with the venv module: $(python3 --version 2>&1 || true)"
+provide_capabilities() {
+  local missing as_root
+  missing=$(missing_capabilities "$level") || exit 1
+  if [ -n "$missing" ] && may_install "$missing"; then
+    install_packages "$missing"
+    missing=$(missing_capabilities "$level") || exit 1
+  fi
+  if [ -n "$(needed <<<"$missing")" ]; then refuse "$missing"; fi
+  if [ -n "$missing" ]; then say "goes on without: $(cut -d' ' -f1 <<<"$missing" | sort -u | xargs)"; fi
 }
 
 requirements() {
@@ -115,7 +134,7 @@ install_python() {
     local free_kb
     free_kb=$(df --output=avail -k . | tail -1)
     [ "$free_kb" -ge 8000000 ] || fail "LibTorch needs 8 GB here, $((free_kb / 1000000)) GB are free"
-    python=$(find_python)
+    python=$(find_python) || fail "no Python from 3.11 to 3.14 with the venv module"
     "$python" -m venv "$venv"
   fi
   for file in $(requirements); do pip_arguments+=(-r "$file"); done
@@ -134,10 +153,6 @@ install_gpu_package() {
 }
 
 case $level in build | test | check) ;; *) fail "what to set up: build, test or check" ;; esac
-if command -v dpkg-query >/dev/null && command -v apt-get >/dev/null; then
-  install_packages
-else
-  say "not a Debian or Ubuntu: install these by other means: $(wanted_packages | xargs)"
-fi
+provide_capabilities
 install_python
 install_gpu_package

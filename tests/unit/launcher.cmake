@@ -11,3 +11,6 @@ add_test(NAME references COMMAND Python3::Interpreter ${PROJECT_SOURCE_DIR}/tool
   ${PROJECT_SOURCE_DIR})
 add_test(NAME launcher_tools_test COMMAND Python3::Interpreter
   ${PROJECT_SOURCE_DIR}/tests/unit/launcher_tools_test.py)
+add_test(NAME launcher_setup_test COMMAND Python3::Interpreter
+  ${PROJECT_SOURCE_DIR}/tests/unit/launcher_setup_test.py)
+set_tests_properties(launcher_setup_test PROPERTIES TIMEOUT 200 ENVIRONMENT PYTHONDONTWRITEBYTECODE=1)
