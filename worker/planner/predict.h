@@ -12,6 +12,7 @@
 #include "base/dtype.h"
 #include "model/dit/config.h"
 #include "offload/options.h"
+#include "offload/plan.h"
 #include "parallel/options.h"
 #include "worker/planner/rates.h"
 
@@ -27,6 +28,7 @@ struct Cell {
   bool guided = true;          // two guidance branches a step
   int ranks = 1;               // of this video, cfg x ulysses
   int nodes = 1;               // that these ranks are on, evenly
+  int beside = 0;              // ranks of a node, with those of other videos; 0: only these
   parallel::Options parallel;  // cfg (Auto: paired) and ulysses (0: what cfg leaves); the others are not used
   offload::Options offload;    // of the DiT
   // For offload type auto: bytes of the device, activations included; nothing: the machine's.
@@ -36,7 +38,7 @@ struct Cell {
 struct Prediction {
   parallel::CfgMode cfg = parallel::CfgMode::Paired;
   int ulysses = 1;
-  offload::StrategyKind type = offload::StrategyKind::None;  // never Auto
+  offload::StrategyKind type = offload::StrategyKind::None;  // not Auto
   double offload_ratio = 0;                                  // of the blocks; async
   int prefetch_size = 0;                                     // async
   double share = 0;                  // async: of a block's bytes, divided between the ranks of a node
@@ -50,11 +52,16 @@ struct Prediction {
   double exchange_s = 0;             // exchanges of attention
   double exposed_copy_s = 0;
   double exposed_exchange_s = 0;
-  std::vector<std::string> assumed;  // rates that it leans on and that nobody measured, by name
+  std::vector<std::string> assumed{};  // rates that it leans on and that nobody measured, by name
 };
 
 // Throws UserError for a cell that a run would refuse: degrees that do not fit the ranks or the heads,
 // options of offload/plan.h.
 Prediction predict(const Cell& cell, const MachineRates& machine);
+
+// The DiT's plan in a cell, which takes milliseconds to make and is the same for all cells with the same
+// offload options and ranks on a node; and the prediction with it.
+offload::StagePlan stage_plan(const Cell& cell);
+Prediction predict(const Cell& cell, const MachineRates& machine, const offload::StagePlan& plan);
 
 }  // namespace ferry::worker

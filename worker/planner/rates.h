@@ -47,7 +47,7 @@ struct RankRates {
   int threads = 0;  // of a rank on the CPU
   std::vector<LinearRate> linear;
   std::vector<AttentionRate> attention;
-  Rate pass_gbps;         // elementwise work, over the bytes of pass_bytes() (step_time.h)
+  Rate pass_gbps;         // elementwise work, over the bytes of pass_bytes() (worker/planner/step_time.h)
   Rate block_s;           // what a block takes beside that, once for each branch
   Rate ranks_loss;        // the fraction by which computing grows because ranks wait for the slowest
   Rate link_gbps;         // arena to device, all ranks at once
