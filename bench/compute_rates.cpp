@@ -19,12 +19,15 @@ namespace ferry::bench {
 
 namespace {
 
-constexpr std::int64_t kPoolBytes = 110'000'000;  // more than a block, and than caches hold
+constexpr std::int64_t kPoolBytes = 110'000'000;    // more than a block, and than caches hold
+constexpr std::int64_t kMostFlop = 15'000'000'000;  // of one timing on the CPU, more if one product has it
 constexpr std::int64_t kSeed = std::int64_t{1} << 20;
 
 at::TensorOptions options_of(const Probe& probe) {
   return at::TensorOptions(model::torch_device(probe.device)).dtype(model::scalar_type(probe.compute));
 }
+
+bool gpu_of(const Probe& probe) { return probe.device.type() == DeviceType::Cuda; }
 
 struct LinearShape {
   std::int64_t in = 0;
@@ -39,7 +42,8 @@ class Products {
         out_(at::empty({rows, shape.out}, options_of(probe))) {
     const std::int64_t size = shape.in * shape.out;
     const at::Tensor bias = at::zeros({shape.out}, options_of(probe));
-    for (std::int64_t i = 0; (i + 1) * size <= pool.numel(); ++i)
+    const auto most = gpu_of(probe) ? pool.numel() : std::max<std::int64_t>(1, kMostFlop / (2 * rows * size));
+    for (std::int64_t i = 0; i < most && (i + 1) * size <= pool.numel(); ++i)
       weights_.push_back({pool.narrow(0, i * size, size).view({shape.out, shape.in}), bias});
   }
   void operator()() const {
@@ -121,7 +125,7 @@ class Passes {
 
 RateShapes rate_shapes(bool gpu) {
   if (!gpu) {
-    return {.dit = {.layers = 2}, .rows = {64, 160, 320, 640, 1280}, .tokens = {160, 640, 1280}};
+    return {.dit = {.layers = 2}, .rows = {80, 160, 320, 640}, .tokens = {160, 320, 640}};
   }
   return {.dit = {.dim = 5120, .ffn_dim = 13824, .heads = 40, .layers = 2},
           .rows = {2048, 8192, 32768},
@@ -154,7 +158,7 @@ std::vector<worker::LinearRate> linear_rates(const Probe& probe, const RateShape
 }
 
 std::vector<worker::AttentionRate> attention_rates(const Probe& probe, const RateShapes& shapes) {
-  constexpr int kCalls = 4;
+  constexpr int kCalls = 2;
   const std::int64_t dim = shapes.dit.head_dim();
   const std::int64_t heads = std::max<std::int64_t>(1, shapes.dit.heads / probe.ranks);
   std::vector<worker::AttentionRate> rates;
@@ -189,7 +193,7 @@ std::function<void()> compute_load(const Probe& probe, const RateShapes& shapes)
   const at::Tensor pool = random_pool(probe, 4 * c * f);
   const auto products =
       std::make_shared<Products>(probe, pool, shapes.rows[shapes.rows.size() / 2], LinearShape{c, f});
-  return [products, calls = probe.device.type() == DeviceType::Cuda ? 8 : 4] {
+  return [products, calls = gpu_of(probe) ? 8 : 4] {
     for (int i = 0; i < calls; ++i) (*products)();
   };
 }

@@ -1,5 +1,6 @@
 #include "bench/probe.h"
 
+#include <algorithm>
 #include <vector>
 
 #include "base/clock.h"
@@ -7,22 +8,30 @@
 
 namespace ferry::bench {
 
-double own_seconds_of(const Probe& probe, const std::function<void()>& work) {
-  std::vector<double> seconds;
-  for (int i = 0; i <= probe.samples; ++i) {
-    probe.device.compute().synchronize();
-    if (probe.meet) probe.meet();
-    const Clock::time_point begin = Clock::now();
-    work();
-    probe.device.compute().synchronize();
-    if (i > 0) seconds.push_back(seconds_since(begin));
-  }
-  return median(seconds);
+namespace {
+
+constexpr double kBudgetSeconds = 1.5;  // of one figure, about
+constexpr int kFewest = 2;
+
+double timed(const Probe& probe, const std::function<void()>& work) {
+  probe.device.compute().synchronize();
+  if (probe.meet) probe.meet();
+  const Clock::time_point begin = Clock::now();
+  work();
+  probe.device.compute().synchronize();
+  return seconds_since(begin);
 }
 
+}  // namespace
+
 double seconds_of(const Probe& probe, const std::function<void()>& work) {
-  const double own = own_seconds_of(probe, work);
-  return probe.slowest ? probe.slowest(own) : own;
+  const auto slowest = [&](double own) { return probe.slowest ? probe.slowest(own) : own; };
+  const double first = slowest(timed(probe, work));
+  const int samples =
+      first * probe.samples > kBudgetSeconds ? std::min(kFewest, probe.samples) : probe.samples;
+  std::vector<double> seconds;
+  for (int i = 0; i < samples; ++i) seconds.push_back(timed(probe, work));
+  return slowest(median(seconds));
 }
 
 }  // namespace ferry::bench

@@ -22,12 +22,9 @@ struct Probe {
   std::function<double(double)> slowest{};  // the largest of the ranks' values; empty: one rank
 };
 
-// The median of probe.samples runs of `work`, behind one that is not counted, each begun by all ranks
-// together and timed until the compute stream is through; of the slowest rank.  Collective over the probe's
-// ranks.
+// The median of probe.samples runs of `work`, fewer where one takes long, behind one that is not counted;
+// each is begun by all ranks together and timed until the compute stream is through; of the slowest rank.
+// Collective over the probe's ranks.
 double seconds_of(const Probe& probe, const std::function<void()>& work);
-
-// Of this rank alone, in the same way.
-double own_seconds_of(const Probe& probe, const std::function<void()>& work);
 
 }  // namespace ferry::bench

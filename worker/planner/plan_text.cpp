@@ -23,7 +23,7 @@ std::string flags_of(const Plan& plan) {
   const int ranks = plan.data * plan.step.ulysses * (plan.step.cfg == parallel::CfgMode::Parallel ? 2 : 1);
   std::string text =
       fmt::format("-n {} --cfg {} --ulysses {}", ranks, word_of(plan.step.cfg), plan.step.ulysses);
-  if (plan.data > 1) text += fmt::format(" --data {}", plan.data);
+  if (plan.data > 1) text += fmt::format(" --data {} --jobs FILE", plan.data);
   text += fmt::format(" --offload.type {}", name_of(plan.step.type));
   if (plan.step.type != StrategyKind::Async) return text;
   return text +
