@@ -193,7 +193,11 @@ std::function<void()> compute_load(const Probe& probe, const RateShapes& shapes)
   const at::Tensor pool = random_pool(probe, 4 * c * f);
   const auto products =
       std::make_shared<Products>(probe, pool, shapes.rows[shapes.rows.size() / 2], LinearShape{c, f});
-  return [products, calls = gpu_of(probe) ? 8 : 4] {
+  // A quarter of a second: long beside what the ranks' clocks and threads differ by.
+  constexpr double kSeconds = 0.25;
+  constexpr double kMostCalls = 64;
+  const double one = seconds_of(probe, *products);
+  return [products, calls = static_cast<int>(std::clamp(kSeconds / one, 1.0, kMostCalls))] {
     for (int i = 0; i < calls; ++i) (*products)();
   };
 }

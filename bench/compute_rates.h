@@ -31,7 +31,8 @@ std::vector<worker::AttentionRate> attention_rates(const Probe& probe, const Rat
 // pass_gbps, by the kernels of one block without ranks beside it.
 worker::Rate pass_rate(const Probe& probe, const RateShapes& shapes);
 
-// Seconds of a product with weights that are not in a cache; for measuring what slows computing.
+// Products for about a quarter of a second, or one that takes longer; for measuring what slows computing.
+// Collective over the probe's ranks.
 std::function<void()> compute_load(const Probe& probe, const RateShapes& shapes);
 
 inline worker::Rate measured(double value) {

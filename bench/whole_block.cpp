@@ -71,6 +71,10 @@ double forward_seconds(const Probe& probe, const RateShapes& shapes, RandomWeigh
   return seconds_of(probe, [&] { dit.forward(latent, kTimestep, {&branch, 1}); });
 }
 
+std::int64_t tokens_of(const RateShapes& shapes) {
+  return ((shapes.frames - 1) / 4 + 1) * (shapes.height / 16) * (shapes.width / 16);
+}
+
 struct Predicted {
   double compute_s = 0;
   double exchange_s = 0;
@@ -78,11 +82,10 @@ struct Predicted {
 
 Predicted predicted(const Probe& probe, const RateShapes& shapes, const worker::RankRates& rates,
                     bool divided) {
-  const worker::ForwardShape shape{
-      .dit = shapes.dit,
-      .compute = probe.compute,
-      .tokens = ((shapes.frames - 1) / 4 + 1) * (shapes.height / 16) * (shapes.width / 16),
-      .ulysses = divided ? probe.ranks : 1};
+  const worker::ForwardShape shape{.dit = shapes.dit,
+                                   .compute = probe.compute,
+                                   .tokens = tokens_of(shapes),
+                                   .ulysses = divided ? probe.ranks : 1};
   worker::RateUse use;
   const worker::ForwardTime time = worker::forward_time(shape, {}, rates, use);
   const auto later = static_cast<double>(shapes.dit.layers - 1);
@@ -98,7 +101,15 @@ void measure_blocks(const Probe& probe, const RateShapes& shapes, worker::RankRa
   rates.block_s = measured(0);
   rates.ranks_loss = measured(0);
   const double alone = forward_seconds(probe, shapes, weights, false);
-  rates.block_s.value = std::max(0.0, alone - predicted(probe, shapes, rates, false).compute_s) / layers;
+  const double rest = std::max(0.0, alone - predicted(probe, shapes, rates, false).compute_s) / layers;
+  if (probe.device.type() == DeviceType::Cuda) {
+    rates.block_s.value = rest;  // gaps between kernels, the same for every shape
+  } else {
+    // Memory that is taken and read again grows with the rows.
+    const double bytes =
+        1e-9 * static_cast<double>(tokens_of(shapes) * worker::pass_bytes(shapes.dit, probe.compute, 1));
+    rates.pass_gbps.value = bytes / (bytes / rates.pass_gbps.value + rest);
+  }
   rates.exchange_exposed = measured(1);
   if (probe.group == nullptr) return;
   const double divided = forward_seconds(probe, shapes, weights, true);

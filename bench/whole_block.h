@@ -6,7 +6,8 @@
 
 namespace ferry::bench {
 
-// Fills block_s, and with several ranks exchange_exposed, from forwards of random weights; the other rates of
+// Fills block_s on a GPU, lowers pass_gbps on the CPU, and with several ranks fills exchange_exposed and
+// ranks_loss, from forwards of random weights; the other rates of
 // `rates` must be there.  Collective over the probe's ranks.
 void measure_blocks(const Probe& probe, const RateShapes& shapes, worker::RankRates& rates);
 
