@@ -90,8 +90,8 @@ FlagGroup what_it_runs_on(PlanOptions& options) {
            {"nodes", "", "N", "computers that they are in", "1", false, count(r.nodes, 4096)},
            {"vram", "", "GIB", "memory of each GPU", "the machine's", false, gib(r.vram_gib)},
            {"host", "", "GIB", "memory of each node", "the machine's", false, gib(r.host_gib)},
-           {"machine", "", "FILE", "rates: a file of `ferry bench calibrate`, or h100, h200, pcie", "h100",
-            false, path(options.machine)},
+           {"machine", "", "FILE", "rates: a file of `ferry bench calibrate`, or h100, h200, pcie",
+            "measured here", false, path(options.machine)},
            {"json", "", "", "one JSON object instead of a table", "", true, json}}};
 }
 
