@@ -26,6 +26,11 @@ if(NOT FERRY_SANITIZE)
   set_tests_properties(launcher_job_threads_e2e PROPERTIES TIMEOUT 600 LABELS e2e PROCESSORS 2
     ENVIRONMENT "${FERRY_TEST_ENV};PYTHONDONTWRITEBYTECODE=1;FERRY_STRAY_THREAD=$<TARGET_FILE:ferry_stray_thread>")
 endif()
+# Plans, by their class.
+foreach(class Requests Runs Calibrated)
+  string(TOLOWER ${class} name)
+  ferry_launcher_e2e(plan_${name} plan 600 ${class})
+endforeach()
 # What is written in files and on the command line, by its class.
 foreach(class Files Configuration Prompts Words Offload)
   string(TOLOWER ${class} name)

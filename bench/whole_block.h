@@ -1,0 +1,14 @@
+// What two blocks of a DiT take as a whole, beyond what their products, attention and kernels take by
+// themselves, and how much of their exchanges computing waits for.
+#pragma once
+
+#include "bench/compute_rates.h"
+
+namespace ferry::bench {
+
+// Fills block_s on a GPU, lowers pass_gbps on the CPU, and with several ranks fills exchange_exposed and
+// ranks_loss, from forwards of random weights; the other rates of
+// `rates` must be there.  Collective over the probe's ranks.
+void measure_blocks(const Probe& probe, const RateShapes& shapes, worker::RankRates& rates);
+
+}  // namespace ferry::bench

@@ -1,0 +1,103 @@
+"""What a video would take: ferry plan against runs, and with rates measured here.  launcher_plan_test.py CLASS"""
+
+import json
+import unittest
+
+from launcher_support import DEMO, FerryTest, ferry
+
+
+def planned(*arguments):
+    done = ferry("plan", *arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def of_type(plan, kind):
+    """With one video at a time, guidance paired, and of async what the options' defaults are."""
+    return next(each for each in plan["plans"] if each["type"] == kind and each["cfg"] == "paired" and each["data"] == 1 and
+                (kind != "async" or (each["offload_ratio"], each["prefetch_size"]) == (1, 1)))
+
+
+class Requests(FerryTest):
+    def test_a_plan_names_every_strategy_and_recommends_one_that_fits(self):
+        plan = planned("--model", "14B", "--gpus", 8, "--vram", 24, "--machine", "h100")
+        self.assertEqual({each["type"] for each in plan["plans"]}, {"none", "async", "sequential"})
+        self.assertTrue(plan["recommended"]["fits"])
+        self.assertEqual(plan["recommended"]["type"], "async")
+        self.assertIn("rates of 4 ranks", plan["assumed"])
+
+    def test_more_gpus_than_are_here_are_planned_with_h100s_rates(self):
+        done = ferry("plan", "--model", "1.3B", "--gpus", 64, "--nodes", 8)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("h100", done.stdout.splitlines()[0])
+        self.assertIn("recommended: -n 64", done.stdout)
+        self.assertIn("assumed", done.stdout)
+
+    def test_what_cannot_be_made_is_refused_in_one_line(self):
+        plan = ("plan", "--model", "14B", "--machine", "h100")
+        self.assert_refused(ferry(*plan, "--vram", 1), "GPU memory", "1.00 GiB", "would fit")
+        self.assert_refused(ferry(*plan, "--host", 8), "host memory", "8.00 GiB", "--host 27")
+        self.assert_refused(ferry(*plan, "--gpus", 3, "--nodes", 2), "gpus 3", "multiple")
+        self.assert_refused(ferry(*plan, "--frames", 6), "frames 6", "4n+1")
+        self.assert_refused(ferry(*plan, "--task", "i2v"), "i2v", "t2v")
+        self.assert_refused(ferry("plan", "--model", "15B"), "15B", "A14B")
+        self.assert_refused(ferry("plan", "--model", "14B", "--machine", "h300"), "h300", "pcie")
+        self.assert_refused(ferry("plan"), "--model")
+
+    def test_a_damaged_machine_file_is_named(self):
+        (self.folder / "rates.json").write_text('{"name": "x"}')
+        self.assert_refused(ferry("plan", "--model", "14B", "--machine", self.folder / "rates.json"), "rates.json",
+                            "device is missing")
+        self.assert_refused(ferry("bench", "calibrate", "--out", self.folder / "rates.json"), "rates.json")
+
+
+class Runs(FerryTest):
+    def test_memory_is_what_runs_account(self):
+        plan = planned("--model", DEMO, "--size", "64x64", "--frames", 5, "--gpus", 2, "--machine", "h100")
+        for kind in ("none", "async", "sequential"):
+            with self.subTest(kind):
+                done = ferry("generate", "-n", 2, "--model", DEMO, "--device", "cpu", "--dtype", "bf16", "--size", "64x64",
+                             "--frames", 5, "--steps", 2, "--cfg", "paired", "--guidance", 5, "--offload.type", kind,
+                             "--prompt", "a red square", "--out", self.folder / f"{kind}.mp4")
+                self.assertEqual(done.returncode, 0, done.stderr)
+                record = json.loads((self.folder / f"{kind}.json").read_text())
+                stages = [stage for rank in record["ranks"] for stage in rank["stages"] if stage.get("offload")]
+                peak = max(stage["weights_peak_bytes"] for stage in stages)
+                arena = max(stage["offload"]["host_bytes"] for stage in stages)
+                predicted = of_type(plan, kind)
+                self.assertLess(abs(predicted["gpu_bytes"] / peak - 1), 0.03, f"{predicted['gpu_bytes']} {peak}")
+                self.assertLess(abs(predicted["node_bytes"] / arena - 1), 0.03, f"{predicted['node_bytes']} {arena}")
+
+
+    def test_bytes_of_a_step_are_those_that_bench_offload_counts(self):
+        model = self.folder / "tiny"
+        self.assertEqual(ferry("make-model", model, "--parts", "dit").returncode, 0)
+        size = ("--model", model, "--size", "64x64", "--frames", 5)
+        plans = planned(*size, "--machine", "h100")["plans"]
+        for cfg in ("serial", "paired"):
+            done = ferry("bench", "offload", *size, "--device", "cpu", "--branches", 2, "--cfg", cfg, "--types",
+                         "none,async,sequential", "--ratios", 1, "--samples", 1, "--json")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            for row in map(json.loads, done.stdout.splitlines()):
+                plan = next(each for each in plans if (each["cfg"], each["type"], each["prefetch_size"]) ==
+                            (cfg, row["type"], 1 if row["type"] == "async" else 0))
+                self.assertEqual((plan["ferried_bytes"], plan["dit_bytes"]), (row["bytes_per_step"], row["peak_bytes"]))
+
+
+class Calibrated(FerryTest):
+    def test_rates_of_one_and_two_ranks_are_measured_and_planned_with(self):
+        rates = self.folder / "here.json"
+        done = ferry("bench", "calibrate", "-n", 2, "--device", "cpu", "--out", rates, timeout=500)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        machine = json.loads(rates.read_text())
+        self.assertEqual([section["ranks"] for section in machine["by_ranks"]], [1, 2])
+        for section in machine["by_ranks"]:
+            for key in ("pass_gbps", "link_gbps", "copy_loss"):
+                self.assertEqual(section[key]["source"], "measured", key)
+            self.assertGreater(min(each["tflops"]["value"] for each in section["linear"]), 1e-3)
+        plan = planned("--model", DEMO, "--gpus", 2, "--machine", rates)
+        self.assertEqual(plan["assumed"], [])
+
+
+if __name__ == "__main__":
+    unittest.main()
