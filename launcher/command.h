@@ -36,6 +36,8 @@ Command make_make_model();
 Command make_bench_forward();
 Command make_bench_decode();
 Command make_bench_offload();
+Command make_bench_sweep();
+Command make_bench_plot();
 
 // All commands, in help order.
 std::vector<Command> all_commands();
