@@ -99,7 +99,7 @@ TEST_F(Grid, WhatCannotBeReadIsRefusedInOneLine) {
       {"[grid]\nranks = 1e9\n", "grid.ranks"},
       {"[grid]\nranks = many\n", "'many'"},
       {"[grid]\nrank = 1\n", "did you mean ranks?"},
-      {"[grid]\ntype = asink\n", "did you mean async?"},
+      {"[grid]\ntype = asyn\n", "did you mean async?"},
       {"[grid]\nsize = big\n", "grid.size"},
       {"[grid]\noffload_ratio = 2\n", "grid.offload_ratio"},
       {"[grid]\nlink_gbps = nan\n", "grid.link_gbps"},
@@ -140,7 +140,9 @@ TEST_F(Grid, CellsThatDifferInAKeyWithoutEffectAreOne) {
   EXPECT_EQ(planned("[grid]\nranks = 2\ncfg = paired\nulysses = 0,2"), 1U);
   EXPECT_EQ(planned("[grid]\ncfg = serial,paired"), 2U);
   EXPECT_EQ(planned("[grid]\ncfg = serial,paired\n[job]\nguidance = 1\n"), 1U);
-  EXPECT_EQ(planned("[grid]\nmodel = " + kModel + "/, " + kModel + "/../demo\n"), 1U);
+  const std::string spellings =
+      folder_.write("m.cfg", "[grid]\nmodel = " + kModel + "/, " + kModel + "/../demo\n");
+  EXPECT_EQ(plan_sweep(read_grid(spellings, {})).size(), 1U);
 }
 
 TEST_F(Grid, ImpossibleCellsAreKnownBeforeRanksStart) {
