@@ -33,11 +33,13 @@ Command make_generate();
 Command make_demo();
 Command make_inspect();
 Command make_make_model();
+Command make_plan();
 Command make_bench_forward();
 Command make_bench_decode();
 Command make_bench_offload();
 Command make_bench_sweep();
 Command make_bench_plot();
+Command make_bench_calibrate();
 
 // All commands, in help order.
 std::vector<Command> all_commands();

@@ -10,11 +10,13 @@ std::vector<Command> all_commands() {
   commands.push_back(make_demo());
   commands.push_back(make_inspect());
   commands.push_back(make_make_model());
+  commands.push_back(make_plan());
   commands.push_back(make_bench_forward());
   commands.push_back(make_bench_decode());
   commands.push_back(make_bench_offload());
   commands.push_back(make_bench_sweep());
   commands.push_back(make_bench_plot());
+  commands.push_back(make_bench_calibrate());
   return commands;
 }
 

@@ -323,7 +323,7 @@ def contention_of(sweep):
 
 
 def memory_parts(row):
-    weights, activations = row.get("weights_bytes"), row.get("activations_bytes")
+    weights, activations = row.get("gpu_bytes"), row.get("activations_bytes")
     if weights is None or activations is None:
         return []
     return [("weights", "#4c78a8", weights / 2**30), ("activations", "#9ecae9", activations / 2**30)]
@@ -375,7 +375,7 @@ def draw(sweep, out):
                                                 row.get("step_most_s", row["step_s"])), log=True),
         "efficiency": against_ranks(sweep, out, "efficiency", "Parallel efficiency of a step",
                                     "efficiency, from the fewest ranks on", efficiency_of, ideal=1),
-        "video": against_ranks(sweep, out, "video", f"{seconds} of sampling one video", f"{seconds} a video",
+        "video": against_ranks(sweep, out, "video", f"{seconds[0].upper()}{seconds[1:]} of sampling one video", f"{seconds} a video",
                                lambda row, _: row.get("gpu_s_per_video")),
         "exposed": as_bars(sweep, out, "exposed", "Where a step's time goes", "seconds a step", exposed_parts),
         "contention": as_bars(sweep, out, "contention", "Computing beside copies over computing on resident weights",

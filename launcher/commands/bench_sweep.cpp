@@ -20,6 +20,7 @@
 #include "launcher/sweep/row.h"
 #include "launcher/sweep/sweep_file.h"
 #include "parallel/mpi/environment.h"
+#include "worker/planner/rates.h"
 
 namespace ferry::launcher {
 namespace {
@@ -28,6 +29,7 @@ struct SweepOptions {
   std::string grid;
   std::string out;
   SweepCounts counts;
+  std::string machine;
   worker::Options run;  // of the ranks: deadline and log level
   std::vector<SweepCell> cells;
 };
@@ -49,6 +51,8 @@ FlagGroup own_keys(SweepOptions& options) {
             path(options.grid)},
            {"out", "", "FILE", "JSON lines, a row for each cell; rows that are there stay", "", false,
             path(options.out)},
+           {"machine", "", "FILE", "rates by which each cell is predicted before it runs, as of ferry plan",
+            "", false, path(options.machine)},
            {"samples", "", "N", "timed steps of a cell", "5", false, count(options.counts.samples, 1)},
            {"warmups", "", "N", "steps before them", "3", false, count(options.counts.warmups, 1)}}};
 }
@@ -85,8 +89,15 @@ void check_sweep(const CommandLine& line, const std::vector<FlagGroup>& groups, 
 
 int conduct_sweep(SweepOptions& options) {
   start_log("warning", 0, 1);
+  Predict predict;
+  if (!options.machine.empty()) {
+    predict = [machine = worker::load_machine(options.machine)](const SweepCell& cell,
+                                                                const worker::StepFacts& facts) {
+      return predicted_fields(cell, facts, machine);
+    };
+  }
   SweepFile file(options.out);
-  const std::vector<PlannedCell> cells = plan_sweep(std::move(options.cells));
+  const std::vector<PlannedCell> cells = plan_sweep(std::move(options.cells), predict);
   const int code = run_sweep(cells, file, options.counts);
   std::vector<std::string> rows;
   for (const std::string& row : file.rows()) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -93,7 +94,7 @@ class Sweep {
 
   // Writes the row of the current cell and gives it up.
   void write(Json outcome) {
-    if (now().predicted_step_s) outcome["predicted_step_s"] = *now().predicted_step_s;
+    outcome.update(now().predicted);
     file_.append(row_of(now().name, now().fields, outcome));
     const std::string label = label_of(now().fields);
     current_.reset();
@@ -170,7 +171,7 @@ std::vector<PlannedCell> plan_sweep(std::vector<SweepCell> cells, const Predict&
     try {
       const worker::StepFacts facts = worker::check_steps(cell.options, cell.ranks);
       guided = facts.job.guided();
-      if (predict) plan.predicted_step_s = predict(cell, facts);
+      if (predict) plan.predicted = predict(cell, facts);
     } catch (const UserError& error) {
       plan.impossible = error.what();
     }

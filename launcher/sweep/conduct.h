@@ -11,7 +11,6 @@
 
 #include <functional>
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,11 +27,11 @@ struct PlannedCell {
   std::string name;
   nlohmann::ordered_json fields;
   std::string impossible;  // why no ranks can measure it; empty: they can
-  std::optional<double> predicted_step_s{};
+  nlohmann::ordered_json predicted = nlohmann::ordered_json::object();  // fields of its row; may be empty
 };
 
-// The step's seconds as predicted for a cell; nothing: there is no prediction.
-using Predict = std::function<std::optional<double>(const SweepCell&, const worker::StepFacts&)>;
+// The fields of a row that are predicted for a cell: predicted_step_s and `predicted` (launcher/sweep/row.h).
+using Predict = std::function<nlohmann::ordered_json(const SweepCell&, const worker::StepFacts&)>;
 
 // Plans the cells: reads the headers of their models, finds the impossible ones, and leaves out those that
 // differ from an earlier one only in a key without effect.

@@ -7,9 +7,11 @@
 #include <ctime>
 #include <nlohmann/json.hpp>
 
+#include "base/error.h"
 #include "base/text/shown.h"
 #include "bench/decode.h"
 #include "launcher/sweep/machine_state.h"
+#include "worker/planner/predict.h"
 #include "worker/record/version.h"
 
 namespace ferry::launcher {
@@ -57,7 +59,8 @@ std::string table_row(const Json& row) {
   return text + fmt::format("{:>9} {:>6.1f}% {:>9} {:>11} {:>9} {:>11}\n", seconds_of(row, "step_s"),
                             100 * row.value("step_spread", 0.0), seconds_of(row, "exposed_copy_s"),
                             seconds_of(row, "exposed_exchange_s"),
-                            fmt::format("{:.3f}", 1e-9 * row.value("gpu_bytes", 0.0)),
+                            fmt::format("{:.3f}", 1e-9 * (row.value("gpu_bytes", 0.0) +
+                                                          row.value("activations_bytes", 0.0))),
                             seconds_of(row, "predicted_step_s"));
 }
 
@@ -76,8 +79,7 @@ Json measured_fields(const worker::StepResult& result, int ranks) {
           {"exposed_exchange_s", bench::median(times.exposed_exchange_s)},
           {"ferried_bytes", times.ferried_bytes},
           {"copy_gbps", times.copy_gbps},
-          {"gpu_bytes", times.weights_peak_bytes + times.activations_peak_bytes},
-          {"weights_bytes", times.weights_peak_bytes},
+          {"gpu_bytes", times.weights_peak_bytes},
           {"activations_bytes", times.activations_peak_bytes},
           {"node_bytes", result.report.host_bytes},
           {"host_peak_bytes", times.host_peak_bytes},
@@ -85,6 +87,34 @@ Json measured_fields(const worker::StepResult& result, int ranks) {
           {"gpu_s_per_video", step * ranks * result.job.steps},
           {"device", result.device},
           {"used", used_of(result)}};
+}
+
+Json predicted_fields(const SweepCell& cell, const worker::StepFacts& facts,
+                      const worker::MachineRates& machine) {
+  const worker::Cell what{.dit = facts.dit,
+                          .compute = facts.compute,
+                          .width = facts.job.width,
+                          .height = facts.job.height,
+                          .frames = facts.job.frames,
+                          .guided = facts.job.guided(),
+                          .ranks = cell.ranks,
+                          .parallel = cell.options.parallel,
+                          .offload = cell.options.offload[worker::Role::Dit]};
+  try {
+    const worker::Prediction p = worker::predict(what, machine);
+    return {{"predicted_step_s", p.step_s},
+            {"predicted",
+             {{"machine", machine.name},
+              {"gpu_bytes", p.gpu_bytes},
+              {"node_bytes", p.node_bytes},
+              {"activation_bytes", p.activation_bytes},
+              {"compute_s", p.compute_s},
+              {"exposed_copy_s", p.exposed_copy_s},
+              {"exposed_exchange_s", p.exposed_exchange_s},
+              {"assumed", p.assumed}}}};
+  } catch (const UserError&) {  // said by the ranks, if it is so
+    return Json::object();
+  }
 }
 
 std::string row_of(const std::string& cell, const Json& fields, const Json& outcome) {

@@ -133,16 +133,22 @@ SweepFile::Claim::~Claim() {
   if (lock_ >= 0) unlock_byte(lock_, byte_);
 }
 
-SweepFile::SweepFile(std::string path)
-    : path_(std::move(path)), file_(opened(path_)), lock_(opened(path_ + ".lock")) {
-  refuse_without_locks(path_, lock_.get());
-  take_new_rows();
-  const std::string rest = read_from(file_.get(), read_);
+SweepFile::SweepFile(std::string path) : path_(std::move(path)) {
+  const Descriptor file(opened(path_));
+  take_new_rows(file.get());
+  const std::string rest = read_from(file.get(), read_);
   if (!may_be_torn(rest)) refuse(path_, fmt::format("line {} is no row of a sweep", lines_ + 1));
+  lock_ = Descriptor(opened(path_ + ".lock"));
+  refuse_without_locks(path_, lock_.get());
 }
 
 void SweepFile::take_new_rows() {
-  const std::string text = read_from(file_.get(), read_);
+  const Descriptor file(opened(path_));
+  take_new_rows(file.get());
+}
+
+void SweepFile::take_new_rows(int file) {
+  const std::string text = read_from(file, read_);
   std::size_t begin = 0;
   for (std::size_t end = 0; (end = text.find('\n', begin)) != std::string::npos; begin = end + 1) {
     take(std::string_view(text).substr(begin, end - begin), ++lines_);
@@ -180,32 +186,32 @@ const std::vector<std::string>& SweepFile::rows() {
   return rows_;
 }
 
-// Bytes of FILE up to the end of its last line.  Byte 0 is locked.
-std::uint64_t SweepFile::cut_torn_end() {
-  take_new_rows();
-  const std::string rest = read_from(file_.get(), read_);
-  if (!rest.empty() && ::ftruncate(file_.get(), static_cast<off_t>(read_)) != 0)
+// What does not end in a line.  Byte 0 is locked.
+void SweepFile::cut_torn_end(int file) {
+  take_new_rows(file);
+  const std::string rest = read_from(file, read_);
+  if (!rest.empty() && ::ftruncate(file, static_cast<off_t>(read_)) != 0)
     throw_errno("cannot cut off the torn end of " + path_);
-  return read_;
 }
 
 void SweepFile::append(const std::string& row) {
   const Appending only(lock_.get());
-  const std::uint64_t before = cut_torn_end();
+  const Descriptor file(opened(path_));
+  cut_torn_end(file.get());
   const std::string line = row + "\n";
   for (std::size_t written = 0; written < line.size();) {
-    const ssize_t more = ::write(file_.get(), line.data() + written, line.size() - written);
+    const ssize_t more = ::write(file.get(), line.data() + written, line.size() - written);
     if (more < 0 && errno == EINTR) continue;
     if (more <= 0) {
       const int reason = errno;
-      static_cast<void>(::ftruncate(file_.get(), static_cast<off_t>(before)));
+      static_cast<void>(::ftruncate(file.get(), static_cast<off_t>(read_)));
       errno = reason;
       throw_errno("cannot write " + path_);
     }
     written += static_cast<std::size_t>(more);
   }
-  if (::fdatasync(file_.get()) != 0 && errno != EINVAL) throw_errno("cannot write " + path_);
-  take_new_rows();
+  if (::fdatasync(file.get()) != 0 && errno != EINVAL) throw_errno("cannot write " + path_);
+  take_new_rows(file.get());
 }
 
 }  // namespace ferry::launcher

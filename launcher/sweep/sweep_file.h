@@ -7,6 +7,7 @@
 //               (by a hash of its name) while a process measures it
 //
 // The locks are the kernel's (fcntl, of open file descriptions) and end with the process, however that ends.
+// FILE is opened anew for each look at it: so NFS shows what other nodes have written until then.
 #pragma once
 
 #include <unistd.h>
@@ -58,11 +59,11 @@ class SweepFile {
  private:
   using Descriptor = Handle<int, ::close, -1>;
   void take_new_rows();
+  void take_new_rows(int file);
   void take(std::string_view line, std::size_t number);
-  std::uint64_t cut_torn_end();
+  void cut_torn_end(int file);
 
   std::string path_;
-  Descriptor file_;
   Descriptor lock_;
   std::uint64_t read_ = 0;  // bytes of whole lines that have been read
   std::size_t lines_ = 0;

@@ -135,6 +135,18 @@ class Whole(Sweep):
         self.assertIn(f"sweep: {CELLS} of {CELLS} cells done", done.stderr)
         self.assertIn(" left\n", done.stderr)
 
+    def test_with_a_machine_each_cell_is_predicted_before_it_runs(self):
+        self.grid.write_text(self.grid.read_text().replace("ranks = 1, 2", "ranks = 1"))
+        self.assert_refused(self.sweep("--machine", self.folder / "none"), "none")
+        done = self.sweep("--machine", "h100")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        measured = [row for row in self.read().values() if "step_s" in row]
+        self.assertEqual(len(measured), 3)
+        for row in measured:
+            self.assertGreater(row["predicted_step_s"], 0)
+            self.assertEqual(row["predicted"]["machine"], "h100")
+            self.assertGreater(row["predicted"]["node_bytes"], 0)
+
     def test_two_that_share_a_file_measure_each_cell_once(self):
         processes = [self.start(), self.start()]
         for process in processes:
@@ -227,7 +239,7 @@ class Plot(FerryTest):
                        "size": "64x64", "frames": 5, "attention": "auto", "cfg": "paired", "ulysses": ranks, "type": kind,
                        "transport": transport if ranks > 1 else None, "interleave": None, "offload_ratio": None,
                        "prefetch_size": None, "link_gbps": None, "step_s": step, "step_least_s": step,
-                       "step_most_s": step, "exposed_copy_s": copy, "exposed_exchange_s": 0.01, "weights_bytes": 2**30,
+                       "step_most_s": step, "exposed_copy_s": copy, "exposed_exchange_s": 0.01, "gpu_bytes": 2**30,
                        "activations_bytes": 2**29, "gpu_s_per_video": 50 * step * ranks, "device": "cpu",
                        "predicted_step_s": 1.05 * step}
                 lines.append(json.dumps(row))
