@@ -37,6 +37,8 @@ Command make_plan();
 Command make_bench_forward();
 Command make_bench_decode();
 Command make_bench_offload();
+Command make_bench_sweep();
+Command make_bench_plot();
 Command make_bench_calibrate();
 
 // All commands, in help order.

@@ -14,6 +14,8 @@ std::vector<Command> all_commands() {
   commands.push_back(make_bench_forward());
   commands.push_back(make_bench_decode());
   commands.push_back(make_bench_offload());
+  commands.push_back(make_bench_sweep());
+  commands.push_back(make_bench_plot());
   commands.push_back(make_bench_calibrate());
   return commands;
 }

@@ -110,8 +110,8 @@ std::pair<Command*, std::size_t> find_command(std::vector<Command>& commands,
   }
   if (words.front() == "bench") {
     throw UserError(
-        "bench: what to measure is missing or unknown; accepted: bench forward, bench decode, bench "
-        "offload, bench calibrate");
+        "bench: what to measure is missing or unknown; accepted: bench forward, bench decode, bench offload, "
+        "bench sweep, bench plot, bench calibrate");
   }
   throw_unknown_command(words.front(), commands);
 }

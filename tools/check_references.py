@@ -25,7 +25,7 @@ FOLDERS = ["launcher", "worker", "offload", "checkpoint", "model", "parallel", "
 SLASHES = {".h", ".cpp", ".cu", ".cuh", ".inc"}
 HASHES = {".sh", ".cmake", ".cfg", ".sbatch", ".supp", ".txt"}
 # In comments, but not of this tree: another program's, an example's, and what scripts write.
-ELSEWHERE = {"convert_lora.py", "a_test.cpp", "many.jsonl", "measure.jsonl"}
+ELSEWHERE = {"convert_lora.py", "a_test.cpp", "many.jsonl", "measure.jsonl", "sweep.jsonl"}
 
 NUMBER = r"\d+(?:\.\d+)*"
 SECTION = re.compile(rf"\b[Ss]ections?\s+({NUMBER}(?:(?:,|\s+(?:and|or|to))\s+{NUMBER})*)")

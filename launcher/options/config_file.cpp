@@ -6,7 +6,6 @@
 
 #include "base/error.h"
 #include "base/text/shown.h"
-#include "launcher/options/config_text.h"
 #include "launcher/options/names.h"
 #include "launcher/options/options.h"
 #include "launcher/options/paths.h"
@@ -15,17 +14,6 @@ namespace ferry::launcher {
 namespace {
 
 constexpr std::size_t kMostBytes = 16'000'000;  // no .cfg file has more
-
-std::vector<ConfigEntry> read_entries(const std::string& path, const std::string& option) {
-  check_input_file(option, path);
-  std::ifstream file(path, std::ios::binary);
-  const std::string text = read_to_end(file, fmt::format("{}: {}", option, path), kMostBytes);
-  try {
-    return parse_config_text(text);
-  } catch (const UserError& error) {
-    throw UserError(fmt::format("{}: {}", path, error.what()));
-  }
-}
 
 std::string full_key(const ConfigEntry& entry) {
   if (entry.group.empty()) return entry.key;
@@ -47,11 +35,22 @@ const Flag& flag_of(const std::string& path, const std::string& key, const Names
 
 }  // namespace
 
-std::vector<Setting> parse_config_file(const std::vector<FlagGroup>& groups, const std::string& path,
-                                       const std::string& option) {
+std::vector<ConfigEntry> read_config_entries(const std::string& path, const std::string& option) {
+  check_input_file(option, path);
+  std::ifstream file(path, std::ios::binary);
+  const std::string text = read_to_end(file, fmt::format("{}: {}", option, path), kMostBytes);
+  try {
+    return parse_config_text(text);
+  } catch (const UserError& error) {
+    throw UserError(fmt::format("{}: {}", path, error.what()));
+  }
+}
+
+std::vector<Setting> settings_of(const std::vector<FlagGroup>& groups, const std::string& path,
+                                 const std::vector<ConfigEntry>& entries) {
   const Names names = names_of(groups);
   std::vector<Setting> settings;
-  for (const ConfigEntry& entry : read_entries(path, option)) {
+  for (const ConfigEntry& entry : entries) {
     if (entry.key.empty()) {
       check_group(path, entry.group, names);
       continue;
@@ -61,6 +60,11 @@ std::vector<Setting> parse_config_file(const std::vector<FlagGroup>& groups, con
   }
   refuse_repeated(settings);
   return settings;
+}
+
+std::vector<Setting> parse_config_file(const std::vector<FlagGroup>& groups, const std::string& path,
+                                       const std::string& option) {
+  return settings_of(groups, path, read_config_entries(path, option));
 }
 
 }  // namespace ferry::launcher

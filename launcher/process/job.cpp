@@ -68,14 +68,14 @@ class Exec {
 };
 
 // Runs in the child, between fork and exec.
-[[noreturn]] void become_mpirun(Exec& exec, pid_t parent, bool gives_input, int out, int err,
+[[noreturn]] void become_mpirun(Exec& exec, pid_t parent, const JobStreams& streams,
                                 const CaughtSignals& caught) {
   ::setpgid(0, 0);
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(1);  // the parent died before the line above
-  if (!gives_input) ::dup2(::open("/dev/null", O_RDONLY | O_CLOEXEC), STDIN_FILENO);
-  ::dup2(out, STDOUT_FILENO);
-  ::dup2(err, STDERR_FILENO);
+  ::dup2(streams.in >= 0 ? streams.in : ::open("/dev/null", O_RDONLY | O_CLOEXEC), STDIN_FILENO);
+  ::dup2(streams.out, STDOUT_FILENO);
+  ::dup2(streams.err, STDERR_FILENO);
   ::signal(SIGPIPE, SIG_DFL);
   caught.forget_in_child();
   exec.run();
@@ -85,11 +85,11 @@ class Exec {
 
 class Job {
  public:
-  Job(std::vector<std::string>& words, bool can_stop, bool gives_input);
-  int wait();
+  Job(std::vector<std::string>& words, bool can_stop, const JobStreams& streams);
+  JobEnd wait();
 
  private:
-  void start(std::vector<std::string>& words, bool gives_input);
+  void start(std::vector<std::string>& words, int in);
   void take(const Caught& caught);
   void reap();
   void ask_to_stop(int signal);
@@ -97,11 +97,12 @@ class Job {
   void signal_all(int signal) const;
   void stop(bool sent_by_terminal);
   void end_adopted();
-  int say_how_it_ended();
+  JobEnd say_how_it_ended();
+  JobEnd said(int code, bool by_signal, const std::string& text) const;
 
   CaughtSignals caught_{watched_signals()};
-  Relay out_{STDOUT_FILENO};
-  Relay err_{STDERR_FILENO};
+  Relay out_;
+  Relay err_;
   pid_t mpirun_ = -1;
   Handle<int, ::close, -1> mpirun_end_;  // readable once it has ended
   int status_ = 0;
@@ -113,16 +114,17 @@ class Job {
   Clock::time_point kill_at_ = Clock::time_point::max();
 };
 
-Job::Job(std::vector<std::string>& words, bool can_stop, bool gives_input) : can_stop_(can_stop) {
+Job::Job(std::vector<std::string>& words, bool can_stop, const JobStreams& streams)
+    : out_(streams.out), err_(streams.err), can_stop_(can_stop) {
   ::signal(SIGCHLD, SIG_DFL);  // ignored children cannot be waited for
   // Ranks orphaned by mpirun become children of this process, which ends them.
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
-  start(words, gives_input);
+  start(words, streams.in);
   out_.start();
   err_.start();
 }
 
-void Job::start(std::vector<std::string>& words, bool gives_input) {
+void Job::start(std::vector<std::string>& words, int in) {
   Exec exec(words);
   const pid_t parent = ::getpid();
   sigset_t all;
@@ -130,13 +132,13 @@ void Job::start(std::vector<std::string>& words, bool gives_input) {
   sigfillset(&all);
   ::pthread_sigmask(SIG_SETMASK, &all, &mask);  // the child must not catch signals meant for itself
   mpirun_ = ::fork();
-  if (mpirun_ == 0) become_mpirun(exec, parent, gives_input, out_.input(), err_.input(), caught_);
+  if (mpirun_ == 0) become_mpirun(exec, parent, {in, out_.input(), err_.input()}, caught_);
   ::pthread_sigmask(SIG_SETMASK, &mask, nullptr);
   if (mpirun_ < 0) throw_errno("fork");
   mpirun_end_ = Handle<int, ::close, -1>(static_cast<int>(::syscall(SYS_pidfd_open, mpirun_, 0)));
 }
 
-int Job::wait() {
+JobEnd Job::wait() {
   while (!ended_) {
     pollfd sources[2] = {{caught_.descriptor(), POLLIN, 0}, {mpirun_end_.get(), POLLIN, 0}};
     // Without a pidfd (Linux before 5.3, or a sandbox that forbids it), poll for the end.
@@ -227,7 +229,12 @@ void Job::end_adopted() {
   }
 }
 
-int Job::say_how_it_ended() {
+JobEnd Job::said(int code, bool by_signal, const std::string& text) const {
+  say_last(text);
+  return {code, by_signal, text};
+}
+
+JobEnd Job::say_how_it_ended() {
   const int code = exit_code_of(status_);
   const bool ended_here = ending_signal_ != 0 && code != 0;
   const bool stopped = stopping_signal_ != 0 && !ended_here && code != 0;
@@ -236,34 +243,28 @@ int Job::say_how_it_ended() {
   if (!by_signal) caught_.release();
   bool silent = true;
   for (Relay* relay : {&out_, &err_}) silent = !relay->finish(by_signal ? kLastWords_s : -1) && silent;
-  if (ended_here) {
-    say_last("ended by " + signal_name(ending_signal_));
-    return 128 + ending_signal_;
-  }
-  if (stopped && code == worker::kRequeueExit) {
-    say_last("stopped by " + signal_name(stopping_signal_));
-    return code;
-  }
+  if (ended_here) return said(128 + ending_signal_, true, "ended by " + signal_name(ending_signal_));
+  if (stopped && code == worker::kRequeueExit)
+    return said(code, true, "stopped by " + signal_name(stopping_signal_));
   // mpirun had no ranks yet, or one had no handler yet.
-  if (stopped && (kill_at_ != Clock::time_point::max() || code == 128 + SIGUSR1)) {
-    say_last(stopped_early(stopping_signal_));
-    return worker::kRequeueExit;
+  if (stopped && (kill_at_ != Clock::time_point::max() || code == 128 + SIGUSR1))
+    return said(worker::kRequeueExit, true, stopped_early(stopping_signal_));
+  if (WIFSIGNALED(status_)) return said(code, false, "mpirun was ended by " + signal_name(WTERMSIG(status_)));
+  if (code > 128 && code < 128 + NSIG)
+    return said(code, false, "a rank was ended by " + signal_name(code - 128));
+  if (code != 0 && silent) {
+    return said(
+        code, false,
+        "a rank ended with exit code " + std::to_string(code) +
+            " and said nothing; with OMPI_MCA_orte_execute_quiet=0 in the environment Open MPI may say why");
   }
-  if (WIFSIGNALED(status_)) {
-    say_last("mpirun was ended by " + signal_name(WTERMSIG(status_)));
-  } else if (code > 128 && code < 128 + NSIG) {
-    say_last("a rank was ended by " + signal_name(code - 128));
-  } else if (code != 0 && silent) {
-    say_last("a rank ended with exit code " + std::to_string(code) +
-             " and said nothing; with OMPI_MCA_orte_execute_quiet=0 in the environment Open MPI may say why");
-  }
-  return code;
+  return {code, stopped, ""};
 }
 
 }  // namespace
 
-int run_job(std::vector<std::string> words, bool can_stop, bool gives_input) {
-  return Job(words, can_stop, gives_input).wait();
+JobEnd run_job(std::vector<std::string> words, bool can_stop, const JobStreams& streams) {
+  return Job(words, can_stop, streams).wait();
 }
 
 bool started_by_job() {

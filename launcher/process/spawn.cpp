@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <sstream>
+#include <utility>
 
 #include "base/error.h"
 #include "launcher/process/job.h"
@@ -54,18 +55,40 @@ Launch plan_launch(const std::string& program, const std::vector<std::string>& a
   return launch;
 }
 
-void launch_ranks(const std::vector<std::string>& args, int ranks, bool can_stop, bool gives_input) {
+PreparedLaunch::PreparedLaunch(const std::vector<std::string>& args, int ranks) {
   setenv("PATH", "/bin:/usr/bin", 0);  // execvp's default
   if (!on_path("mpirun")) {
     throw UserError("-n: mpirun cannot be started; is Open MPI's mpirun on the PATH?");
   }
   const std::string program = std::filesystem::read_symlink("/proc/self/exe").string();
-  const Launch launch = plan_launch(program, args, ranks, usable_cores());
+  Launch launch = plan_launch(program, args, ranks, usable_cores());
   parallel::leave_step();
-  for (const auto& [name, value] : launch.variables) setenv(name.c_str(), value.c_str(), 1);
+  for (const auto& [name, value] : launch.variables) set(name, value);
   // mpirun requires ssh even if all ranks are on this node.
-  if (!on_path("ssh") && !on_path("rsh")) setenv("OMPI_MCA_plm_rsh_agent", "", 0);
-  const int code = run_job(launch.words, can_stop, gives_input);
+  if (!on_path("ssh") && !on_path("rsh")) set("OMPI_MCA_plm_rsh_agent", "");
+  words_ = std::move(launch.words);
+}
+
+PreparedLaunch::~PreparedLaunch() {
+  for (const auto& [name, value] : before_) {
+    if (value) {
+      setenv(name.c_str(), value->c_str(), 1);
+    } else {
+      unsetenv(name.c_str());
+    }
+  }
+}
+
+void PreparedLaunch::set(const std::string& name, const std::string& value) {
+  const char* before = std::getenv(name.c_str());
+  before_.emplace_back(name, before == nullptr ? std::nullopt : std::optional<std::string>(before));
+  setenv(name.c_str(), value.c_str(), 1);
+}
+
+void launch_ranks(const std::vector<std::string>& args, int ranks, bool can_stop, bool gives_input) {
+  const PreparedLaunch launch(args, ranks);
+  const JobStreams streams{.in = gives_input ? STDIN_FILENO : -1};
+  const int code = run_job(launch.words(), can_stop, streams).code;
   std::fflush(nullptr);
   std::_Exit(code);  // skips LibTorch's exit handlers, which take 0.1 s
 }

@@ -1,7 +1,9 @@
 // `ferry ... -n N`: runs the same program on N ranks of this node, through mpirun.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace ferry::launcher {
@@ -17,8 +19,27 @@ struct Launch {
 // system's other nodes.
 Launch plan_launch(const std::string& program, const std::vector<std::string>& args, int ranks, int cores);
 
-// Runs that mpirun to its end (launcher/process/job.h, also for the flags) and exits with its code.
-// Throws UserError if mpirun is not on the PATH.
+// The environment and command of ranks of this program, ready for run_job(); the environment is restored when
+// it is destroyed, so that a later launch of other ranks is planned anew.
+class PreparedLaunch {
+ public:
+  // Throws UserError if mpirun is not on the PATH.
+  PreparedLaunch(const std::vector<std::string>& args, int ranks);
+  ~PreparedLaunch();
+  PreparedLaunch(const PreparedLaunch&) = delete;
+  PreparedLaunch& operator=(const PreparedLaunch&) = delete;
+
+  const std::vector<std::string>& words() const { return words_; }
+
+ private:
+  void set(const std::string& name, const std::string& value);
+
+  std::vector<std::string> words_;
+  std::vector<std::pair<std::string, std::optional<std::string>>> before_;  // what was changed
+};
+
+// Runs them to their end (launcher/process/job.h) and exits with their code.  With `gives_input`, which needs
+// a standard input that is no terminal, rank 0 reads this process's.  Throws as above.
 [[noreturn]] void launch_ranks(const std::vector<std::string>& args, int ranks, bool can_stop,
                                bool gives_input);
 

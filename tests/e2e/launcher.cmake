@@ -36,3 +36,8 @@ foreach(class Files Configuration Prompts Words Offload)
   string(TOLOWER ${class} name)
   ferry_launcher_e2e(config_${name} config 300 ${class})
 endforeach()
+# Each starts ranks for several cells.
+foreach(class Whole Failing Refused Plot)
+  string(TOLOWER ${class} name)
+  ferry_launcher_e2e(sweep_${name} sweep 600 ${class})
+endforeach()

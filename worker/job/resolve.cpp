@@ -151,7 +151,22 @@ Job decoding_job(const JobOptions& options, const ModelFacts& facts) {
   return job;
 }
 
+void fill_steps(Job& job, const JobOptions& options, const ModelFacts& facts, bool device_is_cuda) {
+  const model::ModelDefaults defaults = model::default_job(facts.dit);
+  fill_size(job, options, facts, defaults);
+  fill_sampling(job, options, facts, defaults);
+  fill_seed(job, options);
+  fill_noise(job, options, device_is_cuda);
+  if (!job.noise.empty()) check_noise_file(job);
+}
+
 }  // namespace
+
+Job resolve_steps(const JobOptions& options, const ModelFacts& facts, bool device_is_cuda) {
+  Job job;
+  fill_steps(job, options, facts, device_is_cuda);
+  return job;
+}
 
 Job resolve_job(const JobOptions& options, const ModelFacts& facts, bool device_is_cuda) {
   if (!options.latents.empty()) return decoding_job(options, facts);
@@ -160,11 +175,7 @@ Job resolve_job(const JobOptions& options, const ModelFacts& facts, bool device_
   Job job;
   job.fps = defaults.fps;
   fill_prompts(job, options, defaults);
-  fill_size(job, options, facts, defaults);
-  fill_sampling(job, options, facts, defaults);
-  fill_seed(job, options);
-  fill_noise(job, options, device_is_cuda);
-  if (!job.noise.empty()) check_noise_file(job);
+  fill_steps(job, options, facts, device_is_cuda);
   if (!job.context.empty()) check_context_file(job, facts.dit);
   name_outputs(job, options);
   return job;

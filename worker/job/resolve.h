@@ -31,4 +31,8 @@ struct ModelFacts {
 // Throws UserError: what was wrong, the value, what is accepted.
 Job resolve_job(const JobOptions& options, const ModelFacts& facts, bool device_is_cuda);
 
+// The part of it that denoising steps need: size, sampling and noise; no prompt and no results.  Of a VAE
+// that is not open the published one's scales hold.  Throws as above.
+Job resolve_steps(const JobOptions& options, const ModelFacts& facts, bool device_is_cuda);
+
 }  // namespace ferry::worker

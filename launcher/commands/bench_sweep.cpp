@@ -1,0 +1,135 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "launcher/command.h"
+#include "launcher/commands/generate.h"
+#include "launcher/options/paths.h"
+#include "launcher/options/settings.h"
+#include "launcher/options/value.h"
+#include "launcher/process/job.h"
+#include "launcher/process/streams.h"
+#include "launcher/ranks.h"
+#include "launcher/sweep/conduct.h"
+#include "launcher/sweep/grid.h"
+#include "launcher/sweep/ranks.h"
+#include "launcher/sweep/row.h"
+#include "launcher/sweep/sweep_file.h"
+#include "parallel/mpi/environment.h"
+#include "worker/planner/rates.h"
+
+namespace ferry::launcher {
+namespace {
+
+struct SweepOptions {
+  std::string grid;
+  std::string out;
+  SweepCounts counts;
+  std::string machine;
+  worker::Options run;  // of the ranks: deadline and log level
+  std::vector<SweepCell> cells;
+};
+
+FlagGroup own_keys(SweepOptions& options) {
+  const auto path = [](std::string& target) {
+    return [&target](const std::string& flag, const std::string& value) {
+      if (value.empty()) throw UserError(flag + ": the value is empty");
+      target = expand_home(value);
+    };
+  };
+  const auto count = [](int& target, int least) {
+    return [&target, least](const std::string& flag, const std::string& value) {
+      target = static_cast<int>(to_integer(flag, value, least, 900));
+    };
+  };
+  return {"[sweep]",
+          {{"grid", "", "FILE", "a .cfg file with [grid]: lists of what is varied", "", false,
+            path(options.grid)},
+           {"out", "", "FILE", "JSON lines, a row for each cell; rows that are there stay", "", false,
+            path(options.out)},
+           {"machine", "", "FILE", "rates by which each cell is predicted before it runs, as of ferry plan",
+            "", false, path(options.machine)},
+           {"samples", "", "N", "timed steps of a cell", "5", false, count(options.counts.samples, 1)},
+           {"warmups", "", "N", "steps before them", "3", false, count(options.counts.warmups, 1)}}};
+}
+
+bool is_rank_of_sweep() { return parallel::is_rank() && launched_by_ferry(); }
+
+// The command's own settings; the rest is for the grid.
+void apply_own(const CommandLine& line, const FlagGroup& own, std::vector<Setting>& others) {
+  for (const Setting& setting : line.settings) {
+    const bool is_own =
+        std::ranges::any_of(own.flags, [&](const Flag& flag) { return flag.key == setting.flag->key; });
+    if (is_own) {
+      setting.flag->set(setting.written, setting.value);
+    } else {
+      others.push_back(setting);
+    }
+  }
+}
+
+void check_sweep(const CommandLine& line, const std::vector<FlagGroup>& groups, SweepOptions& options) {
+  refuse_positional(line);
+  if (is_rank_of_sweep()) return apply_settings(groups, line.settings, options.run);
+  if (parallel::is_rank()) {
+    throw UserError(
+        "bench sweep starts the ranks of each cell itself; accepted: without mpirun and srun's "
+        "--mpi, one process, or several that share --out");
+  }
+  std::vector<Setting> others;
+  apply_own(line, groups.front(), others);
+  if (options.grid.empty()) throw UserError("--grid: the file of what is varied is missing");
+  if (options.out.empty()) throw UserError("--out: the file of the rows is missing, as in --out sweep.jsonl");
+  options.cells = read_grid(options.grid, others);
+}
+
+int conduct_sweep(SweepOptions& options) {
+  start_log("warning", 0, 1);
+  Predict predict;
+  if (!options.machine.empty()) {
+    predict = [machine = worker::load_machine(options.machine)](const SweepCell& cell,
+                                                                const worker::StepFacts& facts) {
+      return predicted_fields(cell, facts, machine);
+    };
+  }
+  SweepFile file(options.out);
+  const std::vector<PlannedCell> cells = plan_sweep(std::move(options.cells), predict);
+  const int code = run_sweep(cells, file, options.counts);
+  std::vector<std::string> rows;
+  for (const std::string& row : file.rows()) {
+    const auto name = nlohmann::json::parse(row).at("cell");
+    if (std::ranges::any_of(cells, [&](const PlannedCell& cell) { return cell.name == name; }))
+      rows.push_back(row);
+  }
+  say(table_of(rows));
+  return code;
+}
+
+}  // namespace
+
+Command make_bench_sweep() {
+  const auto options = std::make_shared<SweepOptions>();
+  std::vector<FlagGroup> groups = sweep_keys(options->run);
+  groups.insert(groups.begin(), own_keys(*options));
+  Command command{"bench sweep", "times denoising steps over a grid of ranks, strategies and sizes",
+                  "--grid FILE --out FILE.jsonl [options]", std::move(groups)};
+  command.more_help =
+      "[grid] has lists of: model, ranks, weights, size, frames, attention, cfg, ulysses, type, transport, "
+      "interleave,\noffload_ratio, prefetch_size, link_gbps.  It starts the ranks itself.  Killed and run "
+      "again, "
+      "it goes on;\nseveral of it may share --out.  `ferry bench plot` draws the rows.\n";
+  command.check = [options, groups = command.groups](const CommandLine& line, int) {
+    check_sweep(line, groups, *options);
+  };
+  command.run = [options](int& argc, char**& argv) {
+    if (is_rank_of_sweep()) return run_sweep_ranks(argc, argv, options->run.run);
+    return conduct_sweep(*options);
+  };
+  return command;
+}
+
+}  // namespace ferry::launcher
