@@ -61,6 +61,26 @@ install_packages() {
   rm -f /tmp/ferry-apt.$$.log
 }
 
+# For tests/e2e/slurm_test.py, which starts a Slurm of its own and is skipped where there is none.  The packages' services
+# are neither started now nor at the next boot.
+install_slurm() {
+  local as_root=()
+  if [ "$level" = build ] || (PATH=$PATH:/usr/sbin && command -v munged slurmctld slurmd sbatch >/dev/null); then return; fi
+  if [ "$(id -u)" != 0 ]; then as_root=(sudo); fi
+  say "installing with apt-get: slurm-wlm munge (their services stay off)"
+  "${as_root[@]}" bash -ec '
+    policy=/usr/sbin/policy-rc.d
+    if [ ! -e $policy ]; then
+      trap "rm -f $policy" EXIT
+      printf "#!/bin/sh\nexit 101\n" >$policy
+      chmod 755 $policy
+    fi
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends slurm-wlm munge
+    for service in munge slurmd slurmctld; do update-rc.d $service disable; done
+  ' >/tmp/ferry-slurm.$$.log 2>&1 || { say "that failed (/tmp/ferry-slurm.$$.log); tests under Slurm are skipped"; return; }
+  rm -f /tmp/ferry-slurm.$$.log
+}
+
 # torch 2.11 and numpy 2.4 have wheels for these.
 usable_python() { "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null; }
 
@@ -136,6 +156,7 @@ install_gpu_package() {
 case $level in build | test | check) ;; *) fail "what to set up: build, test or check" ;; esac
 if command -v dpkg-query >/dev/null && command -v apt-get >/dev/null; then
   install_packages
+  install_slurm
 else
   say "not a Debian or Ubuntu: install these by other means: $(wanted_packages | xargs)"
 fi

@@ -1,0 +1,344 @@
+"""The batch scripts of slurm/ under a real Slurm of two nodes (tools/slurm_cluster.sh).  Skipped (exit code 77) where
+slurm-wlm or munge is not installed."""
+
+import fcntl
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import time
+import unittest
+
+from launcher_support import BINARY, DEMO, SKIPPED, SOURCE, FerryTest, read_safetensors
+
+PROGRAMS = ["munged", "slurmctld", "slurmd", "sbatch"]
+PATH = os.environ["PATH"] + ":/usr/sbin:/sbin"
+TOOL = SOURCE / "tools" / "slurm_cluster.sh"
+PATIENCE_S = 90
+STOP_S = 15
+TINY = {"device": "cpu", "size": "64x64", "frames": 5, "steps": 2, "seed": 1}
+# A step takes a tenth of a second, so it can be stopped between two.
+LONG = {**TINY, "size": "128x128", "frames": 9, "steps": 20}
+ENDED = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY"}
+# What CTest sets for tests that start mpirun themselves would undo what the scripts ask for.
+LEFT_OUT = {"OMPI_MCA_hwloc_base_binding_policy", "OMPI_MCA_rmaps_base_oversubscribe", "OMP_NUM_THREADS"}
+# Says where a rank runs and becomes it.
+SHOWS_BINDING = f"""#!/bin/sh
+echo "rank ${{OMPI_COMM_WORLD_RANK:-$PMIX_RANK}} has cores $(sed -n 's/Cpus_allowed_list:[[:space:]]*//p' /proc/self/status)" \\
+  "of $OMP_NUM_THREADS, GPUs $CUDA_VISIBLE_DEVICES" >&2
+exec {BINARY} "$@"
+"""
+
+
+def tool(*words):
+    return subprocess.run([str(TOOL), *map(str, words)], capture_output=True, text=True, timeout=120)
+
+
+def processes_of(folder):
+    """All that run because of a cluster."""
+    found = []
+    for process in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            variables = (process / "environ").read_bytes().split(b"\0")
+            step = (process / "comm").read_text() == "slurmstepd\n" and str(folder) in os.readlink(process / "cwd")
+            if step or f"FERRY_SLURM_CLUSTER={folder}".encode() in variables:
+                found.append((process / "cmdline").read_bytes())
+        except OSError:
+            pass
+    return found
+
+
+def exports_of(text):
+    """{name: value} of lines `export NAME=VALUE`."""
+    return dict(re.fullmatch(r"export (\w+)=(.*)", line).groups() for line in text.splitlines())
+
+
+def flags(options, **changed):
+    return [word for name, value in {**options, **changed}.items() for word in (f"--{name}", value)]
+
+
+def executable(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o755)
+    return path
+
+
+def until(condition, patience=PATIENCE_S):
+    """What it returns once that is true, or when patience ends."""
+    end = time.monotonic() + patience
+    while not (found := condition()) and time.monotonic() < end:
+        time.sleep(0.05)
+    return found
+
+
+class SlurmTest(FerryTest):
+    """Each test calls sbatch in a folder that has all that the scripts expect there, and nothing else."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.cluster = pathlib.Path(subprocess.check_output(["mktemp", "-d", "/tmp/ferry-slurm-XXXXXX"], text=True).strip())
+        cls.addClassCleanup(shutil.rmtree, cls.cluster)
+        cls.addClassCleanup(tool, "stop", cls.cluster)
+        started = tool("start", cls.cluster)
+        assert started.returncode == 0, started.stderr
+        cls.exports = exports_of(started.stdout)
+
+    def setUp(self):
+        super().setUp()
+        for name, target in (("slurm", SOURCE / "slurm"), ("configs", SOURCE / "configs"), ("Wan2.1-T2V-14B", DEMO)):
+            (self.folder / name).symlink_to(target)
+        (self.folder / "build" / "launcher").mkdir(parents=True)
+        (self.folder / "build" / "launcher" / "ferry").symlink_to(BINARY)
+
+    def slurm(self, *words, env=None):
+        kept = {name: value for name, value in os.environ.items() if name not in LEFT_OUT}
+        done = subprocess.run([*map(str, words)], capture_output=True, text=True, timeout=PATIENCE_S, cwd=self.folder,
+                              env={**kept, **self.exports, **(env or {})})
+        self.assertEqual(done.returncode, 0, f"{words}: {done.stderr}")
+        return done.stdout.strip()
+
+    def submit(self, script, *words, options=(), env=None):
+        """The job's number; --gpus-per-node is 2."""
+        return self.slurm("sbatch", "--parsable", "--gpus-per-node=2", *options, self.folder / "slurm" / script, *words,
+                          env=env)
+
+    def tasks_of(self, job):
+        """What Slurm says of a job, or of each of an array."""
+        lines = self.slurm("scontrol", "--oneliner", "show", "job", job).splitlines()
+        return [dict(word.split("=", 1) for word in line.split() if "=" in word) for line in lines]
+
+    def ended(self, job, state="COMPLETED", code="0:0"):
+        """Waits for a job, or all of an array, to end like this; what Slurm says then."""
+        tasks = until(lambda: all(task["JobState"] in ENDED for task in self.tasks_of(job)) and self.tasks_of(job))
+        self.assertTrue(tasks, f"{self.tasks_of(job)} {self.log(job)}")
+        self.assertEqual({(task["JobState"], task["ExitCode"]) for task in tasks}, {(state, code)}, self.log(job))
+        return tasks
+
+    def log(self, job):
+        return "".join(path.read_text() for path in sorted(self.folder.glob(f"ferry*-{job}*.log")))
+
+    def await_log(self, job, pattern):
+        def found():
+            return re.search(pattern, self.log(job), re.MULTILINE)
+
+        until(lambda: found() or all(task["JobState"] in ENDED for task in self.tasks_of(job)))
+        self.assertTrue(found(), self.log(job))
+
+    def record(self, job):
+        return json.loads((self.folder / f"ferry-{job}.json").read_text())
+
+    def tensor(self, path, name="latents"):
+        header, data = read_safetensors(self.folder / path)
+        begin, end = header[name]["data_offsets"]
+        return data[begin:end]
+
+
+class Generate(SlurmTest):
+    def test_two_ranks_by_srun_and_by_mpirun_each_with_its_cores_and_all_gpus(self):
+        ferry = executable(self.folder / "shows", SHOWS_BINDING)
+        jobs = [self.submit("generate.sbatch", "a red circle", *flags(TINY), env={"LAUNCH": launcher, "FERRY": str(ferry)})
+                for launcher in ("srun", "mpirun")]
+        for job in jobs:
+            self.ended(job)
+            self.assertGreater((self.folder / f"ferry-{job}.mp4").stat().st_size, 0)
+            self.assertEqual(len(self.record(job)["ranks"]), 2)
+            self.assertIn("\nexit code 0\n", self.log(job))
+            bound = dict(re.findall(r"rank (\d) has cores (.*) of 1, GPUs 0,1", self.log(job)))
+            self.assertEqual(sorted(bound), ["0", "1"], self.log(job))
+            if len(os.sched_getaffinity(0)) > 1:
+                self.assertNotEqual(bound["0"], bound["1"])
+
+    def test_two_nodes_and_one_gpu_of_each(self):
+        for launcher in ("srun", "mpirun"):
+            job = self.submit("generate.sbatch", "a red circle", *flags(TINY), options=["--nodes=2", "--gpus-per-node=1"],
+                              env={"LAUNCH": launcher})
+            self.assertEqual(self.ended(job)[0]["NumNodes"], "2")
+            self.assertEqual(len(self.record(job)["ranks"]), 2)
+
+    def test_a_share_of_a_node(self):
+        """As a user edits it who does not want a whole node."""
+        text = (SOURCE / "slurm" / "generate.sbatch").read_text()
+        script = self.folder / "share.sbatch"
+        script.write_text(re.sub(r"#SBATCH --(exclusive|mem=0)\n", "", text))
+        for launcher in ("srun", "mpirun"):
+            job = self.slurm("sbatch", "--parsable", "--gpus-per-node=2", "--cpus-per-gpu=1", "--mem-per-gpu=1M", script,
+                             "a red circle", *flags(TINY), env={"LAUNCH": launcher})
+            self.ended(job)
+            self.assertEqual(len(self.record(job)["ranks"]), 2)
+
+    def test_a_bad_job_fails_and_says_why(self):
+        bad = self.submit("generate.sbatch", "a red circle", *flags(TINY, size="65x64"))
+        launcher = self.submit("generate.sbatch", "a red circle", *flags(TINY), env={"LAUNCH": "ssh"})
+        nothing = self.submit("generate.sbatch")
+        self.ended(bad, "FAILED", "2:0")
+        self.assertRegex(self.log(bad), r"(?m)^ferry: .*65x64")
+        self.ended(launcher, "FAILED", "2:0")
+        self.assertIn("LAUNCH is srun or mpirun, not ssh", self.log(launcher))
+        self.ended(nothing, "FAILED", "1:0")
+        self.assertIn("usage: sbatch slurm/generate.sbatch PROMPT", self.log(nothing))
+
+    def test_a_rank_that_is_killed_is_named(self):
+        """By srun too, which does not say where it was."""
+        job = self.submit("generate.sbatch", "a red circle", *flags(TINY), env={"FERRY_TEST_FAULT": "kill:1:denoise:2"})
+        self.ended(job, "FAILED", "1:0")
+        reports = re.findall(r"^ferry: rank .*", self.log(job), re.MULTILINE)
+        self.assertEqual(len(reports), 1, self.log(job))
+        self.assertRegex(reports[0], r"rank 1 on \S+ is gone .*: denoise, step 2;")
+
+    def test_weights_are_read_from_each_nodes_own_disk(self):
+        scratch = self.folder / "scratch"
+        jobs = [self.submit("generate.sbatch", "a red circle", *flags(TINY), env={"SCRATCH": str(scratch)}) for _ in range(2)]
+        for job in jobs:
+            self.ended(job)
+        (copy,) = [path for path in scratch.iterdir() if path.is_dir()]
+        self.assertEqual([path.name for path in scratch.iterdir() if path != copy], [copy.name + ".lock"])
+        self.assertIn(f"weights from {copy}\n", self.log(jobs[0]))
+        self.assertEqual(self.record(jobs[1])["options"]["model.path"], str(copy))
+        for path in (path for path in DEMO.rglob("*") if path.is_file()):
+            self.assertEqual((copy / path.relative_to(DEMO)).read_bytes(), path.read_bytes())
+
+    def test_weights_that_cannot_be_copied(self):
+        model = self.copy_of_demo()
+        (model / "dangling").symlink_to("nowhere")
+        scratch, file = self.folder / "scratch", self.folder / "file"
+        file.touch()
+        for words, env in (("dangling", {"MODEL": str(model), "SCRATCH": str(scratch)}),
+                           ("absent", {"MODEL": "absent", "SCRATCH": str(scratch)}),
+                           (str(file), {"SCRATCH": str(file)})):
+            job = self.submit("generate.sbatch", "a red circle", *flags(TINY), env=env)
+            self.ended(job, "FAILED", "1:0")
+            self.assertIn(words, self.log(job))
+        self.assertEqual([path.suffix for path in scratch.iterdir()], [".lock"])
+
+
+class Stopped(SlurmTest):
+    WAYS = {"srun": ["--signal=TERM"], "mpirun": ["--full", "--signal=TERM"]}
+
+    def codes(self, job):
+        return re.findall(r"^exit code (\d+)", self.log(job), re.MULTILINE)
+
+    def assert_requeued(self, job):
+        self.assertEqual(self.ended(job)[0]["Restarts"], "1")
+        self.assertEqual(self.codes(job), ["75", "0"])
+
+    def test_a_stopped_job_goes_on_to_the_same_bits(self):
+        def start(launcher, name):
+            return self.submit("generate.sbatch", "a red circle", "--run.save_every", 1, *flags(LONG, save=name), env={"LAUNCH": launcher})
+
+        whole = start("srun", "whole")
+        stopped = {}
+        for launcher, how in self.WAYS.items():
+            stopped[launcher] = start(launcher, launcher)
+            self.await_log(stopped[launcher], "the state after 3 steps")
+            self.slurm("scancel", *how, stopped[launcher])
+        self.ended(whole)
+        for launcher, job in stopped.items():
+            self.assert_requeued(job)
+            self.assertRegex(self.log(job), "resuming at step .* of 20")
+            self.assertEqual(self.tensor(launcher), self.tensor("whole"))
+            self.assertEqual(self.tensor(launcher, "frames"), self.tensor("whole", "frames"))
+
+    def test_the_time_limit_warns_and_a_cancelled_job_stays_so(self):
+        job = self.submit("generate.sbatch", "a red circle", "--run.save_every", 1, *flags(LONG, size="192x192", frames=17, steps=1000),
+                          options=["--time=1", "--signal=B:USR1@55"])
+        self.await_log(job, "^exit code 75")
+        self.await_log(job, "resuming at step")
+        self.slurm("scancel", job)
+        self.assertTrue(until(lambda: len(self.codes(job)) == 2), self.log(job))
+        until(lambda: self.tasks_of(job)[0]["JobState"] == "CANCELLED")
+        self.assertEqual([self.tasks_of(job)[0][key] for key in ("JobState", "Restarts")], ["CANCELLED", "1"])
+
+    def test_stopped_before_the_ranks_start(self):
+        scratch = self.folder / "scratch"
+        env = {"SCRATCH": str(scratch)}
+        self.ended(self.submit("generate.sbatch", "a red circle", *flags(TINY), env=env))
+        (lock,) = scratch.glob("*.lock")
+        with lock.open() as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            job = self.submit("generate.sbatch", "a red circle", *flags(TINY), env=env)
+            self.assertTrue(until(lambda: f"{job}.0 " in self.slurm("squeue", "--noheader", "--steps", f"--jobs={job}")))
+            self.slurm("scancel", "--batch", "--signal=USR1", job)
+        self.assert_requeued(job)
+        self.assertNotIn("resuming", self.log(job))
+
+
+class Batch(SlurmTest):
+    def manifest(self, lines):
+        path = self.folder / "x.jsonl"
+        path.write_text("".join(json.dumps(line) + "\n" if line else "\n" for line in lines))
+        return path
+
+    def test_an_array_shares_the_lines(self):
+        manifest = self.manifest([{"prompt": "a red circle"}, {"prompt": "a blue square"}, {"prompt": "x", "size": "65x64"},
+                                  None, {"prompt": "a boat"}, {"prompt": "a cat", "out": "cat.mp4"}])
+        job = self.submit("batch.sbatch", manifest, *flags(TINY), options=["--array=3-7:2"])
+        until(lambda: all(task["JobState"] in ENDED for task in self.tasks_of(job)))
+        states = {task["ArrayTaskId"]: task["JobState"] for task in self.tasks_of(job)}
+        self.assertEqual(states, {"3": "COMPLETED", "5": "COMPLETED", "7": "FAILED"}, self.log(job))
+        self.assertEqual(sorted(path.name for path in self.folder.glob("*.mp4")),
+                         ["cat.mp4", "line-0001.mp4", "line-0002.mp4", "line-0005.mp4"])
+        (failed,) = (self.folder / "x.jsonl.3-of-3.failed.jsonl").read_text().splitlines()
+        self.assertEqual(json.loads(failed)["line"], 3)
+
+    def test_groups_of_one_job(self):
+        manifest = self.manifest([{"prompt": "a red circle"}, {"prompt": "a blue square"}])
+        job = self.submit("batch.sbatch", manifest, "--data", 2, *flags(TINY))
+        self.ended(job)
+        self.assertEqual(sorted(path.name for path in self.folder.glob("*.mp4")), ["line-0001.mp4", "line-0002.mp4"])
+        self.assertEqual(len(json.loads((self.folder / "line-0001.json").read_text())["ranks"]), 1)
+
+    def test_one_of_an_array_is_stopped_and_goes_on(self):
+        """Also where its number is the array's."""
+        manifest = self.manifest([{"prompt": "a red circle"}, {"prompt": "a blue square"}])
+        job = self.submit("batch.sbatch", manifest, *flags(LONG), options=["--array=1-2"])
+        until(lambda: all(task["JobState"] == "RUNNING" for task in self.tasks_of(job)))
+        (task,) = [task["ArrayTaskId"] for task in self.tasks_of(job) if task["JobId"] == job]
+        self.await_log(f"{job}_{task}", "load dit")
+        self.slurm("scancel", "--signal=TERM", f"{job}_{task}")
+        restarts = {each["ArrayTaskId"]: each["Restarts"] for each in self.ended(job)}
+        self.assertEqual(restarts, {"1": "0", "2": "0", task: "1"}, self.log(job))
+        self.assertEqual(len(list(self.folder.glob("*.mp4"))), 2)
+
+
+class Cluster(FerryTest):
+    def test_stop_leaves_nothing_of_the_daemons_and_of_jobs(self):
+        cluster = self.folder / "c"
+        self.addCleanup(tool, "stop", cluster)
+        for _ in range(2):
+            started = tool("start", cluster)
+            self.assertEqual(started.returncode, 0, started.stderr)
+            env = {**os.environ, **exports_of(started.stdout)}
+            job = subprocess.Popen(["srun", "--ntasks=2", "sh", "-c", "trap '' TERM; sleep 300 & exec sleep 301"], env=env,
+                                   stderr=subprocess.DEVNULL)
+            self.addCleanup(job.wait)
+            self.addCleanup(job.kill)
+            sleeping = [b"sleep\x00300\0", b"sleep\x00301\0"]
+            self.assertTrue(until(lambda: sorted(line for line in processes_of(cluster) if line in sleeping) ==
+                                  sorted(2 * sleeping)), processes_of(cluster))
+            self.assertIn("runs in", tool("start", cluster).stderr)
+            begin = time.monotonic()
+            stopped = tool("stop", cluster)
+            self.assertEqual(stopped.returncode, 0, stopped.stderr)
+            self.assertLess(time.monotonic() - begin, STOP_S)
+            self.assertEqual(processes_of(cluster), [])
+
+    def test_what_cannot_be_started_is_said(self):
+        (self.folder / "mine").touch()
+        for words, line in ((("start", self.folder), "is not empty"), (("start", "/tmp/" + 100 * "x"), "too long"),
+                            (("start",), "usage:"), (("restart", self.folder), "usage:")):
+            done = tool(*words)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn(line, done.stderr)
+        self.assertEqual([path.name for path in self.folder.iterdir()], ["mine"])
+
+
+if __name__ == "__main__":
+    missing = [name for name in PROGRAMS if not shutil.which(name, path=PATH)]
+    if missing:
+        print(f"skipped: {', '.join(missing)} not installed (slurm-wlm, munge)")
+        sys.exit(SKIPPED)
+    unittest.main()
