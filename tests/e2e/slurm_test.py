@@ -31,6 +31,16 @@ echo "rank ${{OMPI_COMM_WORLD_RANK:-$PMIX_RANK}} has cores $(sed -n 's/Cpus_allo
   "of $OMP_NUM_THREADS, GPUs $CUDA_VISIBLE_DEVICES" >&2
 exec {BINARY} "$@"
 """
+# In the place of a sweep, which a later version has: measures one cell, with the same words.
+SWEEPS_ONE_CELL = f"""#!/bin/bash
+set -eu
+[ "$1 $2 $3 $5" = "bench sweep --grid --out" ] || exit 2
+if grep -q forever "$4"; then sleep 60; fi
+row=$({BINARY} bench forward --config "$4" --json --samples 1 --warmups 0 "${{@:7}}")
+exec 9>"$6.lock"
+flock 9
+echo "$row" >>"$6"
+"""
 
 
 def tool(*words):
@@ -302,6 +312,38 @@ class Batch(SlurmTest):
         restarts = {each["ArrayTaskId"]: each["Restarts"] for each in self.ended(job)}
         self.assertEqual(restarts, {"1": "0", "2": "0", task: "1"}, self.log(job))
         self.assertEqual(len(list(self.folder.glob("*.mp4"))), 2)
+
+
+class Scaling(SlurmTest):
+    def setUp(self):
+        super().setUp()
+        self.env = {"FERRY": str(executable(self.folder / "sweeps", SWEEPS_ONE_CELL))}
+        self.grid = self.folder / "grid.cfg"
+        self.grid.write_text(f"[model]\npath = {DEMO}\ndevice = cpu\n")
+
+    def test_an_array_appends_rows_to_one_file(self):
+        job = self.submit("scaling.sbatch", self.grid, self.folder / "x.jsonl", "--size", "64x64", "--frames", 5,
+                          options=["--array=1-4"], env=self.env)
+        self.ended(job)
+        rows = [json.loads(row) for row in (self.folder / "x.jsonl").read_text().splitlines()]
+        self.assertEqual([(row["measurement"], row["width"]) for row in rows], [("dit forward", 64)] * 4)
+
+    def test_one_that_is_stopped_goes_on(self):
+        text = self.grid.read_text()
+        self.grid.write_text(text + "# forever\n")
+        job = self.submit("scaling.sbatch", self.grid, self.folder / "x.jsonl", "--size", "64x64", "--frames", 5,
+                          env=self.env)
+        self.assertTrue(until(lambda: any(b"sleep\x0060\0" in line for line in processes_of(self.cluster))))
+        self.grid.write_text(text)
+        self.slurm("scancel", "--batch", "--signal=USR1", job)
+        self.assertEqual(self.ended(job)[0]["Restarts"], "1")
+        self.assertEqual(len((self.folder / "x.jsonl").read_text().splitlines()), 1)
+
+    def test_what_is_left_out_is_said(self):
+        for words in ((), (self.grid,)):
+            job = self.submit("scaling.sbatch", *words, env=self.env)
+            self.ended(job, "FAILED", "1:0")
+            self.assertIn("usage: sbatch slurm/scaling.sbatch GRID RESULTS", self.log(job))
 
 
 class Cluster(FerryTest):
