@@ -104,12 +104,13 @@ class SlurmTest(FerryTest):
         (self.folder / "build" / "launcher").mkdir(parents=True)
         (self.folder / "build" / "launcher" / "ferry").symlink_to(BINARY)
 
-    def slurm(self, *words, env=None):
+    def slurm(self, *words, env=None, code=0):
+        """What a command says, on stderr if it fails."""
         kept = {name: value for name, value in os.environ.items() if name not in LEFT_OUT}
         done = subprocess.run([*map(str, words)], capture_output=True, text=True, timeout=PATIENCE_S, cwd=self.folder,
                               env={**kept, **self.exports, **(env or {})})
-        self.assertEqual(done.returncode, 0, f"{words}: {done.stderr}")
-        return done.stdout.strip()
+        self.assertEqual(done.returncode, code, f"{words}: {done.stderr}")
+        return (done.stderr if code else done.stdout).strip()
 
     def submit(self, script, *words, options=(), env=None):
         """The job's number; --gpus-per-node is 2."""
@@ -174,9 +175,9 @@ class Generate(SlurmTest):
         text = (SOURCE / "slurm" / "generate.sbatch").read_text()
         script = self.folder / "share.sbatch"
         script.write_text(re.sub(r"#SBATCH --(exclusive|mem=0)\n", "", text))
-        for launcher in ("srun", "mpirun"):
-            job = self.slurm("sbatch", "--parsable", "--gpus-per-node=2", "--cpus-per-gpu=1", "--mem-per-gpu=1M", script,
-                             "a red circle", *flags(TINY), env={"LAUNCH": launcher})
+        jobs = [self.slurm("sbatch", "--parsable", "--gpus-per-node=2", "--cpus-per-gpu=1", "--mem-per-gpu=1M", script,
+                           "a red circle", *flags(TINY), env={"LAUNCH": launcher}) for launcher in ("srun", "mpirun")]
+        for job in jobs:
             self.ended(job)
             self.assertEqual(len(self.record(job)["ranks"]), 2)
 
@@ -199,6 +200,17 @@ class Generate(SlurmTest):
         self.assertEqual(len(reports), 1, self.log(job))
         self.assertRegex(reports[0], r"rank 1 on \S+ is gone .*: denoise, step 2;")
 
+    def test_a_step_without_ranks(self):
+        """As in the shell of `srun --pty bash`: one process is one rank, -n starts its own.  And without PMIx."""
+        ferry = ["build/launcher/ferry", "generate", "--model", DEMO, "--prompt", "a red circle", *flags(TINY)]
+        step = ["srun", "--ntasks=1", "--cpus-per-task=2"]
+        self.slurm(*step, *ferry, "--out", "1.mp4")
+        self.slurm(*step, *ferry, "--out", "2.mp4", "-n", 2)
+        for ranks in (1, 2):
+            self.assertEqual(len(json.loads((self.folder / f"{ranks}.json").read_text())["ranks"]), ranks)
+        done = self.slurm("srun", "--mpi=none", "--ntasks=2", *ferry, code=2)
+        self.assertIn("2 processes were started (SLURM_STEP_NUM_TASKS=2) but MPI sees 1", done)
+
     def test_weights_are_read_from_each_nodes_own_disk(self):
         scratch = self.folder / "scratch"
         jobs = [self.submit("generate.sbatch", "a red circle", *flags(TINY), env={"SCRATCH": str(scratch)}) for _ in range(2)]
@@ -216,12 +228,13 @@ class Generate(SlurmTest):
         (model / "dangling").symlink_to("nowhere")
         scratch, file = self.folder / "scratch", self.folder / "file"
         file.touch()
-        for words, env in (("dangling", {"MODEL": str(model), "SCRATCH": str(scratch)}),
-                           ("absent", {"MODEL": "absent", "SCRATCH": str(scratch)}),
-                           (str(file), {"SCRATCH": str(file)})):
-            job = self.submit("generate.sbatch", "a red circle", *flags(TINY), env=env)
+        settings = {"dangling": {"MODEL": str(model), "SCRATCH": str(scratch)},
+                    "absent": {"MODEL": "absent", "SCRATCH": str(scratch)}, str(file): {"SCRATCH": str(file)}}
+        jobs = {named: self.submit("generate.sbatch", "a red circle", *flags(TINY), env=env)
+                for named, env in settings.items()}
+        for named, job in jobs.items():
             self.ended(job, "FAILED", "1:0")
-            self.assertIn(words, self.log(job))
+            self.assertIn(named, self.log(job))
         self.assertEqual([path.suffix for path in scratch.iterdir()], [".lock"])
 
 
@@ -254,7 +267,7 @@ class Stopped(SlurmTest):
 
     def test_the_time_limit_warns_and_a_cancelled_job_stays_so(self):
         job = self.submit("generate.sbatch", "a red circle", "--run.save_every", 1, *flags(LONG, size="192x192", frames=17, steps=1000),
-                          options=["--time=1", "--signal=B:USR1@55"])
+                          options=["--time=1", "--signal=B:USR1@58"])
         self.await_log(job, "^exit code 75")
         self.await_log(job, "resuming at step")
         self.slurm("scancel", job)
