@@ -122,10 +122,15 @@ class SlurmTest(FerryTest):
         lines = self.slurm("scontrol", "--oneliner", "show", "job", job).splitlines()
         return [dict(word.split("=", 1) for word in line.split() if "=" in word) for line in lines]
 
-    def ended(self, job, state="COMPLETED", code="0:0"):
-        """Waits for a job, or all of an array, to end like this; what Slurm says then."""
+    def end_of(self, job):
+        """Waits for a job, or all of an array, to end; what Slurm says then, by task."""
         tasks = until(lambda: all(task["JobState"] in ENDED for task in self.tasks_of(job)) and self.tasks_of(job))
         self.assertTrue(tasks, f"{self.tasks_of(job)} {self.log(job)}")
+        return tasks
+
+    def ended(self, job, state="COMPLETED", code="0:0"):
+        """The same, and that all ended like this."""
+        tasks = self.end_of(job)
         self.assertEqual({(task["JobState"], task["ExitCode"]) for task in tasks}, {(state, code)}, self.log(job))
         return tasks
 
@@ -192,13 +197,17 @@ class Generate(SlurmTest):
         self.ended(nothing, "FAILED", "1:0")
         self.assertIn("usage: sbatch slurm/generate.sbatch PROMPT", self.log(nothing))
 
-    def test_a_rank_that_is_killed_is_named(self):
-        """By srun too, which does not say where it was."""
-        job = self.submit("generate.sbatch", "a red circle", *flags(TINY), env={"FERRY_TEST_FAULT": "kill:1:denoise:2"})
-        self.ended(job, "FAILED", "1:0")
-        reports = re.findall(r"^ferry: rank .*", self.log(job), re.MULTILINE)
-        self.assertEqual(len(reports), 1, self.log(job))
-        self.assertRegex(reports[0], r"rank 1 on \S+ is gone .*: denoise, step 2;")
+    def test_a_rank_that_is_killed_or_stops_is_named(self):
+        """srun says of the first which it was, not where it was, and of the second nothing."""
+        jobs = {fault: self.submit("generate.sbatch", "a red circle", "--run.deadline_s", 5, *flags(TINY),
+                                   env={"FERRY_TEST_FAULT": f"{fault}:1:denoise:2"}) for fault in ("kill", "stop")}
+        for fault, what in (("kill", "is gone"), ("stop", "has stopped")):
+            (task,) = self.end_of(jobs[fault])
+            self.assertEqual(task["JobState"], "FAILED", self.log(jobs[fault]))
+            self.assertIn(task["ExitCode"], ("1:0", "137:0"), self.log(jobs[fault]))
+            reports = re.findall(r"^ferry: rank .*", self.log(jobs[fault]), re.MULTILINE)
+            self.assertEqual(len(reports), 1, self.log(jobs[fault]))
+            self.assertRegex(reports[0], rf"rank 1 on \S+ {what}.*: denoise, step 2;")
 
     def test_a_step_without_ranks(self):
         """As in the shell of `srun --pty bash`: one process is one rank, -n starts its own.  And without PMIx."""
@@ -299,8 +308,7 @@ class Batch(SlurmTest):
         manifest = self.manifest([{"prompt": "a red circle"}, {"prompt": "a blue square"}, {"prompt": "x", "size": "65x64"},
                                   None, {"prompt": "a boat"}, {"prompt": "a cat", "out": "cat.mp4"}])
         job = self.submit("batch.sbatch", manifest, *flags(TINY), options=["--array=3-7:2"])
-        until(lambda: all(task["JobState"] in ENDED for task in self.tasks_of(job)))
-        states = {task["ArrayTaskId"]: task["JobState"] for task in self.tasks_of(job)}
+        states = {task["ArrayTaskId"]: task["JobState"] for task in self.end_of(job)}
         self.assertEqual(states, {"3": "COMPLETED", "5": "COMPLETED", "7": "FAILED"}, self.log(job))
         self.assertEqual(sorted(path.name for path in self.folder.glob("*.mp4")),
                          ["cat.mp4", "line-0001.mp4", "line-0002.mp4", "line-0005.mp4"])
