@@ -29,11 +29,10 @@ esac
 asked=
 trap 'asked=1' USR1 TERM
 
-# Runs a command to its end and sets `code` to its exit code.  What asks to stop is passed on to it as signal $1, and by
-#   this script alone, hence set -m: mpirun gives its ranks no time when it gets TERM, and srun kills them.
+# Runs a command to its end and sets `code` to its exit code.  What asks to stop is passed on to it as USR1, and by this
+#   script alone, hence set -m: mpirun gives its ranks no time when it gets TERM, and srun kills them.
 run() {
-  local passed_on=$1 child wait_again=1
-  shift
+  local child wait_again=1
   code=75
   if [ -n "$asked" ]; then return; fi
   set -m
@@ -41,7 +40,7 @@ run() {
   child=$!
   set +m
   # A signal ends `wait`, not the command.
-  trap 'kill -s "$passed_on" "$child" || true; wait_again=1' USR1 TERM
+  trap 'kill -USR1 "$child" || true; wait_again=1' USR1 TERM
   while [ -n "$wait_again" ]; do
     wait_again= code=0
     wait "$child" || code=$?

@@ -35,7 +35,11 @@ exec {BINARY} "$@"
 SWEEPS_ONE_CELL = f"""#!/bin/bash
 set -eu
 [ "$1 $2 $3 $5" = "bench sweep --grid --out" ] || exit 2
-if grep -q forever "$4"; then sleep 60; fi
+if grep -q forever "$4"; then
+  trap 'kill $!; exit 75' USR1
+  sleep 60 &
+  wait
+fi
 row=$({BINARY} bench forward --config "$4" --json --samples 1 --warmups 0 "${{@:7}}")
 exec 9>"$6.lock"
 flock 9
@@ -168,12 +172,17 @@ class Generate(SlurmTest):
             if len(os.sched_getaffinity(0)) > 1:
                 self.assertNotEqual(bound["0"], bound["1"])
 
-    def test_two_nodes_and_one_gpu_of_each(self):
+    def test_two_nodes_and_one_gpu_of_each_and_all_that_is_set_outside(self):
+        config = self.folder / "own.cfg"
+        config.write_text("[job]\nfps = 7\n")
         for launcher in ("srun", "mpirun"):
             job = self.submit("generate.sbatch", "a red circle", *flags(TINY), options=["--nodes=2", "--gpus-per-node=1"],
-                              env={"LAUNCH": launcher})
+                              env={"LAUNCH": launcher, "FERRY_HOME": str(SOURCE), "FERRY": BINARY, "MODEL": str(DEMO),
+                                   "CONFIG": str(config), "OUT": f"{launcher}.mp4"})
             self.assertEqual(self.ended(job)[0]["NumNodes"], "2")
-            self.assertEqual(len(self.record(job)["ranks"]), 2)
+            record = json.loads((self.folder / f"{launcher}.json").read_text())
+            options = record["options"]
+            self.assertEqual((len(record["ranks"]), options["model.path"], options["job.fps"]), (2, str(DEMO), "7"))
 
     def test_a_share_of_a_node(self):
         """As a user edits it who does not want a whole node."""
@@ -356,7 +365,7 @@ class Scaling(SlurmTest):
                           env=self.env)
         self.assertTrue(until(lambda: any(b"sleep\x0060\0" in line for line in processes_of(self.cluster))))
         self.grid.write_text(text)
-        self.slurm("scancel", "--batch", "--signal=USR1", job)
+        self.slurm("scancel", "--full", "--signal=TERM", job)
         self.assertEqual(self.ended(job)[0]["Restarts"], "1")
         self.assertEqual(len((self.folder / "x.jsonl").read_text().splitlines()), 1)
 
