@@ -53,6 +53,7 @@ write_configuration() {
   local user host port_of_controller port_1 port_2 tasks=task/affinity
   user=$(id -un)
   host=$(hostname)
+  host=${host%%.*}
   [ "$(nproc)" -ge 2 ] || tasks=task/none
   read -r port_of_controller port_1 port_2 < <(free_ports)
   cat >"$dir/slurm.conf" <<END
@@ -62,12 +63,12 @@ SlurmctldPort=$port_of_controller
 SlurmUser=$user
 SlurmdUser=$user
 AuthType=auth/munge
-AuthInfo=socket=$dir/munge.socket,cred_expire=5
+AuthInfo=socket=$short/munge.socket,cred_expire=5
 SlurmctldPidFile=$dir/slurmctld.pid
 SlurmctldLogFile=$dir/slurmctld.log
 SlurmdPidFile=$dir/%n/slurmd.pid
 SlurmdLogFile=$dir/%n/slurmd.log
-SlurmdSpoolDir=$dir/%n/spool
+SlurmdSpoolDir=$short/%n/spool
 StateSaveLocation=$dir/state
 TmpFS=$dir/%n/tmp
 TaskProlog=$dir/task_prolog
@@ -105,7 +106,7 @@ make_folder() {
 # Each returns once its daemon is in the background.
 start_daemons() {
   local node
-  munged --force --key-file="$dir/munge.key" --socket="$dir/munge.socket" --pid-file="$dir/munge.pid" \
+  munged --force --key-file="$dir/munge.key" --socket="$short/munge.socket" --pid-file="$dir/munge.pid" \
     --seed-file="$dir/munge.seed" --log-file="$dir/munge.log" || return
   slurmctld || return
   for node in "${nodes[@]}"; do slurmd -N "$node" || return; done
@@ -126,11 +127,11 @@ start() {
   for program in munged slurmctld slurmd sinfo; do
     command -v "$program" >/dev/null || fail "$program is not there: apt-get install slurm-wlm munge"
   done
-  # The longest name of a socket has 107 bytes.
-  [ ${#dir} -le 90 ] || fail "the name of $dir is too long, 90 bytes are possible"
+  if [[ $dir == *[[:space:]#,=]* ]]; then fail "a name with white space, or one of '#,=', cannot stand in slurm.conf: $dir"; fi
   [ -z "$(processes)" ] || fail "a cluster runs in $dir"
   if [ -e "$dir" ] && [ ! -e "$dir/task_prolog" ] && [ -n "$(ls -A "$dir")" ]; then fail "$dir is not empty"; fi
   make_folder
+  ln -sfn "$dir" "$short"
   write_configuration
   if ! (export "$(mark)" && start_daemons) >"$dir/start.log" 2>&1 </dev/null || ! wait_until_ready; then
     tail -n 5 "$dir"/*.log "$dir"/*/*.log >&2 || true
@@ -144,13 +145,17 @@ start() {
 
 stop() {
   signal_all TERM
-  wait_for_end "$polite_s" && return
-  signal_all KILL
-  wait_for_end "$stop_s" || fail "these do not end: $(processes | xargs)"
+  if ! wait_for_end "$polite_s"; then
+    signal_all KILL
+    wait_for_end "$stop_s" || fail "these do not end: $(processes | xargs)"
+  fi
+  rm -f "$short"
 }
 
 [ $# = 2 ] || fail "usage: slurm_cluster.sh start DIR | stop DIR"
 dir=$(realpath -m "$2")
+# The name of a socket has at most 107 bytes: by this link those in DIR are short.
+short=/tmp/ferry-slurm-$(sha256sum <<<"$dir" | cut -c-12)
 export SLURM_CONF=$dir/slurm.conf
 case $1 in
   start | stop) "$1" ;;
