@@ -136,7 +136,7 @@ start() {
   if ! (export "$(mark)" && start_daemons) >"$dir/start.log" 2>&1 </dev/null || ! wait_until_ready; then
     tail -n 5 "$dir"/*.log "$dir"/*/*.log >&2 || true
     stop
-    fail "the daemons did not start within $start_s s; their logs are in $dir"
+    fail "the daemons did not start; their logs are in $dir"
   fi
   echo "export SLURM_CONF=$SLURM_CONF"
   # Open MPI's mpirun asks root to mean it.
