@@ -95,6 +95,38 @@ provide_capabilities() {
   if [ -n "$missing" ]; then say "goes on without: $(cut -d' ' -f1 <<<"$missing" | sort -u | xargs)"; fi
 }
 
+have_slurm() (
+  PATH=$PATH:/usr/sbin
+  for program in munged slurmctld slurmd sbatch; do command -v "$program" >/dev/null || exit 1; done
+)
+
+# For tests/e2e/slurm_test.py, which starts a Slurm of its own and is skipped where there is none.  The packages' services
+# are neither started now nor at the next boot.
+install_slurm() {
+  local as_root log=${TMPDIR:-/tmp}/ferry-slurm.$$.log
+  if [ "$level" = build ] || have_slurm || ! command -v apt-get >/dev/null; then return; fi
+  if ! may_install slurm; then
+    say "without slurm-wlm and munge: tests under Slurm are skipped"
+    return
+  fi
+  say "installing with apt-get: slurm-wlm munge (their services stay off)"
+  "${as_root[@]}" bash -ec '
+    policy=/usr/sbin/policy-rc.d
+    if [ ! -e $policy ]; then
+      trap "rm -f $policy" EXIT
+      printf "#!/bin/sh\nexit 101\n" >$policy
+      chmod 755 $policy
+    fi
+    apt-get update -qq || true
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends slurm-wlm munge
+    for service in munge slurmd slurmctld; do update-rc.d $service disable; done
+  ' >"$log" 2>&1 || {
+    say "that failed ($log); tests under Slurm are skipped"
+    return
+  }
+  rm -f "$log"
+}
+
 requirements() {
   echo tools/requirements-build.txt
   if [ "$level" != build ]; then echo tools/requirements-test.txt; fi
@@ -154,5 +186,6 @@ install_gpu_package() {
 
 case $level in build | test | check) ;; *) fail "what to set up: build, test or check" ;; esac
 provide_capabilities
+install_slurm
 install_python
 install_gpu_package
