@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/files/pending_file.h"
+#include "base/text/shown.h"
 #include "bench/calibrate.h"
 #include "launcher/command.h"
 #include "launcher/commands/generate.h"
@@ -35,6 +36,25 @@ struct CalibrateOptions {
 worker::MachineRates known_machine(const CalibrateOptions& options) {
   if (!std::filesystem::exists(options.out)) return {};
   return worker::load_machine(options.out);
+}
+
+void check_writable(const std::string& path) {
+  try {
+    const PendingFile trial(path);
+  } catch (const FileError& error) {
+    throw UserError(fmt::format("--out: {}", error.what()));
+  }
+}
+
+// Rates of another device, or another type, stay what they are.
+void refuse_other_machine(const CalibrateOptions& options, const std::string& device) {
+  const worker::MachineRates known = known_machine(options);
+  const std::string_view dtype = name_of(options.compute);
+  if (known.by_ranks.empty() || (known.device == device && known.dtype == dtype)) return;
+  throw UserError(
+      fmt::format("--out: {} has rates of {} in {}, and these are of {} in {}; accepted: another file, or "
+                  "without that one",
+                  shown(options.out, std::string::npos), shown(known.device), known.dtype, device, dtype));
 }
 
 bench::Probe probe_of(worker::Rank& rank, DType compute, parallel::Session& session) {
@@ -88,6 +108,10 @@ int calibrate(const CalibrateOptions& options, parallel::Session& session) {
                                                   session.rank(), std::numeric_limits<int>::max());
   const std::unique_ptr<worker::Rank> rank = worker::make_rank(worker::make_device(options.device, session),
                                                                mesh, parallel::ExchangeBy::Auto, session);
+  parallel::from_rank_0(session, [&] {
+    refuse_other_machine(options, rank->device->name());
+    return std::string();
+  });
   constexpr int kHeadDim = 128;
   rank->attention = worker::choose_attention({}, options.compute, kHeadDim, *rank->device, session);
   const Clock::time_point begin = Clock::now();
@@ -97,8 +121,6 @@ int calibrate(const CalibrateOptions& options, parallel::Session& session) {
   if (rank->is_first()) {
     worker::MachineRates machine = known_machine(options);
     std::vector<worker::RankRates> sections = machine.by_ranks;
-    const bool same = machine.device == rank->device->name() && machine.dtype == name_of(options.compute);
-    if (!same) sections.clear();
     measure_alone(machine, sections, probe, init_s, session);
     put_section(sections, section);
     machine.by_ranks = sections;
@@ -111,7 +133,8 @@ int calibrate(const CalibrateOptions& options, parallel::Session& session) {
 }
 
 std::vector<FlagGroup> calibrate_keys(CalibrateOptions& options) {
-  const auto out = [&options](const std::string&, const std::string& value) {
+  const auto out = [&options](const std::string& flag, const std::string& value) {
+    if (value.empty()) throw UserError(flag + ": the value is empty");
     options.out = expand_home(value);
   };
   const auto device = [&options](const std::string& flag, const std::string& value) {
@@ -142,6 +165,7 @@ Command make_bench_calibrate() {
     for (const Setting& setting : line.settings) setting.flag->set(setting.written, setting.value);
     if (options->out.empty()) throw UserError("bench calibrate: where to? --out FILE");
     known_machine(*options);  // a file of another kind is not overwritten
+    check_writable(options->out);
   };
   command.run = [options](int& argc, char**& argv) {
     return run_ranks(argc, argv, options->run,

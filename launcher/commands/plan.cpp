@@ -44,7 +44,10 @@ Set gib(std::optional<double>& target) {
 }
 
 Set path(std::string& target) {
-  return [&target](const std::string&, const std::string& value) { target = expand_home(value); };
+  return [&target](const std::string& flag, const std::string& value) {
+    if (value.empty()) throw UserError(flag + ": the value is empty");
+    target = expand_home(value);
+  };
 }
 
 // Other tasks need networks that this program does not have.
@@ -118,6 +121,7 @@ int plan(const PlanOptions& options) {
   const worker::ModelShapes model = worker::model_shapes(options.model);
   if (!options.lora.empty())
     request.lora_bytes = worker::lora_bytes(options.lora, model.dit, request.compute);
+  worker::check_request(model, request);
   const bool elsewhere = options.machine.empty() && is_elsewhere(request);
   const worker::MachineRates machine = elsewhere                 ? worker::load_machine("h100")
                                        : options.machine.empty() ? measured_here(request.compute)

@@ -1,9 +1,10 @@
 """What a video would take: ferry plan against runs, and with rates measured here.  launcher_plan_test.py CLASS"""
 
 import json
+import time
 import unittest
 
-from launcher_support import DEMO, FerryTest, ferry
+from launcher_support import DEMO, SOURCE, FerryTest, ferry
 
 
 def planned(*arguments):
@@ -49,6 +50,20 @@ class Requests(FerryTest):
         self.assert_refused(ferry("plan", "--model", "14B", "--machine", self.folder / "rates.json"), "rates.json",
                             "device is missing")
         self.assert_refused(ferry("bench", "calibrate", "--out", self.folder / "rates.json"), "rates.json")
+
+    def test_rates_that_cannot_be_written_or_are_of_another_machine(self):
+        self.assert_refused(ferry("bench", "calibrate", "--out", self.folder / "none" / "x.json"), "No such file")
+        other = self.folder / "h100.json"
+        text = (SOURCE / "configs/machines/h100.json").read_text()
+        other.write_text(text)
+        self.assert_refused(ferry("bench", "calibrate", "--device", "cpu", "--out", other), "H100", "cpu")
+        self.assertEqual(other.read_text(), text)
+
+    def test_a_bad_request_is_refused_before_this_machine_is_measured(self):
+        begin = time.monotonic()
+        self.assert_refused(ferry("plan", "--model", "14B", "--frames", 6), "frames 6", "5 and 9")
+        self.assert_refused(ferry("plan", "--model", "14B", "--machine", ""), "--machine", "empty")
+        self.assertLess(time.monotonic() - begin, 10)
 
 
 class Runs(FerryTest):

@@ -175,7 +175,22 @@ TEST(MachineFile, NamesTheFault) {
   EXPECT_EQ(user_error_of([] { machine_from_json("{", "file"); }), "file: it is not JSON");
   EXPECT_EQ(changed([](auto& j) { j.erase("read_gbps"); }), "file: read_gbps is missing");
   EXPECT_EQ(changed([](auto& j) { j["by_ranks"][1]["link_gbps"]["value"] = 0; }),
-            "file: by_ranks[1]: link_gbps is 0; it is a number above 0");
+            "file: by_ranks[1]: link_gbps is 0; it is a number from 1e-09 to 1000000000");
+  EXPECT_EQ(changed([](auto& j) { j["device_gib"]["value"] = 1e30; }),
+            "file: device_gib is 1e+30; it is a number from 1e-09 to 1000000000");
+  EXPECT_EQ(changed([](auto& j) { j["by_ranks"][0]["copy_loss"]["value"] = -1; }),
+            "file: by_ranks[0]: copy_loss is -1; it is a number from 0 to 1000000000");
+  EXPECT_EQ(changed([](auto& j) { j["node_ranks"] = 1.5; }),
+            "file: node_ranks is 1.5; it is a whole number from 1 to 1048576");
+  EXPECT_EQ(changed([](auto& j) { j["by_ranks"][0]["linear"][0]["rows"] = ~std::uint64_t{0}; }),
+            "file: by_ranks[0]: linear[0]: rows is 18446744073709551615; it is a whole number from 1 to "
+            "1099511627776");
+  EXPECT_EQ(changed([](auto& j) { j["by_ranks"][0]["threads"] = -1; }),
+            "file: by_ranks[0]: threads is -1; it is a whole number from 0 to 1048576");
+  EXPECT_EQ(changed([](auto& j) { j["name"] = "two\nlines"; }),
+            "file: name is not one line of at most 200 bytes");
+  EXPECT_EQ(changed([](auto& j) { j["dtype"] = "int4"; }), "file: dtype is 'int4'; accepted: bf16, fp32");
+  EXPECT_EQ(changed([](auto& j) { j["gpu"] = 1; }), "file: gpu is of another type");
   EXPECT_EQ(changed([](auto& j) { j["init_s"]["source"] = "guess"; }),
             "file: init_s: the source is \"guess\"; accepted: measured, datasheet, assumed");
   EXPECT_EQ(changed([](auto& j) { j["by_ranks"] = 3; }), "file: by_ranks is no list, or an empty one");
@@ -222,6 +237,19 @@ TEST(Planner, SaysWhatIsShortAndWhatWouldFit) {
   EXPECT_EQ(host.find("host memory: "), 0U) << host;
   EXPECT_NE(host.find("--host 27"), std::string::npos) << host;
   EXPECT_NE(refused({.gpus = 3, .nodes = 2}).find("a multiple of the 2 nodes"), std::string::npos);
+}
+
+TEST(Planner, RefusesWhatRunsRefuse) {
+  const ModelShapes model = model_shapes("14B");
+  const auto refusal = [&](const PlanRequest& request) {
+    return user_error_of([&] { check_request(model, request); });
+  };
+  EXPECT_EQ(refusal({}), "");
+  EXPECT_NE(refusal({.width = 999'999'984, .height = 999'999'984}).find("counts up to 16384 pixels"),
+            std::string::npos);
+  EXPECT_NE(refusal({.frames = 999'997}).find("4093 frames"), std::string::npos);
+  EXPECT_NE(refusal({.width = 8, .height = 8}).find("multiples of 16"), std::string::npos);
+  EXPECT_NE(refusal({.gpus = 2, .nodes = 4}).find("multiple of the 4 nodes"), std::string::npos);
 }
 
 TEST(Planner, JsonHasWhatScriptsRead) {

@@ -8,8 +8,8 @@
 #include <tuple>
 
 #include "base/error.h"
-#include "model/defaults.h"
 #include "offload/need.h"
+#include "worker/job/resolve.h"
 #include "worker/planner/stage_memory.h"
 
 namespace ferry::worker {
@@ -22,20 +22,21 @@ using parallel::CfgMode;
 constexpr double kClose = 0.005;  // times that differ by less are as good
 
 PlannedJob job_of(const ModelShapes& model, const PlanRequest& request) {
-  const model::ModelDefaults defaults = model::default_job(model.dit);
-  const PlannedJob job{.width = request.width.value_or(defaults.width),
-                       .height = request.height.value_or(defaults.height),
-                       .frames = request.frames.value_or(defaults.frames),
-                       .steps = request.steps.value_or(defaults.steps),
-                       .guided = request.guidance.value_or(defaults.guidance) != 1};
-  if (job.width < 16 || job.height < 16 || job.width % 16 != 0 || job.height % 16 != 0) {
-    throw UserError(fmt::format("size {}x{}: width and height must be multiples of 16, as in 832x480",
-                                job.width, job.height));
-  }
-  if (job.frames < 1 || job.frames % 4 != 1) {
-    throw UserError(fmt::format("frames {}: must be 4n+1, as in 81", job.frames));
-  }
-  return job;
+  JobOptions options;
+  options.width = request.width;
+  options.height = request.height;
+  options.frames = request.frames;
+  options.steps = request.steps;
+  options.guidance = request.guidance;
+  options.seed = 0;
+  const ModelFacts facts{
+      .dit = model.dit, .vae = model.vae.value_or(model::VaeConfig{}), .text = {}, .flow_shift = {}};
+  const Job job = resolve_steps(options, facts, false);
+  return {.width = job.width,
+          .height = job.height,
+          .frames = job.frames,
+          .steps = job.steps,
+          .guided = job.guided()};
 }
 
 // How the GPUs are divided.
@@ -242,21 +243,27 @@ void choose(Plans& plans) {
   }
   const Plan& least = std::ranges::min(plans.all, {}, &Plan::total_bytes);
   throw UserError(fmt::format(
-      "GPU memory: the least that {} takes at {}x{}, {} frames is {:.2f} GiB on each of {} (offload type "
+      "GPU memory: the least that {} takes at {}x{}, {} frames is {:.2f} GiB on each GPU (offload type "
       "{}), "
       "and {:.2f} GiB are there; --vram {:.1f} would fit, and a smaller size, fewer frames or more GPUs take "
       "less",
-      model.name, plans.job.width, plans.job.height, plans.job.frames, gib(least.total_bytes), request.gpus,
+      model.name, plans.job.width, plans.job.height, plans.job.frames, gib(least.total_bytes),
       name_of(least.step.type), plans.vram_gib, std::ceil(gib(least.total_bytes) * 10) / 10));
 }
 
 }  // namespace
 
-Plans make_plans(const ModelShapes& model, const PlanRequest& request, const MachineRates& machine) {
+void check_request(const ModelShapes& model, const PlanRequest& request) {
   if (request.gpus < 1 || request.nodes < 1 || request.gpus % request.nodes != 0) {
     throw UserError(fmt::format("gpus {}: a multiple of the {} nodes, as in {}", request.gpus, request.nodes,
                                 request.nodes * std::max(1, request.gpus / std::max(1, request.nodes))));
   }
+  if (divisions(request, model.dit.heads, job_of(model, request).guided).empty())
+    refuse_division(model, request);
+}
+
+Plans make_plans(const ModelShapes& model, const PlanRequest& request, const MachineRates& machine) {
+  check_request(model, request);
   Evaluator evaluate(model, request, machine);
   Plans plans{.job = evaluate.job(),
               .vram_gib = static_cast<double>(evaluate.vram_bytes()) / offload::kGiB,
@@ -267,7 +274,6 @@ Plans make_plans(const ModelShapes& model, const PlanRequest& request, const Mac
     for (const offload::Options& each : strategies(division, layers, evaluate))
       plans.all.push_back(evaluate(division, each));
   }
-  if (plans.all.empty()) refuse_division(model, request);
   if (std::ranges::none_of(plans.all, &Plan::fits)) refuse_memory(plans, model, request);
   std::ranges::stable_sort(plans.all, [](const Plan& a, const Plan& b) {
     return a.fits != b.fits ? a.fits : a.video_s < b.video_s;

@@ -60,8 +60,12 @@ struct Plans {
   std::size_t most_videos = 0;  // of those that fit, the most videos an hour
 };
 
-// Throws UserError: gpus that are no multiple of nodes, a size or number of frames that the model cannot
-// make; and if nothing fits: what is short, how much there is, how much it takes and what would fit.
+// What of a request can be refused before rates are known.  Throws UserError: gpus that are no multiple of
+// nodes or cannot be divided; a size, frames or sampling that `ferry generate` would refuse.
+void check_request(const ModelShapes& model, const PlanRequest& request);
+
+// Throws UserError as check_request(); and if nothing fits: what is short, how much there is, how much it
+// takes and what would fit.
 Plans make_plans(const ModelShapes& model, const PlanRequest& request, const MachineRates& machine);
 
 }  // namespace ferry::worker

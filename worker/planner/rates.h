@@ -81,7 +81,7 @@ struct MachineRates {
 };
 
 // A file, or the name of a built-in one.  Throws UserError: neither; not JSON; a key that is missing, or of
-// another type; a value that is no number above 0 (losses, seconds and fractions may be 0).
+// another type; a rate that is not from 1e-9 to 1e9 (losses, seconds and fractions may be 0).
 MachineRates load_machine(const std::string& file_or_name);
 // The same from JSON text; `where` names it in messages.
 MachineRates machine_from_json(const std::string& text, const std::string& where);

@@ -1,10 +1,12 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <cmath>
+#include <algorithm>
+#include <cstdint>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "base/dtype.h"
 #include "base/error.h"
 #include "base/files/file.h"
 #include "base/text/shown.h"
@@ -16,11 +18,22 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+// Beyond these a rate is no machine's, and times computed from it no numbers.
+constexpr double kLeast = 1e-9;
+constexpr double kMost = 1e9;
+constexpr std::int64_t kMostCount = std::int64_t{1} << 40;
+constexpr int kMostRanks = 1 << 20;
+constexpr std::size_t kLongestText = 200;
+
 // Reads or writes the same members in the same order.
 class Writer {
  public:
   template <typename T>
   void plain(const char* key, T& value) {
+    json[key] = value;
+  }
+  template <typename T>
+  void count(const char* key, T& value, T, T) {
     json[key] = value;
   }
   void rate(const char* key, Rate& value, bool = false) {
@@ -42,13 +55,28 @@ class Reader {
  public:
   Reader(const Json& from, std::string where) : json_(from), where_(std::move(where)) {}
 
+  void plain(const char* key, std::string& value) {
+    const Json& from = member(key);
+    if (!from.is_string()) fail(fmt::format("{} is of another type", key));
+    value = from.get<std::string>();
+    const bool is_line = std::ranges::none_of(value, [](unsigned char c) { return c < ' ' || c == 0x7f; });
+    if (!is_line || value.size() > kLongestText)
+      fail(fmt::format("{} is not one line of at most {} bytes", key, kLongestText));
+  }
+  void plain(const char* key, bool& value) {
+    const Json& from = member(key);
+    if (!from.is_boolean()) fail(fmt::format("{} is of another type", key));
+    value = from.get<bool>();
+  }
   template <typename T>
-  void plain(const char* key, T& value) {
-    try {
-      value = member(key).get<T>();
-    } catch (const nlohmann::json::exception&) {
-      fail(fmt::format("{} is of another type", key));
+  void count(const char* key, T& value, T least, T most) {
+    const Json& from = member(key);
+    const auto above = static_cast<std::uint64_t>(most);
+    if (!from.is_number_integer() || from < least ||
+        (from.is_number_unsigned() && from.get<std::uint64_t>() > above)) {
+      fail(fmt::format("{} is {}; it is a whole number from {} to {}", key, shown(from.dump()), least, most));
     }
+    value = from.get<T>();
   }
   void rate(const char* key, Rate& value, bool may_be_0 = false) {
     const Json& from = member(key);
@@ -56,11 +84,12 @@ class Reader {
                        from.contains("source") && from["source"].is_string();
     if (!whole) fail(fmt::format("{} is no {{\"value\": NUMBER, \"source\": WORD}}", key));
     value.value = from["value"].get<double>();
-    if (!std::isfinite(value.value) || value.value < 0 || (value.value == 0 && !may_be_0))
-      fail(fmt::format("{} is {}; it is a number {}", key, value.value, may_be_0 ? "from 0 up" : "above 0"));
+    const double least = may_be_0 ? 0 : kLeast;
+    if (!(value.value >= least && value.value <= kMost))
+      fail(fmt::format("{} is {}; it is a number from {} to {}", key, value.value, least, kMost));
     const auto source = from_word<RateSource>(from["source"].get<std::string>());
     if (!source) {
-      fail(fmt::format("{}: the source is {}; accepted: {}", key, from["source"].dump(),
+      fail(fmt::format("{}: the source is {}; accepted: {}", key, shown(from["source"].dump()),
                        fmt::join(words_of(RateSource{}), ", ")));
     }
     value.source = *source;
@@ -74,9 +103,6 @@ class Reader {
       visit(inner, values.emplace_back());
     }
   }
-  void at_least_1(const char* key, std::int64_t value) const {
-    if (value < 1) fail(fmt::format("{} is {}; it is 1 or more", key, value));
-  }
 
  private:
   const Json& member(const char* key) const {
@@ -89,14 +115,9 @@ class Reader {
   std::string where_;
 };
 
-template <typename T>
-void check_at_least_1(T&, const char*, std::int64_t) {}
-void check_at_least_1(Reader& reader, const char* key, std::int64_t value) { reader.at_least_1(key, value); }
-
 template <class Visitor>
 void count(Visitor& v, const char* key, std::int64_t& value) {
-  v.plain(key, value);
-  check_at_least_1(v, key, value);
+  v.count(key, value, std::int64_t{1}, kMostCount);
 }
 
 }  // namespace
@@ -119,9 +140,8 @@ static void visit(Visitor& v, AttentionRate& r) {
 
 template <class Visitor>
 static void visit(Visitor& v, RankRates& r) {
-  v.plain("ranks", r.ranks);
-  check_at_least_1(v, "ranks", r.ranks);
-  v.plain("threads", r.threads);
+  v.count("ranks", r.ranks, 1, kMostRanks);
+  v.count("threads", r.threads, 0, kMostRanks);
   v.list("linear", r.linear);
   v.list("attention", r.attention);
   v.rate("pass_gbps", r.pass_gbps);
@@ -142,8 +162,7 @@ static void visit(Visitor& v, MachineRates& m) {
   v.plain("device", m.device);
   v.plain("dtype", m.dtype);
   v.plain("gpu", m.gpu);
-  v.plain("node_ranks", m.node_ranks);
-  check_at_least_1(v, "node_ranks", m.node_ranks);
+  v.count("node_ranks", m.node_ranks, 1, kMostRanks);
   v.rate("device_gib", m.device_gib);
   v.rate("host_gib", m.host_gib);
   v.rate("network_gbps", m.network_gbps);
@@ -161,6 +180,8 @@ MachineRates machine_from_json(const std::string& text, const std::string& where
   MachineRates machine;
   Reader reader(json, where);
   visit(reader, machine);
+  if (machine.dtype != name_of(DType::BF16) && machine.dtype != name_of(DType::F32))
+    throw UserError(fmt::format("{}: dtype is '{}'; accepted: bf16, fp32", where, machine.dtype));
   for (std::size_t i = 1; i < machine.by_ranks.size(); ++i) {
     if (machine.by_ranks[i].ranks <= machine.by_ranks[i - 1].ranks)
       throw UserError(where + ": by_ranks is not in ascending order of ranks");
