@@ -118,10 +118,11 @@ Command make_bench_sweep() {
   Command command{"bench sweep", "times denoising steps over a grid of ranks, strategies and sizes",
                   "--grid FILE --out FILE.jsonl [options]", std::move(groups)};
   command.more_help =
-      "[grid] has lists of: model, ranks, weights, size, frames, attention, cfg, ulysses, type, transport, "
-      "interleave,\noffload_ratio, prefetch_size, link_gbps.  It starts the ranks itself.  Killed and run "
-      "again, "
-      "it goes on;\nseveral of it may share --out.  `ferry bench plot` draws the rows.\n";
+      "[grid] has lists of: model, ranks, size, frames, attention, cfg, ulysses, type, transport, "
+      "interleave,\n"
+      "offload_ratio, prefetch_size, link_gbps.  It starts the ranks itself.  Killed and run again, it goes "
+      "on;\n"
+      "several of it may share --out.  `ferry bench plot` draws the rows.\n";
   command.check = [options, groups = command.groups](const CommandLine& line, int) {
     check_sweep(line, groups, *options);
   };

@@ -53,7 +53,7 @@ class Sweep {
       if (ended) return *ended;
     }
     say_rest();
-    return 0;
+    return without_ranks_.empty() ? 0 : 1;
   }
 
  private:
@@ -65,14 +65,16 @@ class Sweep {
   const PlannedCell& now() const { return cells_[current_->cell]; }
 
   std::size_t count_done() {
+    file_.take_new_rows();
     return static_cast<std::size_t>(
-        std::ranges::count_if(cells_, [&](const PlannedCell& each) { return file_.has(each.name); }));
+        std::ranges::count_if(cells_, [&](const PlannedCell& each) { return file_.knows(each.name); }));
   }
 
   // Of all cells, or those that the ranks of `like` can measure.
   bool claim_next(const PlannedCell* like) {
     for (std::size_t i = 0; i < cells_.size(); ++i) {
       if (like != nullptr && !share_ranks(cells_[i], *like)) continue;
+      if (without_ranks_.contains(cells_[i].cell.ranks)) continue;
       std::optional<SweepFile::Claim> claim = file_.claim(cells_[i].name);
       if (!claim) continue;
       current_.emplace(i, *std::move(claim));
@@ -105,6 +107,10 @@ class Sweep {
   // Called on Talk's thread.
   std::string answered(const std::string& line, const PlannedCell& first) {
     Json outcome = Json::parse(line, nullptr, false);
+    if (outcome.is_object() && outcome.contains(kRanksAreReady)) {
+      ready_ = true;
+      return line_for_ranks(now().cell, counts_);
+    }
     if (!outcome.is_object() || outcome.contains("error") == outcome.contains("step_s"))
       throw Error("the ranks of a sweep answer with no row: " + line);
     write(std::move(outcome));
@@ -116,6 +122,7 @@ class Sweep {
   std::optional<int> start_ranks() {
     const PlannedCell& first = now();
     answers_ = 0;
+    ready_ = false;
     const PreparedLaunch launch(arguments_of(first.cell), first.cell.ranks);
     Talk talk(line_for_ranks(first.cell, counts_),
               [&](const std::string& line) { return answered(line, first); });
@@ -129,19 +136,34 @@ class Sweep {
 
   // The current cell's ranks have gone.
   void take_failure(const JobEnd& end, const std::string& reason) {
+    const std::string said = !reason.empty()     ? reason
+                             : !end.said.empty() ? end.said
+                                                 : fmt::format("the ranks ended with exit code {}", end.code);
+    if (!ready_) return leave_cells(said);
     const bool had_fresh_ranks = answers_ == 0;
     if (!had_fresh_ranks && retried_.insert(current_->cell).second) {
       std::fputs("sweep: the ranks have failed; the cell gets others\n", stderr);
       return;
     }
-    const std::string said = !reason.empty()     ? reason
-                             : !end.said.empty() ? end.said
-                                                 : fmt::format("the ranks ended with exit code {}", end.code);
     write({{"error", said}, {"exit_code", end.code}});
   }
 
+  // Those with as many ranks as the current one.
+  void leave_cells(const std::string& why) {
+    const int ranks = now().cell.ranks;
+    without_ranks_.insert(ranks);
+    current_.reset();
+    std::fputs(fmt::format("sweep: {} rank{} did not start: {}; cells with so many are left, without rows\n",
+                           ranks, ranks == 1 ? "" : "s", why)
+                   .c_str(),
+               stderr);
+  }
+
   void say_rest() {
-    const std::size_t left = cells_.size() - count_done();
+    file_.take_new_rows();
+    const auto left = std::ranges::count_if(cells_, [&](const PlannedCell& each) {
+      return !file_.knows(each.name) && !without_ranks_.contains(each.cell.ranks);
+    });
     if (left == 0) return;
     std::fputs(
         fmt::format("sweep: {} cell{} being measured by other processes; run again, what they leave is "
@@ -156,7 +178,9 @@ class Sweep {
   SweepCounts counts_;
   SweepProgress progress_;
   std::optional<Current> current_;
-  std::size_t answers_ = 0;  // of the ranks that run
+  bool ready_ = false;           // the ranks that run
+  std::size_t answers_ = 0;      // theirs
+  std::set<int> without_ranks_;  // numbers of ranks that did not start
   std::set<std::size_t> retried_;
 };
 

@@ -6,7 +6,8 @@
 //   <────────────────────  the answer
 //
 // A cell in which the ranks fail gets ranks of its own once more, unless it had fresh ones; then its row has
-// their last words.
+// their last words.  Ranks that do not start (no mpirun, no GPU, fewer GPUs than ranks) say nothing of a
+// cell: those of their number are left, without rows, for another try or another machine.
 #pragma once
 
 #include <functional>
@@ -38,8 +39,9 @@ using Predict = std::function<nlohmann::ordered_json(const SweepCell&, const wor
 std::vector<PlannedCell> plan_sweep(std::vector<SweepCell> cells, const Predict& predict = {});
 
 // Runs those that have no row in `file`.  Returns the exit code: 0 when all of them have one, or other
-// processes are measuring the rest; worker::kRequeueExit after SIGTERM or SIGUSR1, 128 + n after another
-// signal: the same command goes on.  Throws SystemError if rows cannot be written.
+// processes are measuring the rest; 1 when ranks did not start; worker::kRequeueExit after SIGTERM or
+// SIGUSR1, 128 + n after another signal: the same command goes on.  Throws SystemError if rows cannot be
+// written.
 int run_sweep(const std::vector<PlannedCell>& cells, SweepFile& file, const SweepCounts& counts);
 
 }  // namespace ferry::launcher

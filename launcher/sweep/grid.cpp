@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <set>
 #include <string_view>
 
 #include "base/error.h"
@@ -54,6 +55,7 @@ std::vector<std::string> values_of(const std::string& where, const std::string& 
   std::string text = trimmed(list);
   if (text.starts_with('[') && text.ends_with(']')) text = trimmed(text.substr(1, text.size() - 2));
   std::vector<std::string> values;
+  std::set<std::string> seen;
   for (std::size_t begin = 0; begin <= text.size();) {
     const std::size_t end = std::min(text.find(',', begin), text.size());
     std::string value = trimmed(std::string_view(text).substr(begin, end - begin));
@@ -61,7 +63,9 @@ std::vector<std::string> values_of(const std::string& where, const std::string& 
       throw UserError(fmt::format("{}: '{}' {}; accepted: values with commas between them", where,
                                   shown(list), text.empty() ? "is an empty list" : "has an empty value"));
     }
-    if (std::ranges::find(values, value) == values.end()) values.push_back(std::move(value));
+    if (seen.insert(value).second) values.push_back(std::move(value));
+    if (values.size() > kMostCells)
+      throw UserError(fmt::format("{}: it has more than {} values", where, kMostCells));
     begin = end + 1;
   }
   return values;

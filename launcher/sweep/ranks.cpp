@@ -1,7 +1,6 @@
 #include "launcher/sweep/ranks.h"
 
 #include <iostream>
-#include <memory>
 #include <nlohmann/json.hpp>
 
 #include "base/run_failure.h"
@@ -30,23 +29,28 @@ std::string next_line(parallel::Session& session) {
   return session.broadcast(line, 0);
 }
 
-int measure_cells(parallel::Session& session) {
-  std::unique_ptr<worker::StepMeasure> measure;
-  for (std::string line; !(line = next_line(session)).empty();) {
-    Json answer;
-    try {
-      const worker::StepCase what = case_of(Json::parse(line));
-      if (measure == nullptr) measure = std::make_unique<worker::StepMeasure>(what.options, session);
-      const worker::StepResult result = measure->measure(what);
-      answer = measured_fields(result, session.size());
-      answer["topology"] = topology_of(session, result.device);
-    } catch (const UserError& error) {
-      answer = {{"error", error.what()}};
-    } catch (const RunFailure& error) {
-      answer = {{"error", error.what()}};
-    }
-    if (session.rank() == 0) say(answer.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
+Json answer_to(const std::string& line, worker::StepMeasure& measure, parallel::Session& session) {
+  try {
+    const worker::StepResult result = measure.measure(case_of(Json::parse(line)));
+    Json answer = measured_fields(result, session.size());
+    answer["topology"] = topology_of(session, result.device);
+    return answer;
+  } catch (const UserError& error) {
+    return {{"error", error.what()}};
+  } catch (const RunFailure& error) {
+    return {{"error", error.what()}};
   }
+}
+
+int measure_cells(parallel::Session& session) {
+  const auto answer = [&](const Json& json) {
+    if (session.rank() == 0) say(json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
+  };
+  const std::string first = next_line(session);
+  if (first.empty()) return 0;
+  worker::StepMeasure measure(case_of(Json::parse(first)).options, session);
+  answer({{kRanksAreReady, true}});
+  for (std::string line; !(line = next_line(session)).empty();) answer(answer_to(line, measure, session));
   return 0;
 }
 

@@ -13,11 +13,14 @@ struct SweepCounts {
   int samples = 5;
 };
 
+inline constexpr const char* kRanksAreReady = "ready";
+
 // A cell as one line that the first rank reads.
 std::string line_for_ranks(const SweepCell& cell, const SweepCounts& counts);
 
-// Starts MPI.  The first rank reads cells from standard input and answers each on standard output with one
-// line: a JSON object of what was measured (launcher/sweep/row.h), or of `error` where all ranks have refused
+// Starts MPI.  The first rank reads cells from standard input and answers on standard output, a JSON object a
+// line: the first cell with kRanksAreReady, once each rank has its device, and each one behind it, which may
+// be the same, with what was measured (launcher/sweep/row.h), or with `error` where all ranks have refused
 // the cell alike or its values stopped being finite.  Any other failure ends the job.  Returns the exit code.
 int run_sweep_ranks(int& argc, char**& argv, const worker::RunOptions& run);
 

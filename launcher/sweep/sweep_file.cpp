@@ -168,17 +168,13 @@ void SweepFile::take(std::string_view line, std::size_t number) {
 }
 
 std::optional<SweepFile::Claim> SweepFile::claim(const std::string& cell) {
-  if (has(cell)) return {};
+  if (knows(cell)) return {};
   if (!lock_byte(lock_.get(), byte_of(cell), Wait::No)) return {};
   Claim claim(lock_.get(), byte_of(cell));
-  // Its row may have come between the two lines above.
-  if (has(cell)) return {};
-  return claim;
-}
-
-bool SweepFile::has(const std::string& cell) {
+  // Its row may have come since the last look.
   take_new_rows();
-  return cells_.contains(cell);
+  if (knows(cell)) return {};
+  return claim;
 }
 
 const std::vector<std::string>& SweepFile::rows() {

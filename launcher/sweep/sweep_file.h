@@ -46,8 +46,10 @@ class SweepFile {
   // Nothing if the cell has a row, or another process measures it.  A process has one claim at a time: its
   // own locks do not stop it.  Throws SystemError.
   std::optional<Claim> claim(const std::string& cell);
-  // True if it has a row, other processes' included.
-  bool has(const std::string& cell);
+  // Reads what has been appended since.
+  void take_new_rows();
+  // True if it has a row among those read so far.
+  bool knows(const std::string& cell) const { return cells_.contains(cell); }
   // The file's rows so far, in its order.
   const std::vector<std::string>& rows();
   // Appends a row, one line without its end, and waits until it is on disk.  Throws SystemError; then FILE is
@@ -58,7 +60,6 @@ class SweepFile {
 
  private:
   using Descriptor = Handle<int, ::close, -1>;
-  void take_new_rows();
   void take_new_rows(int file);
   void take(std::string_view line, std::size_t number);
   void cut_torn_end(int file);

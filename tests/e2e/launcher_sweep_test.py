@@ -42,12 +42,12 @@ class Sweep(FerryTest):
     def arguments(self):
         return ["bench", "sweep", "--grid", self.grid, "--out", self.rows, *FEW]
 
-    def environment(self):
-        """With an mpirun that notes each start."""
+    def environment(self, first=""):
+        """With an mpirun that notes each start, and does `first`."""
         tools = self.folder / "bin"
         tools.mkdir(exist_ok=True)
         script = tools / "mpirun"
-        script.write_text(f'#!/bin/sh\necho x >> {self.starts}\nexec {shutil.which("mpirun")} "$@"\n')
+        script.write_text(f'#!/bin/sh\necho x >> {self.starts}\n{first}\nexec {shutil.which("mpirun")} "$@"\n')
         script.chmod(0o755)
         return {"PATH": f"{tools}:{os.environ['PATH']}"}
 
@@ -171,6 +171,21 @@ class Failing(Sweep):
         before = self.rows.read_bytes()
         self.assertEqual(self.sweep().returncode, 0)
         self.assertEqual(self.rows.read_bytes(), before)
+
+    def test_ranks_that_do_not_start_leave_their_cells(self):
+        """To another try, or to a machine that has as many GPUs; other cells are measured."""
+        self.grid.write_text(self.grid.read_text().replace("serial, parallel", "serial"))
+        refuses_two = self.environment('case "$*" in *" -n 2 "*) echo "no two" >&2; exit 3 ;; esac')
+        done = ferry(*self.arguments(), env=refuses_two, timeout=LIMIT_S)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("sweep: 2 ranks did not start: ", done.stderr)
+        self.assertNotIn("other processes", done.stderr)
+        self.assertEqual({row["ranks"] for row in self.read().values()}, {1})
+        self.assertEqual(self.starts.read_text().count("x"), 2)
+        done = self.sweep()
+        self.assertEqual(done.returncode, 0, done.stderr)
+        rows = self.read().values()
+        self.assertEqual((len(rows), [row for row in rows if "error" in row]), (6, []))
 
     def test_a_signal_ends_it_and_the_same_command_goes_on(self):
         for number, code in ((signal.SIGTERM, 75), (signal.SIGINT, 130)):
