@@ -41,6 +41,27 @@ std::vector<std::string> arguments_of(const SweepCell& cell) {
           "--run.log_level", level};
 }
 
+std::string reason_of(const JobEnd& end, const std::string& last_words) {
+  if (!last_words.empty()) return last_words;
+  return !end.said.empty() ? end.said : fmt::format("the ranks ended with exit code {}", end.code);
+}
+
+void say_left(int ranks, const std::string& why) {
+  std::fputs(fmt::format("sweep: {} rank{} did not start: {}; cells with so many are left, without rows\n",
+                         ranks, ranks == 1 ? "" : "s", why)
+                 .c_str(),
+             stderr);
+}
+
+void say_elsewhere(std::ptrdiff_t cells) {
+  std::fputs(
+      fmt::format(
+          "sweep: {} cell{} being measured by other processes; run again, what they leave is measured\n",
+          cells, cells == 1 ? " is" : "s are")
+          .c_str(),
+      stderr);
+}
+
 class Sweep {
  public:
   Sweep(const std::vector<PlannedCell>& cells, SweepFile& file, const SweepCounts& counts)
@@ -136,9 +157,7 @@ class Sweep {
 
   // The current cell's ranks have gone.
   void take_failure(const JobEnd& end, const std::string& reason) {
-    const std::string said = !reason.empty()     ? reason
-                             : !end.said.empty() ? end.said
-                                                 : fmt::format("the ranks ended with exit code {}", end.code);
+    const std::string said = reason_of(end, reason);
     if (!ready_) return leave_cells(said);
     const bool had_fresh_ranks = answers_ == 0;
     if (!had_fresh_ranks && retried_.insert(current_->cell).second) {
@@ -153,10 +172,7 @@ class Sweep {
     const int ranks = now().cell.ranks;
     without_ranks_.insert(ranks);
     current_.reset();
-    std::fputs(fmt::format("sweep: {} rank{} did not start: {}; cells with so many are left, without rows\n",
-                           ranks, ranks == 1 ? "" : "s", why)
-                   .c_str(),
-               stderr);
+    say_left(ranks, why);
   }
 
   void say_rest() {
@@ -164,13 +180,7 @@ class Sweep {
     const auto left = std::ranges::count_if(cells_, [&](const PlannedCell& each) {
       return !file_.knows(each.name) && !without_ranks_.contains(each.cell.ranks);
     });
-    if (left == 0) return;
-    std::fputs(
-        fmt::format("sweep: {} cell{} being measured by other processes; run again, what they leave is "
-                    "measured\n",
-                    left, left == 1 ? " is" : "s are")
-            .c_str(),
-        stderr);
+    if (left > 0) say_elsewhere(left);
   }
 
   const std::vector<PlannedCell>& cells_;

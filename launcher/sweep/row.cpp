@@ -39,10 +39,16 @@ Json used_of(const worker::StepResult& result) {
           {"load_s", result.load_s}};
 }
 
+// Of a row that somebody may have edited: null, or of another type, is "-".
 std::string text_of(const Json& row, const char* name) {
   const Json value = row.value(name, Json());
-  if (value.is_null()) return "-";
-  return value.is_string() ? value.get<std::string>() : value.dump();
+  if (value.is_string()) return shown(value.get<std::string>());
+  return value.is_number() ? value.dump() : "-";
+}
+
+double number_of(const Json& row, const char* name) {
+  const auto value = row.find(name);
+  return value != row.end() && value->is_number() ? value->get<double>() : 0;
 }
 
 std::string seconds_of(const Json& row, const char* name) {
@@ -55,12 +61,11 @@ std::string table_row(const Json& row) {
                                  text_of(row, "cfg"), text_of(row, "type"), text_of(row, "transport"),
                                  text_of(row, "offload_ratio"), text_of(row, "link_gbps"),
                                  text_of(row, "size"), text_of(row, "frames"));
-  if (row.contains("error")) return text + shown(text_of(row, "error")) + "\n";
-  return text + fmt::format("{:>9} {:>6.1f}% {:>9} {:>11} {:>9} {:>11}\n", seconds_of(row, "step_s"),
-                            100 * row.value("step_spread", 0.0), seconds_of(row, "exposed_copy_s"),
-                            seconds_of(row, "exposed_exchange_s"),
-                            fmt::format("{:.3f}", 1e-9 * (row.value("gpu_bytes", 0.0) +
-                                                          row.value("activations_bytes", 0.0))),
+  if (row.contains("error")) return text + text_of(row, "error") + "\n";
+  const double bytes = number_of(row, "gpu_bytes") + number_of(row, "activations_bytes");
+  return text + fmt::format("{:>9} {:>6.1f}% {:>9} {:>11} {:>9.3f} {:>11}\n", seconds_of(row, "step_s"),
+                            100 * number_of(row, "step_spread"), seconds_of(row, "exposed_copy_s"),
+                            seconds_of(row, "exposed_exchange_s"), 1e-9 * bytes,
                             seconds_of(row, "predicted_step_s"));
 }
 

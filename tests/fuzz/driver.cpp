@@ -1,10 +1,9 @@
 // Runs one fuzz target on seeded mutations of its corpus:
 //
-//   ferry_fuzz TARGET          for FERRY_FUZZ_SECONDS (60) seconds, from the seed FERRY_FUZZ_SEED (1)
-//   ferry_fuzz TARGET FILE...  on these inputs, once each
-//   ferry_fuzz --list          the names of the targets
-//   ferry_fuzz --corpus TARGET DIR   writes the good inputs there, for libFuzzer
-//   ferry_fuzz --planted FAULT       a target with a fault (planted.h)
+//   ferry_fuzz TARGET          for FERRY_FUZZ_SECONDS seconds (60; some less), from the seed FERRY_FUZZ_SEED
+//   (1) ferry_fuzz TARGET FILE...  on these inputs, once each ferry_fuzz --list          the names of the
+//   targets ferry_fuzz --corpus TARGET DIR   writes the good inputs there, for libFuzzer ferry_fuzz --planted
+//   FAULT       a target with a fault (planted.h)
 //
 // A finding ends it with its input in fuzz-TARGET-SEED.input, in the folder FERRY_FUZZ_KEEP (the current
 // one). Mutations start from the corpus and from inputs that were accepted, or refused with a new reason.
@@ -138,7 +137,7 @@ class Run {
 
 void fuzz(const Target& target) {
   const std::uint64_t seed = std::stoull(environment("FERRY_FUZZ_SEED", "1"));
-  const double seconds = std::stod(environment("FERRY_FUZZ_SECONDS", "60"));
+  const double seconds = std::stod(environment("FERRY_FUZZ_SECONDS", fmt::format("{}", target.seconds)));
   Run run(target, seed);
   watch_this_process(
       fmt::format("{}/fuzz-{}-{}.input", environment("FERRY_FUZZ_KEEP", "."), target.name, seed));

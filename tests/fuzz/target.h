@@ -23,6 +23,7 @@ struct Target {
   std::vector<std::string> (*corpus)();
   // Words of the format for mutations to insert.
   std::vector<std::string_view> tokens;
+  int seconds = 60;  // of a test
 };
 
 // All of them, in the order of tests/unit/fuzz.cmake.

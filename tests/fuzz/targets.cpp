@@ -22,12 +22,16 @@ Target tokenizer_target();
 Target state_target();
 Target cfg_target();
 Target manifest_target();
+Target grid_target();
+Target rows_target();
+Target machine_target();
 
 std::span<const Target> targets() {
   static const std::vector<Target> all = {
       safetensors_target(), index_target(),          pth_target(),       pickle_target(),
       lora_target(),        adapter_config_target(), quantized_target(), model_config_target(),
       tokenizer_target(),   state_target(),          cfg_target(),       manifest_target(),
+      grid_target(),        rows_target(),           machine_target(),
   };
   return all;
 }

@@ -1,8 +1,9 @@
 # Fuzz targets (tests/fuzz/target.h), all in one program, each a test for FERRY_FUZZ_SECONDS (60) seconds.
-set(FERRY_FUZZ_TARGETS safetensors index pth pickle lora adapter_config quantized model_config tokenizer state cfg manifest)
+set(FERRY_FUZZ_TARGETS safetensors index pth pickle lora adapter_config quantized model_config tokenizer state cfg manifest grid
+  rows machine)
 add_library(ferry_fuzz_targets STATIC fuzz/targets.cpp fuzz/scratch.cpp fuzz/tensors.cpp fuzz/checkpoint_targets.cpp
   fuzz/folder_targets.cpp fuzz/lora_targets.cpp fuzz/tokenizer_target.cpp fuzz/state_target.cpp fuzz/config_rules.cpp
-  fuzz/config_target.cpp fuzz/manifest_target.cpp)
+  fuzz/config_target.cpp fuzz/manifest_target.cpp fuzz/sweep_targets.cpp)
 target_link_libraries(ferry_fuzz_targets PUBLIC ferry::launcher)
 
 # Under libFuzzer only coverage is measured; the tests need the driver.

@@ -18,6 +18,7 @@
 #include "launcher/sweep/cell.h"
 #include "launcher/sweep/conduct.h"
 #include "launcher/sweep/grid.h"
+#include "launcher/sweep/row.h"
 #include "launcher/sweep/sweep_file.h"
 #include "launcher/sweep/talk.h"
 #include "launcher_support.h"
@@ -339,6 +340,15 @@ TEST_F(Shared, AFileSystemWithoutLocksIsRefusedInOneLine) {
   }));
   if (WEXITSTATUS(status) == 77) GTEST_SKIP() << "this kernel has no seccomp filters";
   EXPECT_EQ(status, 0);
+}
+
+TEST(Table, TakesRowsThatSomebodyHasEdited) {
+  const std::string table =
+      table_of({R"({"cell":"a","step_s":1.5,"step_spread":"x","ranks":[],"gpu_bytes":{}})",
+                R"({"cell":"b","error":"one\nline","ranks":2,"type":"a\u001bb"})"});
+  EXPECT_THAT(table, HasSubstr("1.5000"));
+  EXPECT_THAT(table, Not(HasSubstr("one\nline")));
+  EXPECT_THAT(table, Not(HasSubstr("\x1b")));
 }
 
 TEST(Reason, IsInTheRanksLastWords) {
