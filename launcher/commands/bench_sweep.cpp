@@ -101,7 +101,7 @@ int conduct_sweep(SweepOptions& options) {
   const int code = run_sweep(cells, file, options.counts);
   std::vector<std::string> rows;
   for (const std::string& row : file.rows()) {
-    const auto name = nlohmann::json::parse(row).at("cell");
+    const auto name = nlohmann::json::parse(row).at("cell").get<std::string>();
     if (std::ranges::any_of(cells, [&](const PlannedCell& cell) { return cell.name == name; }))
       rows.push_back(row);
   }
