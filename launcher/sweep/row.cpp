@@ -111,7 +111,8 @@ Json predicted_fields(const SweepCell& cell, const worker::StepFacts& facts,
               {"compute_s", p.compute_s},
               {"exposed_copy_s", p.exposed_copy_s},
               {"exposed_exchange_s", p.exposed_exchange_s},
-              {"assumed", p.assumed}}}};
+              {"assumed", p.assumed},
+              {"fitted", p.fitted}}}};
   } catch (const UserError&) {  // said by the ranks, if it is so
     return Json::object();
   }

@@ -13,7 +13,7 @@
 //   used             what was chosen where the cell leaves it open, and what offloading did
 //   predicted_step_s, predicted    with --machine, made before the cell ran: the step, and the planner's
 //                    gpu_bytes, node_bytes, activation_bytes, compute_s, exposed_copy_s, exposed_exchange_s
-//                    and `assumed`, the rates that nobody measured
+//                    and `assumed` and `fitted`, the rates that nobody measured as such
 //   error            why there is no step_s
 //   versions topology clocks time
 #pragma once

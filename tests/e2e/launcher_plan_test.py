@@ -92,8 +92,9 @@ class Calibrated(FerryTest):
         machine = json.loads(rates.read_text())
         self.assertEqual([section["ranks"] for section in machine["by_ranks"]], [1, 2])
         for section in machine["by_ranks"]:
-            for key in ("pass_gbps", "link_gbps", "copy_loss"):
+            for key in ("link_gbps", "copy_loss"):
                 self.assertEqual(section[key]["source"], "measured", key)
+            self.assertEqual(section["pass_gbps"]["source"], "fitted")
             self.assertGreater(min(each["tflops"]["value"] for each in section["linear"]), 1e-3)
         plan = planned("--model", DEMO, "--gpus", 2, "--machine", rates)
         self.assertEqual(plan["assumed"], [])

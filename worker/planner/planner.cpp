@@ -11,6 +11,7 @@
 #include "model/defaults.h"
 #include "offload/need.h"
 #include "worker/planner/stage_memory.h"
+#include "worker/planner/step_time.h"
 
 namespace ferry::worker {
 namespace {
@@ -153,10 +154,14 @@ class Evaluator {
 
   void fill_video(Plan& plan, const Division& division) {
     const double dit = 1e-9 * static_cast<double>(plan.step.node_bytes) * model_.experts;
-    const double pinned = machine_.gpu ? dit / machine_.pin_gbps.value : 0;
-    const double read = (dit + 1e-9 * static_cast<double>(text_bytes_)) / machine_.read_gbps.value;
-    plan.start_s = machine_.init_s.value + read + pinned + text_s_;
+    RateUse use;
+    const double pinned = machine_.gpu ? dit / use("pin_gbps", machine_.pin_gbps) : 0;
+    const double read =
+        (dit + 1e-9 * static_cast<double>(text_bytes_)) / use("read_gbps", machine_.read_gbps);
+    plan.start_s = use("init_s", machine_.init_s) + read + pinned + text_s_;
     plan.decode_s = others_.decode_s(machine_, division.group);
+    if (plan.decode_s > 0) use("decode_tflops", machine_.decode_tflops);
+    add_uses(plan.step, use);
     const double made = job_.steps * plan.step.step_s + plan.decode_s;
     plan.video_s = plan.start_s + made;
     plan.videos_per_hour = 3600 * division.data / (made + text_s_);

@@ -225,7 +225,18 @@ void fill_time(Prediction& prediction, const Work& work, RateUse& use) {
   prediction.step_s = prediction.compute_s + prediction.exposed_copy_s + prediction.exposed_exchange_s;
 }
 
+void add_names(std::vector<std::string>& to, const std::set<std::string>& names) {
+  to.insert(to.end(), names.begin(), names.end());
+  std::ranges::sort(to);
+  to.erase(std::ranges::unique(to).begin(), to.end());
+}
+
 }  // namespace
+
+void add_uses(Prediction& prediction, const RateUse& use) {
+  add_names(prediction.assumed, use.assumed());
+  add_names(prediction.fitted, use.fitted());
+}
 
 offload::StagePlan stage_plan(const Cell& cell) {
   return offload::fit(model::dit_spec(cell.dit, cell.compute), cell.offload,
@@ -263,7 +274,7 @@ Prediction predict(const Cell& cell, const MachineRates& machine, const offload:
   note_uses(work, busy, use);
   fill_memory(prediction, work);
   fill_time(prediction, work, use);
-  prediction.assumed.assign(use.assumed().begin(), use.assumed().end());
+  add_uses(prediction, use);
   return prediction;
 }
 

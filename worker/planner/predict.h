@@ -18,6 +18,8 @@
 
 namespace ferry::worker {
 
+class RateUse;  // worker/planner/step_time.h
+
 // One way to sample one video.
 struct Cell {
   model::DitConfig dit;
@@ -53,7 +55,11 @@ struct Prediction {
   double exposed_copy_s = 0;
   double exposed_exchange_s = 0;
   std::vector<std::string> assumed{};  // rates that it leans on and that nobody measured, by name
+  std::vector<std::string> fitted{};   // those that were worked out from whole forwards or runs
 };
+
+// Adds the names of rates that were used to those that the prediction leans on.
+void add_uses(Prediction& prediction, const RateUse& use);
 
 // Throws UserError for a cell that a run would refuse: degrees that do not fit the ranks or the heads,
 // options of offload/plan.h.
