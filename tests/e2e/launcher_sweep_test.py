@@ -276,11 +276,32 @@ class Plot(FerryTest):
         text = (self.out / "predicted.svg").read_text()
         self.assertIn("median error 5.0 %", text)
         self.assertIn("with an error, which are not drawn: 1", done.stdout)
+        self.assertIn("no row, which are not drawn: 1", done.stdout)
+        self.assertEqual(done.stderr, "")
         # 1 / (2 x 0.5): of resident weights.
         self.assertIn("Parallel efficiency", (self.out / "efficiency.svg").read_text())
         self.rows.write_text('{"cell": "bad", "error": "no"}\n')
         done = self.plot(FERRY_PYTHON=python)
         self.assertEqual((done.returncode, len(done.stderr.splitlines())), (2, 1), done.stderr)
+
+    def test_rows_of_other_shapes(self):
+        """A single cell, whose axes are narrow; more lines than can be told apart, which become panels; odd values."""
+        python = python_with("matplotlib")
+        if python is None:
+            self.skipTest("no Python with matplotlib")
+        row = json.loads(self.rows.read_text().splitlines()[1])
+        many = [{**row, "cell": f"{ratio} {depth}", "offload_ratio": ratio, "prefetch_size": depth}
+                for ratio in (0.25, 0.5, 0.75, 1) for depth in (1, 2)]
+        odd = [{**row, "cell": f"odd {i}", key: value} for i, (key, value) in enumerate(
+            [("ulysses", {}), ("ranks", "2"), ("step_s", float("inf")), ("type", None)])]
+        for rows, said, lines in (([row], [], 0), (many, ["prefetch 1", "prefetch 2", "ratio 0.25"], 0), ([row, *odd], [], len(odd))):
+            self.rows.write_text("\n".join(map(json.dumps, rows)))
+            done = self.plot(FERRY_PYTHON=python)
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            text = (self.out / "step_time.svg").read_text()
+            for word in said:
+                self.assertIn(word, text)
+            self.assertEqual(f"no row, which are not drawn: {lines}" in done.stdout, lines > 0)
 
 
 if __name__ == "__main__":

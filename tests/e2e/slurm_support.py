@@ -123,6 +123,13 @@ class SlurmTest(FerryTest):
         until(lambda: found() or all(task["JobState"] in ENDED for task in self.tasks_of(job)))
         self.assertTrue(found(), self.log(job))
 
+    def codes(self, job):
+        return re.findall(r"^exit code (\d+)", self.log(job), re.MULTILINE)
+
+    def assert_requeued(self, job):
+        self.assertEqual(self.ended(job)[0]["Restarts"], "1", self.log(job))
+        self.assertEqual(self.codes(job), ["75", "0"], self.log(job))
+
     def record(self, job):
         return json.loads((self.folder / f"ferry-{job}.json").read_text())
 

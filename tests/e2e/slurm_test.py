@@ -22,20 +22,6 @@ echo "rank ${{OMPI_COMM_WORLD_RANK:-$PMIX_RANK}} has cores $(sed -n 's/Cpus_allo
   "of $OMP_NUM_THREADS, GPUs $CUDA_VISIBLE_DEVICES" >&2
 exec {BINARY} "$@"
 """
-# In the place of a sweep, which a later version has: measures one cell, with the same words.
-SWEEPS_ONE_CELL = f"""#!/bin/bash
-set -eu
-[ "$1 $2 $3 $5" = "bench sweep --grid --out" ] || exit 2
-if grep -q forever "$4"; then
-  trap 'kill $!; exit 75' USR1
-  sleep 60 &
-  wait
-fi
-row=$({BINARY} bench forward --config "$4" --json --samples 1 --warmups 0 "${{@:7}}")
-exec 9>"$6.lock"
-flock 9
-echo "$row" >>"$6"
-"""
 
 
 class Generate(SlurmTest):
@@ -140,13 +126,6 @@ class Generate(SlurmTest):
 class Stopped(SlurmTest):
     WAYS = {"srun": ["--signal=TERM"], "mpirun": ["--full", "--signal=TERM"]}
 
-    def codes(self, job):
-        return re.findall(r"^exit code (\d+)", self.log(job), re.MULTILINE)
-
-    def assert_requeued(self, job):
-        self.assertEqual(self.ended(job)[0]["Restarts"], "1")
-        self.assertEqual(self.codes(job), ["75", "0"])
-
     def test_a_stopped_job_goes_on_to_the_same_bits(self):
         def start(launcher, name):
             return self.submit("generate.sbatch", "a red circle", "--run.save_every", 1, *flags(LONG, save=name), env={"LAUNCH": launcher})
@@ -228,33 +207,57 @@ class Batch(SlurmTest):
 class Scaling(SlurmTest):
     def setUp(self):
         super().setUp()
-        self.env = {"FERRY": str(executable(self.folder / "sweeps", SWEEPS_ONE_CELL))}
+        self.rows = self.folder / "rows.jsonl"
         self.grid = self.folder / "grid.cfg"
-        self.grid.write_text(f"[model]\npath = {DEMO}\ndevice = cpu\n")
+        self.write_grid("64x64", "none, async")
 
-    def test_an_array_appends_rows_to_one_file(self):
-        job = self.submit("scaling.sbatch", self.grid, self.folder / "x.jsonl", "--size", "64x64", "--frames", 5,
-                          options=["--array=1-4"], env=self.env)
+    def write_grid(self, size, types):
+        self.grid.write_text(f"[grid]\ntype = {types}\nframes = 5, 9\n[model]\npath = {DEMO}\ndevice = cpu\n[job]\nsize = {size}\n")
+
+    def scale(self, *options):
+        return self.submit("scaling.sbatch", self.grid, self.rows, "--samples", 1, "--warmups", 1, options=options)
+
+    def measured(self, job):
+        """The cells that it has begun and those that it has done, by what its log calls them."""
+        log = self.log(job)
+        return re.findall("^sweep: .*; next: (.*)$", log, re.MULTILINE), re.findall("^sweep: .* done: (.*): .* s a step", log, re.MULTILINE)
+
+    def test_an_array_measures_each_cell_once(self):
+        # While the lock for appending is held here, the two that run at a time have a cell each.
+        with (self.folder / "rows.jsonl.lock").open("w") as held:
+            fcntl.lockf(held, fcntl.LOCK_EX, 1, 0)
+            job = self.scale("--array=1-4")
+            self.assertTrue(until(lambda: len(self.measured(job)[0]) == 2), self.log(job))
+            self.assertEqual(self.rows.read_text(), "")
         self.ended(job)
-        rows = [json.loads(row) for row in (self.folder / "x.jsonl").read_text().splitlines()]
-        self.assertEqual([(row["measurement"], row["width"]) for row in rows], [("dit forward", 64)] * 4)
+        begun, done = self.measured(job)
+        self.assertEqual((len(set(begun)), sorted(begun)), (4, sorted(done)), self.log(job))
+        rows = [json.loads(row) for row in self.rows.read_text().splitlines()]
+        self.assertEqual(sorted((row["type"], row["frames"]) for row in rows), [("async", 5), ("async", 9), ("none", 5), ("none", 9)])
+        self.assertTrue(all(row["step_s"] > 0 for row in rows))
 
     def test_one_that_is_stopped_goes_on(self):
-        text = self.grid.read_text()
-        self.grid.write_text(text + "# forever\n")
-        job = self.submit("scaling.sbatch", self.grid, self.folder / "x.jsonl", "--size", "64x64", "--frames", 5,
-                          env=self.env)
-        self.assertTrue(until(lambda: any(b"sleep\x0060\0" in line for line in processes_of(self.cluster))))
-        self.grid.write_text(text)
-        self.slurm("scancel", "--full", "--signal=TERM", job)
-        self.assertEqual(self.ended(job)[0]["Restarts"], "1")
-        self.assertEqual(len((self.folder / "x.jsonl").read_text().splitlines()), 1)
+        """By a user, and by the warning before the time is up; without a row of the cell that was given up."""
+        for how in (["--full", "--signal=TERM"], ["--batch", "--signal=USR1"]):
+            self.write_grid("1024x1024", "none")
+            job = self.scale()
+            self.await_log(job, "; next: ")
+            self.write_grid("64x64", "none")
+            self.slurm("scancel", *how, job)
+            self.assert_requeued(job)
+            self.assertEqual([json.loads(row)["size"] for row in self.rows.read_text().splitlines()], 2 * ["64x64"])
+            self.rows.unlink()
 
-    def test_what_is_left_out_is_said(self):
+    def test_what_is_wrong_is_said(self):
         for words in ((), (self.grid,)):
-            job = self.submit("scaling.sbatch", *words, env=self.env)
+            job = self.submit("scaling.sbatch", *words)
             self.ended(job, "FAILED", "1:0")
             self.assertIn("usage: sbatch slurm/scaling.sbatch GRID RESULTS", self.log(job))
+        self.grid.write_text(f"[grid]\nranks = none\n[model]\npath = {DEMO}\n")
+        job = self.scale()
+        self.ended(job, "FAILED", "2:0")
+        self.assertRegex(self.log(job), "(?m)^ferry: .*grid.ranks: 'none'")
+        self.assertFalse(self.rows.exists())
 
 
 class Cluster(FerryTest):
