@@ -36,7 +36,8 @@ struct Axis {
 bool is_of_sweep(const std::string& key) {
   constexpr auto kSingle = std::to_array<std::string_view>(
       {"job.size", "job.frames", "job.steps", "job.sampler", "job.guidance", "job.shift", "job.seed",
-       "run.deadline_s", "run.log_level", "parallel.cfg", "parallel.ulysses", "parallel.exchange"});
+       "run.deadline_s", "run.log_level", "run.machine", "parallel.cfg", "parallel.ulysses",
+       "parallel.exchange"});
   if (std::ranges::find(kSingle, key) != kSingle.end() || key.starts_with("attention.") ||
       key.starts_with("dit.offload."))
     return true;

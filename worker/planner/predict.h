@@ -33,7 +33,7 @@ struct Cell {
   int beside = 0;              // ranks of a node, with those of other videos; 0: only these
   parallel::Options parallel;  // cfg (Auto: paired) and ulysses (0: what cfg leaves); the others are not used
   offload::Options offload;    // of the DiT
-  // For offload type auto: bytes of the device, activations included; nothing: the machine's.
+  // For offload type auto: bytes of the device that are free, activations included; nothing: the machine's.
   std::optional<std::size_t> device_bytes{};
 };
 
@@ -69,5 +69,9 @@ Prediction predict(const Cell& cell, const MachineRates& machine);
 // offload options and ranks on a node; and the prediction with it.
 offload::StagePlan stage_plan(const Cell& cell);
 Prediction predict(const Cell& cell, const MachineRates& machine, const offload::StagePlan& plan);
+
+// What offload type auto chooses by: the step of each of the ways of a plan of that type (offload/plan.h).
+// Nothing is predicted from rates of another type than the cell computes in.
+offload::Forecast forecast(const Cell& cell, const MachineRates& machine, const offload::StagePlan& plan);
 
 }  // namespace ferry::worker
