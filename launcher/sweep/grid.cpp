@@ -104,10 +104,11 @@ void check_values(const std::string& where, const Axis& axis, const Names& names
 // The lists in the order of grid_keys().
 std::vector<Axis> axes_of(const std::string& path, const std::vector<ConfigEntry>& entries,
                           const Names& names) {
+  const std::string section = fmt::format("{}: [grid]", path);
   std::map<std::string, Axis> given;
   for (const ConfigEntry& entry : entries) {
     const std::string where = fmt::format("{}: grid.{}", path, shown(entry.key));
-    const GridKey& key = key_named(fmt::format("{}: [grid]", path), entry.key);
+    const GridKey& key = key_named(section, entry.key);
     Axis axis{key.name, key.key, values_of(where, entry.value)};
     check_values(where, axis, names, path);
     if (!given.emplace(key.name, std::move(axis)).second) throw UserError(where + ": given twice");
