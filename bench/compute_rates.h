@@ -39,4 +39,6 @@ inline worker::Rate measured(double value) {
   return {.value = value, .source = worker::RateSource::Measured};
 }
 
+inline worker::Rate fitted(double value) { return {.value = value, .source = worker::RateSource::Fitted}; }
+
 }  // namespace ferry::bench

@@ -98,8 +98,8 @@ Predicted predicted(const Probe& probe, const RateShapes& shapes, const worker::
 void measure_blocks(const Probe& probe, const RateShapes& shapes, worker::RankRates& rates) {
   RandomWeights weights(probe, model::dit_spec(shapes.dit, probe.compute));
   const auto layers = static_cast<double>(shapes.dit.layers);
-  rates.block_s = measured(0);
-  rates.ranks_loss = measured(0);
+  rates.block_s = fitted(0);
+  rates.ranks_loss = fitted(0);
   const double alone = forward_seconds(probe, shapes, weights, false);
   const double rest = std::max(0.0, alone - predicted(probe, shapes, rates, false).compute_s) / layers;
   if (probe.device.type() == DeviceType::Cuda) {
@@ -108,9 +108,9 @@ void measure_blocks(const Probe& probe, const RateShapes& shapes, worker::RankRa
     // Memory that is taken and read again grows with the rows.
     const double bytes =
         1e-9 * static_cast<double>(tokens_of(shapes) * worker::pass_bytes(shapes.dit, probe.compute, 1));
-    rates.pass_gbps.value = bytes / (bytes / rates.pass_gbps.value + rest);
+    rates.pass_gbps = fitted(bytes / (bytes / rates.pass_gbps.value + rest));
   }
-  rates.exchange_exposed = measured(1);
+  rates.exchange_exposed = fitted(1);
   if (probe.group == nullptr) return;
   const double divided = forward_seconds(probe, shapes, weights, true);
   const Predicted parts = predicted(probe, shapes, rates, true);

@@ -1,6 +1,11 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
+#include <sstream>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "base/log.h"
 #include "offload/async/async.h"
@@ -13,26 +18,37 @@ namespace ferry::offload {
 
 namespace {
 
-// Fraction of the free memory for weights; a twentieth is left for unaccounted use.
-constexpr double kUsable = 0.95;
+// What a rank tells the others of type auto.
+struct Told {
+  std::size_t room = 0;
+  std::vector<double> step_s{};  // its forecast
+};
 
-// The minimum over the ranks, so that they choose alike.
-std::size_t room_for_weights(const StagePlan& plan, const StageSetup& setup) {
-  const auto free =
-      static_cast<std::size_t>(kUsable * static_cast<double>(setup.device->memory().free_bytes));
-  std::size_t room = free - std::min(free, setup.activation_bytes);
-  if (const auto limit = plan.limit_bytes) {
-    room = std::min(room, *limit - std::min(*limit, setup.account->now()));
-  }
-  for (const std::string& each : all_gather_text(setup.peers, std::to_string(room))) {
-    room = std::min<std::size_t>(room, std::stoull(each));
-  }
-  return room;
+std::string to_text(const Told& told) { return fmt::format("{} {}", told.room, fmt::join(told.step_s, " ")); }
+
+Told told_from(const std::string& text) {
+  std::istringstream numbers(text);
+  Told told;
+  numbers >> told.room;
+  for (double step_s = 0; numbers >> step_s;) told.step_s.push_back(step_s);
+  return told;
+}
+
+// By the least room of all ranks and the first one's forecast, so that they choose alike: processors of
+// several kinds may round a prediction differently.
+StagePlan decided_together(const StagePlan& plan, const StageSetup& setup) {
+  const Told mine{.room = room_for_weights(plan, setup.device->memory().free_bytes, setup.activation_bytes,
+                                           setup.account->now()),
+                  .step_s = setup.forecast.step_s};
+  const std::vector<std::string> all = all_gather_text(setup.peers, to_text(mine));
+  std::size_t room = mine.room;
+  for (const std::string& each : all) room = std::min(room, told_from(each).room);
+  return decided(plan, room, {.step_s = told_from(all.front()).step_s, .source = setup.forecast.source});
 }
 
 StagePlan for_the_device(const StagePlan& plan, const StageSetup& setup) {
   if (plan.kind != StrategyKind::Auto) return plan;
-  StagePlan chosen = decided(plan, room_for_weights(plan, setup));
+  StagePlan chosen = decided_together(plan, setup);
   if (setup.peers.rank == 0) {
     spdlog::info("{}: offload type {}: {}", chosen.stage(), name_of(chosen.kind), chosen.why);
   }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <stdexcept>
 
 #include "base/error.h"
 #include "offload/arena/pin_order.h"
@@ -11,6 +12,8 @@
 namespace ferry::offload {
 
 namespace {
+
+constexpr double kUsable = 0.95;  // of the free memory
 
 int layers_of(const model::NetworkSpec& spec) { return static_cast<int>(spec.blocks.size()); }
 
@@ -54,14 +57,17 @@ Need need_of(const StagePlan& plan) {
   }
 }
 
-// With as few ferried blocks as possible.
+// Each number of ferried blocks with the stated depth and with one block more.
 std::vector<DeviceUse> ways_of(const StagePlan& plan, int prefetch) {
   const ArenaLayout& layout = plan.arena.layout;
   const int layers = layers_of(plan.arena.spec);
   std::vector<DeviceUse> ways = {{.kind = StrategyKind::None, .need = whole_need(layout)}};
   for (int offloaded = 1; offloaded <= layers; ++offloaded) {
-    const Residency residency = spread_residency(layers, offloaded, prefetch);
-    ways.push_back({StrategyKind::Async, residency, async_need(layout, residency)});
+    for (const int ahead : {prefetch, prefetch + 1}) {
+      const Residency residency = spread_residency(layers, offloaded, ahead);
+      if (ahead > prefetch && residency.slots == ways.back().residency.slots) continue;
+      ways.push_back({StrategyKind::Async, residency, async_need(layout, residency)});
+    }
   }
   ways.push_back({.kind = StrategyKind::Sequential, .need = plan.need});
   return ways;
@@ -81,6 +87,52 @@ std::vector<DeviceUse> others_of(const StagePlan& plan, const Options& options) 
   } catch (const UserError&) {  // settings unused by this stage, which sequential would refuse
   }
   return others;
+}
+
+// Indices of ways; without one that fits, of the last, which takes least.
+std::vector<std::size_t> fitting(const StagePlan& plan, std::size_t room) {
+  std::vector<std::size_t> found;
+  for (std::size_t i = 0; i < plan.ways.size(); ++i) {
+    if (plan.ways[i].need.bytes <= room) found.push_back(i);
+  }
+  if (found.empty()) found.push_back(plan.ways.size() - 1);
+  return found;
+}
+
+std::size_t fastest_of(const std::vector<std::size_t>& ways, const std::vector<double>& step_s) {
+  return *std::ranges::min_element(ways, {}, [&](std::size_t way) { return step_s.at(way); });
+}
+
+// Of `ways`, which are not empty and in order.
+std::size_t choice_of(const std::vector<std::size_t>& ways, const std::vector<double>& step_s) {
+  if (step_s.empty()) return ways.front();
+  const double most = step_s.at(fastest_of(ways, step_s)) * (1 + kAsGood);
+  return *std::ranges::find_if(ways, [&](std::size_t way) { return step_s.at(way) <= most; });
+}
+
+std::string words_of(const DeviceUse& way) {
+  if (way.kind != StrategyKind::Async) return std::string(name_of(way.kind));
+  return fmt::format("async, {} blocks ferried, {} slots", way.residency.offloaded.size(),
+                     way.residency.slots);
+}
+
+// "predicted step 2.551 s (rates of h100), next best 2.560 s (async, 24 blocks ferried, 3 slots)"
+std::string prediction_text(const StagePlan& plan, std::vector<std::size_t> ways, std::size_t chosen,
+                            const Forecast& forecast) {
+  if (forecast.step_s.empty()) return fmt::format("decided by memory ({})", forecast.source);
+  std::string text = fmt::format("predicted step {:.4g} s ({})", forecast.step_s.at(chosen), forecast.source);
+  std::erase(ways, chosen);
+  if (ways.empty()) return text + ", nothing else fits";
+  const std::size_t next = fastest_of(ways, forecast.step_s);
+  return text + fmt::format(", next best {:.4g} s ({})", forecast.step_s.at(next), words_of(plan.ways[next]));
+}
+
+// "2 slots, 16 resident blocks, head and tail take 20.1 GB, 21.3 GB of device memory are free for weights"
+std::string memory_text(const DeviceUse& way, std::size_t room) {
+  const std::string what = way.kind == StrategyKind::None ? "all of its weights" : way.need.breakdown;
+  return fmt::format("{} take {:.3f} GB{}, {:.3f} GB of device memory are free for weights", what,
+                     static_cast<double>(way.need.bytes) / 1e9, way.need.bytes > room ? ", no type less" : "",
+                     static_cast<double>(room) / 1e9);
 }
 
 }  // namespace
@@ -120,18 +172,28 @@ void set_limit(StagePlan& plan, std::optional<double> vram_limit) {
   plan.limit_bytes = bytes;
 }
 
-StagePlan decided(StagePlan plan, std::size_t room) {
+std::size_t room_for_weights(const StagePlan& plan, std::size_t free_bytes, std::size_t activation_bytes,
+                             std::size_t accounted) {
+  const auto usable = static_cast<std::size_t>(kUsable * static_cast<double>(free_bytes));
+  const std::size_t room = usable - std::min(usable, activation_bytes);
+  if (!plan.limit_bytes) return room;
+  return std::min(room, *plan.limit_bytes - std::min(*plan.limit_bytes, accounted));
+}
+
+StagePlan decided(StagePlan plan, std::size_t room, const Forecast& forecast) {
   if (plan.kind != StrategyKind::Auto) return plan;
-  const auto fits = std::find_if(plan.ways.begin(), plan.ways.end(),
-                                 [=](const DeviceUse& way) { return way.need.bytes <= room; });
-  const DeviceUse& way = fits == plan.ways.end() ? plan.ways.back() : *fits;
+  if (!forecast.step_s.empty() && forecast.step_s.size() != plan.ways.size()) {
+    throw std::invalid_argument(
+        fmt::format("a forecast of {} ways for a plan with {}", forecast.step_s.size(), plan.ways.size()));
+  }
+  const std::vector<std::size_t> ways = fitting(plan, room);
+  const std::size_t chosen = choice_of(ways, forecast.step_s);
+  const DeviceUse& way = plan.ways[chosen];
   plan.kind = way.kind;
   plan.residency = way.residency;
   plan.need = way.need;
-  const std::string what = way.kind == StrategyKind::None ? "all of its weights" : way.need.breakdown;
-  plan.why = fmt::format("{} take {:.3f} GB{}, {:.3f} GB of device memory are free for weights", what,
-                         static_cast<double>(way.need.bytes) / 1e9,
-                         fits == plan.ways.end() ? ", no type less" : "", static_cast<double>(room) / 1e9);
+  plan.predicted_step_s = forecast.step_s.empty() ? 0 : forecast.step_s[chosen];
+  plan.why = fmt::format("{}; {}", prediction_text(plan, ways, chosen, forecast), memory_text(way, room));
   return plan;
 }
 

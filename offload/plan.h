@@ -20,6 +20,7 @@ struct StagePlan {
   ArenaPlan arena;                           // the host copy
   StrategyKind kind = StrategyKind::None;    // Auto until decided()
   std::string why;                           // reason of decided(); empty if the user chose the type
+  double predicted_step_s = 0;               // set by decided(), 0: not predicted
   Need need;                                 // device memory; for Auto that of sequential, the least
   std::optional<std::size_t> limit_bytes{};  // vram_limit, not below `need`
   bool pin = true;                           // page-lock the host copy
@@ -30,8 +31,9 @@ struct StagePlan {
   Interleave interleave = Interleave::Auto;  // async
   bool lazy_slots = false;                   // async: slots are allocated in the first pass
   std::vector<ModulePlan> modules{};         // sequential, in arena order
-  std::vector<DeviceUse> ways{};             // Auto: the candidates, fastest first
-  std::vector<DeviceUse> others{};           // needs of other types, for error messages
+  // Auto: the candidates, in order of ferried blocks, then of slots; sequential is the last.
+  std::vector<DeviceUse> ways{};
+  std::vector<DeviceUse> others{};  // needs of other types, for error messages
 
   const std::string& stage() const { return arena.spec.name; }
 };
@@ -44,8 +46,22 @@ StagePlan make_plan(const model::NetworkSpec& spec, const Options& options, int 
 // Sets the plan's vram_limit (GiB), or none.  Throws UserError, with the minimum, if it is below the need.
 void set_limit(StagePlan& plan, std::optional<double> vram_limit);
 
-// For type auto: the first of plan.ways that needs at most `room` bytes of the device, else the last.  Sets
-// the reason.  A plan of another type is returned unchanged.
-StagePlan decided(StagePlan plan, std::size_t room);
+// The part of a device's free memory that weights may take: a twentieth is left for unaccounted use, and
+// vram_limit holds.  `accounted`: bytes that count towards it already.
+std::size_t room_for_weights(const StagePlan& plan, std::size_t free_bytes, std::size_t activation_bytes,
+                             std::size_t accounted = 0);
+
+// Predicted times of the ways of a plan of type auto (worker/planner/predict.h).
+struct Forecast {
+  std::vector<double> step_s{};                     // of each of StagePlan::ways; empty: nothing is predicted
+  std::string source = "no rates of this machine";  // "rates of h100"; if nothing is predicted, why
+};
+
+constexpr double kAsGood = 0.005;  // predicted times that differ by less, as a fraction, are as good
+
+// For type auto: of plan.ways that need at most `room` bytes of the device (if none does, of the last alone)
+// the fastest by the forecast, and of those that are as good the first, which ferries least; without a
+// forecast the first.  Sets the reason.  A plan of another type is returned unchanged.
+StagePlan decided(StagePlan plan, std::size_t room, const Forecast& forecast = {});
 
 }  // namespace ferry::offload

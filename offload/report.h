@@ -14,6 +14,7 @@ struct Report {
   std::string stage;                       // "dit"
   StrategyKind type = StrategyKind::None;  // the resolved type, never Auto
   std::string type_why;                    // why, if the type was auto; else empty
+  double predicted_step_s = 0;             // by which auto chose; 0: by memory, or it was not auto
   Transport transport = Transport::Full;
   double share = 0;           // fraction of a block divided between the ranks of a node; current value
   std::vector<double> parts;  // relative sizes of the ranks' parts; empty: even

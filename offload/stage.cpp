@@ -34,6 +34,7 @@ Report StageWeights::report() const {
   Report report;
   report.stage = arena_.spec().name;
   report.type_why = plan_.why;
+  report.predicted_step_s = plan_.predicted_step_s;
   report.blocks = static_cast<int>(arena_.spec().blocks.size());
   report.host_memory = name_of(arena_.kind());
   report.host_bytes = arena_.bytes();

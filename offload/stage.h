@@ -41,8 +41,10 @@ struct StageSetup {
   Stream* gather_stream = nullptr;
   // Debugging: fills a slot with 0xFF (NaN in every float type) after its last use.
   bool poison = false;
-  // For type `auto`: device memory to reserve for the stage's activations.
+  // For type `auto`: device memory to reserve for the stage's activations, and what the ways are predicted to
+  // take; of the forecasts the first peer's counts.
   std::size_t activation_bytes = 0;
+  Forecast forecast{};
   // optional; lanes copy and gather.
   Trace* trace = nullptr;
 };

@@ -61,6 +61,7 @@ Engine::Engine(const Options& options, parallel::Session& session)
       rank_(make_rank(make_device(options.model.device, session), session)),
       model_(std::make_unique<LoadedModel>(*rank_, options.run.keep)) {
   if (!options.trace_file.empty()) rank_->trace = std::make_unique<Trace>(*rank_->device);
+  rank_->rates = rates_of_run(options.run.machine, options.offload[Role::Dit].type, *rank_->device, session);
 }
 
 Options Engine::with(const JobOptions& job, const std::optional<Echo>& echo) const {

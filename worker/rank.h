@@ -20,6 +20,7 @@
 #include "parallel/mpi/session.h"
 #include "worker/counted_device.h"
 #include "worker/janitor.h"
+#include "worker/planner/run_rates.h"
 #include "worker/role.h"
 #include "worker/spin_limit.h"
 #include "worker/weights/host_account.h"
@@ -42,6 +43,7 @@ struct Rank {
   std::unique_ptr<Stream> own_exchange_stream;  // on a GPU; on the CPU the session's thread is used
   std::unique_ptr<Trace> trace;                 // nullptr unless requested
   model::kernels::Attention attention;          // for the DiT; LibTorch's choice until set
+  RunRates rates;                               // for offload type auto
   // While groups of ranks work apart: bytes of the host copies that all use, and the host's memory beside
   // them when all groups were idle.
   ByRole<std::size_t> held{};

@@ -86,7 +86,7 @@ void CudaStream::run_host_call(void* data) {
 void CudaStream::call(std::function<void()> work) {
   auto call = std::make_unique<HostCall>(HostCall{std::move(work), failure_});
   FERRY_CHECK(cudaLaunchHostFunc(stream_.get(), run_host_call, call.get()));
-  static_cast<void>(call.release());
+  call.release();  // NOLINT(bugprone-unused-return-value): run_host_call deletes it
 }
 
 void CudaStream::synchronize() {

@@ -138,7 +138,7 @@ std::string other_kind(std::span<const std::byte> file) {
     if (head.size() >= signature.offset && head.substr(signature.offset).starts_with(signature.bytes))
       return signature.kind;
   }
-  const std::string text = text_kind(head);
+  std::string text = text_kind(head);
   if (!text.empty()) return text;
   if (head.size() >= 64 && head.find_first_not_of('\0') == std::string_view::npos)
     return "a file that begins with zeros, as an unfinished download: download it again";

@@ -28,7 +28,7 @@ constexpr std::string_view kPrefix = ".ferry-";
 constexpr std::string_view kSuffix = ".part";
 constexpr std::size_t kHostDigits = 8;
 constexpr std::size_t kRandomDigits = 16;
-constexpr time_t kUntouched_s = 24 * 60 * 60;
+constexpr time_t kUntouched_s = 24L * 60 * 60;
 
 std::string host_digits() {
   char host[256] = {};

@@ -29,7 +29,6 @@ struct SweepOptions {
   std::string grid;
   std::string out;
   SweepCounts counts;
-  std::string machine;
   worker::Options run;  // of the ranks: deadline and log level
   std::vector<SweepCell> cells;
 };
@@ -51,8 +50,6 @@ FlagGroup own_keys(SweepOptions& options) {
             path(options.grid)},
            {"out", "", "FILE", "JSON lines, a row for each cell; rows that are there stay", "", false,
             path(options.out)},
-           {"machine", "", "FILE", "rates by which each cell is predicted before it runs, as of ferry plan",
-            "", false, path(options.machine)},
            {"samples", "", "N", "timed steps of a cell", "5", false, count(options.counts.samples, 1)},
            {"warmups", "", "N", "steps before them", "3", false, count(options.counts.warmups, 1)}}};
 }
@@ -87,21 +84,23 @@ void check_sweep(const CommandLine& line, const std::vector<FlagGroup>& groups, 
   options.cells = read_grid(options.grid, others);
 }
 
+// Of all cells alike: the machine is no key of [grid].
+Predict prediction_by(const std::string& machine) {
+  if (machine == "auto" || machine == "none") return {};
+  return [rates = worker::load_machine(machine)](const SweepCell& cell, const worker::StepFacts& facts) {
+    return predicted_fields(cell, facts, rates);
+  };
+}
+
 int conduct_sweep(SweepOptions& options) {
   start_log("warning", 0, 1);
-  Predict predict;
-  if (!options.machine.empty()) {
-    predict = [machine = worker::load_machine(options.machine)](const SweepCell& cell,
-                                                                const worker::StepFacts& facts) {
-      return predicted_fields(cell, facts, machine);
-    };
-  }
+  const Predict predict = prediction_by(options.cells.front().options.run.machine);
   SweepFile file(options.out);
   const std::vector<PlannedCell> cells = plan_sweep(std::move(options.cells), predict);
   const int code = run_sweep(cells, file, options.counts);
   std::vector<std::string> rows;
   for (const std::string& row : file.rows()) {
-    const auto name = nlohmann::json::parse(row).at("cell");
+    const auto name = nlohmann::json::parse(row).at("cell").get<std::string>();
     if (std::ranges::any_of(cells, [&](const PlannedCell& cell) { return cell.name == name; }))
       rows.push_back(row);
   }

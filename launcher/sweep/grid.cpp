@@ -37,7 +37,8 @@ struct Axis {
 bool is_of_sweep(const std::string& key) {
   constexpr auto kSingle = std::to_array<std::string_view>(
       {"job.size", "job.frames", "job.steps", "job.sampler", "job.guidance", "job.shift", "job.seed",
-       "run.deadline_s", "run.log_level", "parallel.cfg", "parallel.ulysses", "parallel.exchange"});
+       "run.deadline_s", "run.log_level", "run.machine", "parallel.cfg", "parallel.ulysses",
+       "parallel.exchange"});
   if (std::ranges::find(kSingle, key) != kSingle.end() || key.starts_with("attention.") ||
       key.starts_with("dit.offload."))
     return true;
@@ -107,10 +108,11 @@ void check_values(const std::string& where, const Axis& axis, const Names& names
 // The lists in the order of grid_keys().
 std::vector<Axis> axes_of(const std::string& path, const std::vector<ConfigEntry>& entries,
                           const Names& names) {
+  const std::string section = fmt::format("{}: [grid]", path);
   std::map<std::string, Axis> given;
   for (const ConfigEntry& entry : entries) {
     const std::string where = fmt::format("{}: grid.{}", path, shown(entry.key));
-    const GridKey& key = key_named(fmt::format("{}: [grid]", path), entry.key);
+    const GridKey& key = key_named(section, entry.key);
     Axis axis{key.name, key.key, values_of(where, entry.value)};
     check_values(where, axis, names, path);
     if (!given.emplace(key.name, std::move(axis)).second) throw UserError(where + ": given twice");

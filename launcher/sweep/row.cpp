@@ -27,6 +27,7 @@ Json used_of(const worker::StepResult& result) {
           {"exchange", result.exchange},
           {"type", word_of(report.type)},
           {"type_why", report.type_why},
+          {"predicted_step_s", report.predicted_step_s},
           {"transport", word_of(report.transport)},
           {"share", report.share},
           {"share_why", report.share_why},
@@ -110,13 +111,17 @@ Json predicted_fields(const SweepCell& cell, const worker::StepFacts& facts,
     return {{"predicted_step_s", p.step_s},
             {"predicted",
              {{"machine", machine.name},
+              {"type", word_of(p.type)},
+              {"offload_ratio", p.offload_ratio},
+              {"prefetch_size", p.prefetch_size},
               {"gpu_bytes", p.gpu_bytes},
               {"node_bytes", p.node_bytes},
               {"activation_bytes", p.activation_bytes},
               {"compute_s", p.compute_s},
               {"exposed_copy_s", p.exposed_copy_s},
               {"exposed_exchange_s", p.exposed_exchange_s},
-              {"assumed", p.assumed}}}};
+              {"assumed", p.assumed},
+              {"fitted", p.fitted}}}};
   } catch (const UserError&) {  // said by the ranks, if it is so
     return Json::object();
   }

@@ -54,7 +54,7 @@ double ShareTrials::Trial::time() const {
   return sorted[(sorted.size() - 1) / 2];
 }
 
-ShareTrials::ShareTrials(std::vector<ShareCandidate> candidates, double now) {
+ShareTrials::ShareTrials(const std::vector<ShareCandidate>& candidates, double now) {
   for (const ShareCandidate& each : candidates) trials_.push_back({.candidate = each});
   const auto in_force = std::find_if(trials_.begin(), trials_.end(),
                                      [now](const Trial& trial) { return trial.candidate.share == now; });

@@ -47,7 +47,7 @@ class ShareTrials {
  public:
   // `now` must be one of the candidates, and the share of the passes so far; else throws
   // std::invalid_argument.  If two are within a hundredth, the one that comes first is chosen.
-  ShareTrials(std::vector<ShareCandidate> candidates, double now);
+  ShareTrials(const std::vector<ShareCandidate>& candidates, double now);
 
   // Reports a pass that ran entirely with share().
   void measured(const PassTime& pass);

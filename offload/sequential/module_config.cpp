@@ -108,9 +108,7 @@ ModuleConfig parse_module_config(const std::map<std::string, std::string>& keys,
   ModuleConfig config;
   for (const auto& [key, word] : keys) {
     StateConfig* state = state_of(config, key);
-    if (state != nullptr && key.ends_with("load_dtype")) {
-      state->dtype = parse_dtype(word, option + "." + key);
-    } else if (state != nullptr && key == "computation_dtype") {
+    if (state != nullptr && (key.ends_with("load_dtype") || key == "computation_dtype")) {
       state->dtype = parse_dtype(word, option + "." + key);
     } else if (state != nullptr && key.ends_with("_device")) {
       state->place = parse_place(word, option + "." + key);

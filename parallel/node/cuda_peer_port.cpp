@@ -79,7 +79,8 @@ class CudaPeerPort final : public PeerPort {
   // Address of a flag of `owner`, the rank that waits for it.
   CUdeviceptr flag(int owner, Signal signal, int from) const {
     const DeviceMemory& memory = owner == rank_ ? own_flags_ : flags_[static_cast<std::size_t>(owner)];
-    const auto index = static_cast<std::size_t>(static_cast<int>(signal) * ranks_ + from);
+    const auto index =
+        static_cast<std::size_t>(signal) * static_cast<std::size_t>(ranks_) + static_cast<std::size_t>(from);
     return reinterpret_cast<CUdeviceptr>(memory.data()) + index * kFlagWords * sizeof(std::uint32_t);
   }
   Device& device_;

@@ -5,7 +5,7 @@
 namespace ferry::parallel {
 
 Ticks::Ticks(Board board, int index, std::optional<Fault> fault)
-    : board_(std::move(board)), index_(index), fault_(std::move(fault)) {}
+    : board_(std::move(board)), index_(index), fault_(fault) {}
 
 void Ticks::set(const Where& where) {
   mine().where = packed(where);

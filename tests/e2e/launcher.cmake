@@ -27,7 +27,7 @@ if(NOT FERRY_SANITIZE)
     ENVIRONMENT "${FERRY_TEST_ENV};PYTHONDONTWRITEBYTECODE=1;FERRY_STRAY_THREAD=$<TARGET_FILE:ferry_stray_thread>")
 endif()
 # Plans, by their class.
-foreach(class Requests Runs Calibrated)
+foreach(class Requests Runs Auto Calibrated)
   string(TOLOWER ${class} name)
   ferry_launcher_e2e(plan_${name} plan 600 ${class})
 endforeach()

@@ -1,10 +1,14 @@
 """What a video would take: ferry plan against runs, and with rates measured here.  launcher_plan_test.py CLASS"""
 
 import json
+import pathlib
 import time
 import unittest
 
-from launcher_support import DEMO, SOURCE, FerryTest, ferry
+from launcher_support import DEMO, FerryTest, ferry
+
+
+MACHINES = pathlib.Path(__file__).parents[2] / "configs/machines"
 
 
 def planned(*arguments):
@@ -54,7 +58,7 @@ class Requests(FerryTest):
     def test_rates_that_cannot_be_written_or_are_of_another_machine(self):
         self.assert_refused(ferry("bench", "calibrate", "--out", self.folder / "none" / "x.json"), "No such file")
         other = self.folder / "h100.json"
-        text = (SOURCE / "configs/machines/h100.json").read_text()
+        text = (MACHINES / "h100.json").read_text()
         other.write_text(text)
         self.assert_refused(ferry("bench", "calibrate", "--device", "cpu", "--out", other), "H100", "cpu")
         self.assertEqual(other.read_text(), text)
@@ -99,6 +103,66 @@ class Runs(FerryTest):
                 self.assertEqual((plan["ferried_bytes"], plan["dit_bytes"]), (row["bytes_per_step"], row["peak_bytes"]))
 
 
+class Auto(FerryTest):
+    """Offload type auto with room for some of the blocks, by rates that a file says are this machine's."""
+
+    JOB = ("--model", DEMO, "--size", "64x64", "--frames", 5)
+
+    def setUp(self):
+        super().setUp()
+        machine = json.loads((MACHINES / "h100.json").read_text())
+        self.rates = self.folder / "rates.json"
+        self.rates.write_text(json.dumps({**machine, "name": "here", "device": "cpu", "gpu": False}))
+        plan = planned(*self.JOB, "--gpus", 2, "--machine", "h100")
+        self.limit = (of_type(plan, "none")["dit_bytes"] + of_type(plan, "async")["dit_bytes"]) / 2 / 2**30
+
+    def generate(self, *more):
+        return ferry("generate", "-n", 2, *self.JOB, "--device", "cpu", "--dtype", "bf16", "--steps", 2, "--cfg", "paired",
+                     "--guidance", 5, "--prompt", "a red square", "--out", self.folder / "x.mp4", "--overwrite",
+                     "--dit.offload.type", "auto", "--dit.offload.vram_limit", self.limit, *more)
+
+    def reports(self):
+        record = json.loads((self.folder / "x.json").read_text())
+        return [stage["offload"] for rank in record["ranks"] for stage in rank["stages"] if stage["name"] == "denoise"]
+
+    def test_a_run_chooses_by_rates_where_it_has_some_and_says_so(self):
+        done = self.generate("--machine", self.rates)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        lines = [line for line in done.stderr.splitlines() if "dit: offload type async: predicted step " in line]
+        self.assertEqual(len(lines), 1, done.stderr)
+        self.assertIn(" s (rates of here), next best ", lines[0])
+        first, second = self.reports()
+        self.assertEqual((first["type"], first["type_why"] in lines[0]), ("async", True))
+        self.assertTrue(0 < first["offloaded"] < first["blocks"], first)
+        self.assertGreater(first["predicted_step_s"], 0)
+        for key in ("type", "type_why", "offloaded", "slots", "predicted_step_s"):
+            self.assertEqual(first[key], second[key])
+        done = self.generate()
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("dit: offload type async: decided by memory (no rates of this machine); ", done.stderr)
+        self.assertEqual([report["predicted_step_s"] for report in self.reports()], [0, 0])
+
+    def test_rates_that_are_not_there_or_of_a_gpu_are_refused(self):
+        self.assert_refused(self.generate("--machine", "h100"), "run.machine h100", "computes on cpu")
+        self.assert_refused(self.generate("--machine", self.folder / "no.json"), "no such file", "pcie")
+
+    def test_a_sweep_predicts_what_its_ranks_choose(self):
+        grid, rows = self.folder / "grid.cfg", self.folder / "rows.jsonl"
+        grid.write_text("[grid]\nranks = 1, 2\ntype = auto\nlink_gbps = 0, 0.01\n"
+                        f"[model]\npath = {DEMO}\ndevice = cpu\ndtype = bf16\n[job]\nsize = 64x64\nframes = 5\n[parallel]\ncfg = serial\n"
+                        f"[dit]\noffload.vram_limit = {self.limit}\n")
+        done = ferry("bench", "sweep", "--grid", grid, "--out", rows, "--samples", 1, "--warmups", 1, "--machine", self.rates)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        cells = [json.loads(line) for line in rows.read_text().splitlines()]
+        self.assertEqual(len(cells), 4)
+        for cell in cells:
+            predicted, used = cell["predicted"], cell["used"]
+            self.assertEqual((used["type"], used["type_why"].startswith("predicted step ")), ("async", True))
+            self.assertEqual((predicted["type"], round(predicted["offload_ratio"] * used["blocks"]), predicted["prefetch_size"] + 1),
+                             ("async", used["ferried_blocks"], used["slots"]))
+            self.assertAlmostEqual(cell["predicted_step_s"] / used["predicted_step_s"], 1, 9)
+
+
 class Calibrated(FerryTest):
     def test_rates_of_one_and_two_ranks_are_measured_and_planned_with(self):
         rates = self.folder / "here.json"
@@ -107,8 +171,9 @@ class Calibrated(FerryTest):
         machine = json.loads(rates.read_text())
         self.assertEqual([section["ranks"] for section in machine["by_ranks"]], [1, 2])
         for section in machine["by_ranks"]:
-            for key in ("pass_gbps", "link_gbps", "copy_loss"):
+            for key in ("link_gbps", "copy_loss"):
                 self.assertEqual(section[key]["source"], "measured", key)
+            self.assertEqual(section["pass_gbps"]["source"], "fitted")
             self.assertGreater(min(each["tflops"]["value"] for each in section["linear"]), 1e-3)
         plan = planned("--model", DEMO, "--gpus", 2, "--machine", rates)
         self.assertEqual(plan["assumed"], [])

@@ -61,6 +61,26 @@ TEST_F(AutoType, FollowsTheRankWithTheLeastRoom) {
   }
 }
 
+// Ranks whose forecasts differ choose by that of the first.
+TEST_F(AutoType, FollowsTheForecastOfTheFirstRank) {
+  const Options options{.type = StrategyKind::Auto};
+  NodeArena arena(arena_plan(toy_spec(), ranks().node_size()), node_ranks(ranks()));
+  arena.load(toy_source(), 1, {});
+  const auto device = make_cpu_device();
+  const std::size_t ways = make_plan(toy_spec(), options, 1).ways.size();
+  for (const bool last : {false, true}) {
+    DeviceAccount account;
+    StageSetup setup{.device = device.get(), .account = &account, .peers = world_peers(ranks())};
+    setup.forecast.step_s.assign(ways, 0.3);
+    const bool picks_last = last == (ranks().rank() == 0);
+    (picks_last ? setup.forecast.step_s.back() : setup.forecast.step_s.front()) = 0.1;
+    const auto stage = testing::stage_over(arena, options, setup);
+    EXPECT_EQ(stage->report().type, last ? StrategyKind::Sequential : StrategyKind::None);
+    EXPECT_EQ(stage->report().predicted_step_s, 0.1);
+    EXPECT_TRUE(same_bits(toy_forward(*stage), testing::toy_reference({})));
+  }
+}
+
 class ArenaShare : public MpiTest {};
 
 // The system's own figure: the ranks' proportional shares of the mapping add up to one copy.

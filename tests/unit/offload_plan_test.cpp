@@ -5,6 +5,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
+#include <stdexcept>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -178,13 +180,87 @@ TEST(Plan, AutoIsTheFastestTypeThatTakesNoMoreThanTheRoom) {
 TEST(Plan, AutoSaysWhy) {
   const StagePlan open = make_plan(network(), {.type = StrategyKind::Auto}, 1);
   EXPECT_EQ(decided(open, 90'000'000).why,
-            "all of its weights take 0.084 GB, 0.090 GB of device memory are free for weights");
+            "decided by memory (no rates of this machine); all of its weights take 0.084 GB, 0.090 GB of "
+            "device memory are free for weights");
   EXPECT_EQ(decided(open, 70'000'000).why,
-            "2 slots, 6 resident blocks, head and tail take 0.070 GB, 0.070 GB of device memory are free "
-            "for weights");
+            "decided by memory (no rates of this machine); 2 slots, 6 resident blocks, head and tail take "
+            "0.070 GB, 0.070 GB of device memory are free for weights");
   EXPECT_THAT(decided(open, 1'000'000).why,
               AllOf(HasSubstr("the largest module and what is not wrapped take 0.006 GB, no type less"),
                     HasSubstr("0.001 GB of device memory")));
+}
+
+// Seconds of each way, by what it ferries and its slots.
+Forecast forecast_of(const StagePlan& plan, const std::function<double(const DeviceUse&)>& step_s) {
+  Forecast forecast{.source = "rates of a test"};
+  for (const DeviceUse& way : plan.ways) forecast.step_s.push_back(step_s(way));
+  return forecast;
+}
+
+TEST(Plan, AutoTakesTheFastestOfTheForecastThatFits) {
+  const StagePlan open = make_plan(network(), {.type = StrategyKind::Auto}, 1);
+  // Every other block hides its copy, with one block more ahead two of three do; sequential never.
+  const Forecast forecast = forecast_of(open, [](const DeviceUse& way) {
+    if (way.kind == StrategyKind::Sequential) return 9.0;
+    const std::size_t hidden = way.residency.slots > 2 ? 7 : 5;
+    const std::size_t ferried = way.residency.offloaded.size();
+    return ferried <= hidden ? 1.0 : 1.0 + 0.1 * static_cast<double>(ferried - hidden);
+  });
+  constexpr std::size_t kLeast = 27'032'320;  // two slots and no resident block
+  constexpr std::size_t kBlock = 7'114'496;
+  for (const auto& [room, kind, offloaded, slots, step_s] :
+       {std::tuple(std::size_t{0}, StrategyKind::Sequential, 0U, 0, 9.0),
+        {kLeast - 1, StrategyKind::Sequential, 0U, 0, 9.0},
+        {kLeast, StrategyKind::Async, 10U, 2, 1.5},
+        // One block more has room: ferried ahead it is worth more than resident.
+        {kLeast + kBlock, StrategyKind::Async, 10U, 3, 1.3},
+        {kLeast + 4 * kBlock, StrategyKind::Async, 7U, 3, 1.0},
+        {kLeast + 5 * kBlock, StrategyKind::Async, 5U, 2, 1.0},
+        {83'948'288, StrategyKind::None, 0U, 0, 1.0}}) {
+    const StagePlan plan = decided(open, room, forecast);
+    EXPECT_EQ(plan.kind, kind) << room;
+    EXPECT_EQ(plan.residency.offloaded.size(), offloaded) << room;
+    EXPECT_EQ(plan.residency.slots, slots) << room;
+    EXPECT_DOUBLE_EQ(plan.predicted_step_s, step_s) << room;
+  }
+  EXPECT_EQ(decided(open, 1'000'000'000).predicted_step_s, 0) << "without a forecast";
+}
+
+TEST(Plan, AutoFerriesLessWhereItIsAsFast) {
+  const StagePlan open = make_plan(network(), {.type = StrategyKind::Auto}, 1);
+  for (const double gain : {0.004, 0.006}) {
+    const Forecast forecast = forecast_of(open, [&](const DeviceUse& way) {
+      return way.kind == StrategyKind::Async && way.residency.offloaded.size() == 10 ? 1 - gain : 1.0;
+    });
+    EXPECT_EQ(decided(open, 100'000'000, forecast).kind,
+              gain < kAsGood ? StrategyKind::None : StrategyKind::Async);
+  }
+}
+
+TEST(Plan, AutoSaysWhatWasPredictedAndWhatIsNextBest) {
+  const StagePlan open = make_plan(network(), {.type = StrategyKind::Auto}, 1);
+  const Forecast forecast = forecast_of(open, [](const DeviceUse& way) {
+    return way.kind == StrategyKind::Sequential
+               ? 9
+               : 1 + 0.1 * static_cast<double>(way.residency.offloaded.size());
+  });
+  EXPECT_EQ(decided(open, 70'000'000, forecast).why,
+            "predicted step 1.4 s (rates of a test), next best 1.5 s (async, 5 blocks ferried, 2 slots); "
+            "2 slots, 6 resident blocks, head and tail take 0.070 GB, 0.070 GB of device memory are free for "
+            "weights");
+  EXPECT_THAT(decided(open, 7'000'000, forecast).why,
+              HasSubstr("predicted step 9 s (rates of a test), nothing else fits; "));
+  EXPECT_THROW(decided(open, 0, {.step_s = {1, 2}}), std::invalid_argument);
+}
+
+TEST(Plan, AutoLeavesATwentiethAndKeepsTheLimit) {
+  StagePlan plan = make_plan(network(), {.type = StrategyKind::Auto}, 1);
+  EXPECT_EQ(room_for_weights(plan, 1000, 200), 750U);
+  EXPECT_EQ(room_for_weights(plan, 1000, 2000), 0U);
+  plan.limit_bytes = 300;
+  EXPECT_EQ(room_for_weights(plan, 1000, 200), 300U);
+  EXPECT_EQ(room_for_weights(plan, 1000, 200, 100), 200U);
+  EXPECT_EQ(room_for_weights(plan, 1000, 200, 400), 0U);
 }
 
 TEST(Plan, ATypeThatWasNamedStays) {

@@ -221,6 +221,17 @@ TEST_F(Latents, SettingsOfAnotherOffloadTypeHaveNoEffect) {
   EXPECT_THAT(options_without_effect(all, {}), ElementsAre("dit.offload.offload_ratio"));
 }
 
+TEST_F(Latents, RatesHaveAnEffectOnTypeAutoOfTheDitAlone) {
+  all.echo = {{"run.machine", "h100"}};
+  all.offload[Role::Vae].type = offload::StrategyKind::Auto;
+  EXPECT_THAT(options_without_effect(all, {}), ElementsAre("run.machine"));
+  all.offload[Role::Dit].type = offload::StrategyKind::Auto;
+  EXPECT_THAT(options_without_effect(all, {}), ElementsAre());
+  Job decodes;
+  decodes.latents = "x.safetensors";
+  EXPECT_THAT(options_without_effect(all, decodes), ElementsAre("run.machine"));
+}
+
 TEST_F(Latents, ANameThatAnotherRunWritesIsRefused) {
   const Job made = job();
   const HeldNames first = hold_names(with_trace(), made);

@@ -146,9 +146,10 @@ TEST(Predict, PairedBranchesFerryHalfOfWhatSerialOnesDo) {
   EXPECT_EQ(2 * predict(cell, h100()).ferried_bytes, serial);
 }
 
-TEST(Predict, NamesTheAssumedRatesItLeansOn) {
+TEST(Predict, NamesTheAssumedAndFittedRatesItLeansOn) {
   Cell cell = wan14b();
   EXPECT_EQ(predict(cell, h100()).assumed, std::vector<std::string>());
+  EXPECT_EQ(predict(cell, h100()).fitted, (std::vector<std::string>{"block_s", "pass_gbps"}));
   cell.ranks = 8;
   const std::vector<std::string> assumed = predict(cell, h100()).assumed;
   EXPECT_NE(std::ranges::find(assumed, "rates of 4 ranks"), assumed.end());
@@ -192,7 +193,7 @@ TEST(MachineFile, NamesTheFault) {
   EXPECT_EQ(changed([](auto& j) { j["dtype"] = "int4"; }), "file: dtype is 'int4'; accepted: bf16, fp32");
   EXPECT_EQ(changed([](auto& j) { j["gpu"] = 1; }), "file: gpu is of another type");
   EXPECT_EQ(changed([](auto& j) { j["init_s"]["source"] = "guess"; }),
-            "file: init_s: the source is \"guess\"; accepted: measured, datasheet, assumed");
+            "file: init_s: the source is \"guess\"; accepted: measured, fitted, datasheet, assumed");
   EXPECT_EQ(changed([](auto& j) { j["by_ranks"] = 3; }), "file: by_ranks is no list, or an empty one");
   EXPECT_EQ(changed([](auto& j) { j["name"] = 3; }), "file: name is of another type");
   EXPECT_NE(user_error_of([] { load_machine("h300"); }).find("h100, h200, pcie"), std::string::npos);
@@ -250,6 +251,38 @@ TEST(Planner, RefusesWhatRunsRefuse) {
   EXPECT_NE(refusal({.frames = 999'997}).find("4093 frames"), std::string::npos);
   EXPECT_NE(refusal({.width = 8, .height = 8}).find("multiples of 16"), std::string::npos);
   EXPECT_NE(refusal({.gpus = 2, .nodes = 4}).find("multiple of the 4 nodes"), std::string::npos);
+}
+
+TEST(Planner, AVideoLeansOnTheRatesOfItsStartToo) {
+  MachineRates machine = load_machine("h200");
+  machine.init_s.source = RateSource::Assumed;
+  machine.read_gbps.source = RateSource::Fitted;
+  const ModelShapes model = model_shapes("1.3B");
+  const Plans plans = make_plans(model, {}, machine);
+  const Prediction& step = plans.all[plans.recommended].step;
+  EXPECT_EQ(step.assumed, std::vector<std::string>{"init_s"});
+  EXPECT_EQ(std::ranges::count(step.fitted, "read_gbps"), 1);
+  const std::string table = plan_table(plans, model, machine, 4);
+  EXPECT_NE(table.find("assumed, not measured, rates: init_s\n"), std::string::npos) << table;
+  EXPECT_NE(table.find("rates fitted to whole forwards or runs: block_s, "), std::string::npos) << table;
+}
+
+// What a source says of each file is checked by hand; that one rank's section has no exchange to have
+// measured, and that nobody had a machine without NVLink, is checked here.
+TEST(MachineFile, SaysMeasuredOfNothingThatCannotHaveBeen) {
+  const nlohmann::json pcie = nlohmann::json::parse(to_json(load_machine("pcie")));
+  EXPECT_EQ(pcie.dump().find("\"measured\""), std::string::npos);
+  for (const char* name : {"h100", "h200"}) {
+    const MachineRates machine = load_machine(name);
+    for (const RankRates& rates : machine.by_ranks) {
+      for (const Rate& rate : {rates.pass_gbps, rates.block_s, rates.ranks_loss, rates.copy_loss,
+                               rates.exchange_exposed, rates.gather_loss})
+        EXPECT_NE(rate.source, RateSource::Measured) << name << " " << rates.ranks;
+      if (rates.ranks > 1) continue;
+      for (const Rate& rate : {rates.ranks_loss, rates.exchange_s, rates.exchange_gbps, rates.gather_gbps})
+        EXPECT_EQ(rate.source, RateSource::Assumed) << name;
+    }
+  }
 }
 
 TEST(Planner, JsonHasWhatScriptsRead) {

@@ -78,9 +78,10 @@ struct RunOptions {
   bool dry_run = false;  // check everything, then stop
   Keep keep = Keep::Auto;
   std::string log_level = "info";
-  std::string state;        // file of the unfinished run; empty: beside `out` (worker/job/outputs.h)
-  int save_every = 0;       // steps between two saves of the state; 0: only when asked to stop
-  bool resume = true;       // go on from a state that is there; false: ignore and replace it
+  std::string state;             // file of the unfinished run; empty: beside `out` (worker/job/outputs.h)
+  int save_every = 0;            // steps between two saves of the state; 0: only when asked to stop
+  bool resume = true;            // go on from a state that is there; false: ignore and replace it
+  std::string machine = "auto";  // rates for offload type auto (worker/planner/run_rates.h)
   double deadline_s = 600;  // limit of a wait for another rank without a heartbeat, then the job is aborted
 };
 

@@ -68,12 +68,18 @@ bool suits_no_stage(std::string_view key, const Options& options, const Job& job
                                         [&](Kind type) { return is_used_by(key.substr(dot + 1), type); });
 }
 
+// Rates choose the DiT's type.
+bool is_idle_machine(std::string_view key, const Options& options, const Job& job) {
+  return key == "run.machine" && (!job.latents.empty() || options.offload[Role::Dit].type != Kind::Auto);
+}
+
 }  // namespace
 
 std::vector<std::string> options_without_effect(const Options& options, const Job& job) {
   std::vector<std::string> keys;
   for (const auto& [key, value] : options.echo) {
-    if (is_passed_over(key, job) || suits_no_stage(key, options, job)) keys.push_back(key);
+    if (is_passed_over(key, job) || suits_no_stage(key, options, job) || is_idle_machine(key, options, job))
+      keys.push_back(key);
   }
   return keys;
 }

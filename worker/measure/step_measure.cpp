@@ -177,6 +177,8 @@ void StepMeasure::decide(Setting& setting) {
 
 StepMeasure::Setting StepMeasure::prepare(const StepCase& what) {
   Setting setting{.options = what.options, .networks = {}, .job = {}, .mesh = {}};
+  rank_->rates =
+      rates_of_run(what.options.run.machine, what.options.offload[Role::Dit].type, *rank_->device, session_);
   decide(setting);
   parallel::agree(session_, [&] {
     if (rank_->is_first()) return;

@@ -83,6 +83,7 @@ Json json_of(const Plan& plan) {
           {"video_s", plan.video_s},
           {"videos_per_hour", plan.videos_per_hour},
           {"assumed", step.assumed},
+          {"fitted", step.fitted},
           {"fits", plan.fits}};
 }
 
@@ -112,6 +113,10 @@ std::string plan_table(const Plans& plans, const ModelShapes& model, const Machi
     text += fmt::format("\nthe recommended plan leans on assumed, not measured, rates: {}\n",
                         fmt::join(best.step.assumed, ", "));
   }
+  if (!best.step.fitted.empty()) {
+    text += fmt::format("{}the recommended plan leans on rates fitted to whole forwards or runs: {}\n",
+                        best.step.assumed.empty() ? "\n" : "", fmt::join(best.step.fitted, ", "));
+  }
   for (const std::string& note : model.notes) text += note + "\n";
   return text;
 }
@@ -131,6 +136,7 @@ std::string plan_json(const Plans& plans, const ModelShapes& model, const Machin
                      {"vram_gib", plans.vram_gib},
                      {"host_gib", plans.host_gib},
                      {"assumed", best.step.assumed},
+                     {"fitted", best.step.fitted},
                      {"notes", model.notes},
                      {"recommended", json_of(best)},
                      {"most_videos", json_of(plans.all[plans.most_videos])},

@@ -11,7 +11,8 @@ namespace ferry::worker {
 // `rows`; what is assumed or not counted at the end.
 std::string plan_table(const Plans& plans, const ModelShapes& model, const MachineRates& machine, int rows);
 
-// {"model", "machine", "job", "assumed", "notes", "recommended": {...}, "most_videos": {...}, "plans": [...]}
+// {"model", "machine", "job", "assumed", "fitted", "notes", "recommended": {...}, "most_videos": {...},
+// "plans": [...]}; assumed and fitted are those of the recommended plan.
 std::string plan_json(const Plans& plans, const ModelShapes& model, const MachineRates& machine);
 
 }  // namespace ferry::worker

@@ -11,6 +11,7 @@
 #include "offload/need.h"
 #include "worker/job/resolve.h"
 #include "worker/planner/stage_memory.h"
+#include "worker/planner/step_time.h"
 
 namespace ferry::worker {
 namespace {
@@ -18,8 +19,6 @@ namespace {
 using offload::StrategyKind;
 using offload::Transport;
 using parallel::CfgMode;
-
-constexpr double kClose = 0.005;  // times that differ by less are as good
 
 PlannedJob job_of(const ModelShapes& model, const PlanRequest& request) {
   JobOptions options;
@@ -112,7 +111,8 @@ class Evaluator {
               .nodes = division.nodes,
               .beside = request_.gpus / request_.nodes,
               .parallel = {},
-              .offload = options};
+              .offload = options,
+              .device_bytes = vram_bytes_};
     cell.parallel.cfg = division.cfg;
     cell.parallel.ulysses = division.ulysses;
     Plan plan{.step = predict(cell, machine_, plan_of(cell)),
@@ -154,10 +154,14 @@ class Evaluator {
 
   void fill_video(Plan& plan, const Division& division) {
     const double dit = 1e-9 * static_cast<double>(plan.step.node_bytes) * model_.experts;
-    const double pinned = machine_.gpu ? dit / machine_.pin_gbps.value : 0;
-    const double read = (dit + 1e-9 * static_cast<double>(text_bytes_)) / machine_.read_gbps.value;
-    plan.start_s = machine_.init_s.value + read + pinned + text_s_;
+    RateUse use;
+    const double pinned = machine_.gpu ? dit / use("pin_gbps", machine_.pin_gbps) : 0;
+    const double read =
+        (dit + 1e-9 * static_cast<double>(text_bytes_)) / use("read_gbps", machine_.read_gbps);
+    plan.start_s = use("init_s", machine_.init_s) + read + pinned + text_s_;
     plan.decode_s = others_.decode_s(machine_, division.group);
+    if (plan.decode_s > 0) use("decode_tflops", machine_.decode_tflops);
+    add_uses(plan.step, use);
     const double made = job_.steps * plan.step.step_s + plan.decode_s;
     plan.video_s = plan.start_s + made;
     plan.videos_per_hour = 3600 * division.data / (made + text_s_);
@@ -176,18 +180,12 @@ class Evaluator {
   std::map<Key, offload::StagePlan> plans_{};
 };
 
-// Async with as many resident blocks as fit beside the slots; nothing if none or all do.
-std::optional<offload::Options> partly_resident(const Division& division, Transport transport, int layers,
+// What offload type auto chooses, where that is not among the others.
+std::optional<offload::Options> partly_resident(const Division& division, Transport transport,
                                                 Evaluator& evaluate) {
-  const Plan ferried = evaluate(division, strategy(StrategyKind::Async, 1, 1, transport));
-  const Plan resident = evaluate(division, strategy(StrategyKind::None));
-  if (resident.fits || !ferried.fits || layers < 4) return std::nullopt;
-  const std::size_t block =
-      (resident.step.gpu_bytes - ferried.step.gpu_bytes) / static_cast<std::size_t>(layers - 2);
-  const std::size_t left = evaluate.vram_bytes() - std::min(evaluate.vram_bytes(), ferried.total_bytes);
-  const auto residents = static_cast<int>(left / std::max<std::size_t>(1, block));
-  if (residents < 1 || residents >= layers - 2) return std::nullopt;
-  return strategy(StrategyKind::Async, static_cast<double>(layers - residents) / layers, 1, transport);
+  const Prediction step = evaluate(division, strategy(StrategyKind::Auto, 1, 1, transport)).step;
+  if (step.type != StrategyKind::Async || step.offload_ratio == 1) return std::nullopt;
+  return strategy(StrategyKind::Async, step.offload_ratio, step.prefetch_size, transport);
 }
 
 // The strategies that are compared for each division.
@@ -201,7 +199,7 @@ std::vector<offload::Options> strategies(const Division& division, int layers, E
     all.push_back(strategy(StrategyKind::Async, 1, 1, Transport::Sharded));
   }
   if (layers > 1) all.push_back(strategy(StrategyKind::Async, 1, 2, transport));
-  if (const auto partly = partly_resident(division, transport, layers, evaluate)) all.push_back(*partly);
+  if (const auto partly = partly_resident(division, transport, evaluate)) all.push_back(*partly);
   all.push_back(strategy(StrategyKind::Sequential));
   return all;
 }
@@ -217,7 +215,8 @@ void choose(Plans& plans) {
   const double best = plans.all.front().video_s;
   for (std::size_t i = 0; i < plans.all.size() && plans.all[i].fits; ++i) {
     const Plan& plan = plans.all[i];
-    if (plan.video_s <= best * (1 + kClose) && order_of(plan) < order_of(plans.all[plans.recommended]))
+    if (plan.video_s <= best * (1 + offload::kAsGood) &&
+        order_of(plan) < order_of(plans.all[plans.recommended]))
       plans.recommended = i;
     if (plan.videos_per_hour > plans.all[plans.most_videos].videos_per_hour) plans.most_videos = i;
   }

@@ -1,5 +1,7 @@
 #include "worker/planner/predict.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -69,7 +71,9 @@ struct Work {
   const MachineRates& machine;
   const RankRates& rates;
   Way way;
-  offload::StagePlan plan;
+  const offload::StagePlan& plan;
+  StrategyKind kind = StrategyKind::None;  // not Auto; with the residency, of the plan or one of its ways
+  offload::Residency residency;
   ForwardTime forward;
   int sharers = 1;  // ranks of a node that bring blocks together
 };
@@ -93,7 +97,7 @@ double exchange_of(const Work& work) {
 
 // Bytes of a ferried block, in the passes behind the first.
 double ferried_block_bytes(const Work& work) {
-  const auto& offloaded = work.plan.residency.offloaded;
+  const auto& offloaded = work.residency.offloaded;
   double bytes = 0;
   for (const int block : offloaded)
     bytes += static_cast<double>(block_of(work.plan.arena.layout, block).front);
@@ -127,7 +131,7 @@ Moved async(const Work& work, double share, double exposed_exchange_s, RateUse& 
   const int layers = static_cast<int>(work.cell.dit.layers);
   const int sharers = work.sharers;
   const double block = ferried_block_bytes(work);
-  const auto count = static_cast<double>(work.plan.residency.offloaded.size());
+  const auto count = static_cast<double>(work.residency.offloaded.size());
   const double copied = block * (1 - share + share / sharers);
   const double gathered = block * share * (sharers - 1) / sharers;
   const double link = link_gbps(work, use);
@@ -139,9 +143,8 @@ Moved async(const Work& work, double share, double exposed_exchange_s, RateUse& 
                         .copy_s = copied * 1e-9 / link,
                         .gather_s = gathered * 1e-9 / gather,
                         .together = work.machine.gpu,
-                        .slots = work.plan.residency.slots};
-  for (const int each : work.plan.residency.offloaded)
-    pipeline.ferried[static_cast<std::size_t>(each)] = true;
+                        .slots = work.residency.slots};
+  for (const int each : work.residency.offloaded) pipeline.ferried[static_cast<std::size_t>(each)] = true;
   Moved moved{.compute_s = work.forward.head_s + work.forward.tail_s,
               .copy_s = count * (pipeline.copy_s + pipeline.gather_s),
               .ferried = count * copied};
@@ -162,8 +165,8 @@ Moved async(const Work& work, double share, double exposed_exchange_s, RateUse& 
 std::optional<double> stated(const Work& work) { return work.sharers == 1 ? 0.0 : work.plan.share; }
 
 Moved moved(const Work& work, double exposed_exchange_s, double& share, RateUse& use) {
-  if (work.plan.kind == StrategyKind::Sequential) return sequential(work, use);
-  if (work.plan.kind != StrategyKind::Async || work.plan.residency.offloaded.empty()) return resident(work);
+  if (work.kind == StrategyKind::Sequential) return sequential(work, use);
+  if (work.kind != StrategyKind::Async || work.residency.offloaded.empty()) return resident(work);
   const auto total = [&](const Moved& each) { return each.compute_s + each.waits_s; };
   std::optional<Moved> best;
   for (const double each :
@@ -186,18 +189,47 @@ std::size_t activations_of(const Cell& cell, const Way& way) {
                                  cell.compute);
 }
 
-std::size_t room_for_weights(const Cell& cell, const MachineRates& machine, std::size_t activations) {
-  const auto device = static_cast<std::size_t>(machine.device_gib.value * offload::kGiB);
-  const std::size_t bytes = cell.device_bytes.value_or(device);
-  return bytes - std::min(bytes, activations);
+std::size_t room_of(const Cell& cell, const MachineRates& machine, const offload::StagePlan& plan,
+                    std::size_t activations) {
+  const std::size_t device = offload::limit_bytes(machine.device_gib.value);
+  return room_for_weights(plan, cell.device_bytes.value_or(device), activations);
 }
 
-void note_uses(const Work& work, int busy, RateUse& use) {
-  if (work.rates.ranks != busy) use.assume("rates of " + std::to_string(work.rates.ranks) + " ranks");
-  if (work.machine.dtype != name_of(work.cell.compute)) use.assume("rates of " + work.machine.dtype);
+bool of_its_type(const Cell& cell, const MachineRates& machine) {
+  return machine.dtype == name_of(cell.compute);
 }
 
 int sharers_of(const Cell& cell) { return std::max(1, cell.ranks / std::max(1, cell.nodes)); }
+
+// Ranks of a node that compute at the same time.
+int busy_of(const Cell& cell) { return std::max(sharers_of(cell), cell.beside); }
+
+void note_uses(const Work& work, RateUse& use) {
+  if (work.rates.ranks != busy_of(work.cell))
+    use.assume("rates of " + std::to_string(work.rates.ranks) + " ranks");
+  if (!of_its_type(work.cell, work.machine)) use.assume("rates of " + work.machine.dtype);
+}
+
+Work work_of(const Cell& cell, const MachineRates& machine, const offload::StagePlan& plan, RateUse& use) {
+  const Way way = way_of(cell);
+  const RankRates& rates = machine.of(busy_of(cell));
+  const int sharers = sharers_of(cell);
+  const ForwardShape shape{.dit = cell.dit,
+                           .compute = cell.compute,
+                           .tokens = tokens_of(cell),
+                           .ulysses = way.mesh.ulysses,
+                           .branches = way.branches,
+                           .over_network = way.mesh.ulysses > sharers};
+  return {.cell = cell,
+          .machine = machine,
+          .rates = rates,
+          .way = way,
+          .plan = plan,
+          .kind = plan.kind,
+          .residency = plan.residency,
+          .forward = forward_time(shape, machine, rates, use),
+          .sharers = sharers};
+}
 
 void fill_memory(Prediction& prediction, const Work& work) {
   const offload::StagePlan& plan = work.plan;
@@ -225,7 +257,18 @@ void fill_time(Prediction& prediction, const Work& work, RateUse& use) {
   prediction.step_s = prediction.compute_s + prediction.exposed_copy_s + prediction.exposed_exchange_s;
 }
 
+void add_names(std::vector<std::string>& to, const std::set<std::string>& names) {
+  to.insert(to.end(), names.begin(), names.end());
+  std::ranges::sort(to);
+  to.erase(std::ranges::unique(to).begin(), to.end());
+}
+
 }  // namespace
+
+void add_uses(Prediction& prediction, const RateUse& use) {
+  add_names(prediction.assumed, use.assumed());
+  add_names(prediction.fitted, use.fitted());
+}
 
 offload::StagePlan stage_plan(const Cell& cell) {
   return offload::fit(model::dit_spec(cell.dit, cell.compute), cell.offload,
@@ -240,31 +283,36 @@ Prediction predict(const Cell& cell, const MachineRates& machine) {
 
 Prediction predict(const Cell& cell, const MachineRates& machine, const offload::StagePlan& plan) {
   const Way way = way_of(cell);
-  const int sharers = sharers_of(cell);
-  const int busy = std::max(sharers, cell.beside);
-  RateUse use;
   Prediction prediction{.cfg = cell.parallel.cfg, .ulysses = way.mesh.ulysses};
   if (prediction.cfg == parallel::CfgMode::Auto) prediction.cfg = parallel::CfgMode::Paired;
   prediction.activation_bytes = activations_of(cell, way);
-  const RankRates& rates = machine.of(busy);
-  const ForwardShape shape{.dit = cell.dit,
-                           .compute = cell.compute,
-                           .tokens = tokens_of(cell),
-                           .ulysses = way.mesh.ulysses,
-                           .branches = way.branches,
-                           .over_network = way.mesh.ulysses > sharers};
-  const Work work{.cell = cell,
-                  .machine = machine,
-                  .rates = rates,
-                  .way = way,
-                  .plan = decided(plan, room_for_weights(cell, machine, prediction.activation_bytes)),
-                  .forward = forward_time(shape, machine, rates, use),
-                  .sharers = sharers};
-  note_uses(work, busy, use);
+  const std::size_t room = room_of(cell, machine, plan, prediction.activation_bytes);
+  const offload::StagePlan chosen = decided(plan, room, forecast(cell, machine, plan));
+  RateUse use;
+  const Work work = work_of(cell, machine, chosen, use);
+  note_uses(work, use);
   fill_memory(prediction, work);
   fill_time(prediction, work, use);
-  prediction.assumed.assign(use.assumed().begin(), use.assumed().end());
+  add_uses(prediction, use);
   return prediction;
+}
+
+offload::Forecast forecast(const Cell& cell, const MachineRates& machine, const offload::StagePlan& plan) {
+  if (!of_its_type(cell, machine)) {
+    return {.source = fmt::format("rates of {} are for {}, not {}", machine.name, machine.dtype,
+                                  name_of(cell.compute))};
+  }
+  offload::Forecast forecast{.source = "rates of " + machine.name};
+  RateUse use;
+  Work work = work_of(cell, machine, plan, use);
+  for (const offload::DeviceUse& way : plan.ways) {
+    work.kind = way.kind;
+    work.residency = way.residency;
+    Prediction prediction;
+    fill_time(prediction, work, use);
+    forecast.step_s.push_back(prediction.step_s);
+  }
+  return forecast;
 }
 
 }  // namespace ferry::worker

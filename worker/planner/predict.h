@@ -18,6 +18,8 @@
 
 namespace ferry::worker {
 
+class RateUse;  // worker/planner/step_time.h
+
 // One way to sample one video.
 struct Cell {
   model::DitConfig dit;
@@ -31,7 +33,7 @@ struct Cell {
   int beside = 0;              // ranks of a node, with those of other videos; 0: only these
   parallel::Options parallel;  // cfg (Auto: paired) and ulysses (0: what cfg leaves); the others are not used
   offload::Options offload;    // of the DiT
-  // For offload type auto: bytes of the device, activations included; nothing: the machine's.
+  // For offload type auto: bytes of the device that are free, activations included; nothing: the machine's.
   std::optional<std::size_t> device_bytes{};
 };
 
@@ -53,7 +55,11 @@ struct Prediction {
   double exposed_copy_s = 0;
   double exposed_exchange_s = 0;
   std::vector<std::string> assumed{};  // rates that it leans on and that nobody measured, by name
+  std::vector<std::string> fitted{};   // those that were worked out from whole forwards or runs
 };
+
+// Adds the names of rates that were used to those that the prediction leans on.
+void add_uses(Prediction& prediction, const RateUse& use);
 
 // Throws UserError for a cell that a run would refuse: degrees that do not fit the ranks or the heads,
 // options of offload/plan.h.
@@ -63,5 +69,9 @@ Prediction predict(const Cell& cell, const MachineRates& machine);
 // offload options and ranks on a node; and the prediction with it.
 offload::StagePlan stage_plan(const Cell& cell);
 Prediction predict(const Cell& cell, const MachineRates& machine, const offload::StagePlan& plan);
+
+// What offload type auto chooses by: the step of each of the ways of a plan of that type (offload/plan.h).
+// Nothing is predicted from rates of another type than the cell computes in.
+offload::Forecast forecast(const Cell& cell, const MachineRates& machine, const offload::StagePlan& plan);
 
 }  // namespace ferry::worker

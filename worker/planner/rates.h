@@ -15,9 +15,12 @@
 
 namespace ferry::worker {
 
-enum class RateSource : std::uint8_t { Measured, Datasheet, Assumed };
+// Measured: the quantity itself was timed or read on such a machine.  Fitted: it was worked out from times of
+// whole forwards or runs there, so that predicting those is no test of it.  Datasheet: its maker says so.
+// Assumed: none of these.  The larger, the less a prediction can lean on it.
+enum class RateSource : std::uint8_t { Measured, Fitted, Datasheet, Assumed };
 constexpr auto words_of(RateSource) {
-  return std::to_array<std::string_view>({"measured", "datasheet", "assumed"});
+  return std::to_array<std::string_view>({"measured", "fitted", "datasheet", "assumed"});
 }
 
 struct Rate {

@@ -11,18 +11,21 @@
 
 namespace ferry::worker {
 
-// Notes the rates that a prediction leans on and that nobody measured.
+// Notes the rates that a prediction leans on and that nobody measured as such.
 class RateUse {
  public:
   double operator()(const char* name, const Rate& rate) {
     if (rate.source == RateSource::Assumed) assumed_.insert(name);
+    if (rate.source == RateSource::Fitted) fitted_.insert(name);
     return rate.value;
   }
   void assume(const std::string& what) { assumed_.insert(what); }
   const std::set<std::string>& assumed() const { return assumed_; }
+  const std::set<std::string>& fitted() const { return fitted_; }
 
  private:
   std::set<std::string> assumed_;
+  std::set<std::string> fitted_;
 };
 
 // The share of one rank in a forward.

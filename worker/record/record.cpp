@@ -17,10 +17,10 @@ void from_json(const nlohmann::json& json, Enum& value) {
   value = from_word<Enum>(json.get<std::string>()).value();
 }
 
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Report, stage, type, type_why, transport, share, parts, share_settled,
-                                   share_why, interleave, blocks, offloaded, slots, host_memory, host_bytes,
-                                   huge_bytes, pinned, passes, copied_once_bytes, ferried_bytes,
-                                   gathered_bytes, skipped_bytes, copy_ms, exposed_copy_ms,
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Report, stage, type, type_why, predicted_step_s, transport, share, parts,
+                                   share_settled, share_why, interleave, blocks, offloaded, slots,
+                                   host_memory, host_bytes, huge_bytes, pinned, passes, copied_once_bytes,
+                                   ferried_bytes, gathered_bytes, skipped_bytes, copy_ms, exposed_copy_ms,
                                    exposed_ms_by_block, exposed_ms_by_pass, promotions, demotions)
 
 }  // namespace ferry::offload

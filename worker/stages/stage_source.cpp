@@ -1,6 +1,41 @@
+#include <algorithm>
+
+#include "worker/planner/predict.h"
 #include "worker/stages/stages.h"
 
 namespace ferry::worker {
+namespace {
+
+// The job on this rank's node.
+Cell cell_of(const StageInput& input) {
+  const Job& job = *input.job;
+  const Rank& rank = *input.rank;
+  Cell cell{.dit = input.networks->facts.dit,
+            .compute = input.network(Role::Dit).compute,
+            .width = job.width,
+            .height = job.height,
+            .frames = job.frames,
+            .guided = job.guided(),
+            .ranks = rank.mesh.cfg * rank.mesh.ulysses,
+            .beside = rank.session->whole_node_size(),
+            .parallel = {},
+            .offload = {}};
+  cell.nodes = std::max(1, cell.ranks / rank.session->node_size());
+  cell.parallel.cfg = input.options->parallel.cfg;
+  cell.parallel.ulysses = rank.mesh.ulysses;
+  return cell;
+}
+
+offload::Forecast forecast_of(const StageInput& input, Role role) {
+  const offload::StagePlan& plan = input.network(role).plan;
+  const RunRates& rates = input.rank->rates;
+  if (plan.kind != offload::StrategyKind::Auto) return {};
+  if (role != Role::Dit) return {.source = "only steps of the DiT are predicted"};
+  if (!rates.machine) return {.source = rates.why_none};
+  return forecast(cell_of(input), *rates.machine, plan);
+}
+
+}  // namespace
 
 StageSource source_of(const StageInput& input, Role role) {
   const RoleEntry& entry = entry_of(role);
@@ -8,7 +43,8 @@ StageSource source_of(const StageInput& input, Role role) {
   return {.network = &input.network(role),
           .runs = entry.runs(*input.options, mesh.cfg * mesh.ulysses),
           .activation_bytes = entry.activation_bytes({*input.options, *input.job, *input.networks, mesh}),
-          .lora = input.options->lora};
+          .lora = input.options->lora,
+          .forecast = forecast_of(input, role)};
 }
 
 }  // namespace ferry::worker

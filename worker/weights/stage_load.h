@@ -22,6 +22,7 @@ struct StageSource {
   Runs runs = Runs::AllRanks;
   std::size_t activation_bytes = 0;  // needed by the stage in addition to its weights
   LoraOptions lora{};                // for the network's LoRA, if it has one
+  offload::Forecast forecast{};      // of its plan's ways, for offload type auto
 };
 
 // A node's copy of one network's weights.

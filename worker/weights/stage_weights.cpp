@@ -13,6 +13,7 @@ offload::StageSetup setup_of(Rank& rank, const StageSource& source) {
   offload::StageSetup setup =
       source.runs == Runs::FirstRank ? rank.single_rank_stage_setup() : rank.stage_setup();
   setup.activation_bytes = source.activation_bytes;
+  setup.forecast = source.forecast;
   return setup;
 }
 
