@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -98,11 +99,11 @@ int conduct_sweep(SweepOptions& options) {
   SweepFile file(options.out);
   const std::vector<PlannedCell> cells = plan_sweep(std::move(options.cells), predict);
   const int code = run_sweep(cells, file, options.counts);
+  std::set<std::string> names;
+  for (const PlannedCell& cell : cells) names.insert(cell.name);
   std::vector<std::string> rows;
   for (const std::string& row : file.rows()) {
-    const auto name = nlohmann::json::parse(row).at("cell").get<std::string>();
-    if (std::ranges::any_of(cells, [&](const PlannedCell& cell) { return cell.name == name; }))
-      rows.push_back(row);
+    if (names.contains(nlohmann::json::parse(row).at("cell").get<std::string>())) rows.push_back(row);
   }
   say(table_of(rows));
   return code;
