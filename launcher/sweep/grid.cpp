@@ -181,8 +181,9 @@ worker::Echo model_defaults(const std::string& model) {
   worker::Echo defaults = {{"job.size", "416x240"}, {"job.frames", "17"}};
   const std::vector<FlagGroup> groups = run_keys(scratch);
   for (const Setting& setting : gather_settings(groups, parse_command_line(groups, {"--model", model}))) {
-    if (setting.of_model && is_of_sweep(setting.flag->key))
-      defaults.emplace_back(setting.flag->key, setting.value);
+    if (!setting.of_model || !is_of_sweep(setting.flag->key)) continue;
+    check_text(setting.written, setting.value);
+    defaults.emplace_back(setting.flag->key, setting.value);
   }
   return defaults;
 }
