@@ -40,12 +40,14 @@ run() {
   child=$!
   set +m
   # A signal ends `wait`, not the command.
-  trap 'kill -USR1 "$child" || true; wait_again=1' USR1 TERM
+  trap 'kill -USR1 "$child" || true; wait_again=1 asked=1' USR1 TERM
   while [ -n "$wait_again" ]; do
     wait_again= code=0
     wait "$child" || code=$?
   done
   trap : USR1 TERM
+  # Ended by USR1 itself: it had not yet begun.
+  if [ -n "$asked" ] && [ "$code" = 138 ]; then code=75; fi
 }
 
 # Ends this script.  75 says that the run was asked to stop and has saved: the job goes back into the queue, and the

@@ -1,6 +1,8 @@
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -22,6 +24,7 @@
 #include "launcher/sweep/sweep_file.h"
 #include "parallel/mpi/environment.h"
 #include "worker/planner/rates.h"
+#include "worker/state/stop_request.h"
 
 namespace ferry::launcher {
 namespace {
@@ -93,7 +96,19 @@ Predict prediction_by(const std::string& machine) {
   };
 }
 
+void end_at_once(int /*signal*/) { ::_exit(worker::kRequeueExit); }
+
+// Where no ranks run nothing is lost: a row that is being written is whole or torn.  While they do, run_job
+// catches these signals.
+void end_at_once_when_asked() {
+  for (const int signal : {SIGTERM, SIGUSR1}) {
+    // What nohup ignores stays ignored.
+    if (std::signal(signal, end_at_once) == SIG_IGN) std::signal(signal, SIG_IGN);
+  }
+}
+
 int conduct_sweep(SweepOptions& options) {
+  end_at_once_when_asked();
   start_log("warning", 0, 1);
   const Predict predict = prediction_by(options.cells.front().options.run.machine);
   SweepFile file(options.out);

@@ -1,8 +1,10 @@
 """`ferry bench sweep` on the small model, killed and run again, shared, refused; `ferry bench plot` of its rows."""
 
+import fcntl
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import stat
@@ -85,6 +87,15 @@ class Sweep(FerryTest):
     def wait_for_rows(self, process, count):
         end = time.monotonic() + LIMIT_S
         while len(self.read()) < count:
+            self.assertIsNone(process.poll(), process.returncode)
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.01)
+
+    def wait_until_it_waits_for_a_lock(self, process):
+        """/proc/locks has it behind the one that is held: "7: -> OFDLCK ...", of the file with that inode."""
+        inode = os.stat(f"{self.rows}.lock").st_ino
+        end = time.monotonic() + LIMIT_S
+        while not re.search(rf"-> \S+ .*:{inode} ", pathlib.Path("/proc/locks").read_text()):
             self.assertIsNone(process.poll(), process.returncode)
             self.assertLess(time.monotonic(), end)
             time.sleep(0.01)
@@ -197,6 +208,19 @@ class Failing(Sweep):
             self.assertEqual(process.returncode, code, errors)
             self.assertFalse([row for row in self.read().values() if "error" in row and row["cfg"] == "serial"])
         self.assert_complete(self.sweep())
+
+
+    def test_a_request_to_stop_while_no_ranks_run(self):
+        """It waits for the lock by which rows are appended, of an impossible cell."""
+        for number in (signal.SIGTERM, signal.SIGUSR1):
+            with open(f"{self.rows}.lock", "w") as held:
+                fcntl.lockf(held, fcntl.LOCK_EX, 1, 0)
+                process = self.start()
+                self.wait_until_it_waits_for_a_lock(process)
+                process.send_signal(number)
+                errors = process.communicate(timeout=LIMIT_S)[1]
+                self.assertEqual((process.returncode, errors), (75, ""))
+        self.assertFalse(self.starts.exists())
 
 
 class Refused(Sweep):

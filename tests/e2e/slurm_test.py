@@ -248,6 +248,16 @@ class Scaling(SlurmTest):
             self.assertEqual([json.loads(row)["size"] for row in self.rows.read_text().splitlines()], 2 * ["64x64"])
             self.rows.unlink()
 
+    def test_one_that_is_stopped_before_it_catches_signals_goes_on(self):
+        """A program that is still being loaded: USR1 ends it."""
+        loading = executable(self.folder / "loading", f"#!/bin/sh\n[ -e begun ] && exec {BINARY} \"$@\"\n"
+                             "touch begun\nexec sleep 60\n")
+        job = self.submit("scaling.sbatch", self.grid, self.rows, "--samples", 1, "--warmups", 1, env={"FERRY": str(loading)})
+        self.assertTrue(until(lambda: any(b"sleep\x0060\0" in line for line in processes_of(self.cluster))))
+        self.slurm("scancel", "--batch", "--signal=USR1", job)
+        self.assert_requeued(job)
+        self.assertEqual(len(self.rows.read_text().splitlines()), 4)
+
     def test_what_is_wrong_is_said(self):
         for words in ((), (self.grid,)):
             job = self.submit("scaling.sbatch", *words)
