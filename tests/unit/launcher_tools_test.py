@@ -1,5 +1,6 @@
-"""The checks of tools/ find what they look for: each is run over a planted tree."""
+"""The checks of tools/ find what they look for: each is run over a planted tree, or over planted rows."""
 
+import json
 import pathlib
 import subprocess
 import sys
@@ -115,6 +116,35 @@ class References(unittest.TestCase):
         code, text = run("check_references.py", {**self.TREE, **{path: content for path, content, _ in cases}})
         self.assertEqual(code, 1)
         self.assertEqual(sorted(text.splitlines()[:-1]), sorted(f"{path}:{found}" for path, _, found in cases))
+
+
+class PredictionErrors(unittest.TestCase):
+    ROW = {"ranks": 1, "cfg": "paired", "type": "none", "transport": None, "link_gbps": None, "step_s": 2.0, "step_least_s": 1.9,
+           "step_most_s": 2.1, "predicted_step_s": 2.1, "gpu_bytes": 100, "node_bytes": 100,
+           "predicted": {"gpu_bytes": 101, "node_bytes": 98}}
+
+    def judged(self, *changes):
+        with tempfile.TemporaryDirectory() as folder:
+            rows = pathlib.Path(folder, "rows.jsonl")
+            rows.write_text("".join(json.dumps({**self.ROW, **change}) + "\n" for change in changes))
+            done = subprocess.run([sys.executable, ROOT / "tools/prediction_error.py", rows], capture_output=True, text=True)
+        return done.returncode, done.stdout + done.stderr
+
+    def test_errors_within_their_limits_pass_and_are_said(self):
+        code, text = self.judged({}, {"predicted_step_s": 1.7}, {"predicted_step_s": 1.8}, {"step_s": None, "error": "no"})
+        self.assertEqual(code, 0, text)
+        self.assertIn("+5.0 % | -2.00 % |", text)
+        self.assertIn("3 cells, 1 rows without prediction or step: median 10.0 % (limit 10), worst 15.0 % (limit 20), "
+                      "bytes, worst 2.0 % (limit 3)", text)
+
+    def test_each_limit_counts(self):
+        for changes in ([{}, {}, {"predicted_step_s": 2.5}], [{"predicted_step_s": 1.7}],
+                        [{"predicted": {"gpu_bytes": 104, "node_bytes": 100}}]):
+            self.assertEqual(self.judged(*changes)[0], 1, changes)
+
+    def test_rows_without_predictions_are_no_success(self):
+        code, text = self.judged({"predicted_step_s": None})
+        self.assertEqual((code, text.count("\n")), (1, 1), text)
 
 
 if __name__ == "__main__":
