@@ -33,12 +33,13 @@ else
   if [ -n "$all" ]; then changed=$(git ls-files '*.cpp'); else
     changed=$(git diff --name-only --diff-filter=d "$base" -- '*.cpp'; git ls-files -o --exclude-standard '*.cpp')
   fi
-  # LibTorch's headers want OpenMP's, which Clang's packages lack: GCC's, behind all others.
+  # LibTorch's headers want OpenMP's, which Clang's packages lack: GCC's, behind all others, without an attribute that
+  # Clang does not know.
   omp=$(dirname "$(g++ -print-file-name=include/omp.h)")
   # Files of the other device are not in the compilation database.
   for file in $changed; do
     grep -q "\"$PWD/$file\"" build/compile_commands.json || continue
-    "$tidy" -p build --quiet --extra-arg="-idirafter$omp" "$file" 2>/dev/null || { echo "$file: clang-tidy"; failed=1; }
+    "$tidy" -p build --quiet --extra-arg="-idirafter$omp" --extra-arg='-D__malloc__(...)=' "$file" 2>/dev/null || { echo "$file: clang-tidy"; failed=1; }
   done
 fi
 exit $failed
