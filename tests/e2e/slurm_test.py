@@ -303,7 +303,7 @@ class Cluster(FerryTest):
 
 
 if __name__ == "__main__":
-    # Two of its tests have failed by chance, each in one of five runs: a rank that is stopped in the moment of its first
+    # Two of its tests have failed by chance, each in one of four runs: a rank that is stopped in the moment of its first
     # step, which takes the other with it, and the cores of a step.
     if not os.environ.get("FERRY_SLURM_TESTS"):
         print("skipped: FERRY_SLURM_TESTS is not set in the environment")
