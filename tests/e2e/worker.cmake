@@ -68,3 +68,7 @@ add_test(NAME worker_memory_e2e
   COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/e2e/worker_memory_test.py $<TARGET_FILE:ferry_limited>)
 set_tests_properties(worker_memory_e2e PROPERTIES TIMEOUT 600 LABELS e2e PROCESSORS 2
   ENVIRONMENT "${FERRY_TEST_ENV};PYTHONDONTWRITEBYTECODE=1")
+# Two hosts of namespaces; skipped where the kernel allows none.
+add_test(NAME worker_hosts_e2e COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/e2e/worker_hosts_test.py)
+set_tests_properties(worker_hosts_e2e PROPERTIES TIMEOUT 600 LABELS e2e PROCESSORS 2
+  SKIP_RETURN_CODE ${FERRY_SKIPPED_EXIT} ENVIRONMENT "${FERRY_TEST_ENV};PYTHONDONTWRITEBYTECODE=1")
