@@ -82,7 +82,7 @@ class TwoHosts(FerryTest):
 
     def test_groups_of_ranks_take_videos_over_the_network(self):
         manifest = self.folder / "jobs.jsonl"
-        videos = [{"prompt": "a red circle", "seed": i, "save": str(self.folder / f"{i}.safetensors")} for i in range(4)]
+        videos = [{"prompt": "a red circle", "seed": i, "out": str(self.folder / f"{i}.mp4")} for i in range(4)]
         manifest.write_text("".join(json.dumps(video) + "\n" for video in videos))
         given = [word for key in ("size", "frames", "steps", "guidance", "dtype") for word in (f"--{key}", GIVEN[key])]
         for order in (BY_SLOT, BY_NODE):
