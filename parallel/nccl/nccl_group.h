@@ -12,8 +12,8 @@ namespace ferry::parallel {
 // blocks until all of them have joined.  Its operations take CUDA streams.  An operation returns when NCCL
 // has launched it: after microseconds, on first use after seconds.  It throws NcclError if queueing fails or
 // the communicator had failed before.
-// Throws NcclError if the group cannot be made or that takes longer than `deadline_s`, and UserError if the
+// Throws NcclError if the group cannot be made or that takes longer than `patience_s`, and UserError if the
 // program was built without NCCL.
-std::unique_ptr<Group> make_nccl_group(Control& members, double deadline_s);
+std::unique_ptr<Group> make_nccl_group(Control& members, double patience_s);
 
 }  // namespace ferry::parallel
