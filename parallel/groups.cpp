@@ -29,7 +29,7 @@ Made make_group(Session& ranks, int color, Device& device) {
   Control members(ranks.thread(), comm);
   if (members.size() == 1) return {make_single_group(), members};
   if (device.type() == DeviceType::Cpu) return {std::make_unique<MpiGroup>(ranks.thread(), comm), members};
-  return {make_nccl_group(members, ranks.patience_s()), members};
+  return {make_nccl_group(members, ranks.patience_s(), &ranks.ticks()), members};
 }
 
 bool may_copy(ExchangeBy exchange, const Device& device) {

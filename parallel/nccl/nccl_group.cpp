@@ -12,6 +12,7 @@
 #include "parallel/nccl/nccl_all_to_all.h"
 #include "parallel/nccl/nccl_check.h"
 #include "parallel/patience.h"
+#include "parallel/watch/ticks.h"
 
 namespace ferry::parallel {
 
@@ -37,7 +38,7 @@ cudaStream_t native(Stream& stream) {
 // `patience_s`.
 class NcclGroup final : public Group {
  public:
-  NcclGroup(const ncclUniqueId& id, int rank, int size, double patience_s);
+  NcclGroup(const ncclUniqueId& id, int rank, int size, double patience_s, Ticks* ticks);
   NcclGroup(const NcclGroup&) = delete;
   NcclGroup& operator=(const NcclGroup&) = delete;
   ~NcclGroup() override;
@@ -59,13 +60,14 @@ class NcclGroup final : public Group {
   int rank_;
   int size_;
   double patience_s_;
+  Ticks* ticks_;
   std::string backend_ = loaded_version();
   int exceptions_ = std::uncaught_exceptions();
   OwnedNccl comm_;
 };
 
-NcclGroup::NcclGroup(const ncclUniqueId& id, int rank, int size, double patience_s)
-    : rank_(rank), size_(size), patience_s_(patience_s) {
+NcclGroup::NcclGroup(const ncclUniqueId& id, int rank, int size, double patience_s, Ticks* ticks)
+    : rank_(rank), size_(size), patience_s_(patience_s), ticks_(ticks) {
   ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
   config.blocking = 0;
   ncclComm_t comm = nullptr;
@@ -93,6 +95,7 @@ ncclComm_t NcclGroup::working() const {
 
 // Returns ncclInProgress if that took too long.
 ncclResult_t NcclGroup::wait_while_in_progress() const {
+  const Ticks::Wait wait(ticks_);
   Patience patience(patience_s_);
   const Clock::time_point begin = Clock::now();
   ncclResult_t state = ncclInProgress;
@@ -154,12 +157,12 @@ void NcclGroup::check() {
 
 }  // namespace
 
-std::unique_ptr<Group> make_nccl_group(Control& members, double patience_s) {
+std::unique_ptr<Group> make_nccl_group(Control& members, double patience_s, Ticks* ticks) {
   ncclUniqueId id = {};
   if (members.rank() == 0) FERRY_CHECK(ncclGetUniqueId(&id));
   const std::string bytes = members.broadcast(std::string(id.internal, sizeof id.internal), 0);
   std::memcpy(id.internal, bytes.data(), sizeof id.internal);
-  return std::make_unique<NcclGroup>(id, members.rank(), members.size(), patience_s);
+  return std::make_unique<NcclGroup>(id, members.rank(), members.size(), patience_s, ticks);
 }
 
 }  // namespace ferry::parallel
