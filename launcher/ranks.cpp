@@ -95,6 +95,8 @@ int run_ranks(int& argc, char**& argv, const worker::RunOptions& options,
     session.set_deadline(options.deadline_s);
     const PeersOfSession peers(interrupt, session);
     start_log(options.log_level, session.rank(), session.size());
+    if (session.rank() == 0 && session.is_renumbered())
+      spdlog::info("ranks are numbered by node here, which is another order than MPI's");
     code = run_session(
         session,
         [&](parallel::Session& ranks) {

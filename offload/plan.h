@@ -61,7 +61,8 @@ constexpr double kAsGood = 0.005;  // predicted times that differ by less, as a 
 
 // For type auto: of plan.ways that need at most `room` bytes of the device (if none does, of the last alone)
 // the fastest by the forecast, and of those that are as good the first, which ferries least; without a
-// forecast the first.  Sets the reason.  A plan of another type is returned unchanged.
+// forecast the first.  Sets the reason.  A plan of another type is returned unchanged.  Throws
+// std::invalid_argument if the forecast is of other ways than the plan's.
 StagePlan decided(StagePlan plan, std::size_t room, const Forecast& forecast = {});
 
 }  // namespace ferry::offload

@@ -30,6 +30,20 @@ double overload(const CfgCase& on, int ulysses) {
   return static_cast<double>(split.most() * ulysses) / on.heads;
 }
 
+// Both branches cross in the group of all ranks, each in its own half.
+bool halves_cross_less(const CfgCase& on, int halves, int all) {
+  return crossings(on.nodes, halves) < 2 * crossings(on.nodes, all);
+}
+
+std::string crossing_less(const CfgCase& on, int halves) {
+  const int nodes = on.nodes.back() + 1;
+  if (crossings(on.nodes, halves) == 0) {
+    return fmt::format("{} ranks are on {} nodes, and each half's exchanges stay inside one", on.ranks,
+                       nodes);
+  }
+  return fmt::format("{} ranks are on {} nodes, and in halves send less between them", on.ranks, nodes);
+}
+
 bool fits(const CfgCase& on) {
   return static_cast<double>(on.bytes) <= kUsable * static_cast<double>(on.total_bytes);
 }
@@ -56,13 +70,15 @@ CfgChoice choose_cfg(const CfgCase& on) {
     return {CfgMode::Parallel, fmt::format("{} ranks cannot share a sequence ({})", on.ranks, heads_of(on))};
   }
   const bool more_even = overload(on, halves) < overload(on, all);
-  if (on.ranks > kHalvesBetter && !more_even) {
+  const bool cross_less = halves_cross_less(on, halves, all);
+  if (on.ranks > kHalvesBetter && !more_even && !cross_less) {
     return {CfgMode::Paired, fmt::format("{} ranks share a sequence", on.ranks)};
   }
   if (!fits(on)) {
     return {CfgMode::Paired,
             fmt::format("in halves a rank would take {} of {}", gb(on.bytes), gb(on.total_bytes))};
   }
+  if (cross_less) return {CfgMode::Parallel, crossing_less(on, halves)};
   if (more_even) {
     return {CfgMode::Parallel,
             fmt::format("{} heads go more evenly on {} ranks than on {}", on.heads, halves, all)};

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <string>
+#include <vector>
 
 #include "parallel/options.h"
 
@@ -13,6 +14,7 @@ namespace ferry::parallel {
 struct CfgCase {
   Options options{};            // `ulysses` and `data` as given; `cfg` is ignored
   int ranks = 1;                // of the world
+  std::vector<int> nodes{};     // node of each rank; empty: one for all
   int heads = 1;                // attention heads of the model
   bool guided = true;           // two branches
   std::size_t bytes = 0;        // of weights and activations per rank, with each branch on half of the ranks
@@ -24,8 +26,9 @@ struct CfgChoice {
   std::string why;
 };
 
-// Parallel if all ranks cannot share one sequence (heads, a given `ulysses`), or if `bytes` fit and either
-// the heads divide more evenly on half of the ranks or the ranks are so few that this is faster; else Paired.
+// Parallel if all ranks cannot share one sequence (heads, a given `ulysses`), or if `bytes` fit and less goes
+// over the network in halves, the heads divide more evenly on half of the ranks, or the ranks are so few that
+// this is faster; else Paired.
 CfgChoice choose_cfg(const CfgCase& on);
 
 }  // namespace ferry::parallel

@@ -55,8 +55,9 @@ void HeadExchange::queue(const ExchangeEvents& events, Work&& work) {
     if (in_line) waits_.begins(block_, compute_);
     work();
     if (in_line) waits_.ends(compute_);
+    // Before the gate's after(), which may queue other work here, as gathers that wait for weights.
+    exchange_stream_.record(*events.done);
   });
-  exchange_stream_.record(*events.done);
 }
 
 void HeadExchange::finish(const ExchangeEvents& events) {

@@ -29,7 +29,7 @@ Made make_group(Session& ranks, int color, Device& device) {
   Control members(ranks.thread(), comm);
   if (members.size() == 1) return {make_single_group(), members};
   if (device.type() == DeviceType::Cpu) return {std::make_unique<MpiGroup>(ranks.thread(), comm), members};
-  return {make_nccl_group(members, ranks.patience_s()), members};
+  return {make_nccl_group(members, ranks.patience_s(), &ranks.ticks()), members};
 }
 
 bool may_copy(ExchangeBy exchange, const Device& device) {
@@ -47,8 +47,7 @@ std::unique_ptr<Group> with_copies(Made made, Session& ranks, Device& device, Ex
   std::string why = "its ranks are on several nodes";
   if (on_one_node(ranks, made.members)) {
     why.clear();
-    const double deadline_s = ranks.patience_s();
-    made.group = make_copy_group(std::move(made.group), made.members, device, deadline_s, why);
+    made.group = make_copy_group(std::move(made.group), made.members, device, ranks.patience_s(), why);
   }
   if (!why.empty() && made.members.rank() == 0) {
     const auto level = exchange == ExchangeBy::Copy ? spdlog::level::warn : spdlog::level::info;
@@ -72,17 +71,17 @@ Groups make_groups(Session& ranks, const Mesh& mesh, Device& device, ExchangeBy 
   return groups;
 }
 
-void wait_for(const Event& event, const Groups& groups, double deadline_s,
+void wait_for(const Event& event, const Groups& groups, double patience_s,
               const std::function<bool()>& at_look) {
-  Patience patience(deadline_s);
+  Patience patience(patience_s);
   const Clock::time_point begin = Clock::now();
   while (!event.done()) {
     for (Group* group :
          {groups.ulysses.get(), groups.cfg.get(), groups.data_root.get(), groups.copy_sharers.get()}) {
       group->check();
     }
-    if (at_look && at_look()) patience = Patience(deadline_s);
-    if (patience.over()) throw Error(fmt::format("the device did not answer within {} s", deadline_s));
+    if (at_look && at_look()) patience = Patience(patience_s);
+    if (patience.over()) throw Error(fmt::format("the device did not answer within {} s", patience_s));
     const auto pause = std::clamp<Clock::duration>(
         (Clock::now() - begin) / 100, std::chrono::microseconds(10), std::chrono::milliseconds(1));
     std::this_thread::sleep_for(pause);

@@ -28,9 +28,9 @@ struct Groups {
 Groups make_groups(Session& ranks, const Mesh& mesh, Device& device, ExchangeBy exchange = ExchangeBy::Auto);
 
 // Blocks the host until `event` is done, as Event::synchronize does, but throws if a group has failed
-// (NcclError) or after `deadline_s` seconds (Error).  `at_look` (optional) is called at each poll; when it
-// returns true, there was progress, and the deadline counts from there.
-void wait_for(const Event& event, const Groups& groups, double deadline_s,
+// (NcclError) or after `patience_s` seconds (Error).  `at_look` (optional) is called at each poll; when it
+// returns true, there was progress, and the time counts from there.
+void wait_for(const Event& event, const Groups& groups, double patience_s,
               const std::function<bool()>& at_look = {});
 
 }  // namespace ferry::parallel

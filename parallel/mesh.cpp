@@ -89,6 +89,18 @@ Mesh make_mesh(const Options& options, int world_size, int world_rank, int heads
   return mesh;
 }
 
+// Each rank sends each other rank of its group 1 / ulysses of its own rows, which are 1 / ulysses of all.
+double crossings(std::span<const int> nodes, int ulysses) {
+  int pairs = 0;
+  const auto size = static_cast<std::size_t>(ulysses);
+  for (std::size_t first = 0; first + size <= nodes.size(); first += size) {
+    for (const int from : nodes.subspan(first, size)) {
+      for (const int to : nodes.subspan(first, size)) pairs += from == to ? 0 : 1;
+    }
+  }
+  return static_cast<double>(pairs) / ulysses / ulysses;
+}
+
 int groups_of(const Options& options, int world_size) {
   check_not_negative("parallel.ulysses", options.ulysses);
   check_not_negative("parallel.data", options.data);

@@ -10,7 +10,8 @@ Peers peers_of(Control& ranks) {
   return {.rank = ranks.rank(),
           .size = ranks.size(),
           .all_gather = [&ranks](const auto& words) { return ranks.all_gather(words); },
-          .numbers = ranks.numbers()};
+          .numbers = ranks.numbers(),
+          .barrier = [&ranks] { ranks.barrier(); }};
 }
 
 Peers world_peers(Session& session) { return peers_of(session.world()); }
@@ -22,7 +23,11 @@ std::vector<std::string> all_gather_text(const Peers& peers, const std::string& 
   return peers.all_gather(words);
 }
 
-void barrier(const Peers& peers) { all_gather_text(peers, ""); }
+void barrier(const Peers& peers) {
+  if (peers.size == 1) return;
+  if (peers.barrier) return peers.barrier();
+  peers.all_gather("");
+}
 
 std::string first_error(const Peers& peers, const std::string& error) {
   const std::vector<std::string> errors = all_gather_text(peers, error);

@@ -18,6 +18,8 @@ struct Peers {
   std::function<std::vector<std::string>(const std::string&)> all_gather;
   // By which messages call them; empty: their places, from 0.
   std::vector<int> numbers{};
+  // Returns once all peers have called it.  Empty: all_gather serves.
+  std::function<void()> barrier{};
 
   int number(std::size_t place) const {
     return numbers.empty() ? static_cast<int>(place) : numbers.at(place);

@@ -103,13 +103,20 @@ make_folder() {
   (umask 077 && head -c 128 /dev/urandom >"$dir/munge.key")
 }
 
+# Runs a command with a host name and a /dev/shm of its own, where the kernel allows it: two ranks on each node
+# would otherwise meet in Open MPI's shared memory, whose names are the host's.
+as_host() {
+  local private=(unshare --uts --mount sh -c 'hostname "$0" && mount -t tmpfs ferry /dev/shm && exec "$@"' "$1")
+  if "${private[@]}" true 2>/dev/null; then "${private[@]}" "${@:2}"; else "${@:2}"; fi
+}
+
 # Each returns once its daemon is in the background.
 start_daemons() {
   local node
   munged --force --key-file="$dir/munge.key" --socket="$short/munge.socket" --pid-file="$dir/munge.pid" \
     --seed-file="$dir/munge.seed" --log-file="$dir/munge.log" || return
   slurmctld || return
-  for node in "${nodes[@]}"; do slurmd -N "$node" || return; done
+  for node in "${nodes[@]}"; do as_host "$node" slurmd -N "$node" || return; done
 }
 
 is_ready() { [ "$(sinfo --noheader --Node --format=%t 2>/dev/null | xargs)" = "idle idle" ]; }

@@ -13,6 +13,7 @@
 #include "worker/gpu.h"
 #include "worker/job/fit_offload.h"
 #include "worker/job/guidance.h"
+#include "worker/job/network_use.h"
 #include "worker/job/prompts.h"
 #include "worker/stages/attention.h"
 #include "worker/state/run_identity.h"
@@ -108,8 +109,9 @@ void Engine::identify(Prepared& prepared, const parallel::Mesh& mesh) {
   if (prepared.unfinished->found()) prepared.unfinished->check(prepared.job);
 }
 
-// Checks done by one rank for all: the job, and the mode for parallel.cfg = auto.
-void Engine::check(Prepared& prepared, const std::vector<RankMemory>& memory) {
+// Checks done by one rank for all: the job, and the mode for parallel.cfg = auto.  Returns a warning, or an
+// empty string.
+std::string Engine::check(Prepared& prepared, const std::vector<RankMemory>& memory) {
   Options& options = prepared.options;
   const bool cfg_open = options.parallel.cfg == parallel::CfgMode::Auto;
   const Job& job = prepared.job = resolve(prepared);
@@ -130,12 +132,13 @@ void Engine::check(Prepared& prepared, const std::vector<RankMemory>& memory) {
   identify(prepared, mesh);
   if (dit != nullptr && dit->lora) check_wrappers(*dit->lora, dit->plan);
   check_memory(options, job, networks_, {memory, mesh});
+  return network_warning(job, networks_, {memory, mesh});
 }
 
 std::vector<std::string> Engine::not_said_before(const std::vector<std::string>& notes) {
   std::vector<std::string> fresh;
   for (const std::string& note : notes) {
-    if (said_.insert(note).second) fresh.push_back(note);
+    if (!note.empty() && said_.insert(note).second) fresh.push_back(note);
   }
   return fresh;
 }
@@ -177,13 +180,13 @@ Prepared Engine::prepare(const JobOptions& options, const std::optional<Echo>& e
   Prepared prepared;
   const std::vector<RankMemory> memory = memory_of_ranks(*rank_);
   const std::string job = from_rank_0(session_, [&] {
-    const std::vector<std::string> changes = open(options);
+    std::vector<std::string> notes = open(options);
     prepared.options = with(options, echo);
-    check(prepared, memory);
+    notes.push_back(check(prepared, memory));
     const std::vector<std::string> cuts = count_tokens(prepared.job, networks_);
     prepared.names = hold_names(prepared.options, prepared.job);
     // Logged last, so that an error is one line.
-    for (const std::string& note : not_said_before(changes)) spdlog::warn("{}", note);
+    for (const std::string& note : not_said_before(notes)) spdlog::warn("{}", note);
     for (const std::string& cut : cuts) spdlog::warn("{}", cut);
     return to_json(prepared.job);
   });

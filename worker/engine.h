@@ -80,7 +80,7 @@ class Engine {
   LoadedModel& model() { return *model_; }
 
  private:
-  void check(Prepared& prepared, const std::vector<RankMemory>& memory);
+  std::string check(Prepared& prepared, const std::vector<RankMemory>& memory);
   std::vector<std::string> not_said_before(const std::vector<std::string>& notes);
   Job resolve(Prepared& prepared);
   void identify(Prepared& prepared, const parallel::Mesh& mesh);

@@ -20,6 +20,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr double kRanksApart_s = 0.5;
+constexpr double kLook_s = 0.01;
+
 bool writable(int descriptor) {
   const int flags = ::fcntl(descriptor, F_GETFL);
   return flags >= 0 && (flags & O_ACCMODE) != O_RDONLY;
@@ -75,7 +78,18 @@ void Interrupt::take(int signal, Asked& asked) {
   if (lost || asked.signal != 0 || !can_ask(signal))
     end_process("ended by " + signal_name(signal), 128 + signal);
   asked = {signal, now};
-  if (request_->ask()) end_process(stopped_early(signal), worker::kRequeueExit);
+  if (request_->ask() && !has_begun_soon()) end_process(stopped_early(signal), worker::kRequeueExit);
+}
+
+// Ranks enter the first step one after another: one that left while another has entered would be taken for
+// lost, and Slurm kills the other ranks of a step in which one has gone.
+bool Interrupt::has_begun_soon() const {
+  const Clock::time_point end = Clock::now() + as_duration(kRanksApart_s);
+  while (request_->nothing_done()) {
+    if (Clock::now() >= end) return false;
+    std::this_thread::sleep_for(as_duration(kLook_s));
+  }
+  return true;
 }
 
 void Interrupt::end_process(const std::string& how, int code) {

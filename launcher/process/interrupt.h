@@ -49,6 +49,8 @@ class Interrupt {
   };
   void run();
   bool can_ask(int signal) const;
+  // After ask(): true if the run goes past its beginning within a moment, and answers.
+  bool has_begun_soon() const;
   void take(int signal, Asked& asked);
   [[noreturn]] void end_process(const std::string& how, int code);
 

@@ -69,6 +69,7 @@ Async::Async(NodeArena& arena, const StagePlan& stage, const StageSetup& setup, 
       plan_(std::move(plan)),
       lazy_(stage.lazy_slots),
       offloaded_(arena.spec().blocks.size()),
+      exchanges_of_(arena.spec().blocks.size()),
       copy_stream_(make_copy_stream(*setup.device)),
       own_gather_stream_(make_gather_stream(plan_, setup)),
       host_gate_(gates_on_host(plan_) ? std::make_unique<HostGate>() : nullptr),
@@ -220,6 +221,7 @@ void Async::end() {
 
 void Async::acquire_block(int block) {
   exchanges_ = 0;
+  block_ = block;
   if (gap_shares_) gap_shares_->begin_block();
   if (!ferries(block)) return;
   if (!cache_allocated()) ferrying_.reset(new_slots());
@@ -227,7 +229,7 @@ void Async::acquire_block(int block) {
 }
 
 void Async::release_block(int block) {
-  exchanges_per_block_ = exchanges_;
+  exchanges_of_[static_cast<std::size_t>(block)] = exchanges_;
   if (ferries(block)) ferrying_.release(block);
 }
 
@@ -269,7 +271,7 @@ void Async::after(Stream& exchange_stream) {
   ++exchanges_;
   if (!cache_allocated()) return;
   if (gap_shares_) ferrying_.copy_portion(gap_shares_->share());
-  if (exchanges_ == exchanges_per_block_) ferrying_.flush_gathers();
+  if (exchanges_ == exchanges_of_[static_cast<std::size_t>(block_)]) ferrying_.flush_gathers();
 }
 
 void Async::describe(Report& report) const {

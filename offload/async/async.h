@@ -85,7 +85,8 @@ class Async final : public Strategy, private parallel::ExchangeGate {
   Residency residency_;
   AsyncPlan plan_;
   bool lazy_;
-  std::vector<bool> offloaded_;  // indexed by block
+  std::vector<bool> offloaded_;    // indexed by block
+  std::vector<int> exchanges_of_;  // likewise: in the last pass; branches share those of the first block
   std::unique_ptr<Stream> copy_stream_;
   std::unique_ptr<Stream> own_gather_stream_;
   std::unique_ptr<HostGate> host_gate_;
@@ -102,9 +103,9 @@ class Async final : public Strategy, private parallel::ExchangeGate {
   bool prepared_ = false;
   bool running_ = false;
   bool room_closed_ = false;
-  int expected_ = 0;             // announced exchanges still to come
-  int exchanges_ = 0;            // in the current block
-  int exchanges_per_block_ = 0;  // in the last block
+  int expected_ = 0;   // announced exchanges still to come
+  int block_ = 0;      // the current one
+  int exchanges_ = 0;  // in it
 };
 
 // Resolves Auto settings of `stage` and agrees with the peers.  Collective over setup.peers.

@@ -46,6 +46,20 @@ struct Tries {
   double least() const { return seconds[0]; }
 };
 
+double seconds_of(const std::function<void()>& work) {
+  const Clock::time_point begin = Clock::now();
+  work();
+  return seconds_since(begin);
+}
+
+// Maximum over the ranks, so that all decide alike.
+double most(const parallel::Peers& peers, double value) {
+  for (const std::string& each : all_gather_text(peers, fmt::format("{:.9f}", value))) {
+    value = std::max(value, std::stod(each));
+  }
+  return value;
+}
+
 // State shared by the measurements of one rank.
 class Bench {
  public:
@@ -81,13 +95,23 @@ class Bench {
     Tries tries;
     for (double& each : tries.seconds) {
       barrier(setup_.peers);
-      const Clock::time_point begin = Clock::now();
-      work();
-      each = seconds_since(begin);
+      each = seconds_of(work);
       if (end) end();
     }
     std::sort(tries.seconds.begin(), tries.seconds.end());
     return tries;
+  }
+  // The median of `work` on this rank, while the others of its group wait; all groups at once.
+  double time_alone(const std::function<void()>& work) {
+    Tries mine;
+    const int turns = static_cast<int>(most(setup_.peers, setup_.copy_sharers->size()));
+    for (int turn = 0; turn < turns; ++turn) {
+      barrier(setup_.peers);
+      if (turn != setup_.copy_sharers->rank()) continue;
+      for (double& each : mine.seconds) each = seconds_of(work);
+    }
+    std::ranges::sort(mine.seconds);
+    return mine.median();
   }
 
  private:
@@ -103,14 +127,7 @@ class Bench {
   Link link_;
 };
 
-// Maximum over the ranks, so that all decide alike.
-double slowest(const parallel::Peers& peers, double seconds) {
-  double most = 0;
-  for (const std::string& each : all_gather_text(peers, fmt::format("{:.9f}", seconds))) {
-    most = std::max(most, std::stod(each));
-  }
-  return std::max(most, 1e-9);
-}
+double slowest(const parallel::Peers& peers, double seconds) { return std::max(most(peers, seconds), 1e-9); }
 
 // Speed per rank of the weight-sharing group, the minimum over all such groups, so that all decide alike.
 std::vector<double> by_rank(const StageSetup& setup, double gbps) {
@@ -157,13 +174,7 @@ LinkFigures measure_links(NodeArena& arena, double link_gbps, const StageSetup& 
   };
   whole_copy();  // faults the memory in
   bench.time(whole_exchange);
-  double alone = 0;
-  for (int turn = 0; turn < setup.peers.size; ++turn) {
-    const Tries mine = bench.time([&] {
-      if (turn == setup.peers.rank) whole_copy();
-    });
-    if (turn == setup.peers.rank) alone = mine.median();
-  }
+  const double alone = bench.time_alone(whole_copy);
   LinkFigures figures;
   const auto gbps = [&](double seconds) { return bench.bytes() / slowest(setup.peers, seconds) / 1e9; };
   figures.alone_gbps = gbps(alone);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <numeric>
 #include <thread>
 #include <utility>
 
@@ -20,6 +21,8 @@ namespace {
 constexpr int kSignTag = 2;
 constexpr std::chrono::milliseconds kLongWait(500);
 constexpr double kAfterWatchdog_s = 2;
+constexpr double kSignEvery_s = 1;
+constexpr double kSignsInDeadline = 5;  // at least
 
 // Sleeps between two tests for a hundredth of the time waited so far, which bounds the overshoot, and for at
 // most 1 ms while another rank works alone.
@@ -30,7 +33,7 @@ void pause(Clock::duration waited) {
 
 }  // namespace
 
-CommThread::CommThread(double deadline_s) : deadline_s_(deadline_s) {
+CommThread::CommThread(double deadline_s, MPI_Comm world) : world_(world), deadline_s_(deadline_s) {
   // Linux adds up to 50 us to sleeps by default.
   stream_.call([] { ::prctl(PR_SET_TIMERSLACK, 1000, 0, 0, 0); });
 }
@@ -62,11 +65,12 @@ void CommThread::look_for_signs() {
   while (true) {
     int found = 0;
     MPI_Status status;
-    FERRY_MPI_CHECK(MPI_Iprobe(MPI_ANY_SOURCE, kSignTag, MPI_COMM_WORLD, &found, &status));
+    FERRY_MPI_CHECK(MPI_Iprobe(MPI_ANY_SOURCE, kSignTag, world_, &found, &status));
     if (found == 0) return;
     Sign sign;
-    FERRY_MPI_CHECK(MPI_Recv(&sign, sizeof sign, MPI_BYTE, status.MPI_SOURCE, kSignTag, MPI_COMM_WORLD,
-                             MPI_STATUS_IGNORE));
+    FERRY_MPI_CHECK(
+        MPI_Recv(&sign, sizeof sign, MPI_BYTE, status.MPI_SOURCE, kSignTag, world_, MPI_STATUS_IGNORE));
+    ++signs_heard_;
     last_sign_ = Clock::now();
     if (heard_) heard_(status.MPI_SOURCE, sign);
   }
@@ -83,8 +87,14 @@ void CommThread::set_signs(std::function<Sign()> mine, std::function<void(int ra
   });
 }
 
+double CommThread::sign_interval_s() const { return std::min(kSignEvery_s, deadline_s() / kSignsInDeadline); }
+
 void CommThread::send_heartbeat() {
-  stream_.call([this] { send_signs(); });
+  stream_.call([this] {
+    if (Clock::now() < sent_at_ + as_duration(sign_interval_s())) return;
+    send_signs();
+    look_for_signs();
+  });
 }
 
 void CommThread::keep_contact() {
@@ -100,8 +110,30 @@ void CommThread::trade_signs_if_due() {
   look_for_signs();
 }
 
+void CommThread::end_heartbeats() {
+  run([this] {
+    if (sign_) send_signs();  // ranks of other nodes learn that this one ends
+    signs_over_ = true;
+    int size = 1;
+    FERRY_MPI_CHECK(MPI_Comm_size(world_, &size));
+    std::vector<int> sent(static_cast<std::size_t>(size));
+    MPI_Request request = MPI_REQUEST_NULL;
+    FERRY_MPI_CHECK(MPI_Iallgather(&signs_sent_, 1, MPI_INT, sent.data(), 1, MPI_INT, world_, &request));
+    wait_all({&request, 1}, "the end of heartbeats");
+    const int due = std::reduce(sent.begin(), sent.end()) - signs_sent_;
+    const Clock::time_point begin = Clock::now();
+    for (look_for_signs(); signs_heard_ < due; look_for_signs()) {
+      if (Clock::now() >= limit(begin)) throw Error("a heartbeat that was sent did not arrive");
+      pause(Clock::now() - begin);
+    }
+    for (Sent& each : sent_) wait_all({&each.request, 1}, "a heartbeat");
+    sent_.clear();
+  });
+}
+
 // Runs on the thread.
 void CommThread::send_signs() {
+  if (signs_over_) return;
   std::erase_if(sent_, [](Sent& sent) {
     int done = 0;
     FERRY_MPI_CHECK(MPI_Test(&sent.request, &done, MPI_STATUS_IGNORE));
@@ -109,14 +141,16 @@ void CommThread::send_signs() {
   });
   int rank = 0;
   int size = 1;
-  FERRY_MPI_CHECK(MPI_Comm_rank(MPI_COMM_WORLD, &rank));
-  FERRY_MPI_CHECK(MPI_Comm_size(MPI_COMM_WORLD, &size));
+  FERRY_MPI_CHECK(MPI_Comm_rank(world_, &rank));
+  FERRY_MPI_CHECK(MPI_Comm_size(world_, &size));
   for (int peer = 0; peer < size; ++peer) {
     if (peer == rank) continue;
     Sent& sent = sent_.emplace_back(Sent{.sign = std::make_unique<Sign>(sign_ ? sign_() : Sign{})});
     FERRY_MPI_CHECK(
-        MPI_Isend(sent.sign.get(), sizeof(Sign), MPI_BYTE, peer, kSignTag, MPI_COMM_WORLD, &sent.request));
+        MPI_Isend(sent.sign.get(), sizeof(Sign), MPI_BYTE, peer, kSignTag, world_, &sent.request));
   }
+  ++signs_sent_;
+  sent_at_ = Clock::now();
 }
 
 void CommThread::wait_all(std::span<MPI_Request> requests, const char* what, double busy_s) {

@@ -32,12 +32,40 @@ void broadcast_on(CommThread& thread, MPI_Comm comm, std::string& text, int root
   }
 }
 
+// Gathers in rounds of at most kPieceBytes.
+void gather_on(CommThread& thread, MPI_Comm comm, const std::string& mine, std::vector<std::string>& all) {
+  const std::uint64_t bytes = mine.size();
+  std::vector<std::uint64_t> sizes(all.size());
+  MPI_Request request = MPI_REQUEST_NULL;
+  FERRY_MPI_CHECK(MPI_Iallgather(&bytes, 1, MPI_UINT64_T, sizes.data(), 1, MPI_UINT64_T, comm, &request));
+  wait(thread, request, "all_gather");
+  const std::uint64_t most = std::ranges::max(sizes);
+  const std::uint64_t piece = kPieceBytes / all.size();
+  std::vector<int> counts(all.size());
+  std::vector<int> offsets(all.size());
+  std::string arrived;
+  for (std::uint64_t at = 0; at < most; at += piece) {
+    const auto left = [&](std::uint64_t size) {
+      return static_cast<int>(std::min(piece, size - std::min(size, at)));
+    };
+    std::ranges::transform(sizes, counts.begin(), left);
+    std::exclusive_scan(counts.begin(), counts.end(), offsets.begin(), 0);
+    arrived.resize(static_cast<std::size_t>(offsets.back()) + static_cast<std::size_t>(counts.back()));
+    FERRY_MPI_CHECK(MPI_Iallgatherv(mine.data() + std::min(bytes, at), left(bytes), MPI_BYTE, arrived.data(),
+                                    counts.data(), offsets.data(), MPI_BYTE, comm, &request));
+    wait(thread, request, "all_gather");
+    for (std::size_t r = 0; r < all.size(); ++r) {
+      all[r].append(arrived, static_cast<std::size_t>(offsets[r]), static_cast<std::size_t>(counts[r]));
+    }
+  }
+}
+
 struct Members {
   int rank = 0;
   std::vector<int> numbers;
 };
 
-Members members_of(MPI_Comm comm) {
+Members members_of(MPI_Comm comm, MPI_Comm of) {
   Members members;
   int size = 1;
   FERRY_MPI_CHECK(MPI_Comm_rank(comm, &members.rank));
@@ -48,7 +76,7 @@ Members members_of(MPI_Comm comm) {
   MPI_Group own = MPI_GROUP_NULL;
   MPI_Group world = MPI_GROUP_NULL;
   FERRY_MPI_CHECK(MPI_Comm_group(comm, &own));
-  FERRY_MPI_CHECK(MPI_Comm_group(MPI_COMM_WORLD, &world));
+  FERRY_MPI_CHECK(MPI_Comm_group(of, &world));
   FERRY_MPI_CHECK(MPI_Group_translate_ranks(own, size, places.data(), world, members.numbers.data()));
   MPI_Group_free(&own);
   MPI_Group_free(&world);
@@ -62,7 +90,7 @@ Members members_of(MPI_Comm comm) {
 
 Control::Control(CommThread& thread, MPI_Comm comm) : thread_(thread), comm_(comm) {
   auto members = std::make_shared<Members>();
-  thread_.run([members, comm] { *members = members_of(comm); });
+  thread_.run([members, comm, world = thread.world()] { *members = members_of(comm, world); });
   rank_ = members->rank;
   numbers_ = std::move(members->numbers);
   size_ = static_cast<int>(numbers_.size());
@@ -86,12 +114,7 @@ std::string Control::broadcast(const std::string& text, int root) {
 
 std::vector<std::string> Control::all_gather(const std::string& text) {
   auto all = std::make_shared<std::vector<std::string>>(static_cast<std::size_t>(size_));
-  (*all)[static_cast<std::size_t>(rank_)] = text;
-  thread_.run([thread = &thread_, comm = comm_, all] {
-    for (std::size_t root = 0; root < all->size(); ++root) {
-      broadcast_on(*thread, comm, (*all)[root], static_cast<int>(root));
-    }
-  });
+  thread_.run([thread = &thread_, comm = comm_, all, text] { gather_on(*thread, comm, text, *all); });
   return std::move(*all);
 }
 

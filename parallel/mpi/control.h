@@ -21,7 +21,7 @@ class Control {
   int rank() const { return rank_; }
   int size() const { return size_; }
   MPI_Comm comm() const { return comm_; }
-  // Of its ranks in MPI_COMM_WORLD.
+  // Of its ranks in the thread's world.
   const std::vector<int>& numbers() const { return numbers_; }
 
   void barrier();

@@ -16,4 +16,8 @@ std::optional<std::string> environment_variable(const char* name);
 // rank.)
 bool is_rank(const Environment& environment = environment_variable);
 
+// For tests: the node of `rank` of MPI_COMM_WORLD in FERRY_TEST_NODES, a list like "0,1,0,1"; ranks beyond it
+// are on node 0.  Throws std::invalid_argument.
+int made_up_node(const std::string& nodes, int rank);
+
 }  // namespace ferry::parallel

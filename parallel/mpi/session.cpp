@@ -48,18 +48,27 @@ bool start_mpi(int& argc, char**& argv) {
   return running == 0;
 }
 
-// The ranks of this host.  Runs before the communication thread exists.
-OwnedComm node_of_this_rank() {
-  int rank = 0;
-  FERRY_MPI_CHECK(MPI_Comm_rank(MPI_COMM_WORLD, &rank));
-  MPI_Comm node = MPI_COMM_NULL;
-  if (const auto ranks_per_node = environment_variable("FERRY_TEST_RANKS_PER_NODE")) {
-    const int made_up = rank / std::max(1, std::atoi(ranks_per_node->c_str()));
-    FERRY_MPI_CHECK(MPI_Comm_split(MPI_COMM_WORLD, made_up, rank, &node));
-  } else {
-    FERRY_MPI_CHECK(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, rank, MPI_INFO_NULL, &node));
+// Runs before the communication thread exists.
+OwnedComm split_world(int color, int key) {
+  MPI_Comm made = MPI_COMM_NULL;
+  FERRY_MPI_CHECK(MPI_Comm_split(MPI_COMM_WORLD, color, key, &made));
+  return OwnedComm(made);
+}
+
+// The ranks of this host, by rank; in tests, those of a made-up node.
+OwnedComm node_of(int rank) {
+  if (const auto nodes = environment_variable("FERRY_TEST_NODES")) {
+    return split_world(made_up_node(*nodes, rank), rank);
   }
+  MPI_Comm node = MPI_COMM_NULL;
+  FERRY_MPI_CHECK(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, rank, MPI_INFO_NULL, &node));
   return OwnedComm(node);
+}
+
+int rank_in(MPI_Comm comm) {
+  int rank = 0;
+  FERRY_MPI_CHECK(MPI_Comm_rank(comm, &rank));
+  return rank;
 }
 
 std::string host_name() {
@@ -86,10 +95,20 @@ int free_window(MPI_Win window) noexcept {
 
 Session::Session(int& argc, char**& argv)
     : owns_mpi_(start_mpi(argc, argv)), exceptions_(std::uncaught_exceptions()), host_(host_name()) {
-  comms_.push_back(node_of_this_rank());
-  thread_ = std::make_unique<CommThread>(kFirstDeadline_s);
-  all_ = together(MPI_COMM_WORLD, comms_.back().get());
+  find_ranks();
   watch();
+}
+
+void Session::find_ranks() {
+  const int rank = rank_in(MPI_COMM_WORLD);
+  const MPI_Comm node = comms_.emplace_back(node_of(rank)).get();
+  int lowest = rank;
+  FERRY_MPI_CHECK(MPI_Bcast(&lowest, 1, MPI_INT, 0, node));
+  // Ranks with the same key keep their order.
+  const MPI_Comm world = comms_.emplace_back(split_world(0, lowest)).get();
+  thread_ = std::make_unique<CommThread>(kFirstDeadline_s, world);
+  all_ = together(world, node);
+  renumbered_ = !all_.world->all_agree(this->rank() == rank);
 }
 
 void Session::watch() {
@@ -142,17 +161,16 @@ bool Session::all_refuse() {
   return watchdog_->all_refuse(std::min(kRefusal_s, kOfDeadline * thread_->deadline_s()));
 }
 
-// A node is identified by its lowest rank.
 Together Session::together(MPI_Comm world, MPI_Comm node) {
   Together ranks{.world = std::make_unique<Control>(*thread_, world),
                  .node = std::make_unique<Control>(*thread_, node)};
-  const std::string lowest = ranks.node->broadcast(std::to_string(ranks.world->rank()), 0);
-  std::vector<int> all;
-  for (const std::string& each : ranks.world->all_gather(lowest)) all.push_back(std::stoi(each));
-  std::sort(all.begin(), all.end());
-  all.erase(std::unique(all.begin(), all.end()), all.end());
-  ranks.node_count = static_cast<int>(all.size());
-  ranks.node_index = static_cast<int>(std::find(all.begin(), all.end(), std::stoi(lowest)) - all.begin());
+  // A node begins at each of its first ranks.
+  int count = 0;
+  for (const std::string& each : ranks.world->all_gather(ranks.node->rank() == 0 ? "first" : "")) {
+    count += each.empty() ? 0 : 1;
+    ranks.nodes.push_back(count - 1);
+  }
+  ranks.node_count = count;
   return ranks;
 }
 
@@ -227,7 +245,9 @@ void Session::finish() noexcept {
     if (std::uncaught_exceptions() > exceptions_ && everyone().size() > 1) {
       abort("an exception ended the program");
     }
-    if (owns_mpi_) everyone().barrier();
+    if (!owns_mpi_) return;
+    everyone().barrier();
+    thread_->end_heartbeats();
   } catch (const std::exception& error) {
     abort(error.what());
   }

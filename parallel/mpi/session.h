@@ -39,14 +39,16 @@ using OwnedWindow = Handle<MPI_Win, free_window>;
 struct Together {
   std::unique_ptr<Control> world;
   std::unique_ptr<Control> node;
-  int node_index = 0;
+  std::vector<int> nodes{};  // by rank, ascending from 0
   int node_count = 1;
 };
 
 class Session {
  public:
-  // Starts MPI and determines the ranks of the node.  Joins an MPI that runs already with at least
-  // MPI_THREAD_SERIALIZED, and leaves that running.  Works without mpirun, as one rank.  Throws MpiError.
+  // Starts MPI and numbers the ranks by node: those of a node follow each other, and nodes are in the order
+  // of their lowest ranks in MPI_COMM_WORLD, so the first rank is the first of both.  Joins an MPI that runs
+  // already with at least MPI_THREAD_SERIALIZED, and leaves that running.  Works without mpirun, as one rank.
+  // Throws MpiError.
   Session(int& argc, char**& argv);
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -60,8 +62,11 @@ class Session {
   int size() const { return world().size(); }
   int node_rank() const { return node().rank(); }  // this rank's index on its node
   int node_size() const { return node().size(); }
-  int node_index() const { return ranks_->node_index; }  // nodes are ordered by lowest rank
+  int node_index() const { return nodes()[static_cast<std::size_t>(rank())]; }
   int node_count() const { return ranks_->node_count; }
+  const std::vector<int>& nodes() const { return ranks_->nodes; }  // node_index() by rank
+  // True if ranks have other numbers than in MPI_COMM_WORLD.
+  bool is_renumbered() const { return renumbered_; }
   const std::string& host() const { return host_; }
 
   // The control plane over the world and over this node's ranks.
@@ -144,6 +149,7 @@ class Session {
   [[noreturn]] void abort(const std::string& reason, int exit_code = 1);
 
  private:
+  void find_ranks();
   Together together(MPI_Comm world, MPI_Comm node);
   MPI_Comm split(Control& ranks, int color);
   void watch();
@@ -153,6 +159,7 @@ class Session {
 
   bool owns_mpi_ = false;
   int exceptions_ = 0;
+  bool renumbered_ = false;
   std::string host_;
   std::vector<OwnedComm> comms_;
   std::vector<OwnedWindow> windows_;

@@ -12,6 +12,7 @@
 #include "parallel/nccl/nccl_all_to_all.h"
 #include "parallel/nccl/nccl_check.h"
 #include "parallel/patience.h"
+#include "parallel/watch/ticks.h"
 
 namespace ferry::parallel {
 
@@ -33,11 +34,11 @@ cudaStream_t native(Stream& stream) {
   return handle;
 }
 
-// Uses NCCL's non-blocking mode: a call may continue in the background and is waited for here, at most until
-// the deadline.
+// Uses NCCL's non-blocking mode: a call may continue in the background and is waited for here, for at most
+// `patience_s`.
 class NcclGroup final : public Group {
  public:
-  NcclGroup(const ncclUniqueId& id, int rank, int size, double deadline_s);
+  NcclGroup(const ncclUniqueId& id, int rank, int size, double patience_s, Ticks* ticks);
   NcclGroup(const NcclGroup&) = delete;
   NcclGroup& operator=(const NcclGroup&) = delete;
   ~NcclGroup() override;
@@ -58,14 +59,15 @@ class NcclGroup final : public Group {
 
   int rank_;
   int size_;
-  double deadline_s_;
+  double patience_s_;
+  Ticks* ticks_;
   std::string backend_ = loaded_version();
   int exceptions_ = std::uncaught_exceptions();
   OwnedNccl comm_;
 };
 
-NcclGroup::NcclGroup(const ncclUniqueId& id, int rank, int size, double deadline_s)
-    : rank_(rank), size_(size), deadline_s_(deadline_s) {
+NcclGroup::NcclGroup(const ncclUniqueId& id, int rank, int size, double patience_s, Ticks* ticks)
+    : rank_(rank), size_(size), patience_s_(patience_s), ticks_(ticks) {
   ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
   config.blocking = 0;
   ncclComm_t comm = nullptr;
@@ -91,9 +93,10 @@ ncclComm_t NcclGroup::working() const {
   return comm_.get();
 }
 
-// Returns ncclInProgress if the deadline passed.
+// Returns ncclInProgress if that took too long.
 ncclResult_t NcclGroup::wait_while_in_progress() const {
-  Patience patience(deadline_s_);
+  const Ticks::Wait wait(ticks_);
+  Patience patience(patience_s_);
   const Clock::time_point begin = Clock::now();
   ncclResult_t state = ncclInProgress;
   while (true) {
@@ -112,7 +115,7 @@ ncclResult_t NcclGroup::wait_while_in_progress() const {
 void NcclGroup::settle(ncclResult_t result, const char* what) {
   if (result == ncclInProgress) result = wait_while_in_progress();
   if (result == ncclSuccess) return;
-  const std::string why = result == ncclInProgress ? fmt::format("took longer than {} s", deadline_s_)
+  const std::string why = result == ncclInProgress ? fmt::format("took longer than {} s", patience_s_)
                                                    : ncclGetErrorString(result);
   const std::string detail = ncclGetLastError(nullptr);
   comm_ = {};
@@ -154,12 +157,12 @@ void NcclGroup::check() {
 
 }  // namespace
 
-std::unique_ptr<Group> make_nccl_group(Control& members, double deadline_s) {
+std::unique_ptr<Group> make_nccl_group(Control& members, double patience_s, Ticks* ticks) {
   ncclUniqueId id = {};
   if (members.rank() == 0) FERRY_CHECK(ncclGetUniqueId(&id));
   const std::string bytes = members.broadcast(std::string(id.internal, sizeof id.internal), 0);
   std::memcpy(id.internal, bytes.data(), sizeof id.internal);
-  return std::make_unique<NcclGroup>(id, members.rank(), members.size(), deadline_s);
+  return std::make_unique<NcclGroup>(id, members.rank(), members.size(), patience_s, ticks);
 }
 
 }  // namespace ferry::parallel

@@ -5,7 +5,7 @@
 
 namespace ferry::parallel {
 
-std::unique_ptr<Group> make_nccl_group(Control&, double) {
+std::unique_ptr<Group> make_nccl_group(Control&, double, Ticks*) {
   throw UserError("this program was built without NCCL: use --device cpu");
 }
 

@@ -382,19 +382,19 @@ std::string CopyGroup::check_copies() {
   }
 }
 
-std::unique_ptr<PeerPort> make_port(Device& device, Control& members, double deadline_s) {
+std::unique_ptr<PeerPort> make_port(Device& device, Control& members, double patience_s) {
   return device.type() == DeviceType::Cuda ? make_cuda_peer_port(device, members)
-                                           : make_host_peer_port(members, deadline_s);
+                                           : make_host_peer_port(members, patience_s);
 }
 
 }  // namespace
 
 std::unique_ptr<Group> make_copy_group(std::unique_ptr<Group> base, Control members, Device& device,
-                                       double deadline_s, std::string& why) {
+                                       double patience_s, std::string& why) {
   std::unique_ptr<CopyGroup> made;
   std::string error;
   try {
-    made = std::make_unique<CopyGroup>(members, make_port(device, members, deadline_s), device);
+    made = std::make_unique<CopyGroup>(members, make_port(device, members, patience_s), device);
   } catch (const std::exception& failed) {
     error = failed.what();
   }

@@ -32,6 +32,6 @@ namespace ferry::parallel {
 // the group its memory.  Collective; blocks.  If copies fail on any rank, returns `base` itself on every rank
 // and sets `why` to the reason.
 std::unique_ptr<Group> make_copy_group(std::unique_ptr<Group> base, Control members, Device& device,
-                                       double deadline_s, std::string& why);
+                                       double patience_s, std::string& why);
 
 }  // namespace ferry::parallel

@@ -41,12 +41,12 @@ bool reached(std::uint32_t value, std::uint32_t wanted) {
 // Size of the flags of all pairs of ranks.
 std::size_t flag_bytes(int ranks) { return static_cast<std::size_t>(2 * ranks * ranks) * sizeof(Flag); }
 
-void wait_for_flag(const Flag& flag, std::uint32_t value, double deadline_s) {
-  Patience patience(deadline_s);
+void wait_for_flag(const Flag& flag, std::uint32_t value, double patience_s) {
+  Patience patience(patience_s);
   const Clock::time_point begin = Clock::now();
   while (!reached(flag.value.load(std::memory_order_acquire), value)) {
     if (patience.over())
-      throw Error(fmt::format("another rank did not come to an exchange within {} s", deadline_s));
+      throw Error(fmt::format("another rank did not come to an exchange within {} s", patience_s));
     if (seconds_since(begin) < 100e-6) {
       std::this_thread::yield();
     } else {
@@ -57,8 +57,8 @@ void wait_for_flag(const Flag& flag, std::uint32_t value, double deadline_s) {
 
 class HostPeerPort final : public PeerPort {
  public:
-  HostPeerPort(DeviceMemory flags, int rank, int ranks, double deadline_s)
-      : flags_(std::move(flags)), rank_(rank), ranks_(ranks), deadline_s_(deadline_s) {}
+  HostPeerPort(DeviceMemory flags, int rank, int ranks, double patience_s)
+      : flags_(std::move(flags)), rank_(rank), ranks_(ranks), patience_s_(patience_s) {}
 
   Shared share(std::size_t bytes) override {
     // The kernel overcommits, so check for real memory here.
@@ -84,7 +84,7 @@ class HostPeerPort final : public PeerPort {
         if (peer != rank_) at(signal, rank_, peer).value.store(value, std::memory_order_release);
       }
       for (int peer = 0; peer < ranks_; ++peer) {
-        if (peer != rank_) wait_for_flag(at(signal, peer, rank_), value, deadline_s_);
+        if (peer != rank_) wait_for_flag(at(signal, peer, rank_), value, patience_s_);
       }
     });
   }
@@ -103,16 +103,16 @@ class HostPeerPort final : public PeerPort {
   DeviceMemory flags_;
   int rank_;
   int ranks_;
-  double deadline_s_;
+  double patience_s_;
 };
 
 }  // namespace
 
-std::unique_ptr<PeerPort> make_host_peer_port(Control& members, double deadline_s) {
+std::unique_ptr<PeerPort> make_host_peer_port(Control& members, double patience_s) {
   const std::size_t bytes = flag_bytes(members.size());
   std::vector<OwnedDescriptor> memory = share_memfds("ferry-flags", {bytes}, peers_of(members));
   return std::make_unique<HostPeerPort>(map(std::move(memory.front()), bytes), members.rank(), members.size(),
-                                        deadline_s);
+                                        patience_s);
 }
 
 }  // namespace ferry::parallel

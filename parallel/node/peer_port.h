@@ -43,9 +43,9 @@ class PeerPort {
   virtual void release(std::uint32_t value) = 0;
 };
 
-// Over shared mappings.  A wait longer than `deadline_s` fails, which the stream's next wait throws.
+// Over shared mappings.  A wait longer than `patience_s` fails, which the stream's next wait throws.
 // Collective.  Throws SystemError, on every rank or on some.
-std::unique_ptr<PeerPort> make_host_peer_port(Control& members, double deadline_s);
+std::unique_ptr<PeerPort> make_host_peer_port(Control& members, double patience_s);
 // Over CUDA IPC. A flag lies in the memory of the rank that waits for it: polling host memory would use the
 // link that carries the weights.  Collective.  Throws Error on every rank if one has no such memory or cannot
 // open another's, UserError in a program without CUDA.

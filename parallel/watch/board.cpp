@@ -15,6 +15,8 @@ namespace {
 
 constexpr std::array kNames = {"start",  "load",   "text",   "denoise", "exchange",
                                "gather", "decode", "encode", "write",   "end"};
+static_assert(kNames.size() == static_cast<std::size_t>(Stage::End) + 1,
+              "a name for each stage, in their order");
 
 Clock::time_point time_of(std::int64_t nanoseconds) {
   return Clock::time_point(std::chrono::nanoseconds(nanoseconds));

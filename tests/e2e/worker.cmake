@@ -1,6 +1,6 @@
 # The same video on 1, 2 and 4 ranks, and what a run leaves behind.
 find_package(Python3 REQUIRED COMPONENTS Interpreter)
-foreach(name finite kept lora lost_rank neighbours ranks results)
+foreach(name finite kept lora lost_rank neighbours nodes ranks results)
   add_test(NAME worker_${name}_e2e
     COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/e2e/worker_${name}_test.py)
   set_tests_properties(worker_${name}_e2e PROPERTIES TIMEOUT 600 LABELS e2e PROCESSORS 2
@@ -68,3 +68,7 @@ add_test(NAME worker_memory_e2e
   COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/e2e/worker_memory_test.py $<TARGET_FILE:ferry_limited>)
 set_tests_properties(worker_memory_e2e PROPERTIES TIMEOUT 600 LABELS e2e PROCESSORS 2
   ENVIRONMENT "${FERRY_TEST_ENV};PYTHONDONTWRITEBYTECODE=1")
+# Two hosts of namespaces; skipped where the kernel allows none.
+add_test(NAME worker_hosts_e2e COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/e2e/worker_hosts_test.py)
+set_tests_properties(worker_hosts_e2e PROPERTIES TIMEOUT 600 LABELS e2e PROCESSORS 2
+  SKIP_RETURN_CODE ${FERRY_SKIPPED_EXIT} ENVIRONMENT "${FERRY_TEST_ENV};PYTHONDONTWRITEBYTECODE=1")

@@ -446,14 +446,14 @@ class Groups(JobsTest):
 
     def test_groups_on_several_nodes(self):
         self.write([{**good(i), "save": f"{i}.safetensors"} for i in range(4)])
-        for per_node in (1, 2):
-            done = self.jobs(*self.DATA, "--overwrite", ranks=4, env={"FERRY_TEST_RANKS_PER_NODE": str(per_node)})
+        for nodes in ("0,1,2,3", "0,0,1,1", "0,1,0,1"):
+            done = self.jobs(*self.DATA, "--overwrite", ranks=4, env={"FERRY_TEST_NODES": nodes})
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertIn("4 made", done.stderr)
             for i in range(4):
                 self.assertTrue((self.folder / f"{i}.safetensors").exists())
         self.assert_as_alone(1, good(1), 2, self.folder / "1.safetensors")
-        self.assert_refused(self.jobs(*self.DATA, ranks=4, env={"FERRY_TEST_RANKS_PER_NODE": "3"}), "evenly on the nodes")
+        self.assert_refused(self.jobs(*self.DATA, ranks=4, env={"FERRY_TEST_NODES": "0,0,0,1"}), "evenly on the nodes")
 
     def test_numbers_of_groups_that_do_not_fit_are_refused(self):
         self.write([good(0)])

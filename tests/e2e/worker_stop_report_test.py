@@ -153,7 +153,7 @@ class StopReport(unittest.TestCase):
     @unittest.skipIf(DEVICE != "cpu" or RANKS != 2, "once")
     def test_a_rank_of_another_node_that_stops_is_reported(self):
         """Its last message is up to a second old."""
-        self.assert_ended(Ended("stop:1:exchange:150", options={"steps": 1000}, env={"FERRY_TEST_RANKS_PER_NODE": "1"},
+        self.assert_ended(Ended("stop:1:exchange:150", options={"steps": 1000}, env={"FERRY_TEST_NODES": "0,1,2"},
                                 place=r": (denoise|exchange|gather), step \d+"))
 
     @unittest.skipIf(DEVICE != "cpu" or RANKS != 2, "once")

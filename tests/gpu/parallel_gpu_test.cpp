@@ -13,7 +13,7 @@ class NcclGroupTest : public ferry::testing::DeviceRanksTest {
  protected:
   void SetUp() override {
     DeviceRanksTest::SetUp();
-    if (has_device()) group_ = make_nccl_group(session().world(), 60);
+    if (has_device()) group_ = make_nccl_group(session().world(), 60, nullptr);
   }
   void TearDown() override {
     group_.reset();

@@ -5,8 +5,12 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
+#include <chrono>
 #include <cstdint>
+#include <future>
 #include <stdexcept>
+#include <utility>
 #include <vector>
 
 #include "parallel/ulysses.h"
@@ -25,6 +29,23 @@ class CountingGate final : public ExchangeGate {
   void before(Stream&) override { ++begun; }
   void after(Stream&) override { ++ended; }
   int announced = 0, begun = 0, ended = 0;
+};
+
+// Queues work behind each exchange that takes until `through`, as a gather does that waits for weights.
+class BusyGate final : public ExchangeGate {
+ public:
+  explicit BusyGate(std::shared_future<void> through) : through_(std::move(through)) {}
+  void before(Stream&) override {}
+  void after(Stream& stream) override {
+    stream.call([this] {
+      through_.wait_for(std::chrono::seconds(10));
+      over = true;
+    });
+  }
+  std::atomic<bool> over = false;
+
+ private:
+  std::shared_future<void> through_;
 };
 
 class ExchangeTest : public ferry::testing::DeviceRanksTest {
@@ -140,6 +161,26 @@ TEST_F(ExchangeTest, HeadsComeFromEveryRankAndGoBackOnEitherStream) {
       EXPECT_EQ(trade.waits().ms_by_place.size(), static_cast<std::size_t>(kLayers + 1));
     }
   }
+}
+
+// On the CPU, where gathers of weights and exchanges are one stream's.
+TEST_F(ExchangeTest, WhatAGateQueuesBehindAnExchangeIsNotWaitedFor) {
+  if (device().type() != DeviceType::Cpu) GTEST_SKIP() << "gathers have a stream of their own on a GPU";
+  std::promise<void> through;
+  BusyGate gate(through.get_future().share());
+  HeadExchange trade(
+      {.device = &device(), .group = groups().ulysses.get(), .stream = &exchange(), .gate = &gate}, size(),
+      kLayers);
+  trade.begin_pass(1);
+  const std::size_t bytes = static_cast<std::size_t>(size()) * sizeof(float);
+  const DeviceMemory sent = up(std::vector<float>(static_cast<std::size_t>(size()), 1));
+  const DeviceMemory got = untouched(static_cast<std::size_t>(size()));
+  trade.start(ExchangeSlot::Value, 0, got.data(), sent.data(), bytes);
+  trade.finish(ExchangeSlot::Value, 0);
+  EXPECT_FALSE(gate.over);
+  EXPECT_EQ(down(got), std::vector<float>(static_cast<std::size_t>(size()), 1));
+  through.set_value();
+  exchange().synchronize();
 }
 
 TEST_F(ExchangeTest, TheResultIsGatheredByRank) {

@@ -167,7 +167,7 @@ TEST_F(MpiGroupTest, GroupsOfAMeshHoldTheRanksThatItSays) {
 
 TEST_F(MpiGroupTest, AFailedOperationIsThrownByTheStreamsNextWait) {
   // A communication thread of its own, so that the session's stays healthy.
-  CommThread thread(60);
+  CommThread thread(60, MPI_COMM_WORLD);
   MpiGroup group(thread, MPI_COMM_WORLD);
   const auto stream = device_->make_stream("exchange", Priority::Normal);
   session().barrier();

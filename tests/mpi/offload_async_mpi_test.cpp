@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <tuple>
 #include <utility>
 
@@ -163,6 +164,33 @@ TEST_F(AsyncTransport, GatedKeepsChunksOutOfExchanges) {
   options.interleave = Interleave::Free;
   Rig free(options);
   EXPECT_TRUE(run(free)) << "the test would not see an overlap";
+}
+
+// Exchanges do not wait for weights, where they share their stream with gathers; blocks differ in exchanges,
+// as guidance branches share the first one's.
+TEST_F(AsyncTransport, GathersComeBehindTheLastExchangeOfABlock) {
+  Rig rig({.type = StrategyKind::Async, .transport = Transport::Sharded, .interleave = Interleave::Free});
+  for (int pass = 0; pass < 3; ++pass) {
+    testing::toy_forward(*rig.stage, 1, [&](int block) {  // called twice in a block
+      for (int i = 0; i < (block == 0 ? 1 : 2); ++i) rig.exchange();
+    });
+  }
+  rig.stage->finish();
+  std::vector<TraceSpan> spans = rig.trace.spans();
+  std::ranges::sort(spans, {}, &TraceSpan::begin_us);
+  constexpr int kFirst = 2;
+  constexpr int kLater = 4;
+  const int of_pass = kFirst + (ToyShape{}.layers - 1) * kLater;
+  int exchanges = 0;
+  int gathers = 0;
+  for (const TraceSpan& span : spans) {
+    if (span.lane == Lane::Exchange) ++exchanges;
+    if (span.lane != Lane::Gather || exchanges <= of_pass) continue;  // the first pass has nothing to go by
+    ++gathers;
+    const int in_pass = (exchanges - 1) % of_pass + 1;
+    EXPECT_EQ((in_pass - kFirst) % kLater, 0) << "behind exchange " << in_pass;
+  }
+  EXPECT_EQ(gathers > 0, ranks().size() > 1);
 }
 
 TEST_F(AsyncTransport, GatingByEventsGivesTheSameBits) {

@@ -54,7 +54,7 @@ TEST_F(SessionTest, SplitMakesOneCommunicatorForEachColor) {
 
 TEST_F(SessionTest, AWaitThatOutlastsItsDeadlineIsAnError) {
   // One that cannot come: a message nobody sends, waited for on a thread of its own.
-  CommThread thread(0.2);
+  CommThread thread(0.2, MPI_COMM_WORLD);
   session().barrier();
   const Clock::time_point begin = Clock::now();
   auto request = std::make_shared<MPI_Request>(MPI_REQUEST_NULL);

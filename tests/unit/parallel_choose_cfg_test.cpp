@@ -32,6 +32,11 @@ CfgCase taking(CfgCase on, std::size_t bytes) {
   return on;
 }
 
+CfgCase on_nodes(CfgCase on, const std::vector<int>& nodes) {
+  on.nodes = nodes;
+  return on;
+}
+
 TEST(ChooseCfg, FollowsItsTable) {
   using enum CfgMode;
   const Row rows[] = {
@@ -58,6 +63,14 @@ TEST(ChooseCfg, FollowsItsTable) {
       {"ulysses 4 of four ranks", given(with(4, 40), {.ulysses = 4}), Paired},
       {"ulysses 2 of two ranks", given(with(2, 40), {.ulysses = 2}), Paired},
       {"ulysses 2 of four ranks, one branch", unguided(given(with(4, 40), {.ulysses = 2})), Paired},
+      {"four ranks on one node", on_nodes(with(4, 40), {0, 0, 0, 0}), Paired},
+      {"four ranks on two nodes", on_nodes(with(4, 40), {0, 0, 1, 1}), Parallel},
+      {"three on one node, one on another", on_nodes(with(4, 40), {0, 0, 0, 1}), Parallel},
+      {"sixteen ranks on four nodes",
+       on_nodes(with(16, 48), {0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3}), Parallel},
+      {"two nodes, halves do not fit", taking(on_nodes(with(4, 40), {0, 0, 1, 1}), 77 * kGB), Paired},
+      {"two nodes, one branch", unguided(on_nodes(with(4, 40), {0, 0, 1, 1})), Paired},
+      {"three ranks on two nodes", on_nodes(with(3, 12), {0, 0, 1}), Paired},
       {"one video, whatever is left", given(with(4, 40), {.ulysses = 2, .data = 0}), Parallel},
   };
   for (const Row& row : rows) {
@@ -73,6 +86,10 @@ TEST(ChooseCfg, SaysWhy) {
   EXPECT_EQ(choose_cfg(with(16, 12)).why, "16 ranks cannot share a sequence (12 heads)");
   EXPECT_EQ(choose_cfg(given(with(4, 40), {.ulysses = 2})).why,
             "4 ranks cannot share a sequence (40 heads, ulysses 2)");
+  EXPECT_EQ(choose_cfg(on_nodes(with(4, 40), {0, 0, 1, 1})).why,
+            "4 ranks are on 2 nodes, and each half's exchanges stay inside one");
+  EXPECT_EQ(choose_cfg(on_nodes(with(4, 40), {0, 0, 0, 1})).why,
+            "4 ranks are on 2 nodes, and in halves send less between them");
   EXPECT_EQ(choose_cfg(taking(with(2, 40), 77 * kGB)).why, "in halves a rank would take 77.0 GB of 80.0 GB");
 }
 

@@ -97,6 +97,27 @@ TEST(Mesh, TakesRanksThatDoNotDivideTheHeads) {
   EXPECT_EQ(make_mesh({.cfg = CfgMode::Parallel}, 10, 0, 12).ulysses, 5);
 }
 
+TEST(Mesh, CountsWhatExchangesSendFromNodeToNode) {
+  EXPECT_EQ(crossings(std::vector{0, 0, 0, 0}, 4), 0);
+  EXPECT_EQ(crossings(std::vector{0, 0, 1, 1}, 2), 0) << "each group is inside a node";
+  EXPECT_EQ(crossings(std::vector{0, 1}, 2), 0.5);
+  EXPECT_EQ(crossings(std::vector{0, 1, 2, 3}, 4), 0.75);
+  EXPECT_EQ(crossings(std::vector{0, 0, 1, 1}, 4), 0.5);
+  EXPECT_EQ(crossings(std::vector{0, 0, 1}, 3), 4.0 / 9);
+  EXPECT_EQ(crossings(std::vector{0, 0, 0, 1}, 2), 0.5) << "one group of two";
+  EXPECT_EQ(crossings(std::vector{0, 1, 2, 3}, 2), 1) << "each of two groups";
+  EXPECT_EQ(crossings({}, 4), 0);
+}
+
+TEST(Nodes, AreReadFromAList) {
+  EXPECT_EQ(made_up_node("0,1,0,2", 1), 1);
+  EXPECT_EQ(made_up_node("0,1,0,2", 2), 0);
+  EXPECT_EQ(made_up_node("0,1,0,2", 3), 2);
+  EXPECT_EQ(made_up_node("0,1", 2), 0);
+  EXPECT_EQ(made_up_node("", 0), 0);
+  EXPECT_THROW(made_up_node("a,b", 1), std::invalid_argument);
+}
+
 TEST(Mesh, RefusesMoreUlyssesRanksThanHeadsAndNamesWhatWorks) {
   EXPECT_EQ(refusal({}, 5, 4), "4 attention heads are too few for 5 Ulysses ranks; start 4 or 3 ranks");
   EXPECT_EQ(refusal({}, 16, 12),

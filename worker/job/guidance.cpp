@@ -31,11 +31,13 @@ parallel::CfgChoice decide_cfg(const Options& options, const Job& job, const Net
   const model::DitActivations how{.latent = job.latent_shape, .ulysses = half, .branches = 1, .contexts = 1};
   parallel::CfgCase on{.options = options.parallel,
                        .ranks = static_cast<int>(ranks.size()),
+                       .nodes = {},
                        .heads = heads,
                        .guided = job.guided(),
                        .bytes = weights + activation_bytes(networks.facts.dit, how, dit.compute),
                        .total_bytes = device_bytes(ranks[0], host_copy)};
   for (const RankMemory& rank : ranks) {
+    on.nodes.push_back(rank.node_index);
     on.total_bytes = std::min(on.total_bytes, device_bytes(rank, host_copy));
   }
   return parallel::choose_cfg(on);

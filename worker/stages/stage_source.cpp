@@ -1,12 +1,10 @@
-#include <algorithm>
-
 #include "worker/planner/predict.h"
 #include "worker/stages/stages.h"
 
 namespace ferry::worker {
 namespace {
 
-// The job on this rank's node.
+// One step of the job, on the ranks that it has.
 Cell cell_of(const StageInput& input) {
   const Job& job = *input.job;
   const Rank& rank = *input.rank;
@@ -17,10 +15,10 @@ Cell cell_of(const StageInput& input) {
             .frames = job.frames,
             .guided = job.guided(),
             .ranks = rank.mesh.cfg * rank.mesh.ulysses,
+            .nodes = rank.session->node_count(),
             .beside = rank.session->whole_node_size(),
             .parallel = {},
             .offload = {}};
-  cell.nodes = std::max(1, cell.ranks / rank.session->node_size());
   cell.parallel.cfg = input.options->parallel.cfg;
   cell.parallel.ulysses = rank.mesh.ulysses;
   return cell;

@@ -6,8 +6,10 @@
 //   denoise   noise -> latent            all ranks; every rank has the whole latent
 //   decode    latent -> frames           all ranks, each its rows, or the first rank (parallel.split_vae)
 //
-// A further stage has a record with its name, shows its progress, borrows weights by its role
-// (worker/weights/stage_weights.h) and is called in worker/generate.cpp.
+// A stage begins by borrowing its weights by its role (BorrowedStage in worker/weights/stage_weights.h, which
+// begins parallel::Stage::Load); once it has them it begins its own word with Rank::begin, so that the
+// watchdogs of all ranks know where it is and have a tick.  It has a record with its name, shows its progress
+// and is called in worker/generate.cpp.
 #pragma once
 
 #include <ATen/core/Tensor.h>

@@ -31,6 +31,7 @@ class StopRequest {
     return phase_ == Phase::NothingDone;
   }
   bool asked() const { return asked_; }
+  bool nothing_done() const { return phase_ == Phase::NothingDone; }
   void enter(Phase phase) { phase_ = phase; }
 
  private:
