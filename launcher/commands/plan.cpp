@@ -25,6 +25,7 @@ struct PlanOptions {
   std::string machine;
   std::string lora;
   worker::PlanRequest request;
+  int nodes = 0;  // 0: as few as hold the GPUs
   bool json = false;
 };
 
@@ -90,7 +91,8 @@ FlagGroup what_it_runs_on(PlanOptions& options) {
   };
   return {"[machine]",
           {{"gpus", "", "N", "in all, a multiple of --nodes", "1", false, count(r.gpus, 4096)},
-           {"nodes", "", "N", "computers that they are in", "1", false, count(r.nodes, 4096)},
+           {"nodes", "", "N", "computers that they are in", "as few as hold them", false,
+            count(options.nodes, 4096)},
            {"vram", "", "GIB", "memory of each GPU", "the machine's", false, gib(r.vram_gib)},
            {"host", "", "GIB", "memory of each node", "the machine's", false, gib(r.host_gib)},
            {"machine", "", "FILE", "rates: a file of `ferry bench calibrate`, or h100, h200, pcie",
@@ -111,6 +113,14 @@ worker::MachineRates measured_here(DType compute) {
   return machine;
 }
 
+// The fewest that hold the GPUs evenly; a CPU's ranks are as many as one likes.
+int fewest_nodes(int gpus, const worker::MachineRates& machine) {
+  if (!machine.gpu) return 1;
+  int nodes = 1;
+  while (gpus % nodes != 0 || gpus / nodes > machine.node_ranks) ++nodes;
+  return nodes;
+}
+
 // More devices than are here, or others, are planned with the rates of a machine that is not here.
 bool is_elsewhere(const worker::PlanRequest& request) {
   return request.vram_gib || request.nodes > 1 || request.gpus > std::max(1, cuda_device_count());
@@ -118,6 +128,7 @@ bool is_elsewhere(const worker::PlanRequest& request) {
 
 int plan(const PlanOptions& options) {
   worker::PlanRequest request = options.request;
+  request.nodes = std::max(1, options.nodes);
   const worker::ModelShapes model = worker::model_shapes(options.model);
   if (!options.lora.empty())
     request.lora_bytes = worker::lora_bytes(options.lora, model.dit, request.compute);
@@ -126,6 +137,7 @@ int plan(const PlanOptions& options) {
   const worker::MachineRates machine = elsewhere                 ? worker::load_machine("h100")
                                        : options.machine.empty() ? measured_here(request.compute)
                                                                  : worker::load_machine(options.machine);
+  if (options.nodes == 0) request.nodes = fewest_nodes(request.gpus, machine);
   const worker::Plans plans = worker::make_plans(model, request, machine);
   if (options.json) {
     say(plan_json(plans, model, machine));

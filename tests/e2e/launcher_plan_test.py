@@ -38,6 +38,11 @@ class Requests(FerryTest):
         self.assertIn("recommended: -n 64", done.stdout)
         self.assertIn("assumed", done.stdout)
 
+    def test_gpus_are_in_as_few_nodes_as_hold_them(self):
+        for gpus, given, nodes in ((8, (), 1), (64, (), 8), (12, (), 2), (64, ("--nodes", 16), 16)):
+            plan = planned("--model", "1.3B", "--gpus", gpus, "--machine", "h100", *given)
+            self.assertEqual(plan["recommended"]["nodes"], nodes)
+
     def test_what_cannot_be_made_is_refused_in_one_line(self):
         plan = ("plan", "--model", "14B", "--machine", "h100")
         self.assert_refused(ferry(*plan, "--vram", 1), "GPU memory", "1.00 GiB", "would fit")

@@ -15,6 +15,10 @@
 #   trace      the timeline of all ranks in guided steps, and its picture
 #   long       14B at 1280x720
 #   throttle   14B over links of a quarter of their speed, which stands in for eight GPUs' pressure on the host
+#   calibrate  the machine's rates on 1, 2, ... ranks, as `ferry bench calibrate` measures them: $OUT/rates.json
+#   sweep      14B and 1.3B by `ferry bench sweep`, predicted by the machine file of the GPUs' name: resident, async by
+#              each transport, and type auto, short and long, on all GPUs first; then 1280x720, then fewer GPUs.
+#              $OUT/sweep.jsonl goes on with the rows that are in it, those of another day too
 #   no_peer    14B without peer access (NCCL_P2P_DISABLE=1), which stands in for GPUs on PCIe alone
 #   clean      removes the models, 45 GB at most, which else stay in $TMPDIR/ferry-gpu
 #
@@ -262,6 +266,50 @@ part_no_peer() {
   return $failed
 }
 
+part_calibrate() {
+  local failed=0
+  for n in "${counts[@]}"; do
+    leaves=$out/rates.json once "calibrate_$n" limited "$ferry" bench calibrate -n "$n" --device $device --out "$out/rates.json" || failed=1
+  done
+  return $failed
+}
+
+# cells RANKS SIZE FRAMES TYPES TRANSPORTS: of the model that is made, on one start of the ranks.
+cells() {
+  local grid=$scratch/grid.cfg machine=none name
+  name=$(nvidia-smi --query-gpu=name --format=csv,noheader 2>/dev/null | head -1)
+  case $name in *H200*) machine=h200 ;; *H100*) machine=h100 ;; esac
+  printf '[grid]\nranks = %s\nsize = %s\nframes = %s\ntype = %s\ntransport = %s\n' "$@" >"$grid"
+  printf '[model]\npath = %s\ndevice = %s\n[job]\nguidance = 5\n' "$model" $device >>"$grid"
+  limited "$ferry" bench sweep --grid "$grid" --out "$out/sweep.jsonl" --machine $machine --warmups 2 --samples $samples
+}
+
+# sweep_of SIZE RANKS: the cells of one model's DiT on so many ranks.
+sweep_of() {
+  local model=$scratch/$1 transports="full, sharded, auto" failed=0
+  if [ ! -d "$model" ]; then
+    "$ferry" make-model "$model.part" --size "$1" --parts dit --dtype bf16 --overwrite >/dev/null || return 1
+    mv "$model.part" "$model"
+  fi
+  if [ "$2" = 1 ]; then transports=full; fi
+  once "sweep_$2_$1" cells "$2" $size "$short, $frames" "none, async" "$transports" || failed=1
+  if [ "$2" -gt 1 ]; then once "sweep_$2_$1_auto" cells "$2" $size "$short, $frames" auto auto || failed=1; fi
+  return $failed
+}
+
+part_sweep() {
+  local failed=0 n name
+  if [ ! -d "$scratch/$large" ]; then rm -rf "$model"; fi  # room for this one
+  for ((n = most; n >= 1; n /= 2)); do
+    for name in $large $small; do sweep_of $name $n || failed=1; done
+    if [ $n = $most ] && [ $n -gt 1 ]; then
+      model=$scratch/$large samples=1 once sweep_long cells $n $long $frames "none, async" "full, sharded, auto" || failed=1
+    fi
+  done
+  if grep -q '"predicted":{' "$out/sweep.jsonl"; then "$python" tools/prediction_error.py "$out/sweep.jsonl"; fi
+  return $failed
+}
+
 tests() {
   limited ctest --test-dir "$build" -L gpu -j 4 --output-on-failure --no-tests=error --output-junit "$out/test.xml"
 }
@@ -282,7 +330,7 @@ again=
 if [ "${1:-}" = again ]; then again=1; shift; fi
 parts=("$@")
 if [ $# = 0 ]; then
-  parts=(build test error forward offload guided exchange start decode trace long throttle no_peer)
+  parts=(build test error forward offload guided exchange start decode trace long throttle no_peer calibrate sweep)
 fi
 if [ -n "$again" ]; then for part in "${parts[@]}"; do rm -f "$marks"/*/"$part"{,_*}; done; fi
 rm -f "$left"
