@@ -36,6 +36,7 @@ Json fields_of(const worker::Prediction& p, const worker::MachineRates& machine)
   return {{"predicted_step_s", p.step_s},
           {"predicted",
            {{"machine", machine.name},
+            {"cfg", word_of(p.cfg)},
             {"type", word_of(p.type)},
             {"offload_ratio", p.offload_ratio},
             {"prefetch_size", p.prefetch_size},

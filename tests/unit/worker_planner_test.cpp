@@ -136,6 +136,24 @@ TEST(Predict, TheStepIsWithinItsParts) {
   }
 }
 
+TEST(Predict, CfgAutoIsWhatARunFinds) {
+  Cell cell = wan14b();
+  cell.guided = true;
+  const auto cfg = [&](int ranks, double device_gib) {
+    MachineRates other = h100();
+    other.device_gib.value = device_gib;
+    cell.ranks = ranks;
+    return predict(cell, other).cfg;
+  };
+  cell.parallel.cfg = CfgMode::Auto;
+  EXPECT_EQ(cfg(2, 139), CfgMode::Parallel);
+  EXPECT_EQ(cfg(2, 28), CfgMode::Paired);  // in halves activations of a whole sequence would not fit
+  EXPECT_EQ(cfg(4, 139), CfgMode::Paired);
+  EXPECT_EQ(cfg(1, 139), CfgMode::Paired);
+  cell.guided = false;
+  EXPECT_EQ(cfg(2, 139), CfgMode::Paired);
+}
+
 TEST(Predict, PairedBranchesFerryHalfOfWhatSerialOnesDo) {
   Cell cell = wan14b();
   cell.guided = true;

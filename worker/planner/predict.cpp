@@ -10,6 +10,7 @@
 #include "model/dit/spec.h"
 #include "offload/fit.h"
 #include "offload/need.h"
+#include "parallel/choose_cfg.h"
 #include "parallel/mesh.h"
 #include "worker/planner/pipeline.h"
 #include "worker/planner/step_time.h"
@@ -30,12 +31,14 @@ struct Way {
 Way way_of(const Cell& cell) {
   parallel::Options options = cell.parallel;
   options.data = 1;
-  if (options.cfg == parallel::CfgMode::Auto) options.cfg = parallel::CfgMode::Paired;
   Way way{.mesh = parallel::make_mesh(options, cell.ranks, 0, static_cast<int>(cell.dit.heads))};
   if (!cell.guided || way.mesh.cfg == 2) return way;
   (options.cfg == parallel::CfgMode::Serial ? way.forwards : way.branches) = 2;
   return way;
 }
+
+// Ranks of a node.
+int sharers_of(const Cell& cell) { return std::max(1, cell.ranks / std::max(1, cell.nodes)); }
 
 std::array<std::int64_t, 4> latent_of(const Cell& cell) {
   return {cell.dit.in_channels, (cell.frames - 1) / 4 + 1, cell.height / 8, cell.width / 8};
@@ -189,6 +192,31 @@ std::size_t activations_of(const Cell& cell, const Way& way) {
                                  cell.compute);
 }
 
+std::size_t memory_of_rank(const Cell& cell, const MachineRates& machine, const offload::StagePlan& plan) {
+  if (machine.gpu) return offload::limit_bytes(machine.device_gib.value);
+  const std::size_t host = offload::limit_bytes(machine.host_gib.value);
+  return (host - std::min(host, plan.arena.layout.bytes)) / static_cast<std::size_t>(sharers_of(cell));
+}
+
+// The cell with its cfg: Auto is what a run finds (worker/job/guidance.h).
+Cell with_cfg(Cell cell, const MachineRates& machine, const offload::StagePlan& plan) {
+  if (cell.parallel.cfg != parallel::CfgMode::Auto) return cell;
+  const auto heads = static_cast<int>(cell.dit.heads);
+  const Way halves{.mesh = {.cfg = 2, .ulysses = std::clamp(cell.ranks / 2, 1, heads)}};
+  const bool in_place = !machine.gpu && plan.kind == StrategyKind::None;
+  parallel::CfgCase on{.options = cell.parallel,
+                       .ranks = cell.ranks,
+                       .nodes = {},
+                       .heads = heads,
+                       .guided = cell.guided,
+                       .bytes = (in_place ? 0 : plan.need.bytes) + activations_of(cell, halves),
+                       .total_bytes = memory_of_rank(cell, machine, plan)};
+  on.options.data = 1;
+  for (int rank = 0; rank < cell.ranks; ++rank) on.nodes.push_back(rank / sharers_of(cell));
+  cell.parallel.cfg = choose_cfg(on).mode;
+  return cell;
+}
+
 std::size_t room_of(const Cell& cell, const MachineRates& machine, const offload::StagePlan& plan,
                     std::size_t activations) {
   const std::size_t device = offload::limit_bytes(machine.device_gib.value);
@@ -198,8 +226,6 @@ std::size_t room_of(const Cell& cell, const MachineRates& machine, const offload
 bool of_its_type(const Cell& cell, const MachineRates& machine) {
   return machine.dtype == name_of(cell.compute);
 }
-
-int sharers_of(const Cell& cell) { return std::max(1, cell.ranks / std::max(1, cell.nodes)); }
 
 // Ranks of a node that compute at the same time.
 int busy_of(const Cell& cell) { return std::max(sharers_of(cell), cell.beside); }
@@ -277,14 +303,15 @@ offload::StagePlan stage_plan(const Cell& cell) {
 }
 
 Prediction predict(const Cell& cell, const MachineRates& machine) {
-  way_of(cell);  // ranks that cannot be divided are refused before options
+  if (cell.parallel.cfg != parallel::CfgMode::Auto)
+    way_of(cell);  // ranks that cannot be divided are refused first
   return predict(cell, machine, stage_plan(cell));
 }
 
-Prediction predict(const Cell& cell, const MachineRates& machine, const offload::StagePlan& plan) {
+Prediction predict(const Cell& given, const MachineRates& machine, const offload::StagePlan& plan) {
+  const Cell cell = with_cfg(given, machine, plan);
   const Way way = way_of(cell);
   Prediction prediction{.cfg = cell.parallel.cfg, .ulysses = way.mesh.ulysses};
-  if (prediction.cfg == parallel::CfgMode::Auto) prediction.cfg = parallel::CfgMode::Paired;
   prediction.activation_bytes = activations_of(cell, way);
   const std::size_t room = room_of(cell, machine, plan, prediction.activation_bytes);
   const offload::StagePlan chosen = decided(plan, room, forecast(cell, machine, plan));

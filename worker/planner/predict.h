@@ -31,7 +31,7 @@ struct Cell {
   int ranks = 1;               // of this video, cfg x ulysses
   int nodes = 1;               // that these ranks are on, evenly
   int beside = 0;              // ranks of a node, with those of other videos; 0: only these
-  parallel::Options parallel;  // cfg (Auto: paired) and ulysses (0: what cfg leaves); the others are not used
+  parallel::Options parallel;  // cfg (Auto: as a run finds it) and ulysses (0: what cfg leaves); no others
   offload::Options offload;    // of the DiT
   // For offload type auto: bytes of the device that are free, activations included; nothing: the machine's.
   std::optional<std::size_t> device_bytes{};
