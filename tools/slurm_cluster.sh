@@ -54,7 +54,8 @@ write_configuration() {
   user=$(id -un)
   host=$(hostname)
   host=${host%%.*}
-  [ "$(nproc)" -ge 2 ] || tasks=task/none
+  # nproc itself would return OMP_NUM_THREADS where that is set.
+  [ "$(env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc)" -ge 2 ] || tasks=task/none
   read -r port_of_controller port_1 port_2 < <(free_ports)
   cat >"$dir/slurm.conf" <<END
 ClusterName=ferry
