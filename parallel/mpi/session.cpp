@@ -155,6 +155,15 @@ bool Session::a_rank_has_gone() { return watchdog_->a_rank_has_gone(); }
 
 bool Session::a_rank_was_asked_to_stop() const { return watchdog_->a_rank_was_asked_to_stop(); }
 
+void Session::give_up() {
+  ticks().give_up();
+  if (everyone().size() > all_.node->size()) keep_contact();
+}
+
+bool Session::a_rank_has_given_up() const { return watchdog_->ranks_that_stay() < all_.world->size(); }
+
+bool Session::all_have_given_up() const { return watchdog_->ranks_that_stay() == 0; }
+
 void Session::leave() { watchdog_->leave(); }
 
 bool Session::all_refuse() {
