@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "base/error.h"
+#include "parallel/mpi/components.h"
 #include "parallel/mpi/environment.h"
 #include "parallel/mpi/mpi_check.h"
 #include "parallel/patience.h"
@@ -38,6 +39,7 @@ bool start_mpi(int& argc, char**& argv) {
   if (running != 0) {
     FERRY_MPI_CHECK(MPI_Query_thread(&provided));
   } else {
+    avoid_broken_components();
     FERRY_MPI_CHECK(MPI_Init_thread(&argc, &argv, MPI_THREAD_SERIALIZED, &provided));
   }
   if (provided < MPI_THREAD_SERIALIZED) {
