@@ -20,7 +20,7 @@ fail() { say "$*"; exit 1; }
 needed() {
   local name note
   while read -r name note; do
-    if [ -n "$name" ] && [ "$(capability_field "$name" 2)" != optional ]; then echo "$name $note"; fi
+    if [ -n "$name" ] && [[ $(capability_field "$name" 2) != *optional ]]; then echo "$name $note"; fi
   done
 }
 
