@@ -89,7 +89,12 @@ NodeName=n2 NodeHostname=$host NodeAddr=127.0.0.1 Port=$port_2 CPUs=2 CoresPerSo
 PartitionName=test Nodes=n1,n2 Default=YES State=UP
 END
   echo "NodeName=n1,n2 Name=gpu File=$dir/gpu[0-1]" >"$dir/gres.conf"
-  printf '#!/bin/sh\necho "export %s"\n' "$(mark)" >"$dir/task_prolog"
+  # Nodes of other clusters have the same names, and Open MPI a folder in /tmp for each name.
+  cat >"$dir/task_prolog" <<END
+#!/bin/sh
+echo "export $(mark)"
+echo "export OMPI_MCA_orte_tmpdir_base=$short/\$SLURMD_NODENAME/tmp"
+END
   chmod 755 "$dir/task_prolog"
 }
 
