@@ -43,8 +43,14 @@ int run_session(parallel::Session& session, const std::function<int(parallel::Se
 class PeersOfSession {
  public:
   PeersOfSession(Interrupt& interrupt, parallel::Session& session) : interrupt_(interrupt) {
-    interrupt_.set_peers({.one_has_gone = [&session] { return session.a_rank_has_gone(); },
-                          .leave = [&session] { session.leave(); }});
+    Interrupt::Peers peers{.one_has_gone = [&session] { return session.a_rank_has_gone(); },
+                           .leave = [&session] { session.leave(); }};
+    if (session.size() > 1) {
+      peers.give_up = [&session] { session.give_up(); };
+      peers.one_has_given_up = [&session] { return session.a_rank_has_given_up(); };
+      peers.all_have_given_up = [&session] { return session.all_have_given_up(); };
+    }
+    interrupt_.set_peers(std::move(peers));
   }
   ~PeersOfSession() { interrupt_.set_peers({}); }
   PeersOfSession(const PeersOfSession&) = delete;

@@ -16,7 +16,7 @@ capability_field() { awk -F' *[|] *' -v name="$1" -v column="$2" '$1 == name { p
 # Lines "NAME LOOKED-FOR" of what the level needs or may use.
 level_capabilities() {
   local levels=build
-  case $1 in test) levels='build|test' ;; check) levels='build|test|check' ;; esac
+  case $1 in test) levels='build|test|test-optional' ;; check) levels='build|test|test-optional|check' ;; esac
   awk -F' *[|] *' -v levels="^($levels|optional)\$" '!/^#/ && $2 ~ levels { print $1, $3 }' tools/dependencies.txt
 }
 

@@ -20,7 +20,7 @@ fail() { say "$*"; exit 1; }
 needed() {
   local name note
   while read -r name note; do
-    if [ -n "$name" ] && [ "$(capability_field "$name" 2)" != optional ]; then echo "$name $note"; fi
+    if [ -n "$name" ] && [[ $(capability_field "$name" 2) != *optional ]]; then echo "$name $note"; fi
   done
 }
 
@@ -100,12 +100,11 @@ have_slurm() (
   for program in munged slurmctld slurmd sbatch; do command -v "$program" >/dev/null || exit 1; done
 )
 
-# For tests/e2e/slurm_test.py, which starts a Slurm of its own, with FERRY_SLURM_TESTS in the environment.  The packages' services
+# For tests/e2e/slurm_test.py, which starts a Slurm of its own and is skipped where there is none.  The packages' services
 # are neither started now nor at the next boot.
 install_slurm() {
   local as_root log=${TMPDIR:-/tmp}/ferry-slurm.$$.log
-  if [ -z "${FERRY_SLURM_TESTS:-}" ] || [ "$level" = build ] || have_slurm; then return; fi
-  if ! command -v apt-get >/dev/null; then return; fi
+  if [ "$level" = build ] || have_slurm || ! command -v apt-get >/dev/null; then return; fi
   if ! may_install slurm; then
     say "without slurm-wlm and munge: tests under Slurm are skipped"
     return

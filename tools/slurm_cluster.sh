@@ -54,7 +54,8 @@ write_configuration() {
   user=$(id -un)
   host=$(hostname)
   host=${host%%.*}
-  [ "$(nproc)" -ge 2 ] || tasks=task/none
+  # nproc itself would return OMP_NUM_THREADS where that is set.
+  [ "$(env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc)" -ge 2 ] || tasks=task/none
   read -r port_of_controller port_1 port_2 < <(free_ports)
   cat >"$dir/slurm.conf" <<END
 ClusterName=ferry
@@ -88,7 +89,12 @@ NodeName=n2 NodeHostname=$host NodeAddr=127.0.0.1 Port=$port_2 CPUs=2 CoresPerSo
 PartitionName=test Nodes=n1,n2 Default=YES State=UP
 END
   echo "NodeName=n1,n2 Name=gpu File=$dir/gpu[0-1]" >"$dir/gres.conf"
-  printf '#!/bin/sh\necho "export %s"\n' "$(mark)" >"$dir/task_prolog"
+  # Nodes of other clusters have the same names, and Open MPI a folder in /tmp for each name.
+  cat >"$dir/task_prolog" <<END
+#!/bin/sh
+echo "export $(mark)"
+echo "export OMPI_MCA_orte_tmpdir_base=$short/\$SLURMD_NODENAME/tmp"
+END
   chmod 755 "$dir/task_prolog"
 }
 

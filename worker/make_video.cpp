@@ -23,6 +23,7 @@
 #include "worker/output/files.h"
 #include "worker/record/results.h"
 #include "worker/stages/not_finite.h"
+#include "worker/state/meeting.h"
 #include "worker/state/save_points.h"
 
 namespace ferry::worker {
@@ -188,7 +189,7 @@ void compute_and_write(Engine& engine, const Prepared& prepared, KeptLatents& ke
                      .scale = job.out_scale},
                     job.codec);
   Generation made = generated(engine, prepared, kept, encoding, run);
-  run.stop->enter(StopRequest::Phase::Finishing);
+  begin_together(*run.stop, StopRequest::Phase::Finishing, *rank.session, rank.session->world());
   RunFacts facts{.ranks = gather_records(rank, made),
                  .mesh = rank.mesh,
                  .backend = rank.backend(),

@@ -20,8 +20,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr double kRanksApart_s = 0.5;
-constexpr double kLook_s = 0.01;
+constexpr int kLook_ms = 10;  // whether a run that was asked can be given up
+constexpr int kAllGiveUp_ms = 1;
+constexpr double kTell_s = 0.05;
+constexpr double kAllHear_s = 0.2;
+constexpr double kAllGiveUp_s = 3;
 
 bool writable(int descriptor) {
   const int flags = ::fcntl(descriptor, F_GETFL);
@@ -59,8 +62,11 @@ void Interrupt::run() {
   Asked asked;
   pollfd sources[2] = {{caught_.descriptor(), POLLIN, 0}, {stop_, POLLIN, 0}};
   while (sources[1].revents == 0) {
-    ::poll(sources, 2, -1);
+    int look_ms = -1;
+    if (asked.signal != 0) look_ms = asked.gave_up ? kAllGiveUp_ms : kLook_ms;
+    ::poll(sources, 2, look_ms);
     if (const auto first = caught_.next()) take(first->signal, asked);
+    if (asked.signal != 0) give_up_if_possible(asked);
   }
 }
 
@@ -74,22 +80,29 @@ void Interrupt::take(int signal, Asked& asked) {
   const Clock::time_point now = Clock::now();
   if (asked.signal == signal && now - asked.at < as_duration(kOneDelivery_s)) return;
   const std::lock_guard lock(mutex_);
+  if (asked.gave_up) end_process(stopped_early(asked.signal), worker::kRequeueExit);
   const bool lost = peers_.one_has_gone && peers_.one_has_gone();
   if (lost || asked.signal != 0 || !can_ask(signal))
     end_process("ended by " + signal_name(signal), 128 + signal);
-  asked = {signal, now};
-  if (request_->ask() && !has_begun_soon()) end_process(stopped_early(signal), worker::kRequeueExit);
+  asked.signal = signal;
+  asked.at = now;
+  request_->ask();
 }
 
-// Ranks enter the first step one after another: one that left while another has entered would be taken for
-// lost, and Slurm kills the other ranks of a step in which one has gone.
-bool Interrupt::has_begun_soon() const {
-  const Clock::time_point end = Clock::now() + as_duration(kRanksApart_s);
-  while (request_->nothing_done()) {
-    if (Clock::now() >= end) return false;
-    std::this_thread::sleep_for(as_duration(kLook_s));
+void Interrupt::give_up_if_possible(Asked& asked) {
+  const std::lock_guard lock(mutex_);
+  if (!request_->give_up(peers_.one_has_given_up && peers_.one_has_given_up())) return;
+  const Clock::time_point now = Clock::now();
+  if (!asked.gave_up) asked.gave_up = now;
+  if (peers_.give_up && now >= asked.tell_at) {
+    peers_.give_up();
+    asked.tell_at = now + as_duration(kTell_s);
   }
-  return true;
+  if (!asked.all_gave_up && peers_.all_have_given_up && peers_.all_have_given_up()) asked.all_gave_up = now;
+  // Under Slurm a rank that ends takes the others of its step with it, so they end at the same time.
+  const bool all = asked.all_gave_up && now - *asked.all_gave_up >= as_duration(kAllHear_s);
+  if (all || !peers_.give_up || now - *asked.gave_up >= as_duration(kAllGiveUp_s))
+    end_process(stopped_early(asked.signal), worker::kRequeueExit);
 }
 
 void Interrupt::end_process(const std::string& how, int code) {

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -17,8 +18,10 @@ namespace ferry::launcher {
 // While one exists, a separate thread takes the signals of launcher/process/signals.h.
 //
 //   SIGTERM, SIGUSR1   the first one asks the run to stop (worker/state/stop_request.h), if there is one to
-//                      ask; more of its kind within a second are the same delivery.  Under `ferry -n` only
-//                      SIGUSR1 asks: its mpirun ends ranks by SIGTERM
+//                      ask; where nothing has been done the process ends at once, together with the other
+//                      ranks that are asked (worker/state/meeting.h), or 3 s later without them.  More of its
+//                      kind within a second are the same delivery.  Under `ferry -n` only SIGUSR1 asks: its
+//                      mpirun ends ranks by SIGTERM
 //   any other, or a    removes the files that this process is still writing, and exits with code
 //   second one         128 + the signal's number
 //
@@ -31,6 +34,11 @@ class Interrupt {
     // rest, who are not asked to stop but end.
     std::function<bool()> one_has_gone;
     std::function<void()> leave;  // says that this rank ends on purpose
+    // Of several ranks, which end together where nothing has been done: tells the others that this one gives
+    // up (called more than once); true if one, and if all, have.
+    std::function<void()> give_up{};
+    std::function<bool()> one_has_given_up{};
+    std::function<bool()> all_have_given_up{};
   };
 
   // `stop` (optional) must outlive it.
@@ -46,12 +54,15 @@ class Interrupt {
   struct Asked {  // the signal that asked to stop
     int signal = 0;
     Clock::time_point at;
+    Clock::time_point tell_at;
+    std::optional<Clock::time_point> gave_up;
+    std::optional<Clock::time_point> all_gave_up;
   };
   void run();
   bool can_ask(int signal) const;
-  // After ask(): true if the run goes past its beginning within a moment, and answers.
-  bool has_begun_soon() const;
   void take(int signal, Asked& asked);
+  // Where nothing has been done: ends the process once all ranks give up, or after 3 s.
+  void give_up_if_possible(Asked& asked);
   [[noreturn]] void end_process(const std::string& how, int code);
 
   CaughtSignals caught_;

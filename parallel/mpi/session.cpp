@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "base/error.h"
+#include "parallel/mpi/components.h"
 #include "parallel/mpi/environment.h"
 #include "parallel/mpi/mpi_check.h"
 #include "parallel/patience.h"
@@ -38,6 +39,7 @@ bool start_mpi(int& argc, char**& argv) {
   if (running != 0) {
     FERRY_MPI_CHECK(MPI_Query_thread(&provided));
   } else {
+    avoid_broken_components();
     FERRY_MPI_CHECK(MPI_Init_thread(&argc, &argv, MPI_THREAD_SERIALIZED, &provided));
   }
   if (provided < MPI_THREAD_SERIALIZED) {
@@ -154,6 +156,15 @@ Ticks& Session::ticks() { return watchdog_->ticks(); }
 bool Session::a_rank_has_gone() { return watchdog_->a_rank_has_gone(); }
 
 bool Session::a_rank_was_asked_to_stop() const { return watchdog_->a_rank_was_asked_to_stop(); }
+
+void Session::give_up() {
+  ticks().give_up();
+  if (everyone().size() > all_.node->size()) keep_contact();
+}
+
+bool Session::a_rank_has_given_up() const { return watchdog_->ranks_that_stay() < all_.world->size(); }
+
+bool Session::all_have_given_up() const { return watchdog_->ranks_that_stay() == 0; }
 
 void Session::leave() { watchdog_->leave(); }
 

@@ -137,6 +137,13 @@ class Session {
   bool a_rank_has_gone();
   // True if a rank of the job was asked to stop early, and has said so (Ticks::asked_to_stop).
   bool a_rank_was_asked_to_stop() const;
+  // This rank was asked to stop and ends without attending the next meeting of all (worker/state/meeting.h),
+  // as those do that have the same to say.  Tells the others.  Any thread; returns at once.
+  void give_up();
+  // True if a rank of the job has said so, or has left; if all have, as far as this one has heard.  Any
+  // thread.
+  bool a_rank_has_given_up() const;
+  bool all_have_given_up() const;
   // This rank ends by itself: the others are not to take it for one that died.  Any thread.
   void leave();
   // For a rank that has thrown a UserError: true if all ranks of its node have as well.  Waits for them, less

@@ -91,6 +91,7 @@ Seen Board::seen(int index) const {
             .waits = from.waits > 0,
             .left = from.left,
             .asked = from.asked,
+            .gives_up = from.gives_up,
             .group = from.group,
             .gone = false,
             .device_free = from.device_free,

@@ -2,9 +2,11 @@
 
 #include <array>
 #include <charconv>
+#include <chrono>
 #include <csignal>
 #include <sstream>
 #include <string_view>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -14,9 +16,10 @@ namespace ferry::parallel {
 
 namespace {
 
-constexpr std::array<std::pair<std::string_view, Fault::Kind>, 4> kKinds = {
+constexpr std::array<std::pair<std::string_view, Fault::Kind>, 5> kKinds = {
     {{"stop", Fault::Kind::Stop},
      {"kill", Fault::Kind::Kill},
+     {"hang", Fault::Kind::Hang},
      {"throw", Fault::Kind::Throw},
      {"refuse", Fault::Kind::Refuse}}};
 
@@ -59,6 +62,8 @@ void Fault::meet(const Where& now) const {
     case Kind::Kill:
       std::raise(SIGKILL);
       return;
+    case Kind::Hang:
+      while (true) std::this_thread::sleep_for(std::chrono::seconds(1));
     case Kind::Throw:
       throw Error("planted by FERRY_TEST_FAULT");
     case Kind::Refuse:
@@ -80,7 +85,8 @@ std::optional<Fault> planted_fault(const std::string& text, int rank) {
       return Fault{*kind, rank, {.stage = *stage, .step = *step, .block = -1}};
     }
   }
-  throw UserError("FERRY_TEST_FAULT=" + text + ": KIND:RANK:STAGE[:STEP] with stop, kill, throw or refuse");
+  throw UserError("FERRY_TEST_FAULT=" + text +
+                  ": KIND:RANK:STAGE[:STEP] with stop, kill, hang, throw or refuse");
 }
 
 }  // namespace ferry::parallel

@@ -9,7 +9,8 @@
 namespace ferry::parallel {
 
 struct Fault {
-  enum class Kind : std::uint8_t { Stop, Kill, Throw, Refuse };  // SIGSTOP, SIGKILL, Error, UserError
+  // SIGSTOP, SIGKILL, the main thread sleeps for ever, Error, UserError
+  enum class Kind : std::uint8_t { Stop, Kill, Hang, Throw, Refuse };
   Kind kind = Kind::Stop;
   int rank = 0;
   Where where;  // a stage and, unless 0, a step

@@ -41,6 +41,7 @@ struct alignas(128) Place {
   std::atomic<bool> refused;               // it has thrown a UserError, which the others may have thrown too
   std::atomic<bool> left;                  // it ends on purpose
   std::atomic<bool> asked;                 // it was asked to stop early
+  std::atomic<bool> gives_up;              // it was asked where nothing had been done, and ends
   std::atomic<int> group;                  // works apart with the ranks of the same number; 0: with all
   std::atomic<std::uint64_t> device_free;  // bytes; 0: unknown
   std::atomic<std::uint64_t> host_free;
@@ -57,6 +58,7 @@ struct Seen {
   bool waits = false;
   bool left = false;
   bool asked = false;
+  bool gives_up = false;
   int group = 0;
   bool gone = false;  // its process has ended, though it has not left
   std::size_t device_free = 0;
@@ -72,6 +74,7 @@ struct Sign {
   std::uint64_t device_free = 0;
   std::uint64_t host_free = 0;
   std::uint32_t asked = 0;
+  std::uint32_t gives_up = 0;
   std::int32_t group = 0;
 };
 

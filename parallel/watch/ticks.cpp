@@ -46,6 +46,7 @@ Sign Ticks::sign() const {
           .device_free = place.device_free,
           .host_free = place.host_free,
           .asked = place.asked ? 1U : 0U,
+          .gives_up = place.gives_up ? 1U : 0U,
           .group = place.group};
 }
 

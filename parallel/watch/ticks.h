@@ -55,6 +55,8 @@ class Ticks {
   void work_in_group(int number) { mine().group = number; }
   // Whether this rank was asked to stop early: so ranks of other groups hear of it.
   void asked_to_stop(bool asked) { mine().asked = asked; }
+  // This rank, which was asked to stop, ends before the ranks' next meeting, which it will not attend.
+  void give_up() { mine().gives_up = true; }
   // Free memory of the device, for reports.
   void device_memory(std::size_t free_bytes) { mine().device_free = free_bytes; }
 

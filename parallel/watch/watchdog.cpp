@@ -124,6 +124,7 @@ void Watchdog::hear(int rank, const Sign& sign) {
                    .waits = sign.waits > 0,
                    .left = false,
                    .asked = sign.asked > 0,
+                   .gives_up = sign.gives_up > 0,
                    .group = sign.group,
                    .gone = false,
                    .device_free = sign.device_free,
@@ -188,6 +189,17 @@ bool Watchdog::a_rank_was_asked_to_stop() const {
   }
   const std::lock_guard lock(remote_mutex_);
   return std::ranges::any_of(remote_, [](const auto& each) { return each.second.asked; });
+}
+
+int Watchdog::ranks_that_stay() const {
+  auto stay = static_cast<int>(setup_.hosts.size());
+  for (int i = 0; i < setup_.board.size(); ++i) {
+    const Place& place = setup_.board.place(i);
+    if (place.gives_up || place.left) --stay;
+  }
+  const std::lock_guard lock(remote_mutex_);
+  for (const auto& [rank, seen] : remote_) stay -= seen.gives_up ? 1 : 0;
+  return stay;
 }
 
 bool Watchdog::all_refuse(double seconds) {

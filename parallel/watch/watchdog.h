@@ -56,6 +56,9 @@ class Watchdog {
   // True if a rank has said so (Ticks::asked_to_stop); of another node, as soon as it has been heard.  Any
   // thread.
   bool a_rank_was_asked_to_stop() const;
+  // How many ranks have not said that they give up (Ticks::give_up), nor left; those of other nodes as far as
+  // they have been heard.  Any thread.
+  int ranks_that_stay() const;
   // A rank of another node has sent this.  Any thread.
   void hear(int rank, const Sign& sign);
   // Messages are taken in now.  What was not heard in a time in which none were does not count.  Any thread.

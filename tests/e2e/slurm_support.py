@@ -23,7 +23,9 @@ LEFT_OUT = {"OMPI_MCA_hwloc_base_binding_policy", "OMPI_MCA_rmaps_base_oversubsc
 
 
 def tool(*words):
-    return subprocess.run([str(TOOL), *map(str, words)], capture_output=True, text=True, timeout=120)
+    """With OMP_NUM_THREADS, which must change nothing: some shells have it."""
+    return subprocess.run([str(TOOL), *map(str, words)], capture_output=True, text=True, timeout=120,
+                          env={**os.environ, "OMP_NUM_THREADS": "1"})
 
 
 def processes_of(folder):

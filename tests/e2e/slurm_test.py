@@ -51,6 +51,28 @@ class Generate(SlurmTest):
             options = record["options"]
             self.assertEqual((len(record["ranks"]), options["model.path"], options["job.fps"]), (2, str(DEMO), "7"))
 
+    def test_two_ranks_on_each_of_two_nodes(self):
+        """The branches go across the nodes, whatever order Slurm gives the ranks."""
+        if subprocess.run(["unshare", "--uts", "--mount", "true"], capture_output=True).returncode != 0:
+            self.skipTest("the ranks of both nodes would meet in Open MPI's shared memory (tools/slurm_cluster.sh)")
+
+        def check(record, log):
+            self.assertEqual([rank["host"] for rank in record["ranks"]], ["n1", "n1", "n2", "n2"])
+            self.assertEqual(record["mesh"], {"data": 1, "cfg": 2, "ulysses": 2}, log)
+            self.assertNotIn("goes over the network", log)
+
+        for launcher in ("srun", "mpirun"):
+            job = self.submit("generate.sbatch", "a red circle", *flags(TINY), options=["--nodes=2"],
+                              env={"LAUNCH": launcher})
+            self.ended(job)
+            check(self.record(job), self.log(job))
+        log = self.folder / "cyclic.log"
+        self.slurm("srun", "--mpi=pmix", "--nodes=2", "--ntasks=4", "--ntasks-per-node=2", "--distribution=cyclic",
+                   f"--error={log}", BINARY, "generate", "--model", DEMO, "--prompt", "a red circle", "--out", "cyclic.mp4",
+                   *flags(TINY))
+        check(json.loads((self.folder / "cyclic.json").read_text()), log.read_text())
+        self.assertIn("numbered by node", log.read_text())
+
     def test_a_share_of_a_node(self):
         """As a user edits it who does not want a whole node."""
         text = (SOURCE / "slurm" / "generate.sbatch").read_text()
@@ -165,6 +187,19 @@ class Stopped(SlurmTest):
             self.slurm("scancel", "--batch", "--signal=USR1", job)
         self.assert_requeued(job)
         self.assertNotIn("resuming", self.log(job))
+
+
+    def test_stopped_while_one_rank_is_before_the_first_step(self):
+        """Where it hangs; Slurm kills those that have not ended with the first."""
+        hangs = executable(self.folder / "hangs", "#!/bin/sh\nbegun=begun-$SLURM_JOB_ID-$PMIX_RANK\n"
+                           "[ -e $begun ] || export FERRY_TEST_FAULT=hang:1:denoise\n"
+                           f'touch $begun\nexec {BINARY} "$@"\n')
+        for options in ((), ("--nodes=2", "--gpus-per-node=1")):
+            job = self.submit("generate.sbatch", "a red circle", *flags(TINY), options=options, env={"FERRY": str(hangs)})
+            self.await_log(job, "load dit")
+            self.slurm("scancel", "--signal=TERM", job)
+            self.assert_requeued(job)
+            self.assertNotIn("resuming", self.log(job))
 
 
 class Batch(SlurmTest):
@@ -303,11 +338,6 @@ class Cluster(FerryTest):
 
 
 if __name__ == "__main__":
-    # Two of its tests have failed by chance, each in one of four runs: a rank that is stopped in the moment of its first
-    # step, which takes the other with it, and the cores of a step.
-    if not os.environ.get("FERRY_SLURM_TESTS"):
-        print("skipped: FERRY_SLURM_TESTS is not set in the environment")
-        sys.exit(SKIPPED)
     missing = [name for name in PROGRAMS if not shutil.which(name, path=PATH)]
     if missing:
         print(f"skipped: {', '.join(missing)} not installed (slurm-wlm, munge)")

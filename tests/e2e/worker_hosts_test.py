@@ -87,7 +87,7 @@ class TwoHosts(FerryTest):
         given = [word for key in ("size", "frames", "steps", "guidance", "dtype") for word in (f"--{key}", GIVEN[key])]
         for order in (BY_SLOT, BY_NODE):
             done = self.hosts.mpirun((2, 2), *order, BINARY, "generate", "--model", DEMO, "--jobs", manifest, "--data", 2,
-                                     "--overwrite", *given, env={"OMPI_MCA_osc": "pt2pt"})  # docs/clusters.md
+                                     "--overwrite", *given)
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertIn("4 made", done.stderr)
             self.assertNotIn("goes over the network", done.stderr)

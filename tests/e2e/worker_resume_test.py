@@ -35,13 +35,13 @@ class ResumeTest(FerryTest):
         flags = [word for key, value in given.items() if value is not None for word in (f"--{key}", value)]
         return list(map(str, ["generate", *(["-n", ranks] if ranks > 1 else []), *flags, *arguments]))
 
-    def start(self, *arguments, at="", launcher=(), **options):
+    def start(self, *arguments, at="", launcher=(), env=None, **options):
         """A run in the background that has said `at`, a regular expression."""
         log = open(self.folder.parent / f"{self.folder.name}.{time.monotonic_ns()}.log", "w+")
         self.addCleanup(os.unlink, log.name)
         self.addCleanup(log.close)
         job = subprocess.Popen([*launcher, BINARY, *self.words(*arguments, **options)], stdout=log, stderr=log,
-                               env={**os.environ, "OMP_NUM_THREADS": "1"})
+                               env={**os.environ, "OMP_NUM_THREADS": "1", **(env or {})})
         self.addCleanup(job.wait)
         self.addCleanup(job.kill)
         job.text = lambda: pathlib.Path(log.name).read_text()
@@ -201,6 +201,20 @@ class Signals(ResumeTest):
             self.assertIn(self.names(), ([], [".x.mp4.state"]), job.text())
             if self.names():
                 (self.folder / ".x.mp4.state").unlink()
+
+    def test_ranks_that_are_stopped_before_the_first_step_end_together(self):
+        """One hangs just before the step in which the other would wait for it."""
+        shows = self.folder / "shows"
+        shows.write_text('#!/bin/sh\ntrap : USR1 TERM\n"$@"\ncode=$?\n'
+                         'echo "rank $OMPI_COMM_WORLD_RANK ends with $code"\nexit $code\n')
+        shows.chmod(0o755)
+        for nodes in ("0,0", "0,1"):
+            job = self.start(launcher=[*MPIRUN, "-n", "2", shows], at="load dit",
+                             env={"FERRY_TEST_FAULT": "hang:1:denoise", "FERRY_TEST_NODES": nodes})
+            job.send_signal(signal.SIGUSR1)
+            self.assertEqual(self.code_of(job), REQUEUE, job.text())
+            self.assertEqual(sorted(re.findall("rank . ends with .*", job.text())),
+                             ["rank 0 ends with 75", "rank 1 ends with 75"], job.text())
 
     def test_a_second_signal_ends_at_once(self):
         for ranks in (1, 2):

@@ -154,6 +154,12 @@ class OrdinaryUser(Setup):
         code, text = self.run_setup()
         self.assertEqual((code, text), (0, "setup: goes on without: ccache\n"))
 
+    def test_what_only_tests_can_do_without_is_not_missed_by_a_build(self):
+        self.hide("ip")
+        self.assertEqual(self.run_setup(), (0, ""))
+        _, text = self.run_setup("test")  # which then misses Python's packages
+        self.assertIn("setup: goes on without: ip\n", text)
+
     def test_a_user_whom_sudo_refuses_is_told_and_one_whom_it_obeys_gets_the_packages_of_what_is_missing(self):
         self.hide("ninja")
         self.script(self.programs / "dpkg-query", "exit 0")

@@ -261,6 +261,19 @@ TEST_F(BesideAChild, AUserErrorOfOneRankIsNotThatOfAll) {
   EXPECT_TRUE(watchdog->all_refuse(0.05));
 }
 
+TEST_F(BesideAChild, RanksStayUntilTheyGiveUpOrLeave) {
+  start({Stage::Load, 0, -1});
+  const auto watchdog = watch(600);
+  EXPECT_EQ(watchdog->ranks_that_stay(), 2);
+  board_.place(1).gives_up = true;
+  EXPECT_EQ(watchdog->ranks_that_stay(), 1);
+  watchdog->ticks().give_up();
+  EXPECT_EQ(watchdog->ranks_that_stay(), 0);
+  board_.place(1).gives_up = false;
+  board_.place(1).left = true;
+  EXPECT_EQ(watchdog->ranks_that_stay(), 0);
+}
+
 // A rank of another node, that is known from messages.
 TEST_F(BesideAChild, ARankOfAnotherNodeThatSendsNoMoreHasStopped) {
   board_ = Board::alone(0);

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "worker/state/meeting.h"
 #include "worker/state/save_points.h"
 
 namespace ferry::worker {
@@ -20,7 +21,7 @@ int InGroups::make_all() {
     const Round round = next_round(begin);
     begin_round(engine(), options(), round, store_);
     // From here on no rank ends on its own: another group may be in the middle of a video.
-    stop().enter(StopRequest::Phase::Stoppable);
+    begin_together(stop(), StopRequest::Phase::Stoppable, session(), session().everyone());
     claims.restart();
     session().ticks().work_in_group(session().group() + 1);
     bool stops = make_claimed(claims, begin, round.videos) == kRequeueExit;
@@ -33,7 +34,7 @@ int InGroups::make_all() {
       if (first_of_all()) spdlog::info("all groups have stopped; the same command goes on");
       return kRequeueExit;
     }
-    stop().enter(StopRequest::Phase::NothingDone);
+    begin_phase(stop(), StopRequest::Phase::NothingDone, session());
   }
   return 0;
 }
@@ -44,7 +45,7 @@ int InGroups::make_claimed(parallel::Claims& claims, std::size_t begin, std::siz
     const std::string mine = first() ? std::to_string(claims.take()) : "";
     const std::size_t claimed = std::stoull(session().broadcast(mine, 0));
     if (claimed >= count) return 0;
-    stop().enter(StopRequest::Phase::Stoppable);
+    begin_phase(stop(), StopRequest::Phase::Stoppable, session());
     const bool stops = !session().all_agree(!stop_asked(stop(), session()));
     if (!stops && make(begin + claimed) == 0) continue;
     if (first()) claims.close();

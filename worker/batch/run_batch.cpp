@@ -9,6 +9,7 @@
 #include "parallel/mesh.h"
 #include "worker/batch/batch_run.h"
 #include "worker/batch/in_groups.h"
+#include "worker/state/meeting.h"
 
 namespace ferry::worker {
 namespace {
@@ -22,7 +23,7 @@ class InTurn final : public BatchRun {
   int make_all() override {
     for (std::size_t place = 0; place < left().size(); ++place) {
       if (!session().all_agree(!stop().asked())) return stopped(place);
-      stop().enter(StopRequest::Phase::NothingDone);
+      begin_phase(stop(), StopRequest::Phase::NothingDone, session());
       if (make(place) == kRequeueExit) return kRequeueExit;
       if (first()) contexts().drop_done(place);
     }

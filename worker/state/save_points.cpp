@@ -3,11 +3,12 @@
 #include "base/files/pending_file.h"
 #include "base/log.h"
 #include "parallel/agree.h"
+#include "worker/state/meeting.h"
 
 namespace ferry::worker {
 
 void SavePoints::begin() {
-  if (stop_ != nullptr) stop_->enter(StopRequest::Phase::Stoppable);
+  if (stop_ != nullptr) begin_together(*stop_, StopRequest::Phase::Stoppable, session_, session_.world());
 }
 
 bool stop_asked(const StopRequest& stop, parallel::Session& session) {

@@ -24,7 +24,7 @@ class SavePoints {
   SavePoints(parallel::Session& session, StopRequest* stop, UnfinishedRun* unfinished, int every)
       : session_(session), stop_(stop), unfinished_(unfinished), every_(every) {}
 
-  // From here on a request waits for a border.  Not collective.
+  // From here on a request waits for a border.
   void begin();
   // True if any rank was asked to stop.
   bool stop_agreed() const;
