@@ -97,6 +97,13 @@ void open_dit(Networks& networks, const Options& options) {
   networks[Role::Dit] = std::move(dit);
 }
 
+void plan_dit(Networks& networks, const Options& options, const model::DitConfig& dit) {
+  const DType compute = compute_type("dtype", options.model.dtype);
+  networks.facts.dit = dit;
+  networks[Role::Dit] =
+      Network{.role = Role::Dit, .checkpoint = {}, .spec = model::dit_spec(dit, compute), .compute = compute};
+}
+
 void open_vae(Networks& networks, const Options& options) {
   const DType compute = compute_type("vae_dtype", options.model.vae_dtype);
   Checkpoint checkpoint = Checkpoint::open(networks.folder, Part::Vae, options.model.key[Role::Vae]);

@@ -51,4 +51,7 @@ void open_dit(Networks& networks, const Options& options);
 void open_vae(Networks& networks, const Options& options);
 void open_text_encoder(Networks& networks, const Options& options);
 
+// A DiT of these dimensions, of which there are no files: for plans, nothing can be loaded from it.
+void plan_dit(Networks& networks, const Options& options, const model::DitConfig& dit);
+
 }  // namespace ferry::worker

@@ -19,6 +19,7 @@
 #include "launcher/options/settings.h"
 #include "launcher/options/value.h"
 #include "model/text/unicode.h"
+#include "worker/planner/shapes.h"
 
 namespace ferry::launcher {
 namespace {
@@ -174,11 +175,17 @@ void split_entries(std::vector<ConfigEntry>& entries, std::vector<ConfigEntry>& 
 
 // What holds for every cell of a model unless the grid says otherwise: the size of benchmarks, and what the
 // checkpoint's own ferry.cfg says of its videos.
-worker::Echo model_defaults(const std::string& model) {
+worker::Echo model_defaults(const std::string& model, Models models) {
+  worker::Echo defaults = {{"job.size", "416x240"}, {"job.frames", "17"}};
+  if (models == Models::FoldersAndNames && worker::dit_by_name(model)) return defaults;
   worker::Options scratch;
   scratch.model.path = model;
-  check_model(scratch, 0);
-  worker::Echo defaults = {{"job.size", "416x240"}, {"job.frames", "17"}};
+  try {
+    check_model(scratch, 0);
+  } catch (const UserError& error) {
+    if (models == Models::Folders) throw;
+    throw UserError(fmt::format("{}; known by name are 1.3B, 14B", error.what()));
+  }
   const std::vector<FlagGroup> groups = run_keys(scratch);
   for (const Setting& setting : gather_settings(groups, parse_command_line(groups, {"--model", model}))) {
     if (!setting.of_model || !is_of_sweep(setting.flag->key)) continue;
@@ -212,7 +219,7 @@ worker::Options options_of(const worker::Echo& settings) {
   return options;
 }
 
-std::vector<SweepCell> read_grid(const std::string& path, const std::vector<Setting>& line) {
+std::vector<SweepCell> read_grid(const std::string& path, const std::vector<Setting>& line, Models models) {
   worker::Options scratch;
   const std::vector<FlagGroup> groups = sweep_keys(scratch);
   std::vector<ConfigEntry> entries = read_config_entries(path, "--grid");
@@ -235,7 +242,7 @@ std::vector<SweepCell> read_grid(const std::string& path, const std::vector<Sett
   for (std::size_t number = 0; number < count; ++number) {
     SweepCell& cell = cells.emplace_back(cell_of(number, axes, settings));
     const std::string& model = cell.options.model.path;
-    if (!defaults.contains(model)) defaults[model] = model_defaults(model);
+    if (!defaults.contains(model)) defaults[model] = model_defaults(model, models);
     cell.settings.insert(cell.settings.begin(), defaults[model].begin(), defaults[model].end());
     cell.options = options_of(cell.settings);
   }

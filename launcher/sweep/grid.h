@@ -7,6 +7,7 @@
 //   path = Wan2.1-T2V-1.3B     other groups hold for all cells
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -20,12 +21,17 @@ namespace ferry::launcher {
 // attention, of the job size and sampling, of the run deadline and log level.
 std::vector<FlagGroup> sweep_keys(worker::Options& options);
 
+// What a grid's models may be: folders that are there, or also names of models without files (dit_by_name(),
+// worker/planner/shapes.h).
+enum class Models : std::uint8_t { Folders, FoldersAndNames };
+
 // The cells of the grid in `path`, in order, none twice in spelling; those of one model and number of ranks
 // are consecutive.  `line`: the command's, whose other settings override the file's.
 // Throws UserError in one line: what .cfg files are refused for, no or an empty list, a value that its key
 // does not take, a key both in [grid] and beside it, no model or one that is not there, more than kMostCells
 // cells.
-std::vector<SweepCell> read_grid(const std::string& path, const std::vector<Setting>& line);
+std::vector<SweepCell> read_grid(const std::string& path, const std::vector<Setting>& line,
+                                 Models models = Models::Folders);
 
 inline constexpr std::size_t kMostCells = 10000;
 

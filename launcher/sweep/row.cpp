@@ -7,11 +7,9 @@
 #include <ctime>
 #include <nlohmann/json.hpp>
 
-#include "base/error.h"
 #include "base/text/shown.h"
 #include "bench/decode.h"
 #include "launcher/sweep/machine_state.h"
-#include "worker/planner/predict.h"
 #include "worker/record/version.h"
 
 namespace ferry::launcher {
@@ -93,38 +91,6 @@ Json measured_fields(const worker::StepResult& result, int ranks) {
           {"gpu_s_per_video", step * ranks * result.job.steps},
           {"device", result.device},
           {"used", used_of(result)}};
-}
-
-Json predicted_fields(const SweepCell& cell, const worker::StepFacts& facts,
-                      const worker::MachineRates& machine) {
-  const worker::Cell what{.dit = facts.dit,
-                          .compute = facts.compute,
-                          .width = facts.job.width,
-                          .height = facts.job.height,
-                          .frames = facts.job.frames,
-                          .guided = facts.job.guided(),
-                          .ranks = cell.ranks,
-                          .parallel = cell.options.parallel,
-                          .offload = cell.options.offload[worker::Role::Dit]};
-  try {
-    const worker::Prediction p = worker::predict(what, machine);
-    return {{"predicted_step_s", p.step_s},
-            {"predicted",
-             {{"machine", machine.name},
-              {"type", word_of(p.type)},
-              {"offload_ratio", p.offload_ratio},
-              {"prefetch_size", p.prefetch_size},
-              {"gpu_bytes", p.gpu_bytes},
-              {"node_bytes", p.node_bytes},
-              {"activation_bytes", p.activation_bytes},
-              {"compute_s", p.compute_s},
-              {"exposed_copy_s", p.exposed_copy_s},
-              {"exposed_exchange_s", p.exposed_exchange_s},
-              {"assumed", p.assumed},
-              {"fitted", p.fitted}}}};
-  } catch (const UserError&) {  // said by the ranks, if it is so
-    return Json::object();
-  }
 }
 
 std::string row_of(const std::string& cell, const Json& fields, const Json& outcome) {

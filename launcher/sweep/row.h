@@ -11,7 +11,8 @@
 //   node_bytes       the weights' copy of a node; host_peak_bytes: most of one process
 //   video_steps, gpu_s_per_video    steps of a video, and ranks x steps x step_s: sampling alone
 //   used             what was chosen where the cell leaves it open, and what offloading did
-//   predicted_step_s, predicted    with --machine, made before the cell ran: the step, and the planner's
+//   predicted_step_s, predicted    with --machine, made (prediction.h) before the cell ran: the step, and the
+//   planner's
 //                    type, offload_ratio, prefetch_size (of type auto those that it chooses), gpu_bytes,
 //                    node_bytes, activation_bytes, compute_s, exposed_copy_s, exposed_exchange_s and
 //                    `assumed` and `fitted`, the rates that nobody measured as such
@@ -25,16 +26,11 @@
 
 #include "launcher/sweep/cell.h"
 #include "worker/measure/step_measure.h"
-#include "worker/planner/rates.h"
 
 namespace ferry::launcher {
 
 // The fields from step_s to used.
 nlohmann::ordered_json measured_fields(const worker::StepResult& result, int ranks);
-
-// predicted_step_s and `predicted` for a cell on one node; empty for one that the planner refuses.
-nlohmann::ordered_json predicted_fields(const SweepCell& cell, const worker::StepFacts& facts,
-                                        const worker::MachineRates& machine);
 
 // The whole row, one line: `fields` of the cell, then `outcome`, which has step_s or error.
 std::string row_of(const std::string& cell, const nlohmann::ordered_json& fields,

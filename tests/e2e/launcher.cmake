@@ -37,7 +37,7 @@ foreach(class Files Configuration Prompts Words Offload)
   ferry_launcher_e2e(config_${name} config 300 ${class})
 endforeach()
 # Each starts ranks for several cells.
-foreach(class Whole Failing Refused Plot)
+foreach(class Whole Predicted Failing Refused Plot)
   string(TOLOWER ${class} name)
   ferry_launcher_e2e(sweep_${name} sweep 600 ${class})
 endforeach()

@@ -15,6 +15,7 @@ import unittest
 
 from launcher_support import BINARY, DEMO, FerryTest, ferry
 
+MACHINES = pathlib.Path(__file__).parents[2] / "configs/machines"
 GRID = """
 [grid]
 ranks = 1, 2
@@ -149,14 +150,25 @@ class Whole(Sweep):
     def test_with_a_machine_each_cell_is_predicted_before_it_runs(self):
         self.grid.write_text(self.grid.read_text().replace("ranks = 1, 2", "ranks = 1"))
         self.assert_refused(self.sweep("--machine", self.folder / "none"), "none")
+        before = self.folder / "before.jsonl"
+        done = ferry("bench", "sweep", "--grid", self.grid, "--machine", "h100", "--predict", "--out", before)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        predicted = {row["cell"]: row for row in map(json.loads, before.read_text().splitlines())}
         done = self.sweep("--machine", "h100")
         self.assertEqual(done.returncode, 0, done.stderr)
-        measured = [row for row in self.read().values() if "step_s" in row]
+        rows = self.read()
+        self.assertEqual(set(predicted), set(rows))
+        measured = [row for row in rows.values() if "step_s" in row]
         self.assertEqual(len(measured), 3)
         for row in measured:
             self.assertGreater(row["predicted_step_s"], 0)
             self.assertEqual(row["predicted"]["machine"], "h100")
             self.assertGreater(row["predicted"]["node_bytes"], 0)
+            # What --predict wrote of it, value by value.
+            own = {key: value for key, value in predicted[row["cell"]].items() if key != "versions"}
+            self.assertEqual(own, {key: row[key] for key in own})
+        for row in rows.values():
+            self.assertEqual(row.get("error"), predicted[row["cell"]].get("error"))
 
     def test_two_that_share_a_file_measure_each_cell_once(self):
         processes = [self.start(), self.start()]
@@ -164,6 +176,99 @@ class Whole(Sweep):
             errors = process.communicate(timeout=LIMIT_S)[1]
             self.assertEqual(process.returncode, 0, errors)
         self.assert_complete(self.sweep())
+
+
+class Predicted(Sweep):
+    """Of a machine that is not here: no ranks start, and no GPU is asked for."""
+
+    GRID = """
+[grid]
+model = 14B
+ranks = 1, 3, 8
+cfg = paired, parallel
+type = none, async, sequential
+[model]
+device = cuda
+[job]
+size = 832x480
+frames = 81
+"""
+
+    def setUp(self):
+        super().setUp()
+        self.grid.write_text(self.GRID)
+
+    def predict(self, *more):
+        return ferry("bench", "sweep", "--grid", self.grid, "--predict", *more, env=self.environment())
+
+    def test_each_cell_has_a_row_with_what_ferry_plan_says(self):
+        done = self.predict("--machine", "h100", "--out", self.rows)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertFalse(self.starts.exists())
+        rows = list(self.read().values())
+        self.assertEqual(len(rows), 18)
+        self.assertEqual(len(done.stdout.splitlines()), 1 + len(rows))
+        plan = ("plan", "--model", "14B", "--machine", "h100", "--size", "832x480", "--frames", 81, "--json")
+        plans = {gpus: json.loads(ferry(*plan, "--gpus", gpus).stdout)["plans"] for gpus in (1, 8)}
+        for row in rows:
+            with self.subTest(row["cell"]):
+                if row["ranks"] % 2 == 1 and row["cfg"] == "parallel":
+                    self.assertIn("even number of ranks", row["error"])
+                    continue
+                self.assertEqual((row["size"], row["frames"], row["model"]), ("832x480", 81, "14B"))
+                self.assertNotIn("error", row)
+                if row["ranks"] == 3:
+                    continue
+                same = next(each for each in plans[row["ranks"]] if each["data"] == 1 and each["prefetch_size"] < 2 and all(
+                    each[key] == row[key] for key in ("cfg", "type")) and each["transport"] in ("auto", "full"))
+                self.assertAlmostEqual(row["predicted_step_s"] / same["step_s"], 1, 9)
+                self.assertEqual(row["predicted"]["gpu_bytes"], same["dit_bytes"])
+        # Without --out the table alone; again, and elsewhere, the same bytes.
+        before = self.rows.read_bytes()
+        self.assertEqual(self.predict("--machine", "h100").stdout, done.stdout)
+        other = self.folder / "other.jsonl"
+        self.assertEqual(self.predict("--machine", "h100", "--out", other).returncode, 0)
+        self.assertEqual(other.read_bytes(), before)
+
+    def test_memory_is_the_machine_files_or_what_vram_says(self):
+        done = self.predict("--machine", "h100", "--vram", 24, "--out", self.rows)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        rows = [row for row in self.read().values() if "predicted_step_s" in row]
+        self.assertEqual({row["predicted"]["machine"] for row in rows}, {"h100, 24 GiB a GPU"})
+        self.assertEqual({row["type"] for row in rows if "error" in row}, {"none"})
+        for row in rows:
+            self.assertEqual("error" in row, row["type"] == "none", row)
+            if "error" in row:
+                self.assertIn("25.770 GB of 25.770 GB are free (a device of h100, 24 GiB a GPU); --dit.offload.type", row["error"])
+        # Of a CPU it is the host's: two ranks share what the copy leaves.
+        rates = json.loads((MACHINES / "h100.json").read_text())
+        for host, refused in ((80, []), (37, ["async"]), (20, ["none", "async", "sequential"])):
+            self.rows.unlink()
+            machine = self.folder / "cpu.json"
+            machine.write_text(json.dumps({**rates, "name": "here", "gpu": False, "host_gib": {"value": host, "source": "measured"}}))
+            self.grid.write_text(self.GRID.replace("1, 3, 8", "2").replace("paired, parallel", "paired"))
+            done = self.predict("--machine", machine, "--out", self.rows)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            # None uses the copy in place, async has slots beside it.
+            self.assertEqual([row["type"] for row in self.read().values() if "error" in row], refused, host)
+            self.assert_refused(self.predict("--machine", machine, "--vram", 24), "no GPUs")
+
+    def test_what_is_wrong_is_said_in_one_line(self):
+        self.assert_refused(self.predict(), "machine", "h100")
+        self.assert_refused(self.predict("--machine", "none"), "--machine FILE")
+        self.assert_refused(self.predict("--machine", "h300"), "h300", "pcie")
+        self.assert_refused(self.predict("--machine", "h100", "--samples", 3), "--samples")
+        self.assert_refused(self.sweep("--vram", 24), "--vram", "--predict")
+        self.rows.write_text("mine\n")
+        self.assert_refused(self.predict("--machine", "h100", "--out", self.rows), self.rows, "it exists")
+        self.assertEqual(self.rows.read_text(), "mine\n")
+        self.rows.unlink()
+        self.assert_refused(self.predict("--machine", "h100", "--out", self.folder / "none" / "x"), "none")
+        # Names are for predictions alone.
+        self.assert_refused(self.sweep(), "14B")
+        self.grid.write_text(self.GRID.replace("14B", "15B"))
+        self.assert_refused(self.predict("--machine", "h100"), "15B", "1.3B, 14B")
+        self.assertFalse(self.starts.exists())
 
 
 class Failing(Sweep):

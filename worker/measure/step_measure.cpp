@@ -22,6 +22,7 @@
 #include "worker/job/guidance.h"
 #include "worker/job/memory_check.h"
 #include "worker/job/resolve.h"
+#include "worker/planner/shapes.h"
 #include "worker/record/progress.h"
 #include "worker/record/record.h"
 #include "worker/stages/attention.h"
@@ -43,6 +44,16 @@ Networks open_dit_of(const Options& options) {
   networks.folder = checkpoint::existing_model_folder(options.model.path);
   open_dit(networks, options);
   networks.facts.vae.z_dim = networks.facts.dit.in_channels;
+  return networks;
+}
+
+// The same without its files, of a model known by its name.
+Networks plan_dit_of(const Options& options) {
+  const std::optional<model::DitConfig> dit = dit_by_name(options.model.path);
+  if (!dit) return open_dit_of(options);
+  Networks networks;
+  plan_dit(networks, options, *dit);
+  networks.facts.vae.z_dim = dit->in_channels;
   return networks;
 }
 
@@ -139,13 +150,14 @@ struct StepMeasure::Setting {
 
 StepFacts check_steps(const Options& given, int ranks) {
   Options options = given;
-  Networks networks = open_dit_of(options);
+  Networks networks = plan_dit_of(options);
   const Job job = resolve_steps(options.job, networks.facts, false);
   const auto heads = static_cast<int>(networks.facts.dit.heads);
   if (!halves_fit(options.parallel, ranks, heads, job))
     refuse_idle_half(parallel::make_mesh(options.parallel, ranks, 0, heads), job);
   fit_offload(options, networks, ranks, ranks);
-  return {job, networks.facts.dit, networks[Role::Dit]->compute};
+  Network& dit = networks[Role::Dit].value();
+  return {.job = job, .dit = networks.facts.dit, .compute = dit.compute, .plan = std::move(dit.plan)};
 }
 
 StepMeasure::StepMeasure(const Options& options, parallel::Session& session)

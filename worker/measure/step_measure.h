@@ -12,6 +12,7 @@
 
 #include "base/dtype.h"
 #include "model/dit/config.h"
+#include "offload/plan.h"
 #include "offload/report.h"
 #include "parallel/mesh.h"
 #include "parallel/mpi/session.h"
@@ -57,10 +58,12 @@ struct StepFacts {
   Job job;
   model::DitConfig dit;
   DType compute = DType::BF16;  // of the DiT
+  offload::StagePlan plan;      // of its weights
 };
 
 // What of a case can be known, and refused, without ranks: the network, degrees, size, offloading on `ranks`
-// ranks of one node.  Reads headers only.  Throws UserError.
+// ranks of one node.  Reads headers only, and no files of a model known by its name (dit_by_name(),
+// worker/planner/shapes.h).  Throws UserError.
 StepFacts check_steps(const Options& options, int ranks);
 
 class StepMeasure {

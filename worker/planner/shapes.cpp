@@ -65,6 +65,11 @@ ModelShapes model_shapes(const std::string& folder_or_name) {
   return of_folder(folder_or_name);
 }
 
+std::optional<model::DitConfig> dit_by_name(const std::string& name) {
+  if ((name != "1.3B" && name != "14B") || std::filesystem::exists(name)) return std::nullopt;
+  return named(name).dit;
+}
+
 std::size_t lora_bytes(const std::string& path, const model::DitConfig& dit, DType compute) {
   const model::NetworkSpec spec = model::dit_spec(dit, compute);
   const checkpoint::LoraFile lora = checkpoint::LoraFile::open(path, spec, Part::Dit);

@@ -26,6 +26,9 @@ struct ModelShapes {
 // and text encoder may be missing.  Throws UserError: neither; a folder whose DiT cannot be used.
 ModelShapes model_shapes(const std::string& folder_or_name);
 
+// The DiT of "1.3B" or "14B", unless there is a file or folder of that name.
+std::optional<model::DitConfig> dit_by_name(const std::string& name);
+
 // Device bytes of a LoRA where it is added while computing (offload type sequential) and not merged into the
 // weights.  Throws UserError as checkpoint::LoraFile::open does.
 std::size_t lora_bytes(const std::string& path, const model::DitConfig& dit, DType compute);
