@@ -1,7 +1,7 @@
 // Rows of a sweep: one JSON object for each cell.
 //
 //   cell             its name (launcher/sweep/cell.h)
-//   model ranks weights size frames attention cfg ulysses type transport interleave offload_ratio
+//   model ranks size frames attention cfg ulysses type transport interleave offload_ratio
 //   prefetch_size link_gbps    its values; null: without effect on this cell
 //   step_s           median of `samples_s`, the seconds of each timed step on the slowest rank;
 //                    step_least_s, step_most_s, step_spread = (most - least) / median
@@ -11,8 +11,7 @@
 //   node_bytes       the weights' copy of a node; host_peak_bytes: most of one process
 //   video_steps, gpu_s_per_video    steps of a video, and ranks x steps x step_s: sampling alone
 //   used             what was chosen where the cell leaves it open, and what offloading did
-//   predicted_step_s, predicted    with --machine, made (prediction.h) before the cell ran: the step, and the
-//   planner's
+//   predicted_step_s, predicted    with --machine, made before the cell ran: the step, and the planner's
 //                    type, offload_ratio, prefetch_size (of type auto those that it chooses), gpu_bytes,
 //                    node_bytes, activation_bytes, compute_s, exposed_copy_s, exposed_exchange_s and
 //                    `assumed` and `fitted`, the rates that nobody measured as such

@@ -100,6 +100,7 @@ TEST_F(Grid, WhatCannotBeReadIsRefusedInOneLine) {
       {"[grid]\nranks = 1e9\n", "grid.ranks"},
       {"[grid]\nranks = many\n", "'many'"},
       {"[grid]\nrank = 1\n", "did you mean ranks?"},
+      {"[grid]\nweights = bf16\n", "unknown key 'weights'"},
       {"[grid]\ntype = asyn\n", "did you mean async?"},
       {"[grid]\nsize = big\n", "grid.size"},
       {"[grid]\noffload_ratio = 2\n", "grid.offload_ratio"},
