@@ -58,7 +58,7 @@ void drop(Json& fields, std::initializer_list<const char*> names) {
 void drop_without_effect(Json& fields, const SweepCell& cell) {
   const offload::Options& dit = cell.options.offload[worker::Role::Dit];
   const bool may_ferry = dit.type == Kind::Auto || (dit.type == Kind::Async && dit.offload_ratio > 0);
-  if (dit.type != Kind::Auto && dit.type != Kind::Async) drop(fields, {"offload_ratio"});
+  if (dit.type != Kind::Async) drop(fields, {"offload_ratio"});
   if (!may_ferry) drop(fields, {"prefetch_size", "transport", "interleave"});
   if (!may_ferry && dit.type != Kind::Sequential) drop(fields, {"link_gbps"});
   if (cell.ranks == 1) drop(fields, {"transport"});
