@@ -47,7 +47,8 @@ std::unique_ptr<Group> with_copies(Made made, Session& ranks, Device& device, Ex
   std::string why = "its ranks are on several nodes";
   if (on_one_node(ranks, made.members)) {
     why.clear();
-    made.group = make_copy_group(std::move(made.group), made.members, device, ranks.patience_s(), why);
+    made.group = make_copy_group(std::move(made.group), made.members, device,
+                                 {.patience_s = ranks.patience_s(), .ticks = &ranks.ticks()}, why);
   }
   if (!why.empty() && made.members.rank() == 0) {
     const auto level = exchange == ExchangeBy::Copy ? spdlog::level::warn : spdlog::level::info;

@@ -17,7 +17,7 @@ SPARE = ["#e69f00", "#8b4513", "#a3a500"]
 STYLES = ["-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 4))]
 MARKERS = "osD^vPX"
 # What a panel has in common, what a line has, and how it is said.
-WORKLOAD_KEYS = ["model", "weights", "attention", "size", "frames"]
+WORKLOAD_KEYS = ["model", "attention", "size", "frames"]
 PANEL_KEYS = [*WORKLOAD_KEYS, "cfg"]
 DETAIL_KEYS = ["link_gbps", "offload_ratio", "prefetch_size", "interleave", "ulysses"]
 MOST_TAILS = 6  # lines of one strategy that can be told apart

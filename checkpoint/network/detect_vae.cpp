@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 
 #include "base/error.h"
 #include "base/text/describe.h"
@@ -93,6 +95,20 @@ std::vector<double> statistics(const ConfigFile& config, const char* name, const
   return given.value_or(wan);
 }
 
+// They are used in fp32, and 1 / deviation too.
+void check_statistics(const ConfigFile& config, const model::VaeConfig& found) {
+  constexpr double kLeast = std::numeric_limits<float>::min();
+  constexpr double kMost = std::numeric_limits<float>::max();
+  for (const double mean : found.latents_mean) {
+    if (!(std::abs(mean) <= kMost)) config.refuse("latents_mean", "expected numbers that fp32 holds");
+  }
+  for (const double deviation : found.latents_std) {
+    if (!(deviation > 0)) config.refuse("latents_std", "expected numbers above 0");
+    if (!(deviation >= kLeast && deviation <= kMost))
+      config.refuse("latents_std", "expected numbers that fp32 holds, and their inverses");
+  }
+}
+
 }  // namespace
 
 model::VaeConfig vae_config(const Checkpoint& checkpoint) {
@@ -119,9 +135,7 @@ model::VaeConfig vae_config(const Checkpoint& checkpoint) {
   check_config(config, found);
   found.latents_mean = statistics(config, "latents_mean", model::wan21_latents_mean(), found, file);
   found.latents_std = statistics(config, "latents_std", model::wan21_latents_std(), found, file);
-  for (const double deviation : found.latents_std) {
-    if (!(deviation > 0)) config.refuse("latents_std", "expected numbers above 0");
-  }
+  check_statistics(config, found);
   return found;
 }
 

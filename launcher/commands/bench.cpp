@@ -1,11 +1,15 @@
 #include "launcher/commands/bench.h"
 
+#include <fmt/ranges.h>
+
 #include <functional>
 #include <memory>
 #include <sstream>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "launcher/check.h"
+#include "launcher/commands/bench_unused.h"
 #include "launcher/commands/generate.h"
 #include "launcher/options/keys.h"
 #include "launcher/options/settings.h"
@@ -71,25 +75,33 @@ std::vector<FlagGroup> bench_keys(BenchOptions& options, bool sweeps) {
   return groups;
 }
 
-Command make_bench(const std::string& name, const std::string& summary,
-                   int (*measure)(const BenchOptions&, parallel::Session&)) {
+int measure(Measures what, const BenchOptions& options, parallel::Session& session) {
+  if (session.rank() == 0 && !options.unused.empty())
+    spdlog::info("without effect here: {}", fmt::join(options.unused, ", "));
+  if (what == Measures::Forward) return bench_forward(options, session);
+  return what == Measures::Decode ? bench_decode(options, session) : bench_offload(options, session);
+}
+
+Command make_bench(const std::string& name, const std::string& summary, Measures what) {
   const auto options = std::make_shared<BenchOptions>();
   Command command{name, summary, "--model DIR [--size WxH] [--frames N] [options]",
-                  bench_keys(*options, measure == bench_offload)};
+                  bench_keys(*options, what == Measures::Offload)};
   command.takes_ranks = true;
   command.takes_config = true;
   command.more_help =
       "Without --size and --frames: 416x240, 17 frames.  `ferry make-model` writes weights to measure "
       "with.\n";
-  command.check = [options, groups = command.groups](const CommandLine& line, int ranks) {
+  command.check = [options, what, groups = command.groups](const CommandLine& line, int ranks) {
     refuse_positional(line);
-    apply_settings(groups, gather_settings(groups, line), options->run);
+    const std::vector<Setting> settings = gather_settings(groups, line);
+    apply_settings(groups, settings, options->run);
+    options->unused = unused_keys(settings, *options, what);
     check_model(options->run, ranks);
     if (options->branches > 2) throw UserError("--branches: there are at most 2");
   };
-  command.run = [options, measure](int& argc, char**& argv) {
+  command.run = [options, what](int& argc, char**& argv) {
     return run_ranks(argc, argv, options->run.run,
-                     [&](parallel::Session& session) { return measure(*options, session); });
+                     [&](parallel::Session& session) { return measure(what, *options, session); });
   };
   return command;
 }
@@ -98,17 +110,17 @@ Command make_bench(const std::string& name, const std::string& summary,
 
 Command make_bench_forward() {
   return make_bench("bench forward", "times DiT forwards beside their matrix products and attention alone",
-                    bench_forward);
+                    Measures::Forward);
 }
 
 Command make_bench_decode() {
-  return make_bench("bench decode", "times VAE decodes beside their convolutions alone", bench_decode);
+  return make_bench("bench decode", "times VAE decodes beside their convolutions alone", Measures::Decode);
 }
 
 Command make_bench_offload() {
   Command command = make_bench("bench offload",
                                "times DiT steps under offloading beside resident ones and their lower bound",
-                               bench_offload);
+                               Measures::Offload);
   command.more_help +=
       "The bound is max(compute beside the same traffic, bytes / link); --dit.offload.link_gbps makes a link "
       "of that\n"

@@ -1,6 +1,7 @@
 // Measurements of bench/ on a checkpoint, on the ranks of a job.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "parallel/mpi/session.h"
@@ -19,8 +20,9 @@ struct BenchOptions {
   std::vector<double> ratios = {1.0, 0.5};
   std::vector<int> prefetches = {1};
   std::vector<offload::Transport> transports = {offload::Transport::Full};
-  std::vector<double> shares{};  // transport auto with each of these, after `transports`
-  bool json = false;             // one line of JSON, with versions, instead of a table
+  std::vector<double> shares{};       // transport auto with each of these, after `transports`
+  bool json = false;                  // one line of JSON, with versions, instead of a table
+  std::vector<std::string> unused{};  // keys that were given and have no effect
 };
 
 // DiT forwards by all ranks, printed by rank 0.  Collective over the world.

@@ -16,7 +16,6 @@ using Kind = offload::StrategyKind;
 
 constexpr auto kKeys = std::to_array<GridKey>({{"model", "model.path"},
                                                {"ranks", ""},
-                                               {"weights", "model.weights"},
                                                {"size", "job.size"},
                                                {"frames", "job.frames"},
                                                {"attention", "attention.impl"},
@@ -59,7 +58,7 @@ void drop(Json& fields, std::initializer_list<const char*> names) {
 void drop_without_effect(Json& fields, const SweepCell& cell) {
   const offload::Options& dit = cell.options.offload[worker::Role::Dit];
   const bool may_ferry = dit.type == Kind::Auto || (dit.type == Kind::Async && dit.offload_ratio > 0);
-  if (dit.type != Kind::Auto && dit.type != Kind::Async) drop(fields, {"offload_ratio"});
+  if (dit.type != Kind::Async) drop(fields, {"offload_ratio"});
   if (!may_ferry) drop(fields, {"prefetch_size", "transport", "interleave"});
   if (!may_ferry && dit.type != Kind::Sequential) drop(fields, {"link_gbps"});
   if (cell.ranks == 1) drop(fields, {"transport"});
@@ -78,13 +77,8 @@ std::span<const GridKey> grid_keys() { return kKeys; }
 Json fields_of(const SweepCell& cell, bool guided) {
   const worker::Options& options = cell.options;
   const offload::Options& dit = options.offload[worker::Role::Dit];
-  Json weights;  // the model's type
-  for (const auto& [key, value] : cell.settings) {
-    if (key == "model.weights") weights = value;
-  }
   Json fields = {{"model", plain_path(options.model.path)},
                  {"ranks", cell.ranks},
-                 {"weights", weights},
                  {"size", fmt::format("{}x{}", options.job.width.value(), options.job.height.value())},
                  {"frames", options.job.frames.value()},
                  {"attention", options.attention.impl},
@@ -122,8 +116,7 @@ std::string label_of(const Json& fields) {
   };
   std::string label = fmt::format("{} rank{}, cfg {}, {}", text("ranks"), fields.at("ranks") == 1 ? "" : "s",
                                   text("cfg"), text("type"));
-  for (const char* name :
-       {"transport", "interleave", "offload_ratio", "prefetch_size", "link_gbps", "weights"}) {
+  for (const char* name : {"transport", "interleave", "offload_ratio", "prefetch_size", "link_gbps"}) {
     const Json& value = fields.at(name);
     if (!value.is_null() && value != "auto") label += fmt::format(", {} {}", name, text(name));
   }

@@ -92,17 +92,14 @@ void check_text(const std::string& where, const std::string& value) {
 }
 
 // Checks each value by itself.
-void check_values(const std::string& where, const Axis& axis, const Names& names, const std::string& path) {
+void check_values(const std::string& where, const Axis& axis, const Names& names) {
   for (const std::string& value : axis.values) {
     check_text(where, value);
     if (axis.key.empty()) {
       to_integer(where, value, 1, kMostRanks);
       continue;
     }
-    const auto flag = names.find(axis.key);
-    if (flag == names.end())
-      throw UserError(fmt::format("{}: [grid] {}: this program has no option {}", path, axis.name, axis.key));
-    flag->second->set(where, value);
+    names.at(axis.key)->set(where, value);
   }
 }
 
@@ -115,7 +112,7 @@ std::vector<Axis> axes_of(const std::string& path, const std::vector<ConfigEntry
     const std::string where = fmt::format("{}: grid.{}", path, shown(entry.key));
     const GridKey& key = key_named(section, entry.key);
     Axis axis{key.name, key.key, values_of(where, entry.value)};
-    check_values(where, axis, names, path);
+    check_values(where, axis, names);
     if (!given.emplace(key.name, std::move(axis)).second) throw UserError(where + ": given twice");
   }
   std::vector<Axis> axes;

@@ -1,7 +1,7 @@
 // Rows of a sweep: one JSON object for each cell.
 //
 //   cell             its name (launcher/sweep/cell.h)
-//   model ranks weights size frames attention cfg ulysses type transport interleave offload_ratio
+//   model ranks size frames attention cfg ulysses type transport interleave offload_ratio
 //   prefetch_size link_gbps    its values; null: without effect on this cell
 //   step_s           median of `samples_s`, the seconds of each timed step on the slowest rank;
 //                    step_least_s, step_most_s, step_spread = (most - least) / median

@@ -19,6 +19,7 @@
 #include "parallel/node/peer_port.h"
 #include "parallel/patience.h"
 #include "parallel/peers.h"
+#include "parallel/watch/ticks.h"
 
 namespace ferry::parallel {
 
@@ -42,9 +43,10 @@ struct Region {
 
 class CopyGroup final : public Group {
  public:
-  CopyGroup(Control members, std::unique_ptr<PeerPort> port, Device& device)
+  CopyGroup(Control members, std::unique_ptr<PeerPort> port, Device& device, Ticks* ticks)
       : members_(std::move(members)),
         device_(device),
+        ticks_(ticks),
         port_(std::move(port)),
         begin_(device.make_event(EventKind::Order)),
         end_(device.make_event(EventKind::Order)),
@@ -81,6 +83,7 @@ class CopyGroup final : public Group {
   Region make_region(std::size_t bytes);
   std::string check(Region& region);
   std::string trade_known_bytes(Region& region, std::size_t bytes);
+  bool ends(const Event& used) const;
   void give_up(std::uint32_t turn) noexcept;
   DeviceMemory allocate_without_copies(Device& device, std::size_t bytes);
   Region* region_of(const void* recv);
@@ -93,6 +96,7 @@ class CopyGroup final : public Group {
 
   Control members_;
   Device& device_;
+  Ticks* ticks_;
   std::unique_ptr<PeerPort> port_;
   std::unique_ptr<Group> base_;
   std::unique_ptr<Stream> own_;  // for this rank's own pieces; made when first needed
@@ -293,6 +297,14 @@ std::string lost_piece(const std::vector<std::uint8_t>& got, std::size_t me, con
   return {};
 }
 
+// False if the exchange before `used` takes too long.
+bool CopyGroup::ends(const Event& used) const {
+  const Ticks::Wait wait(ticks_);
+  Patience patience(kCheckDeadline_s);
+  while (!used.done() && !patience.over()) std::this_thread::sleep_for(std::chrono::microseconds(100));
+  return used.done();
+}
+
 // Returns this rank's error, or an empty string.  On return, this rank's waits have ended and nothing of the
 // exchange is queued, so no flag of this turn rises later.
 std::string CopyGroup::trade_known_bytes(Region& region, std::size_t bytes) {
@@ -312,11 +324,7 @@ std::string CopyGroup::trade_known_bytes(Region& region, std::size_t bytes) {
     exchange(
         region, region.mine.data(), bytes, /*own_in_place=*/true,
         [&](int peer) { return sent.data() + static_cast<std::size_t>(peer) * bytes; }, *stream);
-    Patience patience(kCheckDeadline_s);
-    while (!region.used->done() && !patience.over()) {
-      std::this_thread::sleep_for(std::chrono::microseconds(100));
-    }
-    const bool late = !region.used->done();
+    const bool late = !ends(*region.used);
     if (late) port_->release(turn);
     stream->copy(got.data(), region.mine.data(), got.size());
     stream->synchronize();
@@ -390,11 +398,12 @@ std::unique_ptr<PeerPort> make_port(Device& device, Control& members, double pat
 }  // namespace
 
 std::unique_ptr<Group> make_copy_group(std::unique_ptr<Group> base, Control members, Device& device,
-                                       double patience_s, std::string& why) {
+                                       const CopyWaits& waits, std::string& why) {
   std::unique_ptr<CopyGroup> made;
   std::string error;
   try {
-    made = std::make_unique<CopyGroup>(members, make_port(device, members, patience_s), device);
+    made = std::make_unique<CopyGroup>(members, make_port(device, members, waits.patience_s), device,
+                                       waits.ticks);
   } catch (const std::exception& failed) {
     error = failed.what();
   }

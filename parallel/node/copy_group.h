@@ -27,11 +27,19 @@
 
 namespace ferry::parallel {
 
+class Ticks;
+
+// How its ranks wait for each other.
+struct CopyWaits {
+  double patience_s = 0;   // on the CPU: the longest that an exchange waits for another rank
+  Ticks* ticks = nullptr;  // or null; hears when the main thread waits.  Outlives the group
+};
+
 // Wraps `base`: all-to-alls and all-gathers that receive into memory from allocate() are done by copies, all
 // else by `base`.  `members` are the ranks of `base`, all on one node; `device` must outlive the group, and
 // the group its memory.  Collective; blocks.  If copies fail on any rank, returns `base` itself on every rank
 // and sets `why` to the reason.
 std::unique_ptr<Group> make_copy_group(std::unique_ptr<Group> base, Control members, Device& device,
-                                       double patience_s, std::string& why);
+                                       const CopyWaits& waits, std::string& why);
 
 }  // namespace ferry::parallel

@@ -379,7 +379,7 @@ class Plot(FerryTest):
         for ranks in (1, 2):
             for kind, transport, copy in (("none", None, 0), ("async", "full", 0.2), ("async", "sharded", 0.1)):
                 step = 1 / ranks + copy
-                row = {"cell": f"{ranks} {kind} {transport}", "model": "m", "ranks": ranks, "weights": None,
+                row = {"cell": f"{ranks} {kind} {transport}", "model": "m", "ranks": ranks,
                        "size": "64x64", "frames": 5, "attention": "auto", "cfg": "paired", "ulysses": ranks, "type": kind,
                        "transport": transport if ranks > 1 else None, "interleave": None, "offload_ratio": None,
                        "prefetch_size": None, "link_gbps": None, "step_s": step, "step_least_s": step,

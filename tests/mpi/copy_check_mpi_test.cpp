@@ -5,7 +5,9 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <stop_token>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -13,6 +15,7 @@
 #include "base/error.h"
 #include "parallel/mpi/mpi_group.h"
 #include "parallel/node/copy_group.h"
+#include "parallel/watch/ticks.h"
 #include "tests/support/mpi_fixture.h"
 
 namespace ferry::parallel {
@@ -77,8 +80,24 @@ TEST_F(CopyCheckTest, AFailedCheckEndsLongBeforeTheDeadline) {
   auto base = std::make_unique<MpiGroup>(session().thread(), session().world().comm());
   const Group* const plain = base.get();
   std::string why;
+  Ticks& ticks = session().ticks();
+  int looks = 0;
+  int waiting = 0;
+  std::jthread polling([&](const std::stop_token& stop) {
+    for (; !stop.stop_requested(); std::this_thread::sleep_for(std::chrono::milliseconds(1))) {
+      looks += 1;
+      waiting += ticks.sign().waits > 0 ? 1 : 0;
+    }
+  });
   const Clock::time_point begin = Clock::now();
-  const auto group = make_copy_group(std::move(base), session().world(), device, kDeadline_s, why);
+  const auto group = make_copy_group(std::move(base), session().world(), device,
+                                     {.patience_s = kDeadline_s, .ticks = &ticks}, why);
+  polling.request_stop();
+  polling.join();
+  // Those between: a rank that has failed waits for nothing but the others' answers.
+  if (rank() != 0 && rank() != size() - 1) {
+    EXPECT_GT(waiting, looks / 2) << looks << ": while it polls it waits, and is not late itself";
+  }
   EXPECT_LT(seconds_since(begin), kSoon_s);
   EXPECT_EQ(group.get(), plain);
   EXPECT_THAT(why, ::testing::HasSubstr("rank 0: no stream"));

@@ -176,7 +176,12 @@ TEST_F(Contradiction, OfTheVae) {
   expect_refused("vae", "temperal_downsample", {true, true, true});
   expect_refused("vae", "latents_mean", {1.0, 2.0});
   expect_refused("vae", "latents_mean", "none");
-  expect_refused("vae", "latents_std", std::vector<double>(16, 0.0));
+  for (const double none : {0.0, -1.0, 1e-50, 1e50}) {
+    std::vector<double> deviations(16, 1.0);
+    deviations[7] = none;
+    expect_refused("vae", "latents_std", deviations);
+  }
+  expect_refused("vae", "latents_mean", std::vector<double>(16, 1e50));
   EXPECT_THAT(refused("vae", "is_residual", true),
               AllOf(HasSubstr("Wan2.2 VAE"), HasSubstr("not supported yet")));
 }

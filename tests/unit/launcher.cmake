@@ -1,5 +1,5 @@
 ferry_test(launcher_test SOURCES unit/launcher_options_test.cpp unit/launcher_settings_test.cpp
-  unit/launcher_spawn_test.cpp unit/launcher_check_test.cpp unit/launcher_demo_words_test.cpp
+  unit/launcher_spawn_test.cpp unit/launcher_check_test.cpp unit/launcher_bench_test.cpp unit/launcher_demo_words_test.cpp
   unit/launcher_config_test.cpp unit/launcher_words_test.cpp unit/launcher_manifest_test.cpp unit/launcher_caught_test.cpp LIBS ferry::launcher)
 ferry_test(launcher_sweep_test SOURCES unit/launcher_sweep_test.cpp LIBS ferry::launcher)
 target_compile_definitions(launcher_sweep_test PRIVATE FERRY_DEMO_MODEL="${PROJECT_SOURCE_DIR}/models/demo")

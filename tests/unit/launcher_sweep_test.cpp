@@ -100,6 +100,7 @@ TEST_F(Grid, WhatCannotBeReadIsRefusedInOneLine) {
       {"[grid]\nranks = 1e9\n", "grid.ranks"},
       {"[grid]\nranks = many\n", "'many'"},
       {"[grid]\nrank = 1\n", "did you mean ranks?"},
+      {"[grid]\nweights = bf16\n", "unknown key 'weights'"},
       {"[grid]\ntype = asyn\n", "did you mean async?"},
       {"[grid]\nsize = big\n", "grid.size"},
       {"[grid]\noffload_ratio = 2\n", "grid.offload_ratio"},
@@ -133,6 +134,7 @@ TEST_F(Grid, CellsThatDifferInAKeyWithoutEffectAreOne) {
   EXPECT_EQ(planned("[grid]\ntype = none\n" + links + ways), 1U);
   EXPECT_EQ(planned("[grid]\ntype = model\noffload_ratio = 0.5,1\n" + links + ways), 1U);
   EXPECT_EQ(planned("[grid]\ntype = sequential\n" + links + ways), 3U);
+  EXPECT_EQ(planned("[grid]\ntype = auto\noffload_ratio = 0.5,1\n"), 1U);
   EXPECT_EQ(planned("[grid]\nranks = 2\ncfg = paired\ntype = async\n" + links + ways), 24U);
   // One rank shares no copies and exchanges nothing; halves of two ranks exchange nothing.
   EXPECT_EQ(planned("[grid]\nranks = 1\ncfg = paired\ntype = async\n" + links + ways), 6U);

@@ -1,4 +1,5 @@
 // The planner: its pipeline, its rates' files, and what it predicts from rates that a test makes up.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -19,6 +20,9 @@ namespace {
 
 using offload::StrategyKind;
 using parallel::CfgMode;
+using ::testing::AllOf;
+using ::testing::Contains;
+using ::testing::Not;
 
 std::string user_error_of(const std::function<void()>& work) {
   try {
@@ -174,6 +178,30 @@ TEST(Predict, NamesTheAssumedAndFittedRatesItLeansOn) {
   EXPECT_NE(std::ranges::find(assumed, "linear"), assumed.end());
 }
 
+// What is hidden of an exchange over NVLink says nothing of a network.
+TEST(Predict, BetweenNodesExchangesAreExposedAsTheNetworkSays) {
+  MachineRates machine = h100();
+  Cell cell = wan14b();
+  cell.ranks = 4;
+  const Prediction inside = predict(cell, machine);
+  EXPECT_LT(inside.exposed_exchange_s, inside.exchange_s);
+  cell.nodes = 2;
+  const Prediction between = predict(cell, machine);
+  EXPECT_GT(between.exchange_s, inside.exchange_s);
+  EXPECT_DOUBLE_EQ(between.exposed_exchange_s, between.exchange_s);
+  EXPECT_THAT(between.assumed, AllOf(Contains("network_exposed"), Contains("network_s")));
+  EXPECT_THAT(between.assumed, Not(Contains("exchange_exposed")));
+  EXPECT_THAT(between.assumed, Not(Contains("exchange_s")));
+  machine.network_exposed = {.value = 0.25, .source = RateSource::Measured};
+  const Prediction measured = predict(cell, machine);
+  EXPECT_DOUBLE_EQ(measured.exposed_exchange_s, between.exchange_s / 4);
+  EXPECT_THAT(measured.assumed, Not(Contains("network_exposed")));
+  // Branches apart, each inside a node.
+  cell.guided = true;
+  cell.parallel.cfg = CfgMode::Parallel;
+  EXPECT_EQ(predict(cell, machine).exposed_exchange_s, predict(cell, h100()).exposed_exchange_s);
+}
+
 TEST(Predict, RefusesMoreUlyssesRanksThanHeads) {
   Cell cell = wan14b();
   cell.ranks = 64;
@@ -183,6 +211,16 @@ TEST(Predict, RefusesMoreUlyssesRanksThanHeads) {
 TEST(MachineFile, ReadsWhatItWrites) {
   const MachineRates again = machine_from_json(to_json(h100()), "again");
   EXPECT_EQ(to_json(again), to_json(h100()));
+}
+
+TEST(MachineFile, OfAnEarlierVersionHasAllOfANetworkExposed) {
+  nlohmann::json json = nlohmann::json::parse(to_json(h100()));
+  json["network_exposed"] = {{"value", 0.5}, {"source", "measured"}};
+  EXPECT_EQ(machine_from_json(json.dump(), "file").network_exposed.value, 0.5);
+  json.erase("network_exposed");
+  const Rate rate = machine_from_json(json.dump(), "file").network_exposed;
+  EXPECT_EQ(rate.value, 1);
+  EXPECT_EQ(rate.source, RateSource::Assumed);
 }
 
 TEST(MachineFile, NamesTheFault) {

@@ -43,7 +43,8 @@ bool is_passed_over(std::string_view key, const Job& job) {
 
 // True if a stage of this type uses the setting ([offload] prefetch_size).
 bool is_used_by(std::string_view setting, Kind type) {
-  if (type == Kind::Auto) return true;
+  // How many blocks are ferried is what auto chooses.
+  if (type == Kind::Auto) return setting != "offload_ratio";
   if (has({"offload_ratio", "prefetch_size", "lazy_gpu_cache", "transport", "share", "interleave"}, setting))
     return type == Kind::Async;
   if (has({"vram_limit", "max_num_param", "module_map", "module_config", "overflow_module_config"}, setting))

@@ -79,6 +79,7 @@ struct Work {
   offload::Residency residency;
   ForwardTime forward;
   int sharers = 1;  // ranks of a node that bring blocks together
+  bool over_network = false;
 };
 
 double link_gbps(const Work& work, RateUse& use) {
@@ -96,6 +97,12 @@ double compute_of(const Work& work) {
 double exchange_of(const Work& work) {
   return work.forward.first.exchange_s +
          static_cast<double>(work.cell.dit.layers - 1) * work.forward.block.exchange_s;
+}
+
+// The fraction of exchanges that computing waits for.
+double exposed_part(const Work& work, RateUse& use) {
+  return std::min(1.0, work.over_network ? use("network_exposed", work.machine.network_exposed)
+                                         : use("exchange_exposed", work.rates.exchange_exposed));
 }
 
 // Bytes of a ferried block, in the passes behind the first.
@@ -254,7 +261,8 @@ Work work_of(const Cell& cell, const MachineRates& machine, const offload::Stage
           .kind = plan.kind,
           .residency = plan.residency,
           .forward = forward_time(shape, machine, rates, use),
-          .sharers = sharers};
+          .sharers = sharers,
+          .over_network = shape.over_network};
 }
 
 void fill_memory(Prediction& prediction, const Work& work) {
@@ -270,8 +278,7 @@ void fill_memory(Prediction& prediction, const Work& work) {
 
 void fill_time(Prediction& prediction, const Work& work, RateUse& use) {
   const double exchange = exchange_of(work);
-  const double exposed =
-      exchange > 0 ? exchange * std::min(1.0, use("exchange_exposed", work.rates.exchange_exposed)) : 0;
+  const double exposed = exchange > 0 ? exchange * exposed_part(work, use) : 0;
   const Moved one = moved(work, exposed, prediction.share, use);
   const int forwards = work.way.forwards;
   prediction.ferried_bytes = static_cast<std::size_t>(forwards * one.ferried);

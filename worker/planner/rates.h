@@ -73,10 +73,11 @@ struct MachineRates {
   std::vector<RankRates> by_ranks;  // not empty, ascending
   Rate network_gbps;                // between nodes, each rank
   Rate network_s;
-  Rate init_s;         // from the start of the processes to the first byte read
-  Rate read_gbps;      // files to the node's copy
-  Rate pin_gbps;       // page-locking, until the first step may begin; the CPU locks nothing
-  Rate decode_tflops;  // the VAE's convolutions
+  Rate network_exposed{.value = 1};  // as exchange_exposed, of an exchange between nodes; a file may lack it
+  Rate init_s;                       // from the start of the processes to the first byte read
+  Rate read_gbps;                    // files to the node's copy
+  Rate pin_gbps;                     // page-locking, until the first step may begin; the CPU locks nothing
+  Rate decode_tflops;                // the VAE's convolutions
 
   // The section for that many ranks of a node, else the largest with fewer (its rates are then assumed for
   // more ranks), else the first.

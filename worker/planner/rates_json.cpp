@@ -39,6 +39,7 @@ class Writer {
   void rate(const char* key, Rate& value, bool = false) {
     json[key] = {{"value", value.value}, {"source", word_of(value.source)}};
   }
+  void rate_if_there(const char* key, Rate& value, bool = false) { rate(key, value); }
   template <typename T>
   void list(const char* key, std::vector<T>& values) {
     json[key] = Json::array();
@@ -93,6 +94,10 @@ class Reader {
                        fmt::join(words_of(RateSource{}), ", ")));
     }
     value.source = *source;
+  }
+  // Files of an earlier version lack it.
+  void rate_if_there(const char* key, Rate& value, bool may_be_0 = false) {
+    if (json_.is_object() && json_.contains(key)) rate(key, value, may_be_0);
   }
   template <typename T>
   void list(const char* key, std::vector<T>& values) {
@@ -167,6 +172,7 @@ static void visit(Visitor& v, MachineRates& m) {
   v.rate("host_gib", m.host_gib);
   v.rate("network_gbps", m.network_gbps);
   v.rate("network_s", m.network_s, true);
+  v.rate_if_there("network_exposed", m.network_exposed, true);
   v.rate("init_s", m.init_s, true);
   v.rate("read_gbps", m.read_gbps);
   v.rate("pin_gbps", m.pin_gbps);

@@ -61,14 +61,19 @@ class Times {
     return shape_.ulysses == 1 ? seconds : seconds * (1 + use_("ranks_loss", rates_.ranks_loss));
   }
 
+  // The least that an exchange takes.
+  double least_exchange() const {
+    return shape_.over_network ? use_("network_s", machine_.network_s)
+                               : use_("exchange_s", rates_.exchange_s);
+  }
+
   double exchange() const {
     if (shape_.ulysses == 1) return 0;
     const double sent = static_cast<double>(rows_.own * shape_.dit.dim) *
                         static_cast<double>(size_of(shape_.compute)) * (shape_.ulysses - 1) / shape_.ulysses;
-    const double each = use_("exchange_s", shape_.over_network ? machine_.network_s : rates_.exchange_s);
     const double gbps = shape_.over_network ? use_("network_gbps", machine_.network_gbps)
                                             : use_("exchange_gbps", rates_.exchange_gbps);
-    return kTrips * (each + sent * 1e-9 / gbps);
+    return kTrips * (least_exchange() + sent * 1e-9 / gbps);
   }
 
   // The time embedding reads its fp32 weights for one row.
@@ -81,7 +86,7 @@ class Times {
   // The last norm and the gather of the result.
   double tail() const {
     const double bytes = 6.0 * static_cast<double>(rows_.own * shape_.dit.dim * shape_.branches);
-    const double gather = shape_.ulysses == 1 ? 0 : use_("exchange_s", rates_.exchange_s);
+    const double gather = shape_.ulysses == 1 ? 0 : least_exchange();
     return bytes * 1e-9 / use_("pass_gbps", rates_.pass_gbps) + gather;
   }
 
