@@ -128,6 +128,7 @@ RateShapes rate_shapes(bool gpu) {
     return {.dit = {.layers = 2}, .rows = {80, 160, 320, 640}, .tokens = {160, 320, 640}};
   }
   return {.dit = {.dim = 5120, .ffn_dim = 13824, .heads = 40, .layers = 2},
+          .others = {{.dim = 1536, .ffn_dim = 8960, .heads = 12}},
           .rows = {2048, 8192, 32768},
           .tokens = {4096, 16384, 32768},
           .pass_rows = 8192,
@@ -141,12 +142,20 @@ at::Tensor random_pool(const Probe& probe, std::int64_t elements) {
   return seed.repeat({(elements + seed.numel() - 1) / seed.numel()}).narrow(0, 0, elements);
 }
 
-std::vector<worker::LinearRate> linear_rates(const Probe& probe, const RateShapes& shapes) {
+namespace {
+
+std::vector<model::DitConfig> measured_dits(const RateShapes& shapes) {
+  std::vector<model::DitConfig> all = {shapes.dit};
+  all.insert(all.end(), shapes.others.begin(), shapes.others.end());
+  return all;
+}
+
+void add_linear_rates(const Probe& probe, const RateShapes& shapes, const model::DitConfig& dit,
+                      std::vector<worker::LinearRate>& rates) {
   const auto size = static_cast<std::int64_t>(size_of(probe.compute));
-  const std::int64_t c = shapes.dit.dim;
-  const std::int64_t f = shapes.dit.ffn_dim;
+  const std::int64_t c = dit.dim;
+  const std::int64_t f = dit.ffn_dim;
   const at::Tensor pool = random_pool(probe, std::max(kPoolBytes / size, 2 * c * f));
-  std::vector<worker::LinearRate> rates;
   for (const LinearShape shape : {LinearShape{c, c}, {c, f}, {f, c}}) {
     for (const std::int64_t rows : shapes.rows) {
       const Products products(probe, pool, rows, shape);
@@ -154,14 +163,13 @@ std::vector<worker::LinearRate> linear_rates(const Probe& probe, const RateShape
       rates.push_back({rows, shape.in, shape.out, measured(1e-12 * products.flop() / seconds)});
     }
   }
-  return rates;
 }
 
-std::vector<worker::AttentionRate> attention_rates(const Probe& probe, const RateShapes& shapes) {
+void add_attention_rates(const Probe& probe, const RateShapes& shapes, const model::DitConfig& dit,
+                         std::vector<worker::AttentionRate>& rates) {
   constexpr int kCalls = 2;
-  const std::int64_t dim = shapes.dit.head_dim();
-  const std::int64_t heads = std::max<std::int64_t>(1, shapes.dit.heads / probe.ranks);
-  std::vector<worker::AttentionRate> rates;
+  const std::int64_t dim = dit.head_dim();
+  const std::int64_t heads = std::max<std::int64_t>(1, dit.heads / probe.ranks);
   const auto add = [&](std::int64_t queries, std::int64_t keys, std::int64_t count) {
     const at::Tensor q = at::randn({queries, count * dim}, options_of(probe));
     const at::Tensor k = at::randn({keys, count * dim}, options_of(probe));
@@ -174,9 +182,22 @@ std::vector<worker::AttentionRate> attention_rates(const Probe& probe, const Rat
   };
   for (const std::int64_t tokens : shapes.tokens) {
     add(tokens, tokens, heads);
-    if (heads != shapes.dit.heads) add(tokens, tokens, shapes.dit.heads);
-    add(tokens, shapes.dit.text_len, shapes.dit.heads);
+    if (heads != dit.heads) add(tokens, tokens, dit.heads);
+    add(tokens, dit.text_len, dit.heads);
   }
+}
+
+}  // namespace
+
+std::vector<worker::LinearRate> linear_rates(const Probe& probe, const RateShapes& shapes) {
+  std::vector<worker::LinearRate> rates;
+  for (const model::DitConfig& dit : measured_dits(shapes)) add_linear_rates(probe, shapes, dit, rates);
+  return rates;
+}
+
+std::vector<worker::AttentionRate> attention_rates(const Probe& probe, const RateShapes& shapes) {
+  std::vector<worker::AttentionRate> rates;
+  for (const model::DitConfig& dit : measured_dits(shapes)) add_attention_rates(probe, shapes, dit, rates);
   return rates;
 }
 

@@ -13,7 +13,8 @@ namespace ferry::bench {
 
 // Shapes to measure: a few, on each side of what is asked about later.
 struct RateShapes {
-  model::DitConfig dit;  // width, heads and layers of the block that is timed whole
+  model::DitConfig dit;                    // width, heads and layers of the block that is timed whole
+  std::vector<model::DitConfig> others{};  // whose products and attention are measured too
   std::vector<std::int64_t> rows;
   std::vector<std::int64_t> tokens;  // of attention
   std::int64_t pass_rows = 512;

@@ -91,11 +91,11 @@ Json json_of(const Plan& plan) {
 
 std::string plan_table(const Plans& plans, const ModelShapes& model, const MachineRates& machine, int rows) {
   const Plan& best = plans.all[plans.recommended];
-  std::string text = fmt::format(
-      "{}, {}x{}, {} frames, {} steps{}; {} ({}), {:.1f} GiB a GPU, {}{:.0f} GiB a node\n\n", model.name,
-      plans.job.width, plans.job.height, plans.job.frames, plans.job.steps,
-      plans.job.guided ? ", guided" : "", machine.name, machine.device, plans.vram_gib,
-      best.nodes > 1 ? fmt::format("{} nodes, ", best.nodes) : "", plans.host_gib);
+  std::string text =
+      fmt::format("{}, {}x{}, {} frames, {} steps{}; {} ({}), {:.1f} GiB a GPU, {}{:.0f} GiB a node\n\n",
+                  model.name, plans.job.width, plans.job.height, plans.job.frames, plans.job.steps,
+                  plans.job.guided ? ", guided" : "", machine.name, machine.device, plans.vram_gib,
+                  best.nodes > 1 ? fmt::format("{} nodes, ", best.nodes) : "", plans.host_gib);
   text += fmt::format("recommended: {}\n", flags_of(best));
   text +=
       fmt::format("  step {:.3f} s, video {:.1f} s; weights {:.2f} GiB and activations {:.2f} GiB on a GPU\n",
