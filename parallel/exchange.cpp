@@ -51,10 +51,12 @@ void HeadExchange::queue(const ExchangeEvents& events, Work&& work) {
   compute_.record(*events.ready);
   exchange_stream_.wait(*events.ready);
   gated_exchange(gate_, exchange_stream_, [&] {
-    const TraceScope span(trace_, Lane::Exchange, "exchange", exchange_stream_, traced_index());
-    if (in_line) waits_.begins(block_, compute_);
-    work();
-    if (in_line) waits_.ends(compute_);
+    {
+      const TraceScope span(trace_, Lane::Exchange, "exchange", exchange_stream_, traced_index());
+      if (in_line) waits_.begins(block_, compute_);
+      work();
+      if (in_line) waits_.ends(compute_);
+    }
     // Before the gate's after(), which may queue other work here, as gathers that wait for weights.
     exchange_stream_.record(*events.done);
   });

@@ -132,7 +132,9 @@ std::string Engine::check(Prepared& prepared, const std::vector<RankMemory>& mem
   identify(prepared, mesh);
   if (dit != nullptr && dit->lora) check_wrappers(*dit->lora, dit->plan);
   check_memory(options, job, networks_, {memory, mesh});
-  return network_warning(job, networks_, {memory, mesh});
+  // What auto did not choose does not fit, or was said by a state.
+  const bool may_halve = !cfg_open && options.parallel.ulysses == 0;
+  return network_warning(job, networks_, {memory, mesh}, may_halve);
 }
 
 std::vector<std::string> Engine::not_said_before(const std::vector<std::string>& notes) {

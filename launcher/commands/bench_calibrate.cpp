@@ -79,7 +79,7 @@ void measure_alone(worker::MachineRates& machine, std::vector<worker::RankRates>
   const bench::Probe alone{.device = of_all.device, .compute = of_all.compute, .attention = of_all.attention};
   const worker::ThreadScope all_cores(worker::threads_of_ranks(session.node_size()));
   machine = bench::measure_machine(alone, init_s);
-  machine.node_ranks = session.node_size();
+  machine.node_ranks = std::max(session.node_size(), cuda_device_count());
   const bool known = std::ranges::any_of(sections, [](const auto& each) { return each.ranks == 1; });
   if (!known && of_all.ranks > 1) sections.push_back(bench::measure_rank_rates(alone));
 }

@@ -13,9 +13,10 @@ constexpr auto kAlways =
     std::to_array<std::string_view>({"model.path", "model.device", "model.unexpected", "job.size",
                                      "job.frames", "run.log_level", "run.deadline_s", "samples", "json"});
 // Keys of a prefix, or, if it does not end in a dot, the key.
+constexpr auto kMesh = std::to_array<std::string_view>(
+    {"parallel.cfg", "parallel.ulysses", "parallel.data", "parallel.exchange"});
 constexpr auto kOfDit = std::to_array<std::string_view>(
-    {"model.dtype", "model.dit_key", "parallel.cfg", "parallel.ulysses", "parallel.data", "parallel.exchange",
-     "attention.", "offload.", "dit.offload.", "branches"});
+    {"model.dtype", "model.dit_key", "attention.", "offload.", "dit.offload.", "branches"});
 constexpr auto kOfVae =
     std::to_array<std::string_view>({"model.vae_dtype", "model.vae_key", "offload.", "vae.offload."});
 // What bench offload has lists of.
@@ -34,7 +35,7 @@ bool is_varied(std::string_view key) {
 }
 
 bool is_used(std::string_view key, Measures what) {
-  if (is_one_of(key, kAlways)) return true;
+  if (is_one_of(key, kAlways) || is_one_of(key, kMesh)) return true;
   if (what == Measures::Decode) return is_one_of(key, kOfVae);
   if (what == Measures::Forward) return is_one_of(key, kOfDit) || key == "warmups";
   const bool is_list = key.find('.') == std::string_view::npos && key != "warmups";

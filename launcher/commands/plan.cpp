@@ -113,12 +113,15 @@ worker::MachineRates measured_here(DType compute) {
   return machine;
 }
 
-// The fewest that hold the GPUs evenly; a CPU's ranks are as many as one likes.
+// A CPU's ranks are as many as one likes.
 int fewest_nodes(int gpus, const worker::MachineRates& machine) {
   if (!machine.gpu) return 1;
-  int nodes = 1;
-  while (gpus % nodes != 0 || gpus / nodes > machine.node_ranks) ++nodes;
-  return nodes;
+  const int nodes = (gpus + machine.node_ranks - 1) / machine.node_ranks;
+  if (gpus % nodes == 0) return nodes;
+  throw UserError(fmt::format(
+      "gpus {}: a node of {} has {}, and {} nodes cannot have the same number of them; {} "
+      "or {} GPUs can be divided, or --nodes says how many there are",
+      gpus, machine.name, machine.node_ranks, nodes, gpus / nodes * nodes, (gpus / nodes + 1) * nodes));
 }
 
 // More devices than are here, or others, are planned with the rates of a machine that is not here.

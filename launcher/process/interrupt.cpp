@@ -80,8 +80,10 @@ void Interrupt::take(int signal, Asked& asked) {
   const Clock::time_point now = Clock::now();
   if (asked.signal == signal && now - asked.at < as_duration(kOneDelivery_s)) return;
   const std::lock_guard lock(mutex_);
-  if (asked.gave_up) end_process(stopped_early(asked.signal), worker::kRequeueExit);
   const bool lost = peers_.one_has_gone && peers_.one_has_gone();
+  // What a launcher sends the ranks of a job that ends.
+  const bool ends_anyway = asked.gave_up && (signal == SIGTERM || signal == SIGUSR1);
+  if (ends_anyway && !lost) end_process(stopped_early(asked.signal), worker::kRequeueExit);
   if (lost || asked.signal != 0 || !can_ask(signal))
     end_process("ended by " + signal_name(signal), 128 + signal);
   asked.signal = signal;

@@ -22,6 +22,7 @@ namespace ferry::launcher {
 //                      ranks that are asked (worker/state/meeting.h), or 3 s later without them.  More of its
 //                      kind within a second are the same delivery.  Under `ferry -n` only SIGUSR1 asks: its
 //                      mpirun ends ranks by SIGTERM
+//                      A second one of these then only hastens it
 //   any other, or a    removes the files that this process is still writing, and exits with code
 //   second one         128 + the signal's number
 //

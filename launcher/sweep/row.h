@@ -12,8 +12,7 @@
 //   video_steps, gpu_s_per_video    steps of a video, and ranks x steps x step_s: sampling alone
 //   used             what was chosen where the cell leaves it open, and what offloading did
 //   predicted_step_s, predicted    with --machine, made (prediction.h) before the cell ran: the step, and the
-//   planner's
-//                    cfg, type, offload_ratio, prefetch_size (of auto what it chooses), gpu_bytes,
+//                    planner's cfg, type, offload_ratio, prefetch_size (of auto what it chooses), gpu_bytes,
 //                    node_bytes, activation_bytes, compute_s, exposed_copy_s, exposed_exchange_s and
 //                    `assumed` and `fitted`, the rates that nobody measured as such
 //   error            why there is no step_s

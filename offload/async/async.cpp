@@ -106,8 +106,13 @@ Async::Async(NodeArena& arena, const StagePlan& stage, const StageSetup& setup, 
 
 Async::~Async() {
   try {
-    drop_slots();
+    // An exchange has ended before what the gates queue behind it, which uses them.
+    if (exchange_stream_ != nullptr) exchange_stream_->synchronize();
   } catch (...) {  // already reported by an earlier call
+  }
+  try {
+    drop_slots();
+  } catch (...) {  // likewise
   }
 }
 
@@ -256,6 +261,7 @@ void Async::close_room(Stream& stream) {
 }
 
 void Async::before(Stream& exchange_stream) {
+  exchange_stream_ = &exchange_stream;
   if (room_ && expected_ == 0) close_room(exchange_stream);
   if (host_gate_) host_gate_->before(exchange_stream);
   if (gap_shares_) gap_shares_->before(exchange_stream);

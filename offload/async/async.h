@@ -103,9 +103,10 @@ class Async final : public Strategy, private parallel::ExchangeGate {
   bool prepared_ = false;
   bool running_ = false;
   bool room_closed_ = false;
-  int expected_ = 0;   // announced exchanges still to come
-  int block_ = 0;      // the current one
-  int exchanges_ = 0;  // in it
+  Stream* exchange_stream_ = nullptr;  // of the last exchange; outlives this
+  int expected_ = 0;                   // announced exchanges still to come
+  int block_ = 0;                      // the current one
+  int exchanges_ = 0;                  // in it
 };
 
 // Resolves Auto settings of `stage` and agrees with the peers.  Collective over setup.peers.

@@ -42,6 +42,7 @@ class Requests(FerryTest):
         for gpus, given, nodes in ((8, (), 1), (64, (), 8), (12, (), 2), (64, ("--nodes", 16), 16)):
             plan = planned("--model", "1.3B", "--gpus", gpus, "--machine", "h100", *given)
             self.assertEqual(plan["recommended"]["nodes"], nodes)
+        self.assert_refused(ferry("plan", "--model", "1.3B", "--gpus", 11, "--machine", "h100"), "gpus 11", "10 or 12")
 
     def test_what_cannot_be_made_is_refused_in_one_line(self):
         plan = ("plan", "--model", "14B", "--machine", "h100")

@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import signal
 import struct
 import subprocess
@@ -443,6 +444,20 @@ class Groups(JobsTest):
         self.assertEqual(job.returncode, 75, text)
         self.assertTrue(all(state.exists() for state in states), text)
         self.assertEqual(list(self.folder.glob("*.mp4")), [])
+
+    def test_asked_while_the_last_video_is_written_it_finishes(self):
+        self.write([{**good(i), "steps": 1, "size": "160x96", "frames": frames, "out_scale": 8, "out": f"{i}.y4m"}
+                    for i, frames in enumerate((17, 5))])
+        job = self.start()
+        text = ""
+        while not (re.search(r"^decode +\d", text, re.MULTILINE) and "1.y4m (5 frames" in text):
+            line = job.stderr.readline()
+            self.assertTrue(line, text)
+            text += line
+        job.send_signal(signal.SIGUSR1)
+        _, rest = job.communicate(timeout=60)
+        self.assertEqual(job.returncode, 0, text + rest)
+        self.assertEqual(sorted(path.name for path in self.folder.glob("*.y4m")), ["0.y4m", "1.y4m"])
 
     def test_groups_on_several_nodes(self):
         self.write([{**good(i), "save": f"{i}.safetensors"} for i in range(4)])

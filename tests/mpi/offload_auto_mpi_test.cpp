@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "offload/transport/link_probe.h"
 #include "tests/mpi/offload_rig.h"
 #include "tests/unit/offload_pinning_device.h"
 
@@ -245,6 +246,20 @@ TEST_F(AutoShareMpi, UnevenPartsWaitForAllPageLocking) {
     EXPECT_EQ(ranks().all_agree(arena.pinning_over()), uneven);
     EXPECT_TRUE(uneven || !differ);
   }
+}
+
+// Each costs more, the more ranks there are: five for each of five measurements, and a rank's turn alone.
+TEST_F(AutoShareMpi, LinksAreMeasuredWithFewBarriers) {
+  if (alone()) GTEST_SKIP() << "one rank has nothing to share";
+  Rig rig({.type = StrategyKind::Async, .transport = Transport::Full, .interleave = Interleave::Free});
+  StageSetup setup = rig.setup();
+  int barriers = 0;
+  setup.peers.barrier = [&barriers, all = setup.peers.barrier] {
+    ++barriers;
+    all();
+  };
+  EXPECT_GT(measure_links(rig.arena, 0, setup).alone_gbps, 0);
+  EXPECT_EQ(barriers, 25 + ranks().size());
 }
 
 // Who says what is shared gets even parts.

@@ -172,7 +172,7 @@ TEST_F(Load, EveryRankKeepsTheSame) {
   EXPECT_EQ(kept(29 + 2 * last), (ByRole<bool>{{false, true, false}})) << "1 beside 28";
 }
 
-TEST_F(Load, AMeterSendsOneSignOfLifeForEachHundredth) {
+TEST_F(Load, AMeterGivesOneSignOfLifeForEachHundredth) {
   Progress progress;
   progress.set_heartbeat([this] { session().send_heartbeat(); });
   LoadMeter meter(session());

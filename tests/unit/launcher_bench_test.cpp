@@ -46,8 +46,8 @@ TEST_F(Unused, IsWhatIsOfAnotherStage) {
                                           "attention.impl", "dit.offload.type", "vae.offload.type",
                                           "branches",       "offload.type",     "warmups"};
   EXPECT_THAT(keys(Measures::Forward, given), ElementsAre("model.vae_dtype", "vae.offload.type"));
-  EXPECT_THAT(keys(Measures::Decode, given), ElementsAre("model.dtype", "parallel.cfg", "attention.impl",
-                                                         "dit.offload.type", "branches", "warmups"));
+  EXPECT_THAT(keys(Measures::Decode, given),
+              ElementsAre("model.dtype", "attention.impl", "dit.offload.type", "branches", "warmups"));
 }
 
 TEST_F(Unused, IsWhatIsOfAnotherOffloadType) {

@@ -9,6 +9,7 @@
 #include "model/text/umt5_spec.h"
 #include "model/vae/vae.h"
 #include "worker/job/guidance.h"
+#include "worker/job/network_use.h"
 #include "worker/stages/warm_up.h"
 
 namespace ferry::worker {
@@ -67,6 +68,42 @@ std::string refusal(const Machine& machine, const Options& options = {}) {
     return error.what();
   }
   return "";
+}
+
+// 40 layers, 32760 tokens of 5120 values in bf16, four trips: 53.7 GB if all crossed in one branch.
+TEST(NetworkWarning, SaysWhoSendsHowMuchAndWhatWouldAvoidIt) {
+  const Networks networks = networks_of_14b();
+  Job job = job_480p();
+  const auto warning = [&](const Machine& machine) { return network_warning(job, networks, machine, true); };
+  EXPECT_EQ(warning(machine_of(1)), "");
+  EXPECT_EQ(warning(machine_of(2)), "");
+  EXPECT_EQ(warning(machine_of(4)),
+            "ulysses 4 goes over the network: ranks 0-3 (node0 2, node1 2) exchange 26.8 GB a step between "
+            "nodes; several videos at a time, on 2 ranks each (--jobs, --data), would send nothing");
+  job.guidance = 5;
+  EXPECT_THAT(warning(machine_of(4)),
+              AllOf(HasSubstr("53.7 GB"), HasSubstr("; --cfg parallel would send nothing")));
+  EXPECT_THAT(network_warning(job, networks, machine_of(4), false),
+              AllOf(HasSubstr("53.7 GB"), HasSubstr("; several videos at a time, on 2 ranks each")));
+  EXPECT_THAT(warning(machine_of(8)),
+              AllOf(HasSubstr("80.5 GB"), HasSubstr("--cfg parallel would send 53.7 GB")));
+  Machine halves = machine_of(4);
+  halves.mesh = {.cfg = 2, .ulysses = 2};
+  EXPECT_EQ(warning(halves), "");
+  Machine uneven = machine_of(3);
+  EXPECT_THAT(warning(uneven),
+              AllOf(HasSubstr("ranks 0-2 (node0 2, node1 1)"), HasSubstr("ranks of one node alone")));
+}
+
+TEST(NetworkWarning, NamesEachGroupAndAFewOfTheNodes) {
+  Job job = job_480p();
+  job.guidance = 5;
+  Machine machine = machine_of(20);
+  machine.mesh = {.cfg = 2, .ulysses = 10};
+  EXPECT_THAT(
+      network_warning(job, networks_of_14b(), machine, true),
+      AllOf(HasSubstr("ranks 0-9 (node0 2, node1 2, node2 2, node3 2 and 1 more), ranks 10-19 (node5 2,"),
+            HasSubstr("on 4 ranks each")));
 }
 
 TEST(MemoryCheck, PassesWhereEveryRankHasRoom) {
@@ -179,8 +216,11 @@ parallel::CfgChoice guided(const Machine& machine, const Options& options = {}) 
 
 TEST(DecideCfg, LooksAtAllMemoryAndNotAtWhatIsFree) {
   EXPECT_EQ(guided(machine_of(2)).mode, parallel::CfgMode::Parallel);
-  EXPECT_EQ(guided(machine_of(4)).mode, parallel::CfgMode::Paired);
-  Machine machine = machine_of(2);
+  Machine machine = machine_of(4);
+  EXPECT_EQ(guided(machine).mode, parallel::CfgMode::Parallel) << "on two nodes";
+  for (RankMemory& rank : machine.ranks) rank.node_index = 0;
+  EXPECT_EQ(guided(machine).mode, parallel::CfgMode::Paired);
+  machine = machine_of(2);
   for (RankMemory& rank : machine.ranks) rank.device_use.free_bytes = 1 * kGB;
   EXPECT_EQ(guided(machine).mode, parallel::CfgMode::Parallel);
 }

@@ -34,7 +34,8 @@ int InGroups::make_all() {
       if (first_of_all()) spdlog::info("all groups have stopped; the same command goes on");
       return kRequeueExit;
     }
-    begin_phase(stop(), StopRequest::Phase::NothingDone, session());
+    // Behind the last round a request is too late: the program ends as if nobody had asked.
+    if (begin < left().size()) begin_phase(stop(), StopRequest::Phase::NothingDone, session());
   }
   return 0;
 }

@@ -69,25 +69,7 @@ int inside_nodes(const parallel::Mesh& mesh, const std::vector<int>& nodes) {
   return 0;
 }
 
-std::string way_out(const Job& job, const Networks& networks, const Machine& machine) {
-  const parallel::Mesh& mesh = machine.mesh;
-  const std::vector<int> nodes = nodes_of(machine);
-  if (job.guided() && mesh.cfg == 1 && mesh.ulysses % 2 == 0) {
-    parallel::Mesh halves = mesh;
-    halves.cfg = 2;
-    halves.ulysses = mesh.ulysses / 2;
-    return fmt::format("--cfg parallel would send {}", amount(network_bytes(job, networks, halves, nodes)));
-  }
-  const int ranks = inside_nodes(mesh, nodes);
-  if (ranks > 1) {
-    return fmt::format("several videos at a time, on {} ranks each (--jobs, --data), would send nothing",
-                       ranks);
-  }
-  return "ranks of one node alone, or a number on each node that divides by ulysses, would send nothing";
-}
-
-}  // namespace
-
+// Bytes that attention's exchanges send from node to node in a step, with all branches.
 double network_bytes(const Job& job, const Networks& networks, const parallel::Mesh& mesh,
                      const std::vector<int>& nodes) {
   const Network* dit = needed_network(networks, Role::Dit, given_to(job));
@@ -100,11 +82,33 @@ double network_bytes(const Job& job, const Networks& networks, const parallel::M
          parallel::crossings(nodes, mesh.ulysses);
 }
 
-std::string network_warning(const Job& job, const Networks& networks, const Machine& machine) {
+std::string way_out(const Job& job, const Networks& networks, const Machine& machine, bool may_halve) {
+  const parallel::Mesh& mesh = machine.mesh;
+  const std::vector<int> nodes = nodes_of(machine);
+  if (may_halve && job.guided() && mesh.cfg == 1 && mesh.ulysses % 2 == 0) {
+    parallel::Mesh halves = mesh;
+    halves.cfg = 2;
+    halves.ulysses = mesh.ulysses / 2;
+    return fmt::format("--cfg parallel would send {}", amount(network_bytes(job, networks, halves, nodes)));
+  }
+  const int ranks = inside_nodes(mesh, nodes);
+  if (ranks > 1) {
+    return fmt::format("several videos at a time, on {} ranks each (--jobs, --data), would send nothing",
+                       ranks);
+  }
+  return "ranks of one node alone, or a number on each node that is a multiple of ulysses, would send "
+         "nothing";
+}
+
+}  // namespace
+
+std::string network_warning(const Job& job, const Networks& networks, const Machine& machine,
+                            bool may_halve) {
   const double bytes = network_bytes(job, networks, machine.mesh, nodes_of(machine));
   if (bytes == 0) return {};
   return fmt::format("ulysses {} goes over the network: {} exchange {} a step between nodes; {}",
-                     machine.mesh.ulysses, spans(machine), amount(bytes), way_out(job, networks, machine));
+                     machine.mesh.ulysses, spans(machine), amount(bytes),
+                     way_out(job, networks, machine, may_halve));
 }
 
 }  // namespace ferry::worker

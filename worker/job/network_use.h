@@ -1,4 +1,4 @@
-// What a job sends from node to node.
+// What a job sends from node to node; mesh.h lays the ranks out so that it is little.
 #pragma once
 
 #include <string>
@@ -7,13 +7,9 @@
 
 namespace ferry::worker {
 
-// Bytes that attention's exchanges send from node to node in a step, with all branches, if `nodes` are those
-// of the ranks.  0 for a job without a DiT.
-double network_bytes(const Job& job, const Networks& networks, const parallel::Mesh& mesh,
-                     const std::vector<int>& nodes);
-
 // A warning if ranks that exchange activations are on several nodes: which, how much they send in a step, and
-// what would avoid that.  Else empty.
-std::string network_warning(const Job& job, const Networks& networks, const Machine& machine);
+// what would avoid that: with `may_halve`, which says that cfg is free to be another, branches on halves of
+// the ranks too.  Else empty.
+std::string network_warning(const Job& job, const Networks& networks, const Machine& machine, bool may_halve);
 
 }  // namespace ferry::worker

@@ -226,8 +226,7 @@ Cell with_cfg(Cell cell, const MachineRates& machine, const offload::StagePlan& 
 
 std::size_t room_of(const Cell& cell, const MachineRates& machine, const offload::StagePlan& plan,
                     std::size_t activations) {
-  const std::size_t device = offload::limit_bytes(machine.device_gib.value);
-  return room_for_weights(plan, cell.device_bytes.value_or(device), activations);
+  return room_for_weights(plan, cell.device_bytes.value_or(memory_of_rank(cell, machine, plan)), activations);
 }
 
 bool of_its_type(const Cell& cell, const MachineRates& machine) {
