@@ -196,10 +196,11 @@ std::size_t activations_of(const Cell& cell, const Way& way) {
                                  cell.compute);
 }
 
-std::size_t room_of(const Cell& cell, const MachineRates& machine, const offload::StagePlan& plan,
-                    std::size_t activations) {
+offload::WeightsRoom room_of(const Cell& cell, const MachineRates& machine, const offload::StagePlan& plan,
+                             std::size_t activations) {
   const std::size_t device = offload::limit_bytes(machine.device_gib.value);
-  return room_for_weights(plan, cell.device_bytes.value_or(device), activations);
+  return {.bytes = room_for_weights(plan, cell.device_bytes.value_or(device), activations),
+          .in_place = machine.gpu ? 0 : room_in_place(plan)};
 }
 
 bool of_its_type(const Cell& cell, const MachineRates& machine) {
@@ -293,7 +294,7 @@ Prediction predict(const Cell& cell, const MachineRates& machine, const offload:
   Prediction prediction{.cfg = cell.parallel.cfg, .ulysses = way.mesh.ulysses};
   if (prediction.cfg == parallel::CfgMode::Auto) prediction.cfg = parallel::CfgMode::Paired;
   prediction.activation_bytes = activations_of(cell, way);
-  const std::size_t room = room_of(cell, machine, plan, prediction.activation_bytes);
+  const offload::WeightsRoom room = room_of(cell, machine, plan, prediction.activation_bytes);
   const offload::StagePlan chosen = decided(plan, room, forecast(cell, machine, plan));
   RateUse use;
   const Work work = work_of(cell, machine, chosen, use);
