@@ -20,16 +20,18 @@ namespace {
 
 // What a rank tells the others of type auto.
 struct Told {
-  std::size_t room = 0;
+  WeightsRoom room;
   std::vector<double> step_s{};  // its forecast
 };
 
-std::string to_text(const Told& told) { return fmt::format("{} {}", told.room, fmt::join(told.step_s, " ")); }
+std::string to_text(const Told& told) {
+  return fmt::format("{} {} {}", told.room.bytes, told.room.in_place, fmt::join(told.step_s, " "));
+}
 
 Told told_from(const std::string& text) {
   std::istringstream numbers(text);
   Told told;
-  numbers >> told.room;
+  numbers >> told.room.bytes >> told.room.in_place;
   for (double step_s = 0; numbers >> step_s;) told.step_s.push_back(step_s);
   return told;
 }
@@ -37,12 +39,18 @@ Told told_from(const std::string& text) {
 // By the least room of all ranks and the first one's forecast, so that they choose alike: processors of
 // several kinds may round a prediction differently.
 StagePlan decided_together(const StagePlan& plan, const StageSetup& setup) {
-  const Told mine{.room = room_for_weights(plan, setup.device->memory().free_bytes, setup.activation_bytes,
-                                           setup.account->now()),
+  const std::size_t accounted = setup.account->now();
+  const bool in_place = setup.device->type() == DeviceType::Cpu;
+  const Told mine{.room = {.bytes = room_for_weights(plan, setup.device->memory().free_bytes,
+                                                     setup.activation_bytes, accounted),
+                           .in_place = in_place ? room_in_place(plan, accounted) : 0},
                   .step_s = setup.forecast.step_s};
   const std::vector<std::string> all = all_gather_text(setup.peers, to_text(mine));
-  std::size_t room = mine.room;
-  for (const std::string& each : all) room = std::min(room, told_from(each).room);
+  WeightsRoom room = mine.room;
+  for (const std::string& each : all) {
+    const WeightsRoom theirs = told_from(each).room;
+    room = {std::min(room.bytes, theirs.bytes), std::min(room.in_place, theirs.in_place)};
+  }
   return decided(plan, room, {.step_s = told_from(all.front()).step_s, .source = setup.forecast.source});
 }
 

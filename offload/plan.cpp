@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 #include <stdexcept>
 
 #include "base/error.h"
@@ -90,10 +91,11 @@ std::vector<DeviceUse> others_of(const StagePlan& plan, const Options& options) 
 }
 
 // Indices of ways; without one that fits, of the last, which takes least.
-std::vector<std::size_t> fitting(const StagePlan& plan, std::size_t room) {
+std::vector<std::size_t> fitting(const StagePlan& plan, const WeightsRoom& room) {
   std::vector<std::size_t> found;
   for (std::size_t i = 0; i < plan.ways.size(); ++i) {
-    if (plan.ways[i].need.bytes <= room) found.push_back(i);
+    const std::size_t in_place = plan.ways[i].kind == StrategyKind::None ? room.in_place : 0;
+    if (plan.ways[i].need.bytes <= std::max(room.bytes, in_place)) found.push_back(i);
   }
   if (found.empty()) found.push_back(plan.ways.size() - 1);
   return found;
@@ -128,7 +130,11 @@ std::string prediction_text(const StagePlan& plan, std::vector<std::size_t> ways
 }
 
 // "2 slots, 16 resident blocks, head and tail take 20.1 GB, 21.3 GB of device memory are free for weights"
-std::string memory_text(const DeviceUse& way, std::size_t room) {
+std::string memory_text(const DeviceUse& way, const WeightsRoom& among) {
+  if (way.kind == StrategyKind::None && way.need.bytes <= among.in_place)
+    return fmt::format("all of its weights, {:.3f} GB, are used in the host copy",
+                       static_cast<double>(way.need.bytes) / 1e9);
+  const std::size_t room = among.bytes;
   const std::string what = way.kind == StrategyKind::None ? "all of its weights" : way.need.breakdown;
   return fmt::format("{} take {:.3f} GB{}, {:.3f} GB of device memory are free for weights", what,
                      static_cast<double>(way.need.bytes) / 1e9, way.need.bytes > room ? ", no type less" : "",
@@ -180,7 +186,12 @@ std::size_t room_for_weights(const StagePlan& plan, std::size_t free_bytes, std:
   return std::min(room, *plan.limit_bytes - std::min(*plan.limit_bytes, accounted));
 }
 
-StagePlan decided(StagePlan plan, std::size_t room, const Forecast& forecast) {
+std::size_t room_in_place(const StagePlan& plan, std::size_t accounted) {
+  if (!plan.limit_bytes) return std::numeric_limits<std::size_t>::max();
+  return *plan.limit_bytes - std::min(*plan.limit_bytes, accounted);
+}
+
+StagePlan decided(StagePlan plan, const WeightsRoom& room, const Forecast& forecast) {
   if (plan.kind != StrategyKind::Auto) return plan;
   if (!forecast.step_s.empty() && forecast.step_s.size() != plan.ways.size()) {
     throw std::invalid_argument(

@@ -51,6 +51,10 @@ void set_limit(StagePlan& plan, std::optional<double> vram_limit);
 std::size_t room_for_weights(const StagePlan& plan, std::size_t free_bytes, std::size_t activation_bytes,
                              std::size_t accounted = 0);
 
+// Bytes that weights may be counted with where type none takes no memory of its own for them, as it uses the
+// host copy in place (on the CPU): vram_limit holds all the same.  `accounted` as above.
+std::size_t room_in_place(const StagePlan& plan, std::size_t accounted = 0);
+
 // Predicted times of the ways of a plan of type auto (worker/planner/predict.h).
 struct Forecast {
   std::vector<double> step_s{};                     // of each of StagePlan::ways; empty: nothing is predicted
@@ -59,10 +63,16 @@ struct Forecast {
 
 constexpr double kAsGood = 0.005;  // predicted times that differ by less, as a fraction, are as good
 
-// For type auto: of plan.ways that need at most `room` bytes of the device (if none does, of the last alone)
-// the fastest by the forecast, and of those that are as good the first, which ferries least; without a
-// forecast the first.  Sets the reason.  A plan of another type is returned unchanged.  Throws
-// std::invalid_argument if the forecast is of other ways than the plan's.
-StagePlan decided(StagePlan plan, std::size_t room, const Forecast& forecast = {});
+// Room for weights on the devices of all ranks alike.
+struct WeightsRoom {
+  std::size_t bytes = 0;
+  std::size_t in_place = 0;  // for none where it uses the host copy (room_in_place()); 0: it copies all of it
+};
+
+// For type auto: of plan.ways that have room (if none has, of the last alone) the fastest by the forecast,
+// and of those that are as good the first, which ferries least; without a forecast the first.  Sets the
+// reason.  A plan of another type is returned unchanged.  Throws std::invalid_argument if the forecast is of
+// other ways than the plan's.
+StagePlan decided(StagePlan plan, const WeightsRoom& room, const Forecast& forecast = {});
 
 }  // namespace ferry::offload

@@ -17,16 +17,15 @@ void say(Ticks* ticks, Stage stage) {
 
 int waits_of_branch(int layers) { return layers * 4 + 1; }
 
-const ExchangeSetup& complete(const ExchangeSetup& setup) {
-  // NOLINTNEXTLINE(bugprone-return-const-ref-from-parameter): it is used before the argument ends
-  if (setup.device != nullptr && setup.group != nullptr) return setup;
+Device& device_of(const ExchangeSetup& setup) {
+  if (setup.device != nullptr && setup.group != nullptr) return *setup.device;
   throw std::invalid_argument("HeadExchange: it needs a device and a group");
 }
 
 }  // namespace
 
 HeadExchange::HeadExchange(const ExchangeSetup& setup, std::int64_t heads, int layers)
-    : device_(*complete(setup).device),
+    : device_(device_of(setup)),
       compute_(device_.compute()),
       exchange_stream_(setup.stream == nullptr ? compute_ : *setup.stream),
       group_(*setup.group),

@@ -102,7 +102,7 @@ DType read_dtype(const json& value, const std::string& path, const std::string& 
   const bool upper = !name.empty() && name[0] >= 'A' && name[0] <= 'Z';
   try {
     if (upper) return dtype_from_name(name);
-  } catch (const std::invalid_argument&) {
+  } catch (const std::invalid_argument&) {  // refused below, as a name in small letters is
   }
   refuse(
       path, tensor,

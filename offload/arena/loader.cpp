@@ -49,8 +49,9 @@ void forget_rows(const checkpoint::TensorEntry& entry, std::int64_t row_begin, s
   const std::uintptr_t begin = round_up(data + static_cast<std::size_t>(row_begin) * row_bytes, page);
   const std::uintptr_t end = (data + static_cast<std::size_t>(row_end) * row_bytes) / page * page;
   if (begin >= end) return;
-  if (drop_cache) ::madvise(reinterpret_cast<void*>(begin), end - begin, kPageOut);
-  ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+  auto* const pages = const_cast<std::byte*>(entry.data) + (begin - data);
+  if (drop_cache) ::madvise(pages, end - begin, kPageOut);
+  ::madvise(pages, end - begin, MADV_DONTNEED);
 }
 
 // Threads take pieces from a shared counter; the first failure stops all.

@@ -26,7 +26,7 @@ class WindowMemory final : public NodeMemory {
   WindowMemory(parallel::Session& session, std::shared_ptr<Shared> shared, std::size_t bytes)
       : session_(session), shared_(std::move(shared)), bytes_(bytes) {
     const auto base = reinterpret_cast<std::uintptr_t>(shared_->base);
-    data_ = reinterpret_cast<std::byte*>(round_up(base, kBlobAlign));
+    data_ = static_cast<std::byte*>(shared_->base) + (round_up(base, kBlobAlign) - base);
   }
   WindowMemory(const WindowMemory&) = delete;
   WindowMemory& operator=(const WindowMemory&) = delete;

@@ -79,8 +79,8 @@ void add_entry(ModuleMap& map, const std::string& entry, const std::string& opti
     known = true;
     const Wrapper chosen = wrapper.empty() ? default_wrapper(value) : parse_wrapper(wrapper, option);
     if (chosen != Wrapper::AutoWrappedModule && chosen != default_wrapper(value)) {
-      throw UserError(option + ": " + std::string(name) + " cannot be wrapped by " + wrapper +
-                      "; AutoWrappedModule takes any module");
+      throw UserError(fmt::format("{}: {} cannot be wrapped by {}; AutoWrappedModule takes any module",
+                                  option, name, wrapper));
     }
     map[value] = chosen;
   }
@@ -109,9 +109,9 @@ ModuleConfig parse_module_config(const std::map<std::string, std::string>& keys,
   for (const auto& [key, word] : keys) {
     StateConfig* state = state_of(config, key);
     if (state != nullptr && (key.ends_with("load_dtype") || key == "computation_dtype")) {
-      state->dtype = parse_dtype(word, option + "." + key);
+      state->dtype = parse_dtype(word, fmt::format("{}.{}", option, key));
     } else if (state != nullptr && key.ends_with("_device")) {
-      state->place = parse_place(word, option + "." + key);
+      state->place = parse_place(word, fmt::format("{}.{}", option, key));
     } else {
       throw UserError(option + ": unknown key " + quoted(key) +
                       "; the keys are offload_dtype, offload_device, onload_dtype, onload_device, "

@@ -43,17 +43,32 @@ INSTANTIATE_TEST_SUITE_P(Kinds, ArenaMpi,
 
 class AutoType : public MpiTest {};
 
-// What the last rank's activations leave decides for all.
+TEST_F(AutoType, NeedsNoRoomForWeightsThatAreUsedInPlace) {
+  NodeArena arena(arena_plan(toy_spec(), ranks().node_size()), node_ranks(ranks()));
+  arena.load(toy_source(), 1, {});
+  const auto device = make_cpu_device();
+  DeviceAccount account;
+  StageSetup setup{.device = device.get(), .account = &account, .peers = world_peers(ranks())};
+  setup.activation_bytes = device->memory().total_bytes;
+  const auto stage = testing::stage_over(arena, {.type = StrategyKind::Auto}, setup);
+  EXPECT_EQ(stage->report().type, StrategyKind::None);
+  EXPECT_TRUE(same_bits(toy_forward(*stage), testing::toy_reference({})));
+}
+
+// What the last rank has left decides for all.  On the CPU weights are used in place, but count towards a
+// limit.
 TEST_F(AutoType, FollowsTheRankWithTheLeastRoom) {
   NodeArena arena(arena_plan(toy_spec(), ranks().node_size()), node_ranks(ranks()));
   arena.load(toy_source(), 1, {});
   const auto device = make_cpu_device();
+  const Options options{.type = StrategyKind::Auto, .vram_limit = 1};
+  const std::size_t least = make_plan(toy_spec(), options, 1).need.bytes;
   for (const bool tight : {false, true}) {
     DeviceAccount account;
     StageSetup setup{.device = device.get(), .account = &account, .peers = world_peers(ranks())};
     const bool last = ranks().rank() == ranks().size() - 1;
-    if (tight && last) setup.activation_bytes = device->memory().total_bytes;
-    const auto stage = testing::stage_over(arena, {.type = StrategyKind::Auto}, setup);
+    if (tight && last) account.take(Category::Resident, limit_bytes(1) - least);
+    const auto stage = testing::stage_over(arena, options, setup);
     const Report report = stage->report();
     EXPECT_EQ(report.type, tight ? StrategyKind::Sequential : StrategyKind::None);
     EXPECT_NE(report.type_why, "");

@@ -77,7 +77,7 @@ TEST_F(AsyncTransport, ShardedFerriesOnePthOfTheBytesOverEachLink) {
   const Bytes sharded = per_pass(Transport::Sharded);
   // Padding at the end of the last shard is nobody's module.
   EXPECT_LE(sharded.ferried, shards);
-  EXPECT_GE(sharded.ferried + 7 * 256 * size, shards);
+  EXPECT_GE(sharded.ferried + std::uint64_t{7} * 256 * size, shards);
   EXPECT_EQ(sharded.gathered, shards * (size - 1));
 }
 

@@ -51,7 +51,7 @@ int main(int argc, char** argv) {
       Session ranks(argc, argv);
       if (ranks.rank() == 0) throw std::runtime_error("planted failure");
       ranks.barrier();
-    } catch (const std::exception&) {
+    } catch (const std::exception&) {  // the planted one; the session has brought the ranks down
     }
     return 0;
   }

@@ -266,7 +266,7 @@ TEST(Async, ABrokenPassDoesNotSpoilTheNext) {
     const model::PassScope pass(*rig.stage, {});
     const model::BlockScope block(*rig.stage, 0);
     throw std::runtime_error("out of patience");
-  } catch (const std::runtime_error&) {
+  } catch (const std::runtime_error&) {  // the pass is broken
   }
   EXPECT_TRUE(same_bits(toy_forward(*rig.stage), toy_reference({})));
 }

@@ -164,7 +164,7 @@ TEST(Plan, AutoIsTheFastestTypeThatTakesNoMoreThanTheRoom) {
                                               {27'032'320 + 7 * kBlock, StrategyKind::Async, 3U},
                                               {83'948'288 - 1, StrategyKind::Async, 3U},
                                               {83'948'288, StrategyKind::None, 0U}}) {
-    const StagePlan plan = decided(open, room);
+    const StagePlan plan = decided(open, {.bytes = room});
     EXPECT_EQ(plan.kind, kind) << room;
     EXPECT_EQ(plan.residency.offloaded.size(), offloaded) << room;
     EXPECT_EQ(plan.arena.layout.bytes, open.arena.layout.bytes) << "the host copy was there before";
@@ -172,20 +172,21 @@ TEST(Plan, AutoIsTheFastestTypeThatTakesNoMoreThanTheRoom) {
       EXPECT_LE(plan.need.bytes, room);
     }
   }
-  EXPECT_EQ(decided(make_plan(network(), {.type = StrategyKind::Auto, .prefetch_size = 3}, 1), 41'263'104)
+  EXPECT_EQ(decided(make_plan(network(), {.type = StrategyKind::Auto, .prefetch_size = 3}, 1),
+                    {.bytes = 41'263'104})
                 .residency.slots,
             4);
 }
 
 TEST(Plan, AutoSaysWhy) {
   const StagePlan open = make_plan(network(), {.type = StrategyKind::Auto}, 1);
-  EXPECT_EQ(decided(open, 90'000'000).why,
+  EXPECT_EQ(decided(open, {.bytes = 90'000'000}).why,
             "decided by memory (no rates of this machine); all of its weights take 0.084 GB, 0.090 GB of "
             "device memory are free for weights");
-  EXPECT_EQ(decided(open, 70'000'000).why,
+  EXPECT_EQ(decided(open, {.bytes = 70'000'000}).why,
             "decided by memory (no rates of this machine); 2 slots, 6 resident blocks, head and tail take "
             "0.070 GB, 0.070 GB of device memory are free for weights");
-  EXPECT_THAT(decided(open, 1'000'000).why,
+  EXPECT_THAT(decided(open, {.bytes = 1'000'000}).why,
               AllOf(HasSubstr("the largest module and what is not wrapped take 0.006 GB, no type less"),
                     HasSubstr("0.001 GB of device memory")));
 }
@@ -217,13 +218,13 @@ TEST(Plan, AutoTakesTheFastestOfTheForecastThatFits) {
         {kLeast + 4 * kBlock, StrategyKind::Async, 7U, 3, 1.0},
         {kLeast + 5 * kBlock, StrategyKind::Async, 5U, 2, 1.0},
         {83'948'288, StrategyKind::None, 0U, 0, 1.0}}) {
-    const StagePlan plan = decided(open, room, forecast);
+    const StagePlan plan = decided(open, {.bytes = room}, forecast);
     EXPECT_EQ(plan.kind, kind) << room;
     EXPECT_EQ(plan.residency.offloaded.size(), offloaded) << room;
     EXPECT_EQ(plan.residency.slots, slots) << room;
     EXPECT_DOUBLE_EQ(plan.predicted_step_s, step_s) << room;
   }
-  EXPECT_EQ(decided(open, 1'000'000'000).predicted_step_s, 0) << "without a forecast";
+  EXPECT_EQ(decided(open, {.bytes = 1'000'000'000}).predicted_step_s, 0) << "without a forecast";
 }
 
 TEST(Plan, AutoFerriesLessWhereItIsAsFast) {
@@ -232,7 +233,7 @@ TEST(Plan, AutoFerriesLessWhereItIsAsFast) {
     const Forecast forecast = forecast_of(open, [&](const DeviceUse& way) {
       return way.kind == StrategyKind::Async && way.residency.offloaded.size() == 10 ? 1 - gain : 1.0;
     });
-    EXPECT_EQ(decided(open, 100'000'000, forecast).kind,
+    EXPECT_EQ(decided(open, {.bytes = 100'000'000}, forecast).kind,
               gain < kAsGood ? StrategyKind::None : StrategyKind::Async);
   }
 }
@@ -244,13 +245,29 @@ TEST(Plan, AutoSaysWhatWasPredictedAndWhatIsNextBest) {
                ? 9
                : 1 + 0.1 * static_cast<double>(way.residency.offloaded.size());
   });
-  EXPECT_EQ(decided(open, 70'000'000, forecast).why,
+  EXPECT_EQ(decided(open, {.bytes = 70'000'000}, forecast).why,
             "predicted step 1.4 s (rates of a test), next best 1.5 s (async, 5 blocks ferried, 2 slots); "
             "2 slots, 6 resident blocks, head and tail take 0.070 GB, 0.070 GB of device memory are free for "
             "weights");
-  EXPECT_THAT(decided(open, 7'000'000, forecast).why,
+  EXPECT_THAT(decided(open, {.bytes = 7'000'000}, forecast).why,
               HasSubstr("predicted step 9 s (rates of a test), nothing else fits; "));
-  EXPECT_THROW(decided(open, 0, {.step_s = {1, 2}}), std::invalid_argument);
+  EXPECT_THROW(decided(open, {.bytes = 0}, {.step_s = {1, 2}}), std::invalid_argument);
+}
+
+TEST(Plan, AutoNeedsNoRoomForWeightsThatAreUsedInPlace) {
+  StagePlan open = make_plan(network(), {.type = StrategyKind::Auto}, 1);
+  const std::size_t all = open.ways.front().need.bytes;
+  const StagePlan in_place = decided(open, {.bytes = 0, .in_place = room_in_place(open)});
+  EXPECT_EQ(in_place.kind, StrategyKind::None);
+  EXPECT_THAT(in_place.why, HasSubstr("all of its weights, 0.084 GB, are used in the host copy"));
+  // They count towards vram_limit all the same.
+  open.limit_bytes = all;
+  EXPECT_EQ(room_in_place(open, 1), all - 1);
+  EXPECT_EQ(decided(open, {.bytes = 0, .in_place = room_in_place(open)}).kind, StrategyKind::None);
+  EXPECT_EQ(decided(open, {.bytes = 0, .in_place = room_in_place(open, 1)}).kind, StrategyKind::Sequential);
+  // No other way is in place.
+  open.ways.erase(open.ways.begin());
+  EXPECT_EQ(decided(open, {.bytes = 0, .in_place = room_in_place(open)}).kind, StrategyKind::Sequential);
 }
 
 TEST(Plan, AutoLeavesATwentiethAndKeepsTheLimit) {
@@ -266,7 +283,7 @@ TEST(Plan, AutoLeavesATwentiethAndKeepsTheLimit) {
 TEST(Plan, ATypeThatWasNamedStays) {
   for (const Row& row : rows()) {
     if (row.options.type == StrategyKind::Auto) continue;
-    const StagePlan plan = decided(make_plan(network(), row.options, 1), 0);
+    const StagePlan plan = decided(make_plan(network(), row.options, 1), {.bytes = 0});
     EXPECT_EQ(plan.kind, row.options.type);
     EXPECT_EQ(plan.why, "");
   }

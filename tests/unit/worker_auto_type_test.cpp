@@ -140,6 +140,17 @@ TEST(AutoType, IsNoneWhereEverythingFits) {
     EXPECT_EQ(predict(with_memory(wan14b(ranks, 81), 79), h100()).type, StrategyKind::None);
 }
 
+// There weights are used in the host copy, whatever else the host has; vram_limit counts them all the same.
+TEST(AutoType, IsNoneOnTheCpuUnlessALimitSaysOtherwise) {
+  Cell cell = with_memory(wan14b(1, 29), 9);
+  MachineRates machine = h100();
+  EXPECT_EQ(predict(cell, machine).type, StrategyKind::Async);
+  machine.gpu = false;
+  EXPECT_EQ(predict(cell, machine).type, StrategyKind::None);
+  cell.offload.vram_limit = 9;
+  EXPECT_EQ(predict(cell, machine).type, StrategyKind::Async);
+}
+
 TEST(AutoType, RatesOfAnotherTypeDecideNothing) {
   Cell cell = wan14b(1, 29);
   const offload::StagePlan plan = stage_plan(cell);
@@ -158,7 +169,7 @@ TEST(AutoType, APlanHasTheChoiceOfARun) {
   const offload::StagePlan plan = stage_plan(cell);
   const Prediction p = predict(with_memory(cell, 20), h100());
   const std::size_t room = room_for_weights(plan, offload::limit_bytes(20), p.activation_bytes);
-  const offload::StagePlan chosen = decided(plan, room, forecast(cell, h100(), plan));
+  const offload::StagePlan chosen = decided(plan, {.bytes = room}, forecast(cell, h100(), plan));
   EXPECT_TRUE(std::ranges::any_of(plans.all, [&](const Plan& each) {
     return each.step.type == chosen.kind && each.step.gpu_bytes == chosen.need.bytes &&
            each.step.step_s == chosen.predicted_step_s;

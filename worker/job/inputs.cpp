@@ -33,7 +33,7 @@ void add_model(Files& files, const std::string& path) {
   for (const checkpoint::PartName& each : checkpoint::kParts) add_part(files, path, each.part);
   try {
     add(files, "model", checkpoint::find_tokenizer(path));
-  } catch (const UserError&) {
+  } catch (const UserError&) {  // no tokenizer, no file to protect
   }
   const std::filesystem::path folder = checkpoint::model_folder(path);
   for (const char* name : {"ferry.cfg", "model_index.json", "scheduler/scheduler_config.json"}) {

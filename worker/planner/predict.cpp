@@ -224,9 +224,10 @@ Cell with_cfg(Cell cell, const MachineRates& machine, const offload::StagePlan& 
   return cell;
 }
 
-std::size_t room_of(const Cell& cell, const MachineRates& machine, const offload::StagePlan& plan,
-                    std::size_t activations) {
-  return room_for_weights(plan, cell.device_bytes.value_or(memory_of_rank(cell, machine, plan)), activations);
+offload::WeightsRoom room_of(const Cell& cell, const MachineRates& machine, const offload::StagePlan& plan,
+                             std::size_t activations) {
+  const std::size_t device = cell.device_bytes.value_or(memory_of_rank(cell, machine, plan));
+  return {.bytes = room_for_weights(plan, device, activations), .in_place = machine.gpu ? 0 : room_in_place(plan)};
 }
 
 bool of_its_type(const Cell& cell, const MachineRates& machine) {
@@ -319,7 +320,7 @@ Prediction predict(const Cell& given, const MachineRates& machine, const offload
   const Way way = way_of(cell);
   Prediction prediction{.cfg = cell.parallel.cfg, .ulysses = way.mesh.ulysses};
   prediction.activation_bytes = activations_of(cell, way);
-  const std::size_t room = room_of(cell, machine, plan, prediction.activation_bytes);
+  const offload::WeightsRoom room = room_of(cell, machine, plan, prediction.activation_bytes);
   const offload::StagePlan chosen = decided(plan, room, forecast(cell, machine, plan));
   RateUse use;
   const Work work = work_of(cell, machine, chosen, use);

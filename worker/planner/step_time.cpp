@@ -104,8 +104,8 @@ std::int64_t pass_bytes(const model::DitConfig& dit, DType compute, int ulysses)
   const auto e = static_cast<std::int64_t>(size_of(compute));
   const auto wide = static_cast<std::int64_t>(size_of(DType::F32));
   const std::int64_t norms = 3 * (2 * wide + 2 * e) * dit.dim;  // each adds the pending sum
-  const std::int64_t heads = 3 * 2 * e * dit.dim;               // queries, keys, queries for the text
-  const std::int64_t packing = ulysses == 1 ? 0 : 2 * 2 * e * dit.dim;
+  const std::int64_t heads = 6 * e * dit.dim;                   // queries, keys, queries for the text
+  const std::int64_t packing = ulysses == 1 ? 0 : 4 * e * dit.dim;
   return norms + heads + packing + 2 * e * dit.ffn_dim;
 }
 
