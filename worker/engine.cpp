@@ -76,9 +76,15 @@ std::vector<std::string> Engine::open(const JobOptions& job) {
   Options given = given_;
   given.job = job;
   open_networks(networks_, given, given_to(job));
+  if (!given_to(job).latents) open_loras(networks_, given);
   std::vector<std::string> changes = fit_offload(given, networks_, session_.size(), session_.node_size());
   options_.offload = given.offload;
   return changes;
+}
+
+std::vector<std::string> Engine::open_model(JobOptions job) {
+  job.loras = given_.job.loras;
+  return open(job);
 }
 
 // The job; where a state of it is there, with what that decides.
@@ -130,7 +136,7 @@ std::string Engine::check(Prepared& prepared, const std::vector<RankMemory>& mem
         "accepted: auto, serial, paired, or another guidance");
   }
   identify(prepared, mesh);
-  if (dit != nullptr && dit->lora) check_wrappers(*dit->lora, dit->plan);
+  if (dit != nullptr && dit->loras) check_wrappers(*dit->loras, dit->plan);
   check_memory(options, job, networks_, {memory, mesh});
   return network_warning(job, networks_, {memory, mesh});
 }

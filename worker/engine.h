@@ -63,6 +63,8 @@ class Engine {
   // Opens the networks that the job needs and that are not open yet, headers only.  Returns the changes made
   // to [offload].  Throws UserError for faults of the model.  Not collective.
   std::vector<std::string> open(const JobOptions& job);
+  // As above, with the program's LoRAs instead of the job's: what it throws is no fault of this one job.
+  std::vector<std::string> open_model(JobOptions job);
   // The job as prepare() would resolve it, but for the state of an unfinished run and what ranks and memory
   // decide.  Its networks must be open.  Throws UserError.  Not collective.
   Job preview(const JobOptions& job) const;
