@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/text/shown.h"
 #include "parallel/agree.h"
+#include "worker/distillation.h"
 #include "worker/gpu.h"
 #include "worker/job/fit_offload.h"
 #include "worker/job/guidance.h"
@@ -77,6 +78,8 @@ std::vector<std::string> Engine::open(const JobOptions& job) {
   given.job = job;
   open_networks(networks_, given, given_to(job));
   if (!given_to(job).latents) open_loras(networks_, given);
+  if (networks_[Role::Dit] && !dit_distilled_)
+    dit_distilled_ = distilled_of(networks_[Role::Dit]->checkpoint);
   std::vector<std::string> changes = fit_offload(given, networks_, session_.size(), session_.node_size());
   options_.offload = given.offload;
   return changes;
@@ -87,16 +90,28 @@ std::vector<std::string> Engine::open_model(JobOptions job) {
   return open(job);
 }
 
+// Of the job whose networks are open.
+std::optional<checkpoint::Distilled> Engine::distilled() const {
+  const std::optional<Network>& dit = networks_[Role::Dit];
+  if (!dit) return {};
+  if (auto by_lora = distilled_of(dit->loras.get())) return by_lora;
+  return dit_distilled_.value_or(std::nullopt);
+}
+
+Job Engine::resolved(const JobOptions& options) const {
+  return resolve_job(with_distilled(options, distilled()), networks_.facts, rank_->on_gpu());
+}
+
 // The job; where a state of it is there, with what that decides.
 Job Engine::resolve(Prepared& prepared) {
   Options& options = prepared.options;
-  Job job = resolve_job(options.job, networks_.facts, rank_->on_gpu());
+  Job job = resolved(options.job);
   if (!job.latents.empty()) return job;
   prepared.unfinished = std::make_unique<UnfinishedRun>(hold_state(options, job), options.run.resume);
   if (!prepared.unfinished->found()) return job;
   prepared.unfinished->take_over(options, session_.size());
   if (!job.seed_drawn) return job;
-  job = resolve_job(options.job, networks_.facts, rank_->on_gpu());
+  job = resolved(options.job);
   job.seed_drawn = true;
   return job;
 }
@@ -178,9 +193,7 @@ void Engine::keep_attention(const Prepared& prepared, const std::string& kept, c
   throw UserError(refusal_of_state(path, reason));
 }
 
-Job Engine::preview(const JobOptions& job) const {
-  return resolve_job(job, networks_.facts, rank_->on_gpu());
-}
+Job Engine::preview(const JobOptions& job) const { return resolved(job); }
 
 Prepared Engine::prepare(const JobOptions& options, const std::optional<Echo>& echo) {
   Prepared prepared;
@@ -189,6 +202,7 @@ Prepared Engine::prepare(const JobOptions& options, const std::optional<Echo>& e
     std::vector<std::string> notes = open(options);
     prepared.options = with(options, echo);
     notes.push_back(check(prepared, memory));
+    notes.push_back(distilled_note(networks_, distilled(), options, prepared.job));
     const std::vector<std::string> cuts = count_tokens(prepared.job, networks_);
     prepared.names = hold_names(prepared.options, prepared.job);
     // Logged last, so that an error is one line.

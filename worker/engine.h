@@ -18,6 +18,7 @@
 #include <string>
 #include <vector>
 
+#include "checkpoint/network/distilled.h"
 #include "parallel/choose_cfg.h"
 #include "parallel/mpi/session.h"
 #include "worker/job/job.h"
@@ -84,6 +85,8 @@ class Engine {
  private:
   std::string check(Prepared& prepared, const std::vector<RankMemory>& memory);
   std::vector<std::string> not_said_before(const std::vector<std::string>& notes);
+  std::optional<checkpoint::Distilled> distilled() const;
+  Job resolved(const JobOptions& options) const;
   Job resolve(Prepared& prepared);
   void identify(Prepared& prepared, const parallel::Mesh& mesh);
   void choose_attention_once(const Prepared& prepared);
@@ -95,6 +98,7 @@ class Engine {
   const Options given_;
   Options options_;  // [offload] adapted to the open networks
   Networks networks_;
+  std::optional<std::optional<checkpoint::Distilled>> dit_distilled_;  // what its files say, once it is open
   std::unique_ptr<Rank> rank_;
   std::unique_ptr<LoadedModel> model_;
   bool joined_ = false;
