@@ -63,6 +63,15 @@ void check_jobs(const worker::Options& options) {
   if (!options.trace_file.empty()) throw UserError("trace.file: it is of one video, not with --jobs");
 }
 
+void check_loras(const worker::LoraOptions& options) {
+  if (options.paths.empty() && !options.strengths.empty())
+    throw UserError("lora.strength: there is no LoRA whose strength it could be; --lora.path PATH names one");
+  for (const std::string& path : options.paths) {
+    std::error_code error;  // for an invalid file name
+    if (!fs::is_directory(path, error)) check_given_file("--lora.path", path);
+  }
+}
+
 bool match(const parallel::Options& options, int cfg, int ranks) {
   const int known = cfg * std::max(1, options.ulysses) * std::max(1, options.data);
   const bool free_degree = options.ulysses == 0 || options.data == 0;
@@ -90,11 +99,7 @@ void check_options(const worker::Options& options, int ranks) {
   } else {
     check_jobs(options);
   }
-  if (options.lora.path.empty() && options.job.latents.empty() && options.lora.strength != 1)
-    throw UserError("lora.strength: there is no LoRA whose strength it could be; --lora.path PATH names one");
-  std::error_code error;  // for an invalid file name
-  if (options.job.latents.empty() && !fs::is_directory(options.lora.path, error))
-    check_given_file("--lora.path", options.lora.path);
+  if (options.job.latents.empty()) check_loras(options.lora);
   check_given_file("--attention.fa3", options.attention.fa3);
   check_result("--trace.file", options.trace_file, true);
   if (options.job.latents.empty()) check_result("--run.state", options.run.state, true);

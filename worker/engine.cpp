@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/text/shown.h"
 #include "parallel/agree.h"
+#include "worker/distillation.h"
 #include "worker/gpu.h"
 #include "worker/job/fit_offload.h"
 #include "worker/job/guidance.h"
@@ -76,21 +77,41 @@ std::vector<std::string> Engine::open(const JobOptions& job) {
   Options given = given_;
   given.job = job;
   open_networks(networks_, given, given_to(job));
+  if (!given_to(job).latents) open_loras(networks_, given);
+  if (networks_[Role::Dit] && !dit_distilled_)
+    dit_distilled_ = distilled_of(networks_[Role::Dit]->checkpoint);
   std::vector<std::string> changes = fit_offload(given, networks_, session_.size(), session_.node_size());
   options_.offload = given.offload;
   return changes;
 }
 
+std::vector<std::string> Engine::open_model(JobOptions job) {
+  job.loras = given_.job.loras;
+  return open(job);
+}
+
+// Of the job whose networks are open.
+std::optional<checkpoint::Distilled> Engine::distilled() const {
+  const std::optional<Network>& dit = networks_[Role::Dit];
+  if (!dit) return {};
+  if (auto by_lora = distilled_of(dit->loras.get())) return by_lora;
+  return dit_distilled_.value_or(std::nullopt);
+}
+
+Job Engine::resolved(const JobOptions& options) const {
+  return resolve_job(with_distilled(options, distilled()), networks_.facts, rank_->on_gpu());
+}
+
 // The job; where a state of it is there, with what that decides.
 Job Engine::resolve(Prepared& prepared) {
   Options& options = prepared.options;
-  Job job = resolve_job(options.job, networks_.facts, rank_->on_gpu());
+  Job job = resolved(options.job);
   if (!job.latents.empty()) return job;
   prepared.unfinished = std::make_unique<UnfinishedRun>(hold_state(options, job), options.run.resume);
   if (!prepared.unfinished->found()) return job;
   prepared.unfinished->take_over(options, session_.size());
   if (!job.seed_drawn) return job;
-  job = resolve_job(options.job, networks_.facts, rank_->on_gpu());
+  job = resolved(options.job);
   job.seed_drawn = true;
   return job;
 }
@@ -130,7 +151,7 @@ std::string Engine::check(Prepared& prepared, const std::vector<RankMemory>& mem
         "accepted: auto, serial, paired, or another guidance");
   }
   identify(prepared, mesh);
-  if (dit != nullptr && dit->lora) check_wrappers(*dit->lora, dit->plan);
+  if (dit != nullptr && dit->loras) check_wrappers(*dit->loras, dit->plan);
   check_memory(options, job, networks_, {memory, mesh});
   // What auto did not choose does not fit, or was said by a state.
   const bool may_halve = !cfg_open && options.parallel.ulysses == 0;
@@ -174,9 +195,7 @@ void Engine::keep_attention(const Prepared& prepared, const std::string& kept, c
   throw UserError(refusal_of_state(path, reason));
 }
 
-Job Engine::preview(const JobOptions& job) const {
-  return resolve_job(job, networks_.facts, rank_->on_gpu());
-}
+Job Engine::preview(const JobOptions& job) const { return resolved(job); }
 
 Prepared Engine::prepare(const JobOptions& options, const std::optional<Echo>& echo) {
   Prepared prepared;
@@ -185,6 +204,7 @@ Prepared Engine::prepare(const JobOptions& options, const std::optional<Echo>& e
     std::vector<std::string> notes = open(options);
     prepared.options = with(options, echo);
     notes.push_back(check(prepared, memory));
+    notes.push_back(distilled_note(networks_, distilled(), options, prepared.job));
     const std::vector<std::string> cuts = count_tokens(prepared.job, networks_);
     prepared.names = hold_names(prepared.options, prepared.job);
     // Logged last, so that an error is one line.

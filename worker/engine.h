@@ -18,6 +18,7 @@
 #include <string>
 #include <vector>
 
+#include "checkpoint/network/distilled.h"
 #include "parallel/choose_cfg.h"
 #include "parallel/mpi/session.h"
 #include "worker/job/job.h"
@@ -63,6 +64,8 @@ class Engine {
   // Opens the networks that the job needs and that are not open yet, headers only.  Returns the changes made
   // to [offload].  Throws UserError for faults of the model.  Not collective.
   std::vector<std::string> open(const JobOptions& job);
+  // As above, with the program's LoRAs instead of the job's: what it throws is no fault of this one job.
+  std::vector<std::string> open_model(JobOptions job);
   // The job as prepare() would resolve it, but for the state of an unfinished run and what ranks and memory
   // decide.  Its networks must be open.  Throws UserError.  Not collective.
   Job preview(const JobOptions& job) const;
@@ -82,6 +85,8 @@ class Engine {
  private:
   std::string check(Prepared& prepared, const std::vector<RankMemory>& memory);
   std::vector<std::string> not_said_before(const std::vector<std::string>& notes);
+  std::optional<checkpoint::Distilled> distilled() const;
+  Job resolved(const JobOptions& options) const;
   Job resolve(Prepared& prepared);
   void identify(Prepared& prepared, const parallel::Mesh& mesh);
   void choose_attention_once(const Prepared& prepared);
@@ -93,6 +98,7 @@ class Engine {
   const Options given_;
   Options options_;  // [offload] adapted to the open networks
   Networks networks_;
+  std::optional<std::optional<checkpoint::Distilled>> dit_distilled_;  // what its files say, once it is open
   std::unique_ptr<Rank> rank_;
   std::unique_ptr<LoadedModel> model_;
   bool joined_ = false;

@@ -198,7 +198,7 @@ void compute_and_write(Engine& engine, const Prepared& prepared, KeptLatents& ke
                  .notes = networks.notes,
                  .begin = run.begin,
                  .quantization = quantization_of(networks, job),
-                 .lora = dit != nullptr && dit->lora ? &*dit->lora : nullptr,
+                 .loras = dit != nullptr ? dit->loras : nullptr,
                  .cfg = prepared.cfg,
                  .steps_before = steps_before(prepared)};
   const std::string trace = rank.trace != nullptr ? gather_trace(options.trace_file, rank) : "";

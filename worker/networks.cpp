@@ -90,11 +90,9 @@ void open_dit(Networks& networks, const Options& options) {
   networks.facts.flow_shift = checkpoint::scheduler_flow_shift(networks.folder);
   Checkpoint checkpoint = Checkpoint::open(networks.folder, Part::Dit, options.model.key[Role::Dit]);
   networks.facts.dit = checkpoint::dit_config(checkpoint);
-  Network dit = checked(Role::Dit, std::move(checkpoint), model::dit_spec(networks.facts.dit, compute),
-                        compute, options, networks.notes);
-  if (!options.lora.path.empty())
-    dit.lora = checkpoint::LoraFile::open(options.lora.path, dit.spec, Part::Dit);
-  networks[Role::Dit] = std::move(dit);
+  networks[Role::Dit] =
+      checked(Role::Dit, std::move(checkpoint), model::dit_spec(networks.facts.dit, compute), compute,
+              options, networks.notes);
 }
 
 void plan_dit(Networks& networks, const Options& options, const model::DitConfig& dit) {
@@ -148,9 +146,27 @@ void open_networks(Networks& networks, const Options& options, const Given& give
   if (!had_dit && networks[Role::Dit]) note_sampler(options, networks);
 }
 
+void open_loras(Networks& networks, const Options& options) {
+  std::optional<Network>& dit = networks[Role::Dit];
+  if (!dit) return;
+  const auto unmatched =
+      options.lora.unmatched == "skip" ? checkpoint::Unmatched::Skip : checkpoint::Unmatched::Refuse;
+  auto stack = std::make_shared<checkpoint::LoraStack>();
+  for (const auto& [path, strength] : options.job.loras) {
+    std::shared_ptr<const checkpoint::LoraFile>& file = networks.lora_files[path];
+    if (file == nullptr) {
+      file = std::make_shared<const checkpoint::LoraFile>(
+          checkpoint::LoraFile::open(path, dit->spec, Part::Dit, unmatched));
+    }
+    stack->push_back({file, strength});
+  }
+  dit->loras = stack->empty() ? nullptr : std::move(stack);
+}
+
 Networks open_networks(const Options& options) {
   Networks networks;
   open_networks(networks, options, given_to(options.job));
+  open_loras(networks, options);
   return networks;
 }
 

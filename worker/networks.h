@@ -1,13 +1,15 @@
 // The networks of a checkpoint folder, from their headers; no weight is read here.
 #pragma once
 
+#include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "base/dtype.h"
 #include "checkpoint/checkpoint.h"
-#include "checkpoint/lora/lora.h"
+#include "checkpoint/lora/lora_stack.h"
 #include "model/weights.h"
 #include "offload/plan.h"
 #include "worker/job/options.h"
@@ -21,8 +23,9 @@ struct Network {
   checkpoint::Checkpoint checkpoint;
   model::NetworkSpec spec;
   DType compute = DType::F32;
-  std::optional<checkpoint::LoraFile> lora{};  // the DiT's, checked against its spec
-  offload::StagePlan plan{};                   // plan of its weights, set by fit_offload()
+  // The job's LoRAs, checked against the spec; nullptr: none.
+  std::shared_ptr<const checkpoint::LoraStack> loras{};
+  offload::StagePlan plan{};  // plan of its weights, set by fit_offload()
 };
 
 struct Networks {
@@ -31,6 +34,7 @@ struct Networks {
   std::string tokenizer;                     // the text encoder's spiece.model, or empty
   std::string folder;                        // folder of the files: model.path, or a snapshot below it
   std::vector<std::string> notes;            // choices and omissions, one line each, for log and record
+  std::map<std::string, std::shared_ptr<const checkpoint::LoraFile>> lora_files;  // opened so far, by path
 
   std::optional<Network>& operator[](Role role) { return by_role[role]; }
   const std::optional<Network>& operator[](Role role) const { return by_role[role]; }
@@ -43,7 +47,10 @@ const Network* needed_network(const Networks& networks, Role role, const Given& 
 // each tensor's name, shape and type, and that none is unused unless model.unexpected allows it.
 // Throws UserError as checkpoint does.
 void open_networks(Networks& networks, const Options& options, const Given& given);
-// As above for options.job, with no networks open yet.
+// Opens the LoRAs of options.job for the DiT, if that is open, unless an earlier job did.
+// Throws UserError as checkpoint::LoraFile::open does.
+void open_loras(Networks& networks, const Options& options);
+// As open_networks() for options.job, with no networks open yet, and its LoRAs.
 Networks open_networks(const Options& options);
 
 // For the table of roles: open one network; `networks.folder` must be known.

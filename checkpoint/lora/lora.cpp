@@ -8,47 +8,15 @@
 #include <utility>
 
 #include "base/error.h"
-#include "base/float_type.h"
 #include "base/text/describe.h"
 #include "checkpoint/formats/safetensors.h"
 #include "checkpoint/formats/stored_number.h"
 #include "checkpoint/lora/lora_folder.h"
-#include "checkpoint/lora/lora_names.h"
 #include "checkpoint/lora/lora_scale.h"
 
 namespace ferry::checkpoint {
 
 namespace {
-
-struct Parts {
-  const model::ModuleSpec* linear = nullptr;
-  const TensorEntry* down = nullptr;
-  const TensorEntry* up = nullptr;
-  const TensorEntry* alpha = nullptr;
-  std::vector<std::string> names;  // names in the file
-  bool peft = false;
-};
-
-void put(Parts& parts, const LoraName& name, const TensorEntry& entry) {
-  const TensorEntry*& part = name.role == LoraRole::Down ? parts.down
-                             : name.role == LoraRole::Up ? parts.up
-                                                         : parts.alpha;
-  if (part != nullptr) {
-    throw UserError(
-        fmt::format("{}: the same part of a linear as {}", place_of(entry), printable(part->source_key)));
-  }
-  if (name.role != LoraRole::Alpha && !is_unscaled_float(entry.dtype)) {
-    throw UserError(
-        fmt::format("{} is {}, expected fp32, bf16, fp16 or fp64", place_of(entry), name_of(entry.dtype)));
-  }
-  part = &entry;
-  parts.linear = name.linear;
-  parts.peft = parts.peft || name.peft;
-  for (const std::string& each : {name.module, name.bare}) {
-    if (std::find(parts.names.begin(), parts.names.end(), each) == parts.names.end())
-      parts.names.push_back(each);
-  }
-}
 
 double number_of(const TensorEntry& entry) {
   switch (entry.dtype) {
@@ -79,31 +47,10 @@ double alpha_of(const TensorEntry& entry) {
   throw UserError(fmt::format("{} is {}, expected one finite number", place_of(entry), value));
 }
 
-void check_shape(const TensorEntry& entry, const std::vector<std::int64_t>& expected) {
-  if (entry.shape == expected) return;
-  throw UserError(fmt::format("{} has shape {}, expected {}", place_of(entry), shape_text(entry.shape),
-                              shape_text(expected)));
-}
-
-void check_pair(const Parts& parts) {
-  if (parts.down == nullptr || parts.up == nullptr) {
-    const TensorEntry* have = parts.down != nullptr ? parts.down
-                              : parts.up != nullptr ? parts.up
-                                                    : parts.alpha;
-    throw UserError(fmt::format("{}: the {} of {} is missing", place_of(*have),
-                                parts.down == nullptr ? "lora_A (lora_down)" : "lora_B (lora_up)",
-                                parts.linear->name));
-  }
-  const std::vector<std::int64_t>& weight = parts.linear->tensors.at(0).shape;
-  const std::int64_t rank = parts.down->shape.empty() ? 0 : parts.down->shape[0];
-  check_shape(*parts.down, {std::max<std::int64_t>(rank, 1), weight.at(1)});
-  check_shape(*parts.up, {weight.at(0), rank});
-}
-
-LoraLinear linear_of(const Parts& parts, const LoraNames& names) {
-  LoraLinear linear{.name = parts.linear->name,
+LoraLinear linear_of(const PairParts& parts, const LoraNames& names) {
+  LoraLinear linear{.name = parts.module->name,
                     .names = parts.names,
-                    .other_names = names.of(*parts.linear),
+                    .other_names = names.of(*parts.module),
                     .peft = parts.peft,
                     .rank = parts.down->shape[0],
                     .alpha = {}};
@@ -124,38 +71,60 @@ std::vector<LoraScaleGroup> groups_of(const std::vector<LoraScale>& scales) {
   return groups;
 }
 
+LoraPair made_pair(const PairParts& parts, double scale) {
+  const std::int64_t rank = parts.down->shape[0];
+  const std::vector<std::int64_t> weight = matrix_shape(parts.module->tensors.at(0));
+  return {.down = reshaped(*parts.down, {rank, weight[1]}),
+          .up = reshaped(*parts.up, {weight[0], rank}),
+          .scale = scale,
+          .linear = parts.module->kind == model::ModuleKind::Linear};
+}
+
+void refuse_empty(const SortedParts& parts, const std::string& path) {
+  if (!parts.pairs.empty() || !parts.differences.empty()) return;
+  if (parts.left_out.empty()) throw UserError(path + ": no tensor in it");
+  throw UserError(fmt::format("{}: none of its {} tensors belongs to this model; the first is {}", path,
+                              parts.left_out.size(), printable(parts.left_out.front())));
+}
+
 }  // namespace
 
-LoraFile LoraFile::open(const std::string& path, const model::NetworkSpec& network, Part part) {
+LoraFile LoraFile::open(const std::string& path, const model::NetworkSpec& network, Part part,
+                        Unmatched unmatched) {
   LoraFile lora;
   lora.path_ = lora_file(path);
   const SafetensorsFile file = SafetensorsFile::open(lora.path_);
   lora.mapping_ = file.mapping();
   const LoraNames names(network, part);
-  std::map<std::string, Parts> found;
-  for (const TensorEntry& entry : file.entries()) {
-    const LoraName name = names.read(entry);
-    put(found[name.linear->name], name, entry);
-  }
-  if (found.empty()) throw UserError(lora.path_ + ": no tensor in it");
-  std::vector<LoraLinear> linears;
-  for (const auto& [name, parts] : found) {
-    check_pair(parts);
-    linears.push_back(linear_of(parts, names));
-  }
-  LoraScales scales = lora_scales(lora.path_, file.metadata(), linears);
-  std::size_t i = 0;
-  for (const auto& [name, parts] : found)
-    lora.pairs_[name] = {.down = *parts.down, .up = *parts.up, .scale = scales.of[i++].value};
-  lora.scales_ = groups_of(scales.of);
-  lora.notes_ = std::move(scales.notes);
+  SortedParts parts = sort_parts(file.entries(), names, unmatched);
+  refuse_empty(parts, lora.path_);
+  lora.take_pairs(parts, file.metadata(), names);
+  for (const auto& [key, each] : parts.differences)
+    lora.differences_[key] = reshaped(*each.entry, each.changed->shape);
+  lora.left_out_ = std::move(parts.left_out);
   return lora;
 }
 
-const LoraPair* LoraFile::of_weight(const std::string& key) const {
+void LoraFile::take_pairs(const SortedParts& parts, const std::map<std::string, std::string>& metadata,
+                          const LoraNames& names) {
+  std::vector<LoraLinear> linears;
+  for (const auto& [name, each] : parts.pairs) linears.push_back(linear_of(each, names));
+  LoraScales scales = lora_scales(path_, metadata, linears);
+  std::size_t i = 0;
+  for (const auto& [name, each] : parts.pairs) pairs_[name] = made_pair(each, scales.of[i++].value);
+  scales_ = groups_of(scales.of);
+  notes_ = std::move(scales.notes);
+}
+
+const LoraPair* LoraFile::pair_of(const std::string& key) const {
   if (!key.ends_with(kWeightEnding)) return nullptr;
   const auto found = pairs_.find(key.substr(0, key.size() - kWeightEnding.size()));
   return found == pairs_.end() ? nullptr : &found->second;
+}
+
+const TensorEntry* LoraFile::difference_of(const std::string& key) const {
+  const auto found = differences_.find(key);
+  return found == differences_.end() ? nullptr : &found->second;
 }
 
 }  // namespace ferry::checkpoint

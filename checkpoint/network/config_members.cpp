@@ -86,6 +86,7 @@ constexpr auto kDitOthers = std::to_array<std::string_view>({
     "in_dim_control_adapter",
     "downscale_factor_control_adapter",
     "in_dim_ref_conv",
+    "denoising_step_list",
 });
 constexpr auto kVaeOthers = std::to_array<std::string_view>({
     "base_dim",

@@ -23,7 +23,7 @@ constexpr int kRows = 16;
 struct PlanOptions {
   std::string model;
   std::string machine;
-  std::string lora;
+  std::vector<std::string> loras;
   worker::PlanRequest request;
   int nodes = 0;  // 0: as few as hold the GPUs
   bool json = false;
@@ -71,6 +71,9 @@ FlagGroup what_to_make(PlanOptions& options) {
   const auto dtype = [&r](const std::string& flag, const std::string& value) {
     r.compute = to_choice(flag, value, {"bf16", "fp32"}) == 0 ? DType::BF16 : DType::F32;
   };
+  const auto lora = [&options](const std::string& flag, const std::string& value) {
+    path(options.loras.emplace_back())(flag, value);
+  };
   const std::string model = "the model's";
   return {"[job]",
           {{"model", "", "MODEL", "a checkpoint folder, or 1.3B, 14B, A14B", "", false, path(options.model)},
@@ -79,8 +82,8 @@ FlagGroup what_to_make(PlanOptions& options) {
            {"frames", "", "N", "4n + 1", model, false, frames},
            {"steps", "", "N", "sampling steps", model, false, count(r.steps, 1'000'000)},
            {"guidance", "", "G", "1: one branch instead of two", model, false, guidance},
-           {"lora.path", "", "PATH", "a LoRA; it takes device memory under sequential alone", "none", false,
-            path(options.lora)},
+           {"lora.path", "", "PATH", "a LoRA; it takes device memory under sequential alone; repeats", "none",
+            false, lora, true},
            {"dtype", "", "TYPE", "of DiT and text encoder: bf16, fp32", "bf16", false, dtype}}};
 }
 
@@ -133,8 +136,8 @@ int plan(const PlanOptions& options) {
   worker::PlanRequest request = options.request;
   request.nodes = std::max(1, options.nodes);
   const worker::ModelShapes model = worker::model_shapes(options.model);
-  if (!options.lora.empty())
-    request.lora_bytes = worker::lora_bytes(options.lora, model.dit, request.compute);
+  for (const std::string& lora : options.loras)
+    request.lora_bytes += worker::lora_bytes(lora, model.dit, request.compute);
   worker::check_request(model, request);
   const bool elsewhere = options.machine.empty() && is_elsewhere(request);
   const worker::MachineRates machine = elsewhere                 ? worker::load_machine("h100")

@@ -14,9 +14,10 @@ struct Flag {
   std::string help;
   std::string default_text = {};  // the default; empty: not shown
   bool is_switch = false;         // "--overwrite" alone means "true"
-  // Stores the value.  Throws UserError (through launcher/options/value.h) naming `flag` as the user wrote
-  // it.
+  // Stores the value; of one that repeats, behind those before.  Throws UserError (through
+  // launcher/options/value.h) naming `flag` as the user wrote it.
   std::function<void(const std::string& flag, const std::string& value)> set = {};
+  bool repeats = false;  // may be given several times: a list, in order
 };
 
 struct FlagGroup {

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/text/shown.h"
+#include "launcher/options/loras.h"
 #include "launcher/options/paths.h"
 #include "launcher/options/value.h"
 #include "model/sampler/names.h"
@@ -40,14 +41,22 @@ Set text(Target& target) {
 }
 
 // A path: not empty, not longer than any can be; '~' is expanded to the home folder.
+std::string to_path(const std::string& flag, const std::string& value) {
+  if (value.empty()) throw UserError(flag + ": the value is empty");
+  if (value.size() >= PATH_MAX) {
+    throw UserError(fmt::format("{}: {} has {} bytes; paths have at most {}", flag, shown(value),
+                                value.size(), PATH_MAX - 1));
+  }
+  return expand_home(value);
+}
+
 Set path(std::string& target) {
-  return [&target](const std::string& flag, const std::string& value) {
-    if (value.empty()) throw UserError(flag + ": the value is empty");
-    if (value.size() >= PATH_MAX) {
-      throw UserError(fmt::format("{}: {} has {} bytes; paths have at most {}", flag, shown(value),
-                                  value.size(), PATH_MAX - 1));
-    }
-    target = expand_home(value);
+  return [&target](const std::string& flag, const std::string& value) { target = to_path(flag, value); };
+}
+
+Set paths(std::vector<std::string>& targets) {
+  return [&targets](const std::string& flag, const std::string& value) {
+    targets.push_back(to_path(flag, value));
   };
 }
 
@@ -83,6 +92,12 @@ template <typename Target>
 Set number(Target& target, double least, double most) {
   return [&target, least, most](const std::string& flag, const std::string& value) {
     target = to_number(flag, value, least, most);
+  };
+}
+
+Set numbers(std::vector<double>& targets, double least, double most) {
+  return [&targets, least, most](const std::string& flag, const std::string& value) {
+    targets.push_back(to_number(flag, value, least, most));
   };
 }
 
@@ -215,8 +230,18 @@ FlagGroup parallel_group(parallel::Options& p) {
             false, integer(p.data, 0)}}};
 }
 
-FlagGroup run_group(worker::Options& o) {
+std::vector<Flag> lora_keys(worker::LoraOptions& o) {
   return {
+      {"lora.path", "", "PATH", "safetensors file or its folder, added to the DiT's weights; repeats", "",
+       false, paths(o.paths), true},
+      {"lora.strength", "", "S", "factor of what a LoRA adds: one for all, or one each, in order", "1", false,
+       numbers(o.strengths, -kMostStrength, kMostStrength), true},
+      {"lora.unmatched", "", "WHAT", "tensors of a LoRA that do not fit the DiT: refuse, skip (and say so)",
+       o.unmatched, false, choice(o.unmatched, {"refuse", "skip"})}};
+}
+
+FlagGroup run_group(worker::Options& o) {
+  FlagGroup group = {
       "[run] [trace] [attention] [lora]",
       {{"run.jobs", "jobs", "FILE",
         "JSON lines: a video for each, with keys of [job] and an id; -: standard input", "", false,
@@ -243,11 +268,9 @@ FlagGroup run_group(worker::Options& o) {
        {"attention.impl", "", "NAME", "the DiT's attention: auto, cudnn, flash, math, fa3", "auto", false,
         choice(o.attention.impl, {"auto", "cudnn", "flash", "math", "fa3"})},
        {"attention.fa3", "", "FILE", "the library of fa3-fwd, where it is not beside LibTorch", "", false,
-        path(o.attention.fa3)},
-       {"lora.path", "", "PATH", "safetensors file or its folder, low-rank additions to the DiT's linears",
-        "", false, path(o.lora.path)},
-       {"lora.strength", "", "S", "what the LoRA adds is multiplied by this", "1", false,
-        number(o.lora.strength, -1000, 1000)}}};
+        path(o.attention.fa3)}}};
+  for (Flag& flag : lora_keys(o.lora)) group.flags.push_back(std::move(flag));
+  return group;
 }
 
 }  // namespace

@@ -15,6 +15,7 @@
 #include "base/text/shown.h"
 #include "checkpoint/formats/json_text.h"
 #include "launcher/options/keys.h"
+#include "launcher/options/loras.h"
 #include "launcher/options/names.h"
 #include "launcher/options/numbers.h"
 #include "launcher/options/options.h"
@@ -28,6 +29,7 @@ using Json = nlohmann::json;
 
 constexpr std::size_t kMostBytes = 100'000'000;
 constexpr std::string_view kGroup = "job.";
+constexpr const char* kLoras = "lora";  // in place of the keys of [lora]
 constexpr const char* kStandardInput = "-";
 
 std::string name_of_manifest(const std::string& path) {
@@ -153,7 +155,8 @@ class ItemReader {
   void read(const Json& object, worker::BatchItem& item) {
     std::vector<Setting> own;
     for (const auto& [key, value] : object.items()) {
-      if (key != "id") own.push_back({&flag_of(key, of_items_, all_), key, text_of(key, value)});
+      if (key != "id" && key != kLoras)
+        own.push_back({&flag_of(key, of_items_, all_), key, text_of(key, value)});
     }
     refuse_repeated(own);
     std::vector<Setting> settings = given_;
@@ -162,6 +165,15 @@ class ItemReader {
     apply_settings(groups_, without_overruled(std::move(settings)), options_);
     item.job = std::move(options_.job);
     item.echo = std::move(options_.echo);
+    if (object.contains(kLoras)) take_loras(object[kLoras], item);
+  }
+
+  static void take_loras(const Json& list, worker::BatchItem& item) {
+    item.job.loras = loras_of(list);
+    std::erase_if(item.echo, [](const auto& option) {
+      return option.first == "lora.path" || option.first == "lora.strength";
+    });
+    item.echo.emplace_back(kLoras, list.dump());
   }
 
   worker::Options options_;  // of one item

@@ -1,8 +1,8 @@
 // Reads the manifest of --jobs: JSON lines, one object per video.
 //
 // An object has keys of [job] ("prompt", "size", "seed", ...), which override the command line and .cfg
-// files, and a free `id`.  Without `out` a video is named after its id, else line-0001 after its line.  Blank
-// lines are skipped.
+// files, a list `lora` of {"path", "strength"} in place of theirs, and a free `id`.  Without `out` a video is
+// named after its id, else line-0001 after its line.  Blank lines are skipped.
 #pragma once
 
 #include <string>

@@ -129,7 +129,7 @@ CommandLine parse_command_line(const std::vector<FlagGroup>& groups, const std::
 void refuse_repeated(const std::vector<Setting>& settings) {
   std::set<std::string> seen;
   for (const Setting& setting : settings) {
-    if (!seen.insert(setting.flag->key).second) {
+    if (!setting.flag->repeats && !seen.insert(setting.flag->key).second) {
       throw UserError(fmt::format("{}: given twice", setting.written));
     }
   }

@@ -11,6 +11,7 @@
 #include "checkpoint/folder/hub_folder.h"
 #include "launcher/options/config_file.h"
 #include "launcher/options/keys.h"
+#include "launcher/options/loras.h"
 #include "launcher/options/paths.h"
 
 namespace ferry::launcher {
@@ -41,15 +42,24 @@ std::vector<Setting> model_settings(const std::vector<FlagGroup>& groups, const 
   return settings;
 }
 
+// Appends the settings of a source that overrules those before it.  The last one overrules the others by
+// itself; of a flag that repeats, all that were given before go.
+void overrule(std::vector<Setting>& settings, const std::vector<Setting>& by) {
+  std::erase_if(settings, [&](const Setting& before) {
+    return before.flag->repeats &&
+           std::ranges::any_of(by, [&](const Setting& each) { return each.flag == before.flag; });
+  });
+  settings.insert(settings.end(), by.begin(), by.end());
+}
+
 }  // namespace
 
 std::vector<Setting> gather_settings(const std::vector<FlagGroup>& groups, const CommandLine& line) {
   std::vector<Setting> given;
   for (const std::string& path : line.config_files) {
-    const std::vector<Setting> settings = parse_config_file(groups, path);
-    given.insert(given.end(), settings.begin(), settings.end());
+    overrule(given, parse_config_file(groups, path));
   }
-  given.insert(given.end(), line.settings.begin(), line.settings.end());
+  overrule(given, line.settings);
   std::vector<Setting> all = model_settings(groups, expand_home(last_value(given, "model.path")));
   all.insert(all.end(), given.begin(), given.end());
   return without_overruled(std::move(all));
@@ -64,15 +74,18 @@ std::vector<Setting> without_overruled(std::vector<Setting> settings) {
   return settings;
 }
 
-void apply_settings(const std::vector<FlagGroup>& groups, std::vector<Setting> settings,
+void apply_settings(const std::vector<FlagGroup>& groups, const std::vector<Setting>& settings,
                     worker::Options& options) {
-  std::stable_partition(settings.begin(), settings.end(),
-                        [](const Setting& setting) { return !is_stage_key(setting.flag->key); });
   std::map<std::string, std::string> values;
-  for (const Setting& setting : settings) {
-    setting.flag->set(setting.written, setting.value);
-    values[setting.flag->key] = setting.value;
+  for (const bool of_stages : {false, true}) {
+    for (const Setting& setting : settings) {
+      if (is_stage_key(setting.flag->key) != of_stages) continue;
+      setting.flag->set(setting.written, setting.value);
+      std::string& value = values[setting.flag->key];
+      value = setting.flag->repeats && !value.empty() ? value + ", " + setting.value : setting.value;
+    }
   }
+  options.job.loras = loras_of(options.lora);
   for (const FlagGroup& group : groups) {
     for (const Flag& flag : group.flags) {
       const auto given = values.find(flag.key);

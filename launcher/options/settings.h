@@ -18,7 +18,7 @@ std::vector<Setting> without_overruled(std::vector<Setting> settings);
 
 // Stores the values, those of single stages after those of [offload], and lists the result in options.echo.
 // Throws UserError from the flags' setters.
-void apply_settings(const std::vector<FlagGroup>& groups, std::vector<Setting> settings,
+void apply_settings(const std::vector<FlagGroup>& groups, const std::vector<Setting>& settings,
                     worker::Options& options);
 
 }  // namespace ferry::launcher

@@ -15,6 +15,18 @@
 
 namespace ferry::offload {
 
+namespace {
+
+// In its files.
+std::size_t bytes_of(const checkpoint::Checkpoint& checkpoint) {
+  std::size_t bytes = 0;
+  for (const checkpoint::TensorEntry& entry : checkpoint.entries())
+    bytes += static_cast<std::size_t>(entry.numel()) * size_of(entry.dtype);
+  return bytes;
+}
+
+}  // namespace
+
 ArenaPlan arena_plan(const model::NetworkSpec& spec, const model::NetworkSpec& stored, int weight_ranks) {
   return {.spec = spec,
           .stored = stored,
@@ -59,15 +71,19 @@ NodeArena::~NodeArena() {
   pinning_.reset();
 }
 
+LoadPlan NodeArena::load_plan(int threads) const {
+  const bool divided = kind() != MemoryKind::Private;
+  return {.stored = &plan_.stored,
+          .layout = &plan_.layout,
+          .arena = data(),
+          .ranks = divided ? node_.peers.size : 1,
+          .rank = divided ? node_.peers.rank : 0,
+          .threads = threads};
+}
+
 void NodeArena::begin_load(TensorSource source, const LoadSetup& setup) {
   place_pages(*memory_, plan_.layout, node_, plan_.spec.name);
-  const bool divided = kind() != MemoryKind::Private;
-  const LoadPlan plan{.stored = &plan_.stored,
-                      .layout = &plan_.layout,
-                      .arena = data(),
-                      .ranks = divided ? node_.peers.size : 1,
-                      .rank = divided ? node_.peers.rank : 0,
-                      .threads = setup.threads};
+  const LoadPlan plan = load_plan(setup.threads);
   loading_ = std::make_unique<Loading>();
   loading_->thread = std::thread(
       [this, plan, source = std::move(source), progress = setup.progress, loading = loading_.get()] {
@@ -100,6 +116,25 @@ void NodeArena::load(TensorSource source, int threads,
                      const std::function<void(const LoadProgress&)>& progress) {
   begin_load(std::move(source), {.threads = threads, .progress = progress});
   finish_load();
+}
+
+void NodeArena::reload(const ArenaSource& source, const Merge& before,
+                       const std::function<void(const LoadProgress&)>& progress) {
+  LoadPlan plan = load_plan(host_threads(node_.peers.size));
+  plan.only = [&](const model::TensorSpec& tensor) {
+    return !before.additions_to(tensor.key).empty() || !source.merge.additions_to(tensor.key).empty();
+  };
+  const bool tight = bytes_of(source.checkpoint) > host_memory().available_bytes;
+  const TensorSource read = checkpoint_source(source.checkpoint, tight, source.merge);
+  parallel::fail_together(node_.peers, [&] {
+    load_portion(
+        plan,
+        [&](const model::TensorSpec& spec, std::byte* tensor, std::int64_t row_begin, std::int64_t row_end) {
+          read(spec, tensor, row_begin, row_end);
+          if (node_.at_work) node_.at_work();
+        },
+        progress);
+  });
 }
 
 bool NodeArena::filled() const { return PinLocks(data() + plan_.layout.bytes).filled_by(fillers()); }
@@ -156,11 +191,7 @@ std::size_t NodeArena::huge_bytes() const {
 std::unique_ptr<NodeArena> begin_arena(const ArenaSource& source, const ArenaPlan& plan,
                                        const NodeRanks& node, LoadSetup setup) {
   auto arena = std::make_unique<NodeArena>(plan, node);
-  std::size_t source_bytes = 0;
-  for (const checkpoint::TensorEntry& entry : source.checkpoint.entries()) {
-    source_bytes += static_cast<std::size_t>(entry.numel()) * size_of(entry.dtype);
-  }
-  const bool tight = arena->bytes() + source_bytes > host_memory().available_bytes;
+  const bool tight = arena->bytes() + bytes_of(source.checkpoint) > host_memory().available_bytes;
   setup.threads = host_threads(node.peers.size);
   setup.divided = plan.divided;
   arena->begin_load(checkpoint_source(source.checkpoint, tight, source.merge), setup);

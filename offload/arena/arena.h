@@ -26,6 +26,12 @@ struct LoadSetup {
   std::vector<int> divided{};  // with pin_for: blocks that ranks at first copy in shares
 };
 
+// The source of an arena's weights.
+struct ArenaSource {
+  const checkpoint::Checkpoint& checkpoint;
+  Merge merge{};
+};
+
 class NodeArena {
  public:
   // Allocates the memory.  Collective over the node.  Throws UserError if it does not fit.
@@ -52,6 +58,11 @@ class NodeArena {
   void finish_load();
   // begin_load(), then finish_load().
   void load(TensorSource source, int threads, const std::function<void(const LoadProgress&)>& progress);
+  // Reads again the tensors that `before`, which is merged into them, or source.merge changes: then the
+  // memory has the bits of a load with source.merge.  No rank of the node may read it meanwhile, nor rely on
+  // copies of it. Collective over the node.  On failure, which every rank throws, its contents are undefined.
+  void reload(const ArenaSource& source, const Merge& before,
+              const std::function<void(const LoadProgress&)>& progress);
   // True if all ranks that fill this memory have finished, as far as this one knows.
   bool filled() const;
 
@@ -84,6 +95,7 @@ class NodeArena {
 
  private:
   struct Loading;
+  LoadPlan load_plan(int threads) const;
   // Number of ranks that fill this memory.
   int fillers() const { return kind() == MemoryKind::Private ? 1 : node_.peers.size; }
   ArenaPlan plan_;
@@ -93,12 +105,6 @@ class NodeArena {
   PinBorders borders_;
   std::unique_ptr<Pinning> pinning_;
   std::optional<bool> pinned_;
-};
-
-// The source of an arena's weights.
-struct ArenaSource {
-  const checkpoint::Checkpoint& checkpoint;
-  Merge merge{};
 };
 
 // Makes the arena of one network and starts to load it, with this rank's portion of the node's threads; with

@@ -133,6 +133,21 @@ std::vector<Piece> spread(const std::vector<Piece>& pieces, int threads) {
   return order;
 }
 
+std::vector<checkpoint::LoraAddition> Merge::additions_to(const std::string& key) const {
+  if (loras == nullptr) return {};
+  return checkpoint::additions_to(key, *loras, terms);
+}
+
+bool operator==(const Merge& a, const Merge& b) {
+  const checkpoint::LoraStack none;
+  const checkpoint::LoraStack& first = a.loras == nullptr ? none : *a.loras;
+  const checkpoint::LoraStack& second = b.loras == nullptr ? none : *b.loras;
+  return a.terms == b.terms && std::equal(first.begin(), first.end(), second.begin(), second.end(),
+                                          [](const auto& x, const auto& y) {
+                                            return x.file == y.file && x.strength == y.strength;
+                                          });
+}
+
 TensorSource checkpoint_source(const checkpoint::Checkpoint& checkpoint, bool drop_cache,
                                const Merge& merge) {
   return [&checkpoint, drop_cache, merge](const model::TensorSpec& spec, std::byte* tensor,
@@ -140,11 +155,11 @@ TensorSource checkpoint_source(const checkpoint::Checkpoint& checkpoint, bool dr
     const checkpoint::TensorEntry* entry = checkpoint.find(spec.key);
     if (entry == nullptr) throw UserError("checkpoint has no tensor " + spec.key);
     if (spec.shape.empty()) return checkpoint::read_tensor(*entry, spec, tensor);
-    const checkpoint::LoraPair* pair = merge.file == nullptr ? nullptr : merge.file->of_weight(spec.key);
-    if (pair != nullptr) {
-      checkpoint::read_merged_rows(*entry, spec, {pair, merge.strength}, tensor, {row_begin, row_end});
-    } else {
+    const std::vector<checkpoint::LoraAddition> additions = merge.additions_to(spec.key);
+    if (additions.empty()) {
       checkpoint::read_tensor_rows(*entry, spec, tensor, row_begin, row_end);
+    } else {
+      checkpoint::read_merged_rows(*entry, spec, additions, tensor, {row_begin, row_end});
     }
     forget_rows(*entry, row_begin, row_end, drop_cache);
   };
@@ -152,7 +167,8 @@ TensorSource checkpoint_source(const checkpoint::Checkpoint& checkpoint, bool dr
 
 void load_portion(const LoadPlan& plan, const TensorSource& source,
                   const std::function<void(const LoadProgress&)>& progress) {
-  const std::vector<Piece> all = pieces_of(*plan.stored, *plan.layout, kPieceBytes);
+  std::vector<Piece> all = pieces_of(*plan.stored, *plan.layout, kPieceBytes);
+  if (plan.only) std::erase_if(all, [&](const Piece& piece) { return !plan.only(*piece.tensor); });
   Work work(plan, spread(portion_of(all, plan.rank, plan.ranks), plan.threads), source);
   std::vector<std::jthread> threads;
   for (int i = 1; i < plan.threads; ++i) {

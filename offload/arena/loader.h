@@ -4,10 +4,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
+#include <string>
 #include <vector>
 
 #include "checkpoint/checkpoint.h"
-#include "checkpoint/lora/lora.h"
+#include "checkpoint/lora/lora_stack.h"
 #include "model/weights.h"
 #include "offload/arena/layout.h"
 #include "parallel/peers.h"
@@ -39,15 +41,20 @@ std::vector<Piece> spread(const std::vector<Piece>& pieces, int threads);
 using TensorSource = std::function<void(const model::TensorSpec& spec, std::byte* tensor,
                                         std::int64_t row_begin, std::int64_t row_end)>;
 
-// A LoRA that is merged into the weights as they are read.
+// LoRAs that are merged into the weights as they are read.
 struct Merge {
-  const checkpoint::LoraFile* file = nullptr;  // nullptr: no LoRA
-  double strength = 1.0;
+  std::shared_ptr<const checkpoint::LoraStack> loras{};  // nullptr: none
+  checkpoint::LoraTerms terms = checkpoint::LoraTerms::All;
+
+  // What is added to the tensor with this official key.
+  std::vector<checkpoint::LoraAddition> additions_to(const std::string& key) const;
+  // The same additions, of the same files.
+  friend bool operator==(const Merge& a, const Merge& b);
 };
 
 // Reads a checkpoint and applies `merge`.  Pages of the files that have been read are dropped from this
 // process's memory, so that the host never holds much more than one copy; with `drop_cache` also from the
-// page cache, for nodes without room for both.  The checkpoint and the LoRA must outlive the source.
+// page cache, for nodes without room for both.  The checkpoint must outlive the source.
 TensorSource checkpoint_source(const checkpoint::Checkpoint& checkpoint, bool drop_cache,
                                const Merge& merge = {});
 
@@ -63,6 +70,8 @@ struct LoadPlan {
   int ranks = 1;  // ranks that divide the work; 1 for private memory
   int rank = 0;
   int threads = 1;  // of this rank
+  // optional; only tensors for which it is true are read.
+  std::function<bool(const model::TensorSpec&)> only{};
 };
 
 // Fills this rank's portion.  `progress` (optional) is called regularly on the calling thread.

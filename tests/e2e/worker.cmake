@@ -1,6 +1,6 @@
 # The same video on 1, 2 and 4 ranks, and what a run leaves behind.
 find_package(Python3 REQUIRED COMPONENTS Interpreter)
-foreach(name finite kept lora lost_rank neighbours nodes ranks results)
+foreach(name finite kept lora lora_jobs lost_rank neighbours nodes ranks results)
   add_test(NAME worker_${name}_e2e
     COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/e2e/worker_${name}_test.py)
   set_tests_properties(worker_${name}_e2e PROPERTIES TIMEOUT 600 LABELS e2e PROCESSORS 2
@@ -31,7 +31,7 @@ set_tests_properties(worker_videos_e2e PROPERTIES TIMEOUT 600 LABELS e2e PROCESS
 # Compared with torch, so they run with the Python that has it.
 include(FerryParity)
 if(FERRY_PYTHON)
-  foreach(name fp8 lora_merge)
+  foreach(name fp8 lora_kinds lora_merge)
     add_test(NAME worker_${name}_e2e COMMAND ${FERRY_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/e2e/worker_${name}_test.py)
     set_tests_properties(worker_${name}_e2e PROPERTIES TIMEOUT 600 LABELS e2e PROCESSORS 2
       ENVIRONMENT "${FERRY_TEST_ENV};PYTHONDONTWRITEBYTECODE=1")

@@ -71,6 +71,40 @@ class Lora(FerryTest):
         half, whole = (relative_l2(self.with_lora(strength=s), plain) for s in (0.5, 1))
         self.assertGreater(whole, 1.2 * half)
 
+    def sampling(self, model, *arguments):
+        """What a dry run says: its sampling, and the log."""
+        done = ferry("generate", "--model", model, "--prompt", "a red circle", "--run.dry_run", "--out", self.folder / "d.mp4", *arguments)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stderr
+
+    def test_distilled_ones_are_known_by_their_header_and_by_their_name(self):
+        model = self.copy_of_demo()
+        (model / "ferry.cfg").unlink()
+        named = self.folder / "Wan21_lightx2v_4step.safetensors"
+        named.write_bytes(self.lora.read_bytes())
+        for path, warns in ((named, True), (self.lora, False)):
+            log = self.sampling(model, "--lora.path", path)
+            self.assertIn("20 unipc steps", log)
+            self.assertEqual("'lightx2v' in its name" in log, warns)
+            log = self.sampling(model, "--lora.path", path, "--sampler", "step_distill")
+            self.assertIn("4 step_distill steps, guidance 1, shift 5", log)
+            self.assertNotIn("in its name", log)
+        self.assertNotIn("in its name", self.sampling(model, "--lora.path", named, "--lora.strength", 0))
+        said = self.folder / "said.safetensors"
+        raw = self.lora.read_bytes()
+        size = int.from_bytes(raw[:8], "little")
+        for steps, words in (([1000, 750, 500, 250], "4 step_distill steps, guidance 1, shift 5"), ([1000, 500], "2 step_distill steps"),
+                             ([1000, 757, 522], "20 unipc steps")):
+            header = json.dumps({"__metadata__": {"denoising_step_list": str(steps)}, **json.loads(raw[8 : 8 + size])}).encode()
+            said.write_bytes(len(header).to_bytes(8, "little") + header + raw[8 + size :])
+            log = self.sampling(model, "--lora.path", said)
+            self.assertIn(words, log)
+            self.assertEqual("not the steps of step_distill" in log, len(steps) == 3)
+            self.assertIn("8 euler steps", self.sampling(model, "--lora.path", said, "--sampler", "euler", "--steps", 8))
+        config = json.loads((model / "transformer" / "config.json").read_text())
+        (model / "transformer" / "config.json").write_text(json.dumps(config | {"denoising_step_list": [1000, 750, 500, 250]}))
+        self.assertIn("4 step_distill steps", self.sampling(model))
+
     def test_ranks_divide_the_merging(self):
         # A GEMM's rounding depends on its number of rows, which ranks share.
         self.assertLess(relative_l2(self.with_lora(ranks=2), self.with_lora()), 1e-5)

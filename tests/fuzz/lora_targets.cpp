@@ -28,6 +28,7 @@ void read_whole(const std::string& path) {
     entries.push_back(pair.down);
     entries.push_back(pair.up);
   }
+  for (const auto& [key, difference] : lora.differences()) entries.push_back(difference);
   touch(entries);
 }
 
@@ -51,7 +52,15 @@ std::vector<std::string> lora_corpus() {
   kohya.insert(kohya.begin(), {"lora_unet_blocks_0_cross_attn_o.alpha", DType::F64, {}});
   const std::vector<TensorInfo> diffusers =
       pair_of("transformer.blocks.0.attn1.to_q", 24, ".lora_A.weight", ".lora_B.weight");
-  return {safetensors(peft_pairs(), {}), safetensors(peft_pairs(), {{"lora_alpha", "16"}, {"rank", "2"}}),
+  const std::vector<TensorInfo> differences = {
+      {"diffusion_model.patch_embedding.diff", DType::F32, {24, 16, 1, 2, 2}},
+      {"diffusion_model.blocks.0.diff_m", DType::F32, {1, 6, 24}},
+      {"blocks.1.self_attn.norm_q.diff", DType::BF16, {24}},
+      {"blocks.1.ffn.0.diff_b", DType::F16, {40}},
+      {"patch_embedding.lora_down.weight", DType::F32, {2, 16, 1, 2, 2}},
+      {"patch_embedding.lora_up.weight", DType::F32, {24, 2, 1, 1, 1}}};
+  return {safetensors(differences, {}), safetensors(peft_pairs(), {}),
+          safetensors(peft_pairs(), {{"lora_alpha", "16"}, {"rank", "2"}}),
           // 0x38 in each byte, read as an fp64, is too small a number for an alpha of its own to matter.
           safetensors(kohya, {{"ss_network_dim", "2"}}),
           safetensors(diffusers,
@@ -119,6 +128,11 @@ const std::vector<std::string_view> kWords = {"lora_alpha",
                                               ".lora_A.weight",
                                               ".lora_B.default.weight",
                                               ".lora_down.weight",
+                                              ".diff",
+                                              ".diff_b",
+                                              ".diff_m",
+                                              ".dora_scale",
+                                              "lycoris_",
                                               "lora_unet_",
                                               "diffusion_model.",
                                               "F8_E5M2",

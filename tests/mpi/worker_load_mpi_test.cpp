@@ -13,6 +13,8 @@
 
 #include "tests/support/demo_job.h"
 #include "tests/support/mpi_fixture.h"
+#include "tests/support/safetensors_io.h"
+#include "tests/support/temporary_folder.h"
 #include "worker/generate.h"
 #include "worker/record/torch_memory.h"
 #include "worker/stages/stages.h"
@@ -80,6 +82,54 @@ TEST_F(Load, TheDitIsReadWhileTextRunsAndGivesTheSameLatent) {
   EXPECT_EQ(engine.model().stage(Role::Dit).loads, 1);
   EXPECT_TRUE(at::equal(beside, denoise_stage(in, begin, record)));
   EXPECT_EQ(engine.model().stage(Role::Dit).loads, 2) << "no later video needs it";
+}
+
+// Bits of the DiT's host copy with one list of LoRAs after another.
+TEST_F(Load, OtherLorasLeaveNothingOfThoseBefore) {
+  const c10::InferenceMode inference;
+  const StageInput in = input();
+  const testing::TemporaryFolder folder;
+  const auto open = [&](const std::string& name, const testing::TensorMap& tensors) {
+    testing::write_safetensors(folder.file(name), tensors);
+    return std::make_shared<const checkpoint::LoraFile>(
+        checkpoint::LoraFile::open(folder.file(name), in.network(Role::Dit).spec, checkpoint::Part::Dit));
+  };
+  const auto pair = open("a.safetensors", {{"blocks.2.self_attn.q.lora_A.weight", at::ones({2, 192})},
+                                           {"blocks.2.self_attn.q.lora_B.weight", at::ones({192, 2})}});
+  const auto difference = open("b.safetensors", {{"blocks.2.self_attn.q.diff", at::ones({192, 192})},
+                                                 {"blocks.3.diff_m", at::ones({1, 6, 192})}});
+  const StageSource source = source_of(in, Role::Dit);
+  VideoNeeds needs;
+  needs.now[Role::Dit] = source;
+  needs.later[Role::Dit] = true;
+  const auto bits_with = [&](const checkpoint::LoraStack& loras) {
+    StageSource with = source;
+    with.loras = std::make_shared<const checkpoint::LoraStack>(loras);
+    StageRecord record;
+    BorrowedStage stage(engine.model(), with, silent, record);
+    const offload::NodeArena& arena = *engine.model().stage(Role::Dit).arena();
+    std::string bits(reinterpret_cast<const char*>(arena.data()), arena.bytes());
+    stage.finish(record);
+    return bits;
+  };
+  engine.model().begin_video(needs);
+  const std::string bare = bits_with({});
+  const std::string with_pair = bits_with({{pair, 0.5}});
+  const std::string with_both = bits_with({{pair, 0.5}, {difference, 2}});
+  const std::string with_difference = bits_with({{difference, 2}});
+  EXPECT_TRUE(bits_with({}) == bare);
+  EXPECT_TRUE(bits_with({{pair, 0}}) == bare);
+  EXPECT_EQ(engine.model().stage(Role::Dit).loads, 1) << "only their tensors are read again";
+  for (const auto& [loras, bits] : std::vector<std::pair<checkpoint::LoraStack, const std::string*>>{
+           {{{pair, 0.5}}, &with_pair},
+           {{{pair, 0.5}, {difference, 2}}, &with_both},
+           {{{difference, 2}}, &with_difference}}) {
+    EXPECT_FALSE(*bits == bare);
+    engine.model().begin_video({});
+    engine.model().begin_video(needs);
+    EXPECT_TRUE(bits_with(loras) == *bits) << "of a load of its own";
+  }
+  EXPECT_EQ(engine.model().stage(Role::Dit).loads, 4);
 }
 
 TEST_F(Load, AWarmUpRunsTheJobsShapesAndChangesNothing) {

@@ -6,6 +6,7 @@ ferry_test(checkpoint_test SOURCES unit/checkpoint_safetensors_test.cpp unit/che
   unit/checkpoint_lora_scale_test.cpp unit/checkpoint_name_pattern_test.cpp
   unit/checkpoint_config_test.cpp unit/checkpoint_specs_test.cpp unit/checkpoint_support.cpp LIBS ferry::checkpoint TIMEOUT 300)
 ferry_test(checkpoint_foreign_test SOURCES unit/checkpoint_other_kind_test.cpp unit/checkpoint_hub_folder_test.cpp
+  unit/checkpoint_distilled_test.cpp
   unit/checkpoint_nested_pth_test.cpp unit/checkpoint_unexpected_test.cpp unit/checkpoint_members_test.cpp
   unit/checkpoint_support.cpp LIBS ferry::checkpoint TIMEOUT 300)
 ferry_test(make_model_test SOURCES unit/checkpoint_make_model_test.cpp unit/checkpoint_inspect_test.cpp

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "checkpoint/formats/safetensors.h"
-#include "checkpoint/lora/lora.h"
+#include "checkpoint/lora/lora_stack.h"
 #include "tests/unit/checkpoint_quantization_support.h"
 #include "tests/unit/checkpoint_support.h"
 
@@ -227,9 +227,10 @@ TEST_F(QuantizedCheckpoint, LorasAreAddedToTheProduct) {
   const LoraPair pair{.down = entry_of(down, {1, in}), .up = entry_of(up, {out, 1}), .scale = 0.5};
   const model::TensorSpec spec{.key = kWeight, .shape = {out, in}, .dtype = DType::F32};
   std::vector<float> merged(static_cast<std::size_t>(out * in));
+  const std::vector<LoraAddition> additions = {{.pair = &pair}};
   for (const RowRange rows : {RowRange{17, out}, RowRange{0, 17}}) {
-    read_merged_rows(*checkpoint.find(kWeight), spec, {&pair, 1.0},
-                     reinterpret_cast<std::byte*>(merged.data()), rows);
+    read_merged_rows(*checkpoint.find(kWeight), spec, additions, reinterpret_cast<std::byte*>(merged.data()),
+                     rows);
   }
   for (std::int64_t row = 0; row < out; ++row) {
     for (std::int64_t column = 0; column < in; ++column) {

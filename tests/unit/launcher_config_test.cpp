@@ -166,6 +166,23 @@ TEST_F(ConfigFile, APromptThatIsNotUtf8IsRefused) {
   EXPECT_THAT(error_of({"--out", "\xff.mp4"}), HasSubstr("--out: not UTF-8"));
 }
 
+TEST(Config, LorasOfTheCommandLineReplaceThoseOfFiles) {
+  const TemporaryFolder folder;
+  const std::string file =
+      folder.write("a.cfg", "[lora]\npath = a\npath = b\nstrength = 0.5\nstrength = -1\n");
+  using Choices = std::vector<worker::LoraChoice>;
+  EXPECT_EQ(read({"--config", file}).job.loras, (Choices{{"a", 0.5}, {"b", -1}}));
+  EXPECT_EQ(read({"--config", file, "--lora.path", "c", "--lora.path=d"}).job.loras,
+            (Choices{{"c", 0.5}, {"d", -1}}));
+  EXPECT_EQ(read({"--config", file, "--lora.strength", "2"}).job.loras, (Choices{{"a", 2}, {"b", 2}}));
+  EXPECT_THAT(error_of({"--config", file, "--lora.path", "c"}),
+              AllOf(HasSubstr("lora.strength"), HasSubstr("2 values for 1 LoRA")));
+  const worker::Options both = read({"--lora.path", "c", "--lora.path", "d"});
+  EXPECT_EQ(both.job.loras, (Choices{{"c", 1}, {"d", 1}}));
+  ASSERT_EQ(both.echo.size(), 1U);
+  EXPECT_EQ(both.echo[0].second, "c, d");
+}
+
 class Home : public ::testing::Test {
  protected:
   Home() : home_(std::getenv("HOME") == nullptr ? "" : std::getenv("HOME")) { setenv("HOME", "/h/me", 1); }
@@ -185,7 +202,7 @@ TEST_F(Home, TakesThePlaceOfATildeInPaths) {
   EXPECT_EQ(o.job.save, "./~x");
   EXPECT_EQ(o.job.prompt, "~/p");
   EXPECT_EQ(o.trace_file, "/h/me/t.json");
-  EXPECT_EQ(o.lora.path, "/h/me/l");
+  EXPECT_EQ(o.lora.paths, std::vector<std::string>{"/h/me/l"});
   EXPECT_EQ(o.job.context, "/root/c");
   EXPECT_THAT(error_of({"--config=~/none.cfg"}), HasSubstr("/h/me/none.cfg"));
   EXPECT_EQ(expand_home("~no-such-user/x"), "~no-such-user/x");

@@ -100,6 +100,37 @@ TEST(Manifest, AnItemHasNothingOfThoseBefore) {
   EXPECT_EQ(job.name, "line-0003");
 }
 
+TEST(Manifest, AnItemsLorasReplaceTheCommandLines) {
+  const auto items = items_of(R"({"prompt": "a", "lora": [{"path": "x", "strength": 0.5}, {"path": "y"}]})"
+                              "\n"
+                              R"({"prompt": "a", "lora": []})"
+                              "\n"
+                              R"({"prompt": "a"})",
+                              {"--lora.path", "l", "--lora.strength", "2"});
+  using Choices = std::vector<worker::LoraChoice>;
+  EXPECT_EQ(items[0].job.loras, (Choices{{"x", 0.5}, {"y", 1}}));
+  EXPECT_EQ(items[1].job.loras, Choices());
+  EXPECT_EQ(items[2].job.loras, (Choices{{"l", 2}}));
+  EXPECT_EQ(value_of(items[0], "lora"), R"([{"path":"x","strength":0.5},{"path":"y"}])");
+  EXPECT_EQ(value_of(items[0], "lora.path"), "none");
+  EXPECT_EQ(value_of(items[2], "lora.path"), "l");
+  EXPECT_EQ(value_of(items[2], "lora"), "none");
+  for (const auto& [list, error] : std::vector<std::pair<std::string, std::string>>{
+           {"\"x\"", "is no list of LoRAs"},
+           {"[\"x\"]", "is no list of LoRAs"},
+           {"null", "is no list of LoRAs"},
+           {"[{}]", "has no path"},
+           {"[{\"path\": 1}]", "path: 1 is no path"},
+           {"[{\"path\": \"\"}]", "is no path"},
+           {"[{\"path\": \"x\", \"strength\": \"a\"}]", "strength: \"a\" is no number from -1000 to 1000"},
+           {"[{\"path\": \"x\", \"strength\": 1001}]", "strength: 1001 is no number"},
+           {"[{\"path\": \"x\", \"expert\": \"high\"}]", "unknown key 'expert'; accepted: path, strength"}}) {
+    const auto item = items_of("{\"lora\": " + list + "}").at(0);
+    EXPECT_THAT(item.error, StartsWith("lora: "));
+    EXPECT_THAT(item.error, HasSubstr(error));
+  }
+}
+
 TEST(Manifest, ANumberTooLargeIsTheItemsError) {
   const auto items = items_of(R"({"prompt": "a \"1e999\" b", "seed": 3})"
                               "\n"

@@ -116,6 +116,18 @@ TEST(TextRounds, VideosWithoutPromptsHaveRoom) {
   EXPECT_THAT(plan_round({job_of("no")}, 10, 1).prompts, ElementsAre("no"));
 }
 
+TEST(TextRounds, HaveOnlyVideosWithTheSameLoras) {
+  Job with = job_of("a");
+  with.loras = {{"l.safetensors", 0.5}};
+  const TextRound round = plan_round({with, with, job_of("b"), with}, 10, 1000);
+  EXPECT_EQ(round.videos, 2U);
+  EXPECT_THAT(round.prompts, ElementsAre("a", "no"));
+  EXPECT_TRUE(round.more_later);
+  Job decoded = job_of("b");
+  decoded.latents = "l.safetensors";
+  EXPECT_FALSE(plan_round({with, decoded}, 10, 1000).more_later);
+}
+
 std::string written(const std::string& path, const std::string& text) {
   std::ofstream(path) << text;
   return path;
@@ -146,9 +158,9 @@ TEST(Records, DifferencesAreNamed) {
   job.seed = 4;
   job.width = 64;
   BatchItem item;
-  item.echo = {{"lora.path", "x"}};
+  item.echo = {{"model.dtype", "x"}};
   nlohmann::json record = {{"job", nlohmann::json::parse(to_json(job))},
-                           {"options", {{"lora.path", "x"}}},
+                           {"options", {{"model.dtype", "x"}}},
                            {"model", {{"folder", "m"}}}};
   const std::string path = written(folder.file("r.json"), record.dump());
   EXPECT_EQ(differences_from_record(path, item, job, "m"), "");
@@ -160,7 +172,11 @@ TEST(Records, DifferencesAreNamed) {
   EXPECT_EQ(differences_from_record(path, item, job, "m"), "");
   item.echo.clear();
   EXPECT_EQ(differences_from_record(path, item, job, "n"),
-            "lora.path is not given, there x; model is n, there m");
+            "model.dtype is not given, there x; model is n, there m");
+  item.echo = {{"model.dtype", "x"}};
+  job.loras = {{"l", 0.5}};
+  EXPECT_EQ(differences_from_record(path, item, job, "m"),
+            R"(loras is [{"path":"l","strength":0.5}], there [])");
   for (const char* text : {"{}", "[", "{\"job\": 1}", "{\"job\": {\"seed\": [1]}, \"options\": 3}"}) {
     EXPECT_NE(differences_from_record(written(folder.file("x.json"), text), item, job, "m"), "") << text;
   }

@@ -143,7 +143,7 @@ TEST_F(UnfinishedRuns, ALoraCountsByItsNumbersItsStrengthAndHowItIsAdded) {
                                {{"blocks.0.self_attn.q.lora_A.weight", at::zeros({2, dim}) + value},
                                 {"blocks.0.self_attn.q.lora_B.weight", at::ones({dim, 2})}});
     Options with = options;
-    with.lora.path = folder.file(name);
+    with.job.loras = {{folder.file(name)}};
     return with;
   };
   const auto of = [&](const Options& with) {
@@ -156,9 +156,18 @@ TEST_F(UnfinishedRuns, ALoraCountsByItsNumbersItsStrengthAndHowItIsAdded) {
   EXPECT_THAT(differences(of(write_lora("b.safetensors", 0.25)), kept),
               StartsWith("lora: blocks.0.self_attn.q is "));
   EXPECT_THAT(differences(of(options), kept), HasSubstr("lora.strength is not given, in the state 1"));
-  with.lora.strength = 0.5;
+  with.job.loras[0].strength = 0.5;
   EXPECT_THAT(differences(of(with), kept), StartsWith("lora.strength is 0.5, in the state 1"));
-  with.lora.strength = 1;
+  with.job.loras[0].strength = 1;
+  with.job.loras.push_back({folder.file("b.safetensors"), 2});
+  EXPECT_THAT(differences(of(with), kept), StartsWith("lora.strength 2 is 2, in the state not given"));
+  const Identity both = of(with);
+  EXPECT_EQ(both.tensors.back().first, "lora 2");
+  std::swap(with.job.loras[0], with.job.loras[1]);
+  EXPECT_NE(differences(of(with), both), "");
+  with.job.loras = {{folder.file("b.safetensors"), 0}, {folder.file("a.safetensors")}};
+  EXPECT_EQ(differences(of(with), kept), "") << "strength 0 adds nothing";
+  with.job.loras.erase(with.job.loras.begin());
   with.offload[Role::Dit].type = offload::StrategyKind::Sequential;
   EXPECT_THAT(differences(of(with), kept),
               StartsWith("lora is added in calls (sequential), in the state merged"));

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "base/error.h"
@@ -32,9 +33,10 @@ void Ledger::hold() {
 
 void Ledger::open(std::vector<ItemFacts> facts) {
   facts_ = std::move(facts);
+  std::vector<std::size_t> to_make;
   for (std::size_t i = 0; i < facts_.size(); ++i) {
     const BatchItem& item = batch_.items[i];
-    if (facts_[i].left()) left_.push_back(i);
+    if (facts_[i].left()) to_make.push_back(i);
     if (!facts_[i].error.empty()) {
       spdlog::error("{}: {}", title_of(item), facts_[i].error);
       failed_.add(item, facts_[i].error, 2);
@@ -46,9 +48,24 @@ void Ledger::open(std::vector<ItemFacts> facts) {
     spdlog::warn("{}: {} is there and stays, but {}", title_of(item), in_log(stem_of(item.job)),
                  facts_[i].differences);
   }
+  left_ = by_loras(to_make);
   if (lists_) failed_.write();
   spdlog::info("{} videos: {} to make, {} there already, {} that cannot be made", facts_.size(), left_.size(),
                there_, failed_.size());
+}
+
+// Those with the LoRAs of the first, then of the first that has others, and so on: each change of the LoRAs
+// reads weights again.
+std::vector<std::size_t> Ledger::by_loras(const std::vector<std::size_t>& items) const {
+  std::vector<std::vector<std::size_t>> groups;
+  for (const std::size_t i : items) {
+    const auto group = std::ranges::find_if(
+        groups, [&](const auto& each) { return job(each.front()).loras == job(i).loras; });
+    (group == groups.end() ? groups.emplace_back() : *group).push_back(i);
+  }
+  std::vector<std::size_t> ordered;
+  for (const auto& group : groups) ordered.insert(ordered.end(), group.begin(), group.end());
+  return ordered;
 }
 
 void Ledger::note_made(std::size_t item, double seconds) {

@@ -22,7 +22,7 @@ class Ledger {
   void hold();
   // Takes what the survey found, and logs it.  Throws FileError.
   void open(std::vector<ItemFacts> facts);
-  // Indices of the items to make, in order.
+  // Indices of the items to make, in order but for those with equal LoRAs, which stand together.
   const std::vector<std::size_t>& left() const { return left_; }
   const Job& job(std::size_t item) const { return facts_[item].job; }
 
@@ -41,6 +41,7 @@ class Ledger {
   std::string close() const;
 
  private:
+  std::vector<std::size_t> by_loras(const std::vector<std::size_t>& items) const;
   const Batch& batch_;
   FailedList failed_;
   std::optional<Reservation> held_;

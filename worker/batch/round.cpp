@@ -57,7 +57,7 @@ void begin_round(Engine& engine, const Options& options, const Round& round, Con
   for (const RoleEntry& entry : roles_in_turn()) {
     if (entry.role == Role::TextEncoder || round.needed_by[entry.role] == nullptr) continue;
     needs.later[entry.role] = true;
-    sources.push_back({.network = &input.network(entry.role), .lora = options.lora});
+    sources.push_back({.network = &input.network(entry.role), .loras = input.network(entry.role).loras});
   }
   needs.later[Role::TextEncoder] = round.more_text;
   if (round.encodes) needs.now[Role::TextEncoder] = source_of(input, Role::TextEncoder);

@@ -45,11 +45,12 @@ bool results_are_there(const JobOptions& job) {
 }
 
 // What decides a video, of a record's `job`.
-constexpr std::array kDeciding = {"prompt",       "negative_prompt", "width",   "height",   "frames", "steps",
-                                  "sampler",      "guidance",        "shift",   "fps",      "seed",   "noise",
-                                  "noise_device", "context",         "latents", "out_scale"};
+constexpr std::array kDeciding = {
+    "prompt",       "negative_prompt", "width",   "height",    "frames", "steps",
+    "sampler",      "guidance",        "shift",   "fps",       "seed",   "noise",
+    "noise_device", "context",         "latents", "out_scale", "loras"};
 // ... and of its `options`.
-constexpr std::array kDecidingOptions = {"model.dtype", "model.vae_dtype", "lora.path", "lora.strength"};
+constexpr std::array kDecidingOptions = {"model.dtype", "model.vae_dtype"};
 
 bool same_folder(const std::string& a, const std::string& b) {
   std::error_code error;
@@ -175,6 +176,7 @@ ItemFacts facts_of(Engine& engine, const BatchItem& item, bool removes) {
   facts.error = item.error;
   if (!facts.error.empty()) return facts;
   try {
+    engine.open(item.job);
     facts.job = job_of(engine, item);
     look_at_results(engine, item, removes, facts);
   } catch (const UserError& error) {
@@ -219,8 +221,8 @@ std::vector<ItemFacts> survey(Engine& engine, const Batch& batch, bool removes) 
   std::vector<ItemFacts> facts;
   for (const BatchItem& item : batch.items) {
     engine.rank().session->send_heartbeat();
-    // Only a fault of the model is thrown here.
-    if (item.error.empty()) engine.open(item.job);
+    // Only a fault of the model, or of the program's own LoRAs, is thrown here.
+    if (item.error.empty()) engine.open_model(item.job);
     facts.push_back(facts_of(engine, item, removes));
   }
   return facts;

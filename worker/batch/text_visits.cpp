@@ -39,6 +39,7 @@ TextVisit plan_visit(std::span<const Job* const> jobs, const ContextStore& store
 TextRound plan_round(std::span<const Job* const> jobs, std::size_t bytes_each, std::size_t limit_bytes) {
   TextRound round;
   std::set<std::string> planned;
+  bool closed = false;
   for (const Job* job : jobs) {
     std::vector<std::string> fresh;
     for (const std::string& prompt : prompts_to_encode(*job)) {
@@ -46,9 +47,11 @@ TextRound plan_round(std::span<const Job* const> jobs, std::size_t bytes_each, s
       if (!twice && !planned.contains(prompt)) fresh.push_back(prompt);
     }
     const std::size_t bytes = (planned.size() + fresh.size()) * bytes_each;
-    if (round.videos > 0 && !fresh.empty() && bytes > limit_bytes) {
-      round.more_later = true;
-      break;
+    closed = closed || (round.videos > 0 && !fresh.empty() && bytes > limit_bytes) ||
+             job->loras != jobs.front()->loras;
+    if (closed) {
+      round.more_later = round.more_later || !prompts_to_encode(*job).empty();
+      continue;
     }
     ++round.videos;
     planned.insert(fresh.begin(), fresh.end());

@@ -34,7 +34,8 @@ struct TextRound {
   bool more_later = false;           // one of the others will need the text encoder
 };
 
-// As many of `jobs`, which is not empty, as have room within `limit_bytes`.
+// As many of `jobs`, which is not empty, as have room within `limit_bytes`, and of those only the first ones
+// that have the same LoRAs, which are merged into the weights that all share.
 TextRound plan_round(std::span<const Job* const> jobs, std::size_t bytes_each, std::size_t limit_bytes);
 
 }  // namespace ferry::worker

@@ -42,7 +42,6 @@ void add_model(Files& files, const std::string& path) {
 }
 
 void add_lora(Files& files, const std::string& path) {
-  if (path.empty()) return;
   const std::string file = checkpoint::lora_file(path);
   add(files, "LoRA", file);
   add(files, "LoRA", checkpoint::adapter_config_of(file).path);
@@ -53,7 +52,9 @@ void add_lora(Files& files, const std::string& path) {
 std::vector<InputFile> inputs_of(const Options& options, const Job& job) {
   Files files;
   add_model(files, options.model.path);
-  if (job.latents.empty()) add_lora(files, options.lora.path);
+  if (job.latents.empty()) {
+    for (const LoraChoice& lora : options.job.loras) add_lora(files, lora.path);
+  }
   for (const std::string& file : options.config_files) add(files, "options", file);
   add(files, "noise", job.noise);
   add(files, "context", job.context);

@@ -6,11 +6,12 @@ namespace ferry::worker {
 
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(VideoCodec, encoder, extension)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(TokenCount, total, used)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(LoraChoice, path, strength)
 // All fields except the record's own path, whose key is older than its name.
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Job, prompt, negative_prompt, prompt_tokens, negative_prompt_tokens, width,
                                    height, frames, latent_shape, steps, sampler, guidance, shift, fps, seed,
-                                   seed_drawn, noise, noise_device, context, latents, made_by, video, sheet,
-                                   save, out_scale, overwrite, codec)
+                                   seed_drawn, noise, noise_device, context, latents, loras, made_by, video,
+                                   sheet, save, out_scale, overwrite, codec)
 
 namespace {
 

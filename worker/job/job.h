@@ -4,7 +4,9 @@
 #include <array>
 #include <cstdint>
 #include <string>
+#include <vector>
 
+#include "worker/job/options.h"
 #include "worker/output/video.h"
 
 namespace ferry::worker {
@@ -37,8 +39,9 @@ struct Job {
   std::string noise_device;  // generator of the noise: "cpu", "cuda"; "file"
   std::string context;       // file, or empty
   std::string latents;       // file to decode, without sampling; or empty
-  std::string made_by;       // from that file: the run that made it, as JSON; or empty
-  std::string video;         // paths of the results
+  std::vector<LoraChoice> loras;
+  std::string made_by;  // from that file: the run that made it, as JSON; or empty
+  std::string video;    // paths of the results
   std::string sheet;
   std::string record;
   std::string save;  // or empty

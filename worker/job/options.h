@@ -28,6 +28,14 @@ struct ModelOptions {
   ByRole<std::string> key{};
 };
 
+// One of the LoRAs added to the DiT (checkpoint/lora/lora.h).
+struct LoraChoice {
+  std::string path;       // safetensors file or a folder with one
+  double strength = 1.0;  // factor of what it adds; 0: nothing
+
+  friend bool operator==(const LoraChoice&, const LoraChoice&) = default;
+};
+
 // What to make.  Unset fields take the model's defaults.  What changes the video is resolved into Job (job.h)
 // by rank 0 and sent to the others; options outside this struct each rank reads for itself.
 struct JobOptions {
@@ -45,6 +53,7 @@ struct JobOptions {
   std::string noise_device = "auto";  // generator of the noise: auto (the run's device), cpu, cuda
   std::string context;                // safetensors file, "positive" and "negative" [L, D]
   std::string latents;                // safetensors file, "latents" [C, T, h, w]: only decoded
+  std::vector<LoraChoice> loras;      // added in this order
   std::optional<double> fps;
   std::string out;    // video path; empty: see name
   std::string name;   // without `out`: the video's name without extension; empty: from prompt and seed
@@ -54,12 +63,12 @@ struct JobOptions {
   bool overwrite = false;
 };
 
-// A low-rank addition to the DiT's linears (checkpoint/lora/lora.h).
+// The LoRAs as options name them; JobOptions::loras has them together.
 struct LoraOptions {
-  std::string path;       // safetensors file or a folder with one; empty: none
-  double strength = 1.0;  // factor of the addition; 0: none
-
-  bool used() const { return !path.empty() && strength != 0; }
+  std::vector<std::string> paths;
+  std::vector<double> strengths;  // none: 1; one: of all; else one for each path
+  // Handling of tensors that do not belong to the DiT: refuse, skip.
+  std::string unmatched = "refuse";
 };
 
 // Kernel of the DiT's attention (worker/stages/attention.h).

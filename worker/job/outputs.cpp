@@ -109,12 +109,12 @@ std::string state_path(const Job& job, const std::string& name) {
   return (fs::path(job.video).parent_path() / file).string();
 }
 
-std::string name_of_sampling(const Options& options, const Job& job, int number) {
+std::string name_of_sampling(const Job& job, int number) {
   const std::string seed = job.seed_drawn ? "" : std::to_string(job.seed);
-  const std::string sampled =
-      fmt::format("{}\n{}\n{}x{} {} {} {} {} {} {}\n{}\n{}\n{} {}", job.prompt, job.negative_prompt,
-                  job.width, job.height, job.frames, job.steps, job.sampler, job.guidance, job.shift, seed,
-                  job.noise, job.context, options.lora.path, options.lora.strength);
+  std::string sampled = fmt::format("{}\n{}\n{}x{} {} {} {} {} {} {}\n{}\n{}", job.prompt,
+                                    job.negative_prompt, job.width, job.height, job.frames, job.steps,
+                                    job.sampler, job.guidance, job.shift, seed, job.noise, job.context);
+  for (const LoraChoice& lora : job.loras) sampled += fmt::format("\n{} {}", lora.path, lora.strength);
   return fmt::format("{}-{}{}", slug_of(job.prompt), fingerprint(sampled).substr(0, kHashDigits),
                      number == 1 ? "" : fmt::format("-{}", number));
 }
@@ -146,7 +146,7 @@ StateName hold_state(const Options& options, const Job& job) {
     return {state_path(job, fs::path(job.video).filename().string())};
   StateName first;
   for (int number = 1; number <= kMostStates; ++number) {
-    StateName name{state_path(job, name_of_sampling(options, job, number))};
+    StateName name{state_path(job, name_of_sampling(job, number))};
     name.held = Reservation::take(name.path);
     if (!name.held) continue;
     std::error_code error;

@@ -2,7 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <span>
+
 #include "base/host/memory_use.h"
+#include "base/text/describe.h"
 #include "base/text/shown.h"
 #include "parallel/ulysses.h"
 
@@ -35,16 +39,25 @@ std::string networks_lines(const Engine& engine, const Prepared& prepared) {
 
 // "LoRA x.safetensors: 30 linears, scale 4 (lora_alpha of the file's header); strength 1"
 std::string lora_lines(const checkpoint::LoraFile& lora, double strength) {
-  std::string scales;
+  constexpr std::size_t kNamed = 3;
+  std::string parts;
   for (const checkpoint::LoraScaleGroup& group : lora.scales()) {
     const std::string scale = group.least == group.most
                                   ? fmt::format("scale {:g}", group.least)
                                   : fmt::format("scales {:g} to {:g}", group.least, group.most);
-    scales +=
-        fmt::format("{}{} linears, {} ({})", scales.empty() ? "" : ", ", group.linears, scale, group.from);
+    parts +=
+        fmt::format("{}{} linears, {} ({})", parts.empty() ? "" : ", ", group.linears, scale, group.from);
   }
-  std::string text = fmt::format("\n  LoRA {}: {}; strength {:g}", lora.path(), scales, strength);
+  if (!lora.differences().empty())
+    parts += fmt::format("{}{} differences", parts.empty() ? "" : ", ", lora.differences().size());
+  std::string text = fmt::format("\n  LoRA {}: {}; strength {:g}", lora.path(), parts, strength);
   for (const std::string& note : lora.notes()) text += "\n  LoRA " + note;
+  const std::size_t left_out = lora.left_out().size();
+  if (left_out == 0) return text;
+  text += fmt::format("\n  LoRA {}: {} tensors left out, as lora.unmatched says: ", lora.path(), left_out);
+  const std::span<const std::string> named(lora.left_out().data(), std::min(left_out, kNamed));
+  for (const std::string& name : named) text += printable(name) + (&name == &named.back() ? "" : ", ");
+  if (left_out > kNamed) text += fmt::format(" and {} more", left_out - kNamed);
   return text;
 }
 
@@ -93,7 +106,9 @@ std::string plan_text(const Engine& engine, const Prepared& prepared) {
   if (dit != nullptr) text += heads_line(rank, engine.networks().facts.dit);
   text += networks_lines(engine, prepared);
   if (dit != nullptr) text += fmt::format("\n  attention {}", attention_name(engine, job));
-  if (dit != nullptr && dit->lora) text += lora_lines(*dit->lora, prepared.options.lora.strength);
+  if (dit != nullptr && dit->loras) {
+    for (const auto& [file, strength] : *dit->loras) text += lora_lines(*file, strength);
+  }
   return text + memory_line(*rank.device);
 }
 

@@ -158,6 +158,7 @@ void fill_steps(Job& job, const JobOptions& options, const ModelFacts& facts, bo
   fill_seed(job, options);
   fill_noise(job, options, device_is_cuda);
   if (!job.noise.empty()) check_noise_file(job);
+  job.loras = options.loras;
 }
 
 }  // namespace

@@ -34,7 +34,7 @@ bool is_passed_over(std::string_view key, const Job& job) {
   if (!job.latents.empty()) {
     return begins_with_one(
         key, {"model.dtype", "job.prompt", "job.negative_prompt", "job.steps", "job.sampler", "job.guidance",
-              "job.shift", "job.seed", "job.noise", "job.context", "lora.", "attention.", "run.state",
+              "job.shift", "job.seed", "job.noise", "job.context", "lora", "attention.", "run.state",
               "run.save_every", "run.resume"});
   }
   if (!job.context.empty() && begins_with_one(key, {"job.prompt", "job.negative_prompt"})) return true;

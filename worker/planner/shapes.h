@@ -30,7 +30,7 @@ ModelShapes model_shapes(const std::string& folder_or_name);
 std::optional<model::DitConfig> dit_by_name(const std::string& name);
 
 // Device bytes of a LoRA where it is added while computing (offload type sequential) and not merged into the
-// weights.  Throws UserError as checkpoint::LoraFile::open does.
+// weights; what does not fit the DiT is left out.  Throws UserError as checkpoint::LoraFile::open does.
 std::size_t lora_bytes(const std::string& path, const model::DitConfig& dit, DType compute);
 
 }  // namespace ferry::worker

@@ -1,5 +1,6 @@
 #include "worker/record/results.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <deque>
 #include <filesystem>
@@ -32,10 +33,21 @@ Json named(const std::vector<std::pair<std::string, std::string>>& values) {
   return object;
 }
 
-// The LoRA and its use: merged into the stored weights, or added in each call; its scales and their sources.
-Json lora_record(const Options& options, const checkpoint::LoraFile& lora) {
-  const bool in_calls = options.offload[Role::Dit].type == offload::StrategyKind::Sequential;
-  const char* how = !options.lora.used() ? "not applied" : in_calls ? "added in calls" : "merged";
+// How its additions reach the weights: merged into the stored ones, or added in each call.
+std::string applied(const checkpoint::LoraUse& lora, const Options& options) {
+  if (lora.strength == 0) return "not applied";
+  const auto& pairs = lora.file->pairs();
+  const auto linears = std::ranges::count_if(pairs, [](const auto& each) { return each.second.linear; });
+  const bool sequential = options.offload[Role::Dit].type == offload::StrategyKind::Sequential;
+  if (!sequential || linears == 0) return "merged";
+  const bool others = pairs.size() > static_cast<std::size_t>(linears) || !lora.file->differences().empty();
+  return others ? "added in calls, differences merged" : "added in calls";
+}
+
+// One LoRA and its use; its scales and their sources.
+Json lora_record(const LoraChoice& choice, const checkpoint::LoraUse& use, const Options& options) {
+  constexpr std::size_t kNamed = 8;
+  const checkpoint::LoraFile& lora = *use.file;
   Json scales = Json::array();
   for (const checkpoint::LoraScaleGroup& group : lora.scales()) {
     Json scale = {{"from", group.from}, {"linears", group.linears}};
@@ -47,11 +59,26 @@ Json lora_record(const Options& options, const checkpoint::LoraFile& lora) {
     }
     scales.push_back(std::move(scale));
   }
-  return {{"path", options.lora.path},
-          {"file", lora.path()},
-          {"strength", options.lora.strength},
-          {"applied", how},
-          {"scales", std::move(scales)}};
+  Json record = {{"path", choice.path},
+                 {"file", lora.path()},
+                 {"strength", use.strength},
+                 {"applied", applied(use, options)},
+                 {"scales", std::move(scales)}};
+  if (!lora.differences().empty()) record["differences"] = lora.differences().size();
+  const std::vector<std::string>& left_out = lora.left_out();
+  if (left_out.empty()) return record;
+  const auto end = left_out.begin() + static_cast<std::ptrdiff_t>(std::min(kNamed, left_out.size()));
+  record["left_out"] = {{"count", left_out.size()},
+                        {"first", std::vector<std::string>(left_out.begin(), end)}};
+  return record;
+}
+
+// An object for one LoRA, a list of them for several.
+Json loras_record(const Options& options, const Job& job, const checkpoint::LoraStack& loras) {
+  Json records = Json::array();
+  for (std::size_t i = 0; i < loras.size(); ++i)
+    records.push_back(lora_record(job.loras.at(i), loras[i], options));
+  return records.size() == 1 ? records[0] : records;
 }
 
 // A stage's settings as used; the resolution of `auto` is in the ranks' records.
@@ -94,7 +121,7 @@ Json job_record(const Job& job) {
   if (job.latents.empty()) return record;
   for (const char* sampled :
        {"prompt", "negative_prompt", "prompt_tokens", "negative_prompt_tokens", "steps", "sampler",
-        "guidance", "shift", "seed", "seed_drawn", "noise", "noise_device", "context"}) {
+        "guidance", "shift", "seed", "seed_drawn", "noise", "noise_device", "context", "loras"}) {
     record.erase(sampled);
   }
   return record;
@@ -156,7 +183,7 @@ std::string record_json(const Options& options, const Job& job, const RunFacts& 
   }
   const std::vector<std::string> unused = options_without_effect(options, job);
   if (!sampled || !unused.empty()) json["without_effect"] = unused;
-  if (facts.lora != nullptr) json["lora"] = lora_record(options, *facts.lora);
+  if (facts.loras != nullptr) json["lora"] = loras_record(options, job, *facts.loras);
   json["model"] = {{"folder", facts.model_folder}, {"notes", facts.notes}};
   for (const auto& [network, found] : facts.quantization)
     json["quantization"][network] = Json::parse(to_json(found));

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "base/clock.h"
+#include "checkpoint/lora/lora_stack.h"
 #include "checkpoint/quantization/quantization.h"
 #include "worker/generate.h"
 #include "worker/job/job.h"
@@ -26,7 +28,7 @@ struct RunFacts {
   Clock::time_point begin;         // start of the program's work
   double total_s = 0;              // from `begin` until the results were on disk; set by write_results()
   std::vector<std::pair<std::string, checkpoint::Quantization>> quantization{};  // for networks that have one
-  const checkpoint::LoraFile* lora = nullptr;                                    // the DiT's, if any
+  std::shared_ptr<const checkpoint::LoraStack> loras{};                          // the DiT's; nullptr: none
   parallel::CfgChoice cfg{};                                                     // as in Prepared
   int steps_before = 0;  // of an earlier process, from whose state this one went on
 };

@@ -29,7 +29,7 @@ std::string words(const std::optional<Place>& place, const Denoising& denoising)
   if (place && place->part == kSampler) return "the network's output is finite, the sampler's step is not";
   const bool one_of_two = place && job.guided();
   return begun_at(place, one_of_two ? branch_name(place->turn) : "", denoising.weights) +
-         (denoising.input.options->lora.used() ? "; a LoRA is in use" : "");
+         (!denoising.input.job->loras.empty() ? "; a LoRA is in use" : "");
 }
 
 }  // namespace

@@ -41,7 +41,7 @@ StageSource source_of(const StageInput& input, Role role) {
   return {.network = &input.network(role),
           .runs = entry.runs(*input.options, mesh.cfg * mesh.ulysses),
           .activation_bytes = entry.activation_bytes({*input.options, *input.job, *input.networks, mesh}),
-          .lora = input.options->lora,
+          .loras = input.network(role).loras,
           .forecast = forecast_of(input, role)};
 }
 

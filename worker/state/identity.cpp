@@ -46,7 +46,7 @@ void compare_tensors(const std::string& network, const Values& mine, const Value
   const std::map<std::string, std::string> here(mine.begin(), mine.end());
   const std::map<std::string, std::string> there(kept.begin(), kept.end());
   if (here == there) return;
-  const std::string what = network == "lora" ? "lora:" : "model: " + network;
+  const std::string what = network.starts_with("lora") ? network + ":" : "model: " + network;
   for (const auto& [name, mark] : here) {
     const auto other = there.find(name);
     if (other != there.end() && other->second == mark) continue;

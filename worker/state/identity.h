@@ -1,7 +1,7 @@
 // What an unfinished run is, as values: everything that decides its bits, and nothing else.
 //
 // Paths and times do not count; nor does offloading, which does not change bits (except the types of
-// `sequential`, and a LoRA that it adds in calls).
+// `sequential`, and LoRAs that it adds in calls).
 #pragma once
 
 #include <string>
@@ -14,7 +14,7 @@ struct Identity {
   using Values = std::vector<std::pair<std::string, std::string>>;  // name -> value, in order
 
   Values values;  // "seed" -> "7"
-  // By network or "lora": its tensors, "blocks.0.ffn.0.weight" -> "bf16 [8960, 1536] 0123abcd..."
+  // By network or "lora", "lora 2": its tensors, "blocks.0.ffn.0.weight" -> "bf16 [8960, 1536] 0123abcd..."
   std::vector<std::pair<std::string, Values>> tensors;
 
   // The value of that name, or empty.

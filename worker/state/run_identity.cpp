@@ -56,7 +56,24 @@ Values marks_of(const checkpoint::LoraFile& lora) {
     marks.emplace_back(module,
                        fmt::format("{} {} scale {}", mark_of(pair.down), mark_of(pair.up), pair.scale));
   }
+  for (const auto& [key, difference] : lora.differences())
+    marks.emplace_back(key, "difference " + mark_of(difference));
   return marks;
+}
+
+// Those of the run, in order; without those of strength 0.
+checkpoint::LoraStack loras_of(const IdentitySource& source) {
+  const Network* dit = needed_network(source.networks, Role::Dit, given_to(source.job));
+  if (dit == nullptr || dit->loras == nullptr) return {};
+  checkpoint::LoraStack used;
+  std::ranges::copy_if(*dit->loras, std::back_inserter(used),
+                       [](const auto& each) { return each.strength != 0; });
+  return used;
+}
+
+// "lora", then "lora 2".
+std::string numbered(const std::string& name, std::size_t i) {
+  return i == 0 ? name : fmt::format("{} {}", name, i + 1);
 }
 
 // Of whole tensors, which are small.
@@ -116,10 +133,11 @@ void add_weights(Values& values, const IdentitySource& source) {
     if (!offload.overflow_module_config.empty())
       values.emplace_back(name + ".offload.overflow_module_config", list_of(offload.overflow_module_config));
   }
-  const LoraOptions& lora = source.options.lora;
-  if (!lora.used()) return;
+  const checkpoint::LoraStack loras = loras_of(source);
+  if (loras.empty()) return;
   const bool in_calls = source.options.offload[Role::Dit].type == offload::StrategyKind::Sequential;
-  values.emplace_back("lora.strength", fmt::format("{}", lora.strength));
+  for (std::size_t i = 0; i < loras.size(); ++i)
+    values.emplace_back(numbered("lora.strength", i), fmt::format("{}", loras[i].strength));
   values.emplace_back("lora", in_calls ? "added in calls (sequential)" : "merged");
 }
 
@@ -149,15 +167,16 @@ WeightFiles weight_files_of(const IdentitySource& source) {
     const Network* network = needed_network(source.networks, entry.role, given_to(source.job));
     if (network == nullptr) continue;
     files.networks.emplace_back(entry.name, network->checkpoint);
-    if (entry.role == Role::Dit && source.options.lora.used()) files.lora = network->lora;
   }
+  for (const checkpoint::LoraUse& lora : loras_of(source)) files.loras.push_back(lora.file);
   return files;
 }
 
 void add_tensors(Identity& identity, const WeightFiles& files) {
   for (const auto& [name, checkpoint] : files.networks)
     identity.tensors.emplace_back(name, marks_of(checkpoint));
-  if (files.lora) identity.tensors.emplace_back("lora", marks_of(*files.lora));
+  for (std::size_t i = 0; i < files.loras.size(); ++i)
+    identity.tensors.emplace_back(numbered("lora", i), marks_of(*files.loras[i]));
 }
 
 }  // namespace ferry::worker

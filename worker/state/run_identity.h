@@ -1,7 +1,9 @@
 // The identity of a run (worker/state/identity.h), from its options, job, networks and ranks.
 #pragma once
 
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "base/device.h"
 #include "parallel/mesh.h"
@@ -29,10 +31,10 @@ struct IdentitySource {
 // All values; reads the files of noise and contexts.  No tensors of weights yet.
 Identity values_of(const IdentitySource& source);
 
-// The networks and the LoRA that a run uses, to be marked on another thread: copies keep the mappings alive.
+// The networks and the LoRAs that a run uses, to be marked on another thread: copies keep the mappings alive.
 struct WeightFiles {
   std::vector<std::pair<std::string, checkpoint::Checkpoint>> networks;
-  std::optional<checkpoint::LoraFile> lora;
+  std::vector<std::shared_ptr<const checkpoint::LoraFile>> loras;
 };
 WeightFiles weight_files_of(const IdentitySource& source);
 

@@ -90,6 +90,7 @@ void LoadedModel::begin(const StageSource& source) {
         });
   }
   stage.load = begin_load(source, rank_);
+  stage.merged = merge_of(source);
   ++stage.loads;
 }
 
@@ -151,8 +152,7 @@ void LoadedModel::hold(const std::vector<StageSource>& sources, Progress& progre
   for (const StageSource& source : on_all) begin(source);
   for (const StageSource& source : on_all) {
     LoadedStage& stage = stages_[source.network->role];
-    if (!stage.filled) agree(*rank_.session, [&] { finish_load(stage, progress); });
-    stage.filled = true;
+    fill(source, progress);
     if (source.network->plan.pin) stage.arena()->pin(*rank_.device);
   }
   // What a group frees the others would have.
@@ -170,6 +170,32 @@ void LoadedModel::release() {
   for (LoadedStage& stage : stages_) stage.held = false;
   rank_.held = {};
   rank_.idle_host.reset();
+}
+
+void LoadedModel::fill(const StageSource& source, Progress& progress) {
+  LoadedStage& stage = stages_[source.network->role];
+  if (!stage.filled) agree(*rank_.session, [&] { finish_load(stage, progress); });
+  stage.filled = true;
+  if (stage.merged == merge_of(source)) return;
+  // No rank reads the copy any longer.
+  rank_.session->barrier();
+  agree(*rank_.session, [&] { merge_anew(source, stage, progress); });
+}
+
+// On failure the copy is of no use (BorrowedStage gives it back).
+void LoadedModel::merge_anew(const StageSource& source, LoadedStage& stage, Progress& progress) {
+  if (stage.weights != nullptr) stage.weights->drop();
+  stage.on_device = false;
+  const offload::Merge before = std::exchange(stage.merged, merge_of(source));
+  offload::NodeArena* arena = stage.arena();
+  if (arena == nullptr) return;
+  progress.begin("load " + arena->spec().name, 100);
+  LoadMeter meter(*rank_.session);
+  meter.show(&progress);
+  arena->reload({source.network->checkpoint, stage.merged}, before,
+                [&](const offload::LoadProgress& done) { meter.note(done); });
+  meter.show(nullptr);
+  progress.end();
 }
 
 void LoadedModel::finish_load(LoadedStage& stage, Progress& progress) {

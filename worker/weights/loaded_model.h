@@ -3,7 +3,9 @@
 // Stages borrow them (worker/weights/stage_weights.h) and load none.  Between two uses the weights of a role
 // are idle:
 //
-//   host copy     kept if a later video needs it and run.keep allows; else freed by the rank's janitor
+//   host copy     kept if a later video needs it and run.keep allows; else freed by the rank's janitor.  For
+//   a
+//                 video with other LoRAs the tensors that these or those before change are read again
 //   strategy      kept with the host copy
 //   device copy   of `none` on a GPU: kept if a later video needs it and all stages fit the device together;
 //                 of every other strategy it ends with the stage
@@ -29,6 +31,7 @@ namespace ferry::worker {
 // The weights of one role.
 struct LoadedStage {
   StageLoad load;
+  offload::Merge merged;  // into the copy
   bool filled = false;
   std::unique_ptr<offload::StageWeights> weights;  // over load.copy, on the ranks that compute
   std::size_t made_for_bytes = 0;                  // activations when the strategy was made
@@ -95,6 +98,10 @@ class LoadedModel {
   void give_way(Role role, const std::function<bool()>& enough, const std::function<void(Role)>& drop);
   void give_back(Role role);
   void finish_load(LoadedStage& stage, Progress& progress);
+  // Finishes the load of `source`, if need be, and merges its LoRAs in place of others.  Collective over the
+  // world.  Throws UserError on every rank.
+  void fill(const StageSource& source, Progress& progress);
+  void merge_anew(const StageSource& source, LoadedStage& stage, Progress& progress);
   void drop_device_copy(Role role);
   std::size_t reclaim(std::size_t bytes);
   std::size_t host_room() const;

@@ -1,5 +1,6 @@
 #include "worker/weights/stage_load.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/host/memory_use.h"
@@ -8,11 +9,9 @@
 namespace ferry::worker {
 namespace {
 
-bool adds(const StageSource& source) { return source.network->lora && source.lora.used(); }
-
-offload::Merge merge_of(const StageSource& source) {
-  if (!adds(source) || adds_in_calls(source)) return {};
-  return {.file = &*source.network->lora, .strength = source.lora.strength};
+bool adds(const StageSource& source) {
+  return source.loras != nullptr && std::any_of(source.loras->begin(), source.loras->end(),
+                                                [](const auto& lora) { return lora.strength != 0; });
 }
 
 bool reads(const StageSource& source, const Rank& rank) {
@@ -36,9 +35,15 @@ void begin(const StageSource& source, Rank& rank, StageLoad& load) {
 
 }  // namespace
 
-// sequential keeps the weights as in the file, and its linears add the LoRA.
+// sequential keeps the weights of linears as in the file.
 bool adds_in_calls(const StageSource& source) {
   return adds(source) && source.network->plan.kind == offload::StrategyKind::Sequential;
+}
+
+offload::Merge merge_of(const StageSource& source) {
+  if (!adds(source)) return {};
+  using checkpoint::LoraTerms;
+  return {.loras = source.loras, .terms = adds_in_calls(source) ? LoraTerms::NotInCalls : LoraTerms::All};
 }
 
 std::size_t host_bytes(const StageSource& source, const Rank& rank) {

@@ -21,8 +21,9 @@ struct StageSource {
   const Network* network = nullptr;  // with its plan
   Runs runs = Runs::AllRanks;
   std::size_t activation_bytes = 0;  // needed by the stage in addition to its weights
-  LoraOptions lora{};                // for the network's LoRA, if it has one
-  offload::Forecast forecast{};      // of its plan's ways, for offload type auto
+  // The LoRAs that are added to it; nullptr: none.
+  std::shared_ptr<const checkpoint::LoraStack> loras{};
+  offload::Forecast forecast{};  // of its plan's ways, for offload type auto
 };
 
 // A node's copy of one network's weights.
@@ -52,7 +53,10 @@ bool make_room(Rank& rank, std::size_t bytes, std::size_t available_bytes);
 // over the world.  Throws UserError on every rank: not enough memory.
 StageLoad begin_load(const StageSource& source, Rank& rank);
 
-// True if calls of linears add the network's LoRA; else it is merged on loading.
+// True if calls of linears add the low-rank additions of LoRAs to them; else all is merged on loading.
 bool adds_in_calls(const StageSource& source);
+
+// What is merged into the copy.
+offload::Merge merge_of(const StageSource& source);
 
 }  // namespace ferry::worker

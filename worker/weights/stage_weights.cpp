@@ -57,8 +57,7 @@ void BorrowedStage::take(Progress& progress, StageRecord& record, const std::fun
   model_.begin(source_);
   note_shared_memory();
   read_now_ = !stage_.filled;
-  if (read_now_) agree(*rank_.session, [&] { model_.finish_load(stage_, progress); });
-  stage_.filled = true;
+  model_.fill(source_, progress);
   record.load_s = seconds_since(begin);
   // Before others start to fill memory that is already counted.
   stays_on_host_ = model_.stays_on_host(source_.network->role);
@@ -94,8 +93,7 @@ void BorrowedStage::apply_strategy(StageRecord& record) {
   begin = Clock::now();
   make_strategy();
   if (adds_in_calls(source_)) {
-    stage_.weights->set_loras(
-        device_loras(*source_.network->lora, source_.network->spec, source_.lora.strength, *rank_.device));
+    stage_.weights->set_loras(device_loras(*source_.loras, source_.network->spec, *rank_.device));
   }
   stage_.weights->prepare();
   rank_.device->compute().synchronize();
