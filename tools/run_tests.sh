@@ -4,8 +4,8 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 log=build/test.log
 
-# Two at a time; a test of several ranks takes both places (PROCESSORS in cmake/FerryTargets.cmake).
-ctest --test-dir build -j2 --no-tests=error --output-on-failure "$@" 2>&1 | tee "$log"
+# Two processes at a time, and a fuzz target beside them (tests/CMakeLists.txt says why 5).
+ctest --test-dir build -j5 --no-tests=error --output-on-failure "$@" 2>&1 | tee "$log"
 status=${PIPESTATUS[0]}
 
 total=$(grep -cE '^ *[0-9]+/[0-9]+ +Test +#' "$log")

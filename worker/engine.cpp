@@ -10,7 +10,6 @@
 #include "base/log.h"
 #include "base/text/shown.h"
 #include "parallel/agree.h"
-#include "worker/distillation.h"
 #include "worker/gpu.h"
 #include "worker/job/fit_offload.h"
 #include "worker/job/guidance.h"
@@ -78,8 +77,7 @@ std::vector<std::string> Engine::open(const JobOptions& job) {
   given.job = job;
   open_networks(networks_, given, given_to(job));
   if (!given_to(job).latents) open_loras(networks_, given);
-  if (networks_[Role::Dit] && !dit_distilled_)
-    dit_distilled_ = distilled_of(networks_[Role::Dit]->checkpoint);
+  read_said(said_of_sampling_, networks_);
   std::vector<std::string> changes = fit_offload(given, networks_, session_.size(), session_.node_size());
   options_.offload = given.offload;
   return changes;
@@ -92,10 +90,7 @@ std::vector<std::string> Engine::open_model(JobOptions job) {
 
 // Of the job whose networks are open.
 std::optional<checkpoint::Distilled> Engine::distilled() const {
-  const std::optional<Network>& dit = networks_[Role::Dit];
-  if (!dit) return {};
-  if (auto by_lora = distilled_of(dit->loras.get())) return by_lora;
-  return dit_distilled_.value_or(std::nullopt);
+  return distilled_of(said_of_sampling_, networks_);
 }
 
 Job Engine::resolved(const JobOptions& options) const {
@@ -205,6 +200,7 @@ Prepared Engine::prepare(const JobOptions& options, const std::optional<Echo>& e
     prepared.options = with(options, echo);
     notes.push_back(check(prepared, memory));
     notes.push_back(distilled_note(networks_, distilled(), options, prepared.job));
+    notes.push_back(scheduler_note(said_of_sampling_, options, prepared.job));
     const std::vector<std::string> cuts = count_tokens(prepared.job, networks_);
     prepared.names = hold_names(prepared.options, prepared.job);
     // Logged last, so that an error is one line.

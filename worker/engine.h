@@ -18,9 +18,9 @@
 #include <string>
 #include <vector>
 
-#include "checkpoint/network/distilled.h"
 #include "parallel/choose_cfg.h"
 #include "parallel/mpi/session.h"
+#include "worker/distillation.h"
 #include "worker/job/job.h"
 #include "worker/job/memory_check.h"
 #include "worker/job/options.h"
@@ -98,7 +98,7 @@ class Engine {
   const Options given_;
   Options options_;  // [offload] adapted to the open networks
   Networks networks_;
-  std::optional<std::optional<checkpoint::Distilled>> dit_distilled_;  // what its files say, once it is open
+  SamplingSaid said_of_sampling_;  // by the files of the open networks
   std::unique_ptr<Rank> rank_;
   std::unique_ptr<LoadedModel> model_;
   bool joined_ = false;

@@ -8,7 +8,6 @@
 #include "checkpoint/folder/hub_folder.h"
 #include "checkpoint/folder/pipeline_files.h"
 #include "checkpoint/network/unexpected.h"
-#include "model/defaults.h"
 #include "model/dit/spec.h"
 #include "model/text/tokenizer.h"
 #include "model/text/umt5.h"
@@ -24,16 +23,6 @@ DType compute_type(const std::string& key, const std::string& name) {
   if (name == "fp32") return DType::F32;
   if (name == "bf16") return DType::BF16;
   throw UserError(fmt::format("{} {}: accepted: bf16, fp32", key, name));
-}
-
-// Notes that the scheduler's sampler is not used: without a user's choice the model's default is.
-void note_sampler(const Options& options, Networks& networks) {
-  const std::string meant = checkpoint::scheduler_sampler(networks.folder);
-  const std::string taken(model::default_job(networks.facts.dit).sampler);
-  if (options.job.sampler || meant.empty() || meant == taken) return;
-  networks.notes.push_back(fmt::format(
-      "scheduler_config.json means the sampler {}; this run takes {}, --sampler {} would follow it", meant,
-      taken, meant));
 }
 
 // Adds the checkpoint's notes, and its unused contents.
@@ -130,7 +119,6 @@ const Network* needed_network(const Networks& networks, Role role, const Given& 
 // On failure `networks` is unchanged.
 void open_networks(Networks& networks, const Options& options, const Given& given) {
   find_folder(networks, options.model);
-  const bool had_dit = networks[Role::Dit].has_value();
   for (const RoleEntry& entry : roles()) {
     if (!entry.needed(given) || networks[entry.role]) continue;
     const ModelFacts facts = networks.facts;
@@ -143,7 +131,6 @@ void open_networks(Networks& networks, const Options& options, const Given& give
       throw;
     }
   }
-  if (!had_dit && networks[Role::Dit]) note_sampler(options, networks);
 }
 
 void open_loras(Networks& networks, const Options& options) {

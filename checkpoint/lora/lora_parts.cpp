@@ -52,8 +52,7 @@ void check_type(const TensorEntry& entry) {
 }
 
 [[noreturn]] void refuse_twice(const TensorEntry& entry, const TensorEntry& other) {
-  throw UserError(
-      fmt::format("{}: the same part of a linear as {}", place_of(entry), printable(other.source_key)));
+  throw UserError(fmt::format("{}: changes the same part as {}", place_of(entry), printable(other.source_key)));
 }
 
 class Sorting {

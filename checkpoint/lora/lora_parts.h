@@ -1,6 +1,7 @@
 // The tensors of a LoRA file, sorted by what they change (checkpoint/lora/lora.h).
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <string>
 #include <vector>

@@ -44,6 +44,30 @@ json list_in(const std::string& text) {
   }
 }
 
+std::string word_in(const std::filesystem::path& part) {
+  std::string name = lower(part.string());
+  std::erase_if(name, [](char c) { return c == '_' || c == '-' || c == ' '; });
+  for (const char* word : {"lightx2v", "lightning"}) {
+    if (name.find(word) != std::string::npos) return word;
+  }
+  return name.find("stepdistill") == std::string::npos ? "" : "step_distill";
+}
+
+// The names of a path that say what is in it, the last one first.
+std::vector<std::filesystem::path> telling_names(const std::filesystem::path& path) {
+  std::vector<std::filesystem::path> parts;
+  for (const std::filesystem::path& part : path) {
+    if (!part.empty()) parts.push_back(part);
+  }
+  std::vector<std::filesystem::path> names;
+  for (std::size_t i = parts.size(); i-- > 0;) {
+    const bool last = i + 1 == parts.size();
+    const bool of_peft = i + 2 == parts.size() && parts.back().string().starts_with("adapter_model");
+    if (last || of_peft || parts[i + 1] == "snapshots") names.push_back(parts[i]);
+  }
+  return names;
+}
+
 }  // namespace
 
 std::optional<Distilled> distilled_by_header(const std::map<std::string, std::string>& metadata,
@@ -63,13 +87,18 @@ std::optional<Distilled> distilled_by_config(const std::string& path) {
   return Distilled{even_steps(*list), fmt::format("{} of {}", kList, path)};
 }
 
+std::optional<Distilled> first_with_steps(const std::optional<Distilled>& first,
+                                          const std::optional<Distilled>& second) {
+  const bool second_alone = second && second->steps > 0 && (!first || first->steps == 0);
+  return first && !second_alone ? first : second;
+}
+
 std::string distilled_by_name(const std::string& path) {
-  std::string name = lower(std::filesystem::path(path).filename().string());
-  std::erase_if(name, [](char c) { return c == '_' || c == '-' || c == ' '; });
-  for (const char* word : {"lightx2v", "lightning"}) {
-    if (name.find(word) != std::string::npos) return word;
+  for (const std::filesystem::path& name : telling_names(path)) {
+    std::string word = word_in(name);
+    if (!word.empty()) return word;
   }
-  return name.find("stepdistill") == std::string::npos ? "" : "step_distill";
+  return "";
 }
 
 }  // namespace ferry::checkpoint

@@ -9,12 +9,10 @@
 
 namespace ferry::launcher {
 worker::Networks open_network(worker::Role role, const worker::Options& options, parallel::Session& session) {
-  worker::Options bare = options;
-  bare.lora = {};
   worker::Networks networks;
   parallel::agree(session, [&] {
     networks.folder = checkpoint::existing_model_folder(options.model.path);
-    entry_of(role).open(networks, bare);
+    entry_of(role).open(networks, options);
     networks[role]->plan =
         offload::make_plan(networks[role]->spec, options.offload[role], session.node_size());
   });

@@ -13,6 +13,7 @@
 #include "launcher/process/age.h"
 #include "launcher/process/streams.h"
 #include "model/kernels/fa3.h"
+#include "worker/distillation.h"
 #include "worker/planner/plan_text.h"
 
 namespace ferry::launcher {
@@ -136,8 +137,10 @@ int plan(const PlanOptions& options) {
   worker::PlanRequest request = options.request;
   request.nodes = std::max(1, options.nodes);
   const worker::ModelShapes model = worker::model_shapes(options.model);
-  for (const std::string& lora : options.loras)
+  for (const std::string& lora : options.loras) {
     request.lora_bytes += worker::lora_bytes(lora, model.dit, request.compute);
+    request.distilled = checkpoint::first_with_steps(request.distilled, worker::distilled_of_lora(lora));
+  }
   worker::check_request(model, request);
   const bool elsewhere = options.machine.empty() && is_elsewhere(request);
   const worker::MachineRates machine = elsewhere                 ? worker::load_machine("h100")

@@ -4,13 +4,11 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <climits>
 #include <tuple>
 
 #include "base/error.h"
 #include "base/text/shown.h"
 #include "launcher/options/loras.h"
-#include "launcher/options/paths.h"
 #include "launcher/options/value.h"
 #include "model/sampler/names.h"
 #include "model/text/unicode.h"
@@ -38,16 +36,6 @@ Set text(Target& target) {
     check_utf8(flag, value);
     target = value;
   };
-}
-
-// A path: not empty, not longer than any can be; '~' is expanded to the home folder.
-std::string to_path(const std::string& flag, const std::string& value) {
-  if (value.empty()) throw UserError(flag + ": the value is empty");
-  if (value.size() >= PATH_MAX) {
-    throw UserError(fmt::format("{}: {} has {} bytes; paths have at most {}", flag, shown(value),
-                                value.size(), PATH_MAX - 1));
-  }
-  return expand_home(value);
 }
 
 Set path(std::string& target) {

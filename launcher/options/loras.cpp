@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 #include "base/text/shown.h"
-#include "launcher/options/paths.h"
+#include "launcher/options/value.h"
 
 namespace ferry::launcher {
 namespace {
@@ -18,16 +18,14 @@ using worker::LoraChoice;
 
 std::string path_in(const Json& value) {
   const std::string path = value.is_string() ? value.get<std::string>() : "";
-  if (path.empty() || path.find('\0') != std::string::npos)
+  if (!value.is_string() || path.find('\0') != std::string::npos)
     throw UserError(fmt::format("lora: path: {} is no path", shown(value.dump())));
-  return expand_home(path);
+  return to_path("lora: path", path);
 }
 
 double strength_in(const Json& value) {
-  const double strength = value.is_number() ? value.get<double>() : kMostStrength + 1;
-  if (strength >= -kMostStrength && strength <= kMostStrength) return strength;
-  throw UserError(fmt::format("lora: strength: {} is no number from {} to {}", shown(value.dump()),
-                              -kMostStrength, kMostStrength));
+  return to_number("lora: strength", value.is_string() ? value.get<std::string>() : value.dump(),
+                   -kMostStrength, kMostStrength);
 }
 
 LoraChoice choice_of(const Json& object) {

@@ -43,11 +43,13 @@ std::vector<Setting> model_settings(const std::vector<FlagGroup>& groups, const 
 }
 
 // Appends the settings of a source that overrules those before it.  The last one overrules the others by
-// itself; of a flag that repeats, all that were given before go.
+// itself; of a flag that repeats, all that were given before go, and with the LoRAs their strengths.
 void overrule(std::vector<Setting>& settings, const std::vector<Setting>& by) {
   std::erase_if(settings, [&](const Setting& before) {
-    return before.flag->repeats &&
-           std::ranges::any_of(by, [&](const Setting& each) { return each.flag == before.flag; });
+    return before.flag->repeats && std::ranges::any_of(by, [&](const Setting& each) {
+             return each.flag == before.flag ||
+                    (each.flag->key == "lora.path" && before.flag->key == "lora.strength");
+           });
   });
   settings.insert(settings.end(), by.begin(), by.end());
 }

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <climits>
 #include <cmath>
 #include <optional>
 
@@ -12,6 +13,7 @@
 #include "base/text/lower.h"
 #include "base/text/nearest.h"
 #include "base/text/shown.h"
+#include "launcher/options/paths.h"
 #include "launcher/options/words.h"
 
 namespace ferry::launcher {
@@ -22,8 +24,9 @@ enum class Read : std::uint8_t { Whole, NoNumber, TooLarge };
 // Parses all of `text` as a T, without leading space, plus sign or trailing characters.
 template <typename T>
 Read parse_all(std::string_view text, T* value) {
-  const char* end = text.data() + text.size();
-  const auto result = std::from_chars(text.data(), end, *value);
+  const char* const begin = text.data();  // NOLINT(bugprone-suspicious-stringview-data-usage): with `end`
+  const char* const end = begin + text.size();
+  const auto result = std::from_chars(begin, end, *value);
   if (result.ptr != end || text.empty()) return Read::NoNumber;
   if (result.ec == std::errc::result_out_of_range) return Read::TooLarge;
   return result.ec == std::errc() ? Read::Whole : Read::NoNumber;
@@ -39,7 +42,7 @@ std::string near_word(const std::string& text, const std::vector<std::string>& w
   for (const std::string& word : words) {
     if (letters_of(word) == letters_of(text)) return word;
   }
-  const std::string elsewhere(value_elsewhere(text));
+  std::string elsewhere(value_elsewhere(text));
   if (std::find(words.begin(), words.end(), elsewhere) != words.end()) return elsewhere;
   return nearest(lower(text), words);
 }
@@ -86,6 +89,15 @@ double to_number(const std::string& flag, const std::string& text, double least,
     refuse_range(flag, text, fmt::format("from {} to {}", least, most));
   }
   return value;
+}
+
+std::string to_path(const std::string& flag, const std::string& value) {
+  if (value.empty()) throw UserError(flag + ": the value is empty");
+  if (value.size() >= PATH_MAX) {
+    throw UserError(fmt::format("{}: {} has {} bytes; paths have at most {}", flag, shown(value),
+                                value.size(), PATH_MAX - 1));
+  }
+  return expand_home(value);
 }
 
 bool to_bool(const std::string& flag, const std::string& text) {

@@ -17,6 +17,9 @@ std::int64_t to_integer(const std::string& flag, const std::string& text, std::i
 // A finite number from `least` to `most`.
 double to_number(const std::string& flag, const std::string& text, double least, double most);
 
+// A path: not empty, not longer than any can be; '~' is expanded to the home folder.
+std::string to_path(const std::string& flag, const std::string& value);
+
 // true, false, on, off, yes, no, 1, 0, case-insensitive.
 bool to_bool(const std::string& flag, const std::string& text);
 

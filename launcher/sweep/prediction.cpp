@@ -55,10 +55,7 @@ void check_room(const worker::StepFacts& facts, std::size_t activation_bytes, in
   const std::size_t host = offload::limit_bytes(machine.host_gib.value);
   offload::check_host_memory(facts.plan.arena, 1, {.total_bytes = host, .available_bytes = host},
                              "a node of " + machine.name);
-  // On the CPU the devices are what the copy leaves of the host's memory.
-  const std::size_t device = machine.gpu
-                                 ? offload::limit_bytes(machine.device_gib.value)
-                                 : (host - facts.plan.arena.layout.bytes) / static_cast<std::size_t>(ranks);
+  const std::size_t device = worker::device_bytes(machine, facts.plan, ranks);
   offload::check_device_memory(facts.plan, activation_bytes,
                                {.free_bytes = device,
                                 .total_bytes = machine.gpu ? device : host,

@@ -110,6 +110,13 @@ class Folders(FerryTest):
         done = self.generate(model, "--run.dry_run")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("means the sampler euler", done.stderr)
+        self.change_json(model, "transformer/config.json", denoising_step_list=[1000, 500])  # as SMALL says
+        done = self.generate(model, "--run.dry_run")
+        self.assertIn("sampler step_distill, 2 steps", done.stderr)
+        self.assertNotIn("means the sampler", done.stderr)
+        done = ferry("plan", "--model", model, "--machine", "h100")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("sampler step_distill, 2 steps, guidance 1", done.stdout)
 
     def test_a_tokenizer_that_is_not_there(self):
         model = self.copy_of_demo()

@@ -82,6 +82,8 @@ class LoraJobs(FerryTest):
             order = [line.split("line ")[1].split(",")[0] for line in log.splitlines() if "video " in line and " of 6: " in line]
             self.assertEqual(order, ["1", "5", "2", "6", "3", "4"])
             self.assertEqual([log.count(f"load {name}") for name in ("text_encoder", "dit", "vae")], [1, 4, 1])
+            # The first video's are in the plan.
+            self.assertEqual([log.count(f"LoRAs from here on:{after}") for after in ("", " none", "\n  LoRA")], [3, 1, 2])
 
     def test_strategies_restore_the_weights_too(self):
         for kind in ("async", "sequential"):
@@ -89,6 +91,21 @@ class LoraJobs(FerryTest):
 
     def test_groups_meet_before_the_loras_change(self):
         self.check("--data", "2", ranks=2, ranks_alone=1)
+
+    def test_a_round_has_the_loras_of_its_own_videos(self):
+        """A video of a later round, whose prompt wants the text encoder now, has others."""
+        write_safetensors(self.folder / "c.safetensors", {"positive": numbers((8, 128), 5), "negative": numbers((8, 128), 6)})
+        lines = ({"context": "c.safetensors", "lora": [{"path": "a.safetensors"}], "save": "0.safetensors"},
+                 {"prompt": "a red circle", "lora": [{"path": "b.safetensors"}], "save": "1.safetensors"})
+        (self.folder / "jobs.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        given = [word for word in GIVEN if word not in ("--prompt", "a red circle")]
+        done = ferry("generate", "-n", 2, *given, "--data", "2", "--run.deadline_s", "30", "--jobs", "jobs.jsonl", cwd=self.folder)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertTrue(self.latents("1.safetensors") == self.alone([{"path": "b.safetensors"}]))
+        done = ferry("generate", *given, "--context", "c.safetensors", "--lora.path", "a.safetensors", "--out", "alone.mp4",
+                     "--save", "alone.safetensors", "--overwrite", cwd=self.folder)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertTrue(self.latents("0.safetensors") == self.latents("alone.safetensors"))
 
     def test_a_lora_that_does_not_fit_fails_its_own_video(self):
         write_safetensors(self.folder / "bad.safetensors", {"blocks.9.ffn.0.diff_b": numbers((768,), 1)})

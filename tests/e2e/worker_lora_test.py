@@ -101,6 +101,9 @@ class Lora(FerryTest):
             self.assertIn(words, log)
             self.assertEqual("not the steps of step_distill" in log, len(steps) == 3)
             self.assertIn("8 euler steps", self.sampling(model, "--lora.path", said, "--sampler", "euler", "--steps", 8))
+            log = self.sampling(model, "--lora.path", said, "--steps", 30, "--guidance", 5)  # another recipe's
+            self.assertIn("30 unipc steps", log)
+            self.assertEqual(f"--steps {len(steps)} --guidance 1 follows it" in log, len(steps) != 3)
         config = json.loads((model / "transformer" / "config.json").read_text())
         (model / "transformer" / "config.json").write_text(json.dumps(config | {"denoising_step_list": [1000, 750, 500, 250]}))
         self.assertIn("4 step_distill steps", self.sampling(model))

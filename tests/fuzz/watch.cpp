@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/resource.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -9,6 +10,7 @@
 #include <cstring>
 #include <fstream>
 
+// The sanitizers look for these names.  NOLINTBEGIN(bugprone-reserved-identifier)
 // Defined where AddressSanitizer is linked.
 extern "C" __attribute__((weak)) void __sanitizer_set_death_callback(void (*callback)());
 
@@ -17,11 +19,13 @@ extern "C" const char* __asan_default_options() {
   return "max_allocation_size_mb=64:hard_rss_limit_mb=3000:quarantine_size_mb=64:malloc_context_size=6";
 }
 extern "C" const char* __ubsan_default_options() { return "print_stacktrace=1:abort_on_error=1"; }
+// NOLINTEND(bugprone-reserved-identifier)
 
 namespace ferry::fuzz {
 namespace {
 
-constexpr unsigned kMostSeconds = 20;
+constexpr int kMostSeconds = 20;             // computing
+constexpr unsigned kMostClockSeconds = 300;  // by the clock
 constexpr rlim_t kMostMemory = rlim_t{256} << 20;
 
 // Read by signal handlers.
@@ -33,9 +37,16 @@ void say(const char* text) {
 }
 
 void end(int signal) {
-  say(signal == SIGALRM ? "\nfuzz: one input took too long\n" : "\nfuzz: a crash\n");
+  const bool late = signal == SIGALRM || signal == SIGPROF;
+  say(late ? "\nfuzz: one input took too long\n" : "\nfuzz: a crash\n");
   keep_input();
   ::_exit(1);
+}
+
+// Of this process from now on; 0: no limit.
+void limit_computing(int seconds) {
+  const itimerval limit = {.it_interval = {}, .it_value = {.tv_sec = seconds, .tv_usec = 0}};
+  ::setitimer(ITIMER_PROF, &limit, nullptr);
 }
 
 void limit_memory() {
@@ -64,6 +75,7 @@ void keep_input() {
 void watch_this_process(const std::string& path) {
   kept_path = path;
   std::signal(SIGALRM, end);
+  std::signal(SIGPROF, end);
   std::signal(SIGABRT, end);
   if (__sanitizer_set_death_callback != nullptr) {
     __sanitizer_set_death_callback(keep_input);
@@ -75,10 +87,12 @@ void watch_this_process(const std::string& path) {
 
 void reads_now(std::string_view input) {
   now = input;
-  ::alarm(kMostSeconds);
+  limit_computing(kMostSeconds);
+  ::alarm(kMostClockSeconds);
 }
 
 void reads_nothing() {
+  limit_computing(0);
   ::alarm(0);
   now = {};
 }

@@ -58,5 +58,31 @@ TEST(Distilled, NamesByWhichSuchFilesAreKnown) {
   EXPECT_EQ(distilled_by_name("distilled_water.safetensors"), "");
 }
 
+TEST(Distilled, FoldersThatNameWhatIsInThem) {
+  const std::string cached = "/hub/models--someone--Wan2.1-T2V-14B-StepDistill-CfgDistill";
+  EXPECT_EQ(distilled_by_name(cached), "step_distill");
+  EXPECT_EQ(distilled_by_name(cached + "/snapshots/0123abc"), "step_distill");
+  EXPECT_EQ(distilled_by_name(cached + "/snapshots/0123abc/transformer/model.safetensors"), "step_distill");
+  EXPECT_EQ(distilled_by_name("/hub/models--lightx2v--loras/snapshots/0/a.safetensors"), "lightx2v");
+  EXPECT_EQ(distilled_by_name("loras/my_lightx2v/adapter_model.safetensors"), "lightx2v");
+  EXPECT_EQ(distilled_by_name("loras/my_lightx2v/"), "lightx2v");
+  EXPECT_EQ(distilled_by_name("snapshots"), "");
+  EXPECT_EQ(distilled_by_name("/"), "");
+  EXPECT_EQ(distilled_by_name(""), "");
+}
+
+TEST(Distilled, TheFirstThatHasStepsElseTheFirst) {
+  const std::optional<Distilled> none;
+  const std::optional<Distilled> other = Distilled{0, "other"};
+  const std::optional<Distilled> four = Distilled{4, "four"};
+  const std::optional<Distilled> two = Distilled{2, "two"};
+  EXPECT_FALSE(first_with_steps(none, none));
+  EXPECT_EQ(first_with_steps(other, none)->from, "other");
+  EXPECT_EQ(first_with_steps(none, other)->from, "other");
+  EXPECT_EQ(first_with_steps(other, four)->from, "four");
+  EXPECT_EQ(first_with_steps(four, other)->from, "four");
+  EXPECT_EQ(first_with_steps(two, four)->from, "two");
+}
+
 }  // namespace
 }  // namespace ferry::checkpoint

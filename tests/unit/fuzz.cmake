@@ -19,13 +19,19 @@ target_link_libraries(ferry_fuzz PRIVATE ferry_fuzz_targets)
 add_test(NAME fuzz_list COMMAND ferry_fuzz --list)
 list(JOIN FERRY_FUZZ_TARGETS " " names)
 set_tests_properties(fuzz_list PROPERTIES PASS_REGULAR_EXPRESSION "^${names}\n$" LABELS fuzz TIMEOUT 60)
+# Beside other tests (tests/CMakeLists.txt), one at a time; with sanitizers, as many as ctest is told.
 # What the program says of AddressSanitizer itself (watch.cpp) is ten times as fast as what LibTorch needs elsewhere.
 set(environment ${FERRY_TEST_ENV})
 list(FILTER environment EXCLUDE REGEX ASAN_OPTIONS)
 foreach(target IN LISTS FERRY_FUZZ_TARGETS)
-  add_test(NAME fuzz_${target} COMMAND ferry_fuzz ${target})
+  if(FERRY_SANITIZE)
+    add_test(NAME fuzz_${target} COMMAND ferry_fuzz ${target})
+  else()
+    add_test(NAME fuzz_${target} COMMAND nice -n 10 $<TARGET_FILE:ferry_fuzz> ${target})
+    set_tests_properties(fuzz_${target} PROPERTIES RESOURCE_LOCK fuzz)
+  endif()
   set_tests_properties(fuzz_${target} PROPERTIES TIMEOUT 1800 ENVIRONMENT "${environment};OMP_NUM_THREADS=1"
-    LABELS fuzz)
+    LABELS "fuzz;beside")
 endforeach()
 
 # Faults that must be found, by what is said of them; the last two by sanitizers alone.

@@ -121,9 +121,10 @@ TEST(Manifest, AnItemsLorasReplaceTheCommandLines) {
            {"null", "is no list of LoRAs"},
            {"[{}]", "has no path"},
            {"[{\"path\": 1}]", "path: 1 is no path"},
-           {"[{\"path\": \"\"}]", "is no path"},
-           {"[{\"path\": \"x\", \"strength\": \"a\"}]", "strength: \"a\" is no number from -1000 to 1000"},
-           {"[{\"path\": \"x\", \"strength\": 1001}]", "strength: 1001 is no number"},
+           {"[{\"path\": \"\"}]", "path: the value is empty"},
+           {R"([{"path": "a\u0000b"}])", "is no path"},
+           {"[{\"path\": \"x\", \"strength\": \"a\"}]", "strength: 'a' is not a number"},
+           {"[{\"path\": \"x\", \"strength\": 1001}]", "strength: 1001 is out of range"},
            {"[{\"path\": \"x\", \"expert\": \"high\"}]", "unknown key 'expert'; accepted: path, strength"}}) {
     const auto item = items_of("{\"lora\": " + list + "}").at(0);
     EXPECT_THAT(item.error, StartsWith("lora: "));

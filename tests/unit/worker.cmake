@@ -3,7 +3,7 @@ ferry_test(worker_output_test SOURCES unit/worker_activations_test.cpp unit/work
   unit/worker_progress_test.cpp unit/worker_record_test.cpp LIBS ferry::worker)
 ferry_test(worker_planner_test SOURCES unit/worker_auto_type_test.cpp unit/worker_planner_test.cpp LIBS ferry::worker)
 ferry_test(worker_batch_test SOURCES unit/worker_batch_test.cpp LIBS ferry::worker ferry_test_support)
-ferry_test(worker_resolve_test SOURCES unit/worker_latents_test.cpp unit/worker_resolve_test.cpp LIBS ferry::worker ferry_test_support)
+ferry_test(worker_resolve_test SOURCES unit/worker_distillation_test.cpp unit/worker_latents_test.cpp unit/worker_resolve_test.cpp LIBS ferry::worker ferry_test_support)
 ferry_test(worker_state_test SOURCES unit/worker_state_file_test.cpp unit/worker_stop_request_test.cpp unit/worker_unfinished_run_test.cpp LIBS ferry::worker ferry_test_support)
 ferry_test(worker_finite_test SOURCES unit/worker_finite_test.cpp LIBS ferry::worker ferry_test_support)
 

@@ -60,7 +60,7 @@ part_build() {
 part_test() {
   nvidia-smi 2>/dev/null
   if [ "$gpus" -gt 0 ]; then export FERRY_REQUIRE_GPU=1; fi
-  ctest --test-dir "$build" -L gpu -j 4 --output-on-failure --no-tests=error --output-junit "$out/test.xml"
+  ctest --test-dir "$build" -L gpu -j 8 --output-on-failure --no-tests=error --output-junit "$out/test.xml"
 }
 
 # What runs for minutes at most: limit_s, or 480 seconds.

@@ -16,9 +16,10 @@
 #   long       14B at 1280x720
 #   throttle   14B over links of a quarter of their speed, which stands in for eight GPUs' pressure on the host
 #   calibrate  the machine's rates on 1, 2, ... ranks, as `ferry bench calibrate` measures them: $OUT/rates.json
-#   sweep      14B and 1.3B by `ferry bench sweep`, predicted by the machine file of the GPUs' name: resident, async by
-#              each transport, and type auto, short and long, on all GPUs first; then 1280x720, then fewer GPUs.
-#              $OUT/sweep.jsonl goes on with the rows that are in it, those of another day too
+#   sweep      14B and 1.3B by `ferry bench sweep`, predicted by $OUT/rates.json if it is there, else by the machine
+#              file of the GPUs' name: resident, async by each transport, and type auto, short and long, on all GPUs
+#              first; then 1280x720, then fewer GPUs.  $OUT/sweep.jsonl goes on with the rows that are in it, those of
+#              another day too
 #   no_peer    14B without peer access (NCCL_P2P_DISABLE=1), which stands in for GPUs on PCIe alone
 #   clean      removes the models, 45 GB at most, which else stay in $TMPDIR/ferry-gpu
 #
@@ -279,6 +280,7 @@ cells() {
   local grid=$scratch/grid.cfg machine=none name
   name=$(nvidia-smi --query-gpu=name --format=csv,noheader 2>/dev/null | head -1)
   case $name in *H200*) machine=h200 ;; *H100*) machine=h100 ;; esac
+  if [ -e "$out/rates.json" ]; then machine=$out/rates.json; fi
   printf '[grid]\nranks = %s\nsize = %s\nframes = %s\ntype = %s\ntransport = %s\n' "$@" >"$grid"
   printf '[model]\npath = %s\ndevice = %s\n[job]\nguidance = 5\n' "$model" $device >>"$grid"
   limited "$ferry" bench sweep --grid "$grid" --out "$out/sweep.jsonl" --machine $machine --warmups 2 --samples $samples
@@ -311,7 +313,7 @@ part_sweep() {
 }
 
 tests() {
-  limited ctest --test-dir "$build" -L gpu -j 4 --output-on-failure --no-tests=error --output-junit "$out/test.xml"
+  limited ctest --test-dir "$build" -L gpu -j 8 --output-on-failure --no-tests=error --output-junit "$out/test.xml"
 }
 
 part_test() {

@@ -11,6 +11,7 @@
 #include "base/text/shown.h"
 #include "parallel/agree.h"
 #include "worker/batch/survey.h"
+#include "worker/job/plan.h"
 #include "worker/make_video.h"
 
 namespace ferry::worker {
@@ -75,12 +76,21 @@ int BatchRun::make_or_throw(std::size_t place) {
 
 void BatchRun::announce(const Prepared& prepared, std::size_t place) {
   if (std::exchange(announced_, true) || !first_of_all()) {
+    tell_loras();
     log_resume(prepared);
   } else {
     log_plan(engine_, prepared);
+    loras_ = loras_text(engine_.networks());
   }
   spdlog::info("video {} of {}: {}, {}", place + 1, left_.size(), title_of(item(place)),
                shown(prepared.job.video, std::string::npos));
+}
+
+void BatchRun::tell_loras() {
+  if (!first_of_all()) return;
+  const std::string text = loras_text(engine_.networks());
+  if (text == std::exchange(loras_, text)) return;
+  spdlog::info("LoRAs from here on:{}", text.empty() ? " none" : text);
 }
 
 int BatchRun::finish() {

@@ -34,6 +34,9 @@ class BatchRun {
   virtual void note_made(std::size_t place, double seconds) = 0;
   virtual void note_failure(std::size_t place, const std::string& error, int exit_code) = 0;
 
+  // Logs the LoRAs, on the first rank of all, if they are others than those logged before.
+  void tell_loras();
+
   // Makes the video at `place` in left(), or notes why it cannot be made.  Returns 0 or kRequeueExit.
   int make(std::size_t place);
 
@@ -65,6 +68,7 @@ class BatchRun {
   Ledger ledger_;
   SharedContexts contexts_;
   bool announced_ = false;
+  std::string loras_;  // as they were logged
 };
 
 }  // namespace ferry::worker

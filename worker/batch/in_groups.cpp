@@ -20,6 +20,7 @@ int InGroups::make_all() {
   for (std::size_t begin = 0; begin < left().size();) {
     const Round round = next_round(begin);
     begin_round(engine(), options(), round, store_);
+    tell_loras();
     // From here on no rank ends on its own: another group may be in the middle of a video.
     begin_together(stop(), StopRequest::Phase::Stoppable, session(), session().everyone());
     claims.restart();

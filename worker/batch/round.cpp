@@ -10,12 +10,15 @@
 namespace ferry::worker {
 namespace {
 
-// Headers only; for a group's number of ranks.
+// Headers only; for a group's number of ranks.  The job that needs the DiT comes last: the LoRAs are then
+// its, and no group has to merge others, which is work for all ranks of a node.
 void open_networks_of(Engine& engine, const Round& round) {
   fail_together(peers_of(engine.rank().session->everyone()), [&] {
+    const JobOptions* const with_dit = round.needed_by[Role::Dit];
     for (const JobOptions* job : round.needed_by) {
-      if (job != nullptr) engine.open(*job);
+      if (job != nullptr && job != with_dit) engine.open(*job);
     }
+    if (with_dit != nullptr) engine.open(*with_dit);
   });
 }
 

@@ -3,44 +3,56 @@
 #include <algorithm>
 #include <cstddef>
 
-#include "worker/job/activations.h"
+#include "model/dit/activations.h"
 
 namespace ferry::worker {
 namespace {
 
-std::size_t device_bytes(const RankMemory& rank, std::size_t host_copy) {
+std::size_t device_bytes(const RankMemory& rank, const offload::StagePlan& plan) {
   if (rank.on_gpu) return rank.device_use.total_bytes;
-  const std::size_t host = rank.host_memory.total_bytes;
-  return (host - std::min(host, host_copy)) / static_cast<std::size_t>(rank.node_size);
+  return cpu_device_bytes(rank.host_memory.total_bytes, plan, rank.node_size);
 }
 
 }  // namespace
 
+std::size_t cpu_device_bytes(std::size_t host_bytes, const offload::StagePlan& plan, int node_ranks) {
+  return (host_bytes - std::min(host_bytes, plan.arena.layout.bytes)) / static_cast<std::size_t>(node_ranks);
+}
+
+parallel::CfgChoice choose_cfg(const DitWork& work) {
+  const auto ranks = static_cast<int>(work.nodes.size());
+  const auto heads = static_cast<int>(work.dit.heads);
+  const model::DitActivations half{
+      .latent = work.latent, .ulysses = std::clamp(ranks / 2, 1, heads), .branches = 1, .contexts = 1};
+  const bool in_place = !work.on_gpu && work.plan.kind == offload::StrategyKind::None;
+  const std::size_t weights = in_place ? 0 : work.plan.need.bytes;
+  return parallel::choose_cfg({.options = work.options,
+                               .ranks = ranks,
+                               .nodes = work.nodes,
+                               .heads = heads,
+                               .guided = work.guided,
+                               .bytes = weights + model::activation_bytes(work.dit, half, work.compute),
+                               .total_bytes = work.total_bytes});
+}
+
 parallel::CfgChoice decide_cfg(const Options& options, const Job& job, const Networks& networks,
                                const std::vector<RankMemory>& ranks) {
   if (options.parallel.cfg != parallel::CfgMode::Auto) return {.mode = options.parallel.cfg, .why = ""};
-  const Network* needed = needed_network(networks, Role::Dit, given_to(job));
-  if (needed == nullptr) return {};
-  const Network& dit = *needed;
-  const offload::StagePlan& plan = dit.plan;
-  const std::size_t host_copy = plan.arena.layout.bytes;
-  const bool in_place = !ranks[0].on_gpu && plan.kind == offload::StrategyKind::None;
-  const std::size_t weights = in_place ? 0 : plan.need.bytes;
-  const auto heads = static_cast<int>(networks.facts.dit.heads);
-  const int half = std::clamp(static_cast<int>(ranks.size()) / 2, 1, heads);
-  const model::DitActivations how{.latent = job.latent_shape, .ulysses = half, .branches = 1, .contexts = 1};
-  parallel::CfgCase on{.options = options.parallel,
-                       .ranks = static_cast<int>(ranks.size()),
-                       .nodes = {},
-                       .heads = heads,
-                       .guided = job.guided(),
-                       .bytes = weights + activation_bytes(networks.facts.dit, how, dit.compute),
-                       .total_bytes = device_bytes(ranks[0], host_copy)};
+  const Network* dit = needed_network(networks, Role::Dit, given_to(job));
+  if (dit == nullptr) return {};
+  DitWork work{.dit = networks.facts.dit,
+               .compute = dit->compute,
+               .latent = job.latent_shape,
+               .guided = job.guided(),
+               .plan = dit->plan,
+               .on_gpu = ranks[0].on_gpu,
+               .options = options.parallel,
+               .total_bytes = device_bytes(ranks[0], dit->plan)};
   for (const RankMemory& rank : ranks) {
-    on.nodes.push_back(rank.node_index);
-    on.total_bytes = std::min(on.total_bytes, device_bytes(rank, host_copy));
+    work.nodes.push_back(rank.node_index);
+    work.total_bytes = std::min(work.total_bytes, device_bytes(rank, dit->plan));
   }
-  return parallel::choose_cfg(on);
+  return choose_cfg(work);
 }
 
 }  // namespace ferry::worker

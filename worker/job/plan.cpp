@@ -92,6 +92,14 @@ std::string heads_line(const Rank& rank, const model::DitConfig& dit) {
 
 }  // namespace
 
+std::string loras_text(const Networks& networks) {
+  std::string text;
+  const std::optional<Network>& dit = networks[Role::Dit];
+  if (!dit || !dit->loras) return text;
+  for (const auto& [file, strength] : *dit->loras) text += lora_lines(*file, strength);
+  return text;
+}
+
 std::string plan_text(const Engine& engine, const Prepared& prepared) {
   const Job& job = prepared.job;
   const Rank& rank = engine.rank();
@@ -106,9 +114,7 @@ std::string plan_text(const Engine& engine, const Prepared& prepared) {
   if (dit != nullptr) text += heads_line(rank, engine.networks().facts.dit);
   text += networks_lines(engine, prepared);
   if (dit != nullptr) text += fmt::format("\n  attention {}", attention_name(engine, job));
-  if (dit != nullptr && dit->loras) {
-    for (const auto& [file, strength] : *dit->loras) text += lora_lines(*file, strength);
-  }
+  if (dit != nullptr) text += loras_text(engine.networks());
   return text + memory_line(*rank.device);
 }
 

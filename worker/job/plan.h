@@ -12,4 +12,8 @@ namespace ferry::worker {
 // line break.
 std::string plan_text(const Engine& engine, const Prepared& prepared);
 
+// A line for each LoRA that is merged: what its file has, its strength, what is left out.  Each begins with a
+// line break; empty without LoRA.
+std::string loras_text(const Networks& networks);
+
 }  // namespace ferry::worker

@@ -87,6 +87,12 @@ Json json_of(const Plan& plan) {
           {"fits", plan.fits}};
 }
 
+std::vector<std::string> notes_of(const Plans& plans, const ModelShapes& model) {
+  std::vector<std::string> notes = model.notes;
+  if (!plans.job.note.empty()) notes.push_back(plans.job.note);
+  return notes;
+}
+
 }  // namespace
 
 std::string plan_table(const Plans& plans, const ModelShapes& model, const MachineRates& machine, int rows) {
@@ -118,7 +124,7 @@ std::string plan_table(const Plans& plans, const ModelShapes& model, const Machi
     text += fmt::format("{}the recommended plan leans on rates fitted to whole forwards or runs: {}\n",
                         best.step.assumed.empty() ? "\n" : "", fmt::join(best.step.fitted, ", "));
   }
-  for (const std::string& note : model.notes) text += note + "\n";
+  for (const std::string& note : notes_of(plans, model)) text += note + "\n";
   return text;
 }
 
@@ -138,7 +144,7 @@ std::string plan_json(const Plans& plans, const ModelShapes& model, const Machin
                      {"host_gib", plans.host_gib},
                      {"assumed", best.step.assumed},
                      {"fitted", best.step.fitted},
-                     {"notes", model.notes},
+                     {"notes", notes_of(plans, model)},
                      {"recommended", json_of(best)},
                      {"most_videos", json_of(plans.all[plans.most_videos])},
                      {"plans", all}};

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "offload/need.h"
+#include "worker/distillation.h"
 #include "worker/job/resolve.h"
 #include "worker/planner/stage_memory.h"
 #include "worker/planner/step_time.h"
@@ -30,12 +31,14 @@ PlannedJob job_of(const ModelShapes& model, const PlanRequest& request) {
   options.seed = 0;
   const ModelFacts facts{
       .dit = model.dit, .vae = model.vae.value_or(model::VaeConfig{}), .text = {}, .flow_shift = {}};
-  const Job job = resolve_steps(options, facts, false);
+  const auto said = checkpoint::first_with_steps(request.distilled, model.distilled);
+  const Job job = resolve_steps(with_distilled(options, said), facts, false);
   return {.width = job.width,
           .height = job.height,
           .frames = job.frames,
           .steps = job.steps,
-          .guided = job.guided()};
+          .guided = job.guided(),
+          .note = said_note(said, options, job)};
 }
 
 // How the GPUs are divided.

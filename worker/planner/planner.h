@@ -22,18 +22,21 @@ struct PlanRequest {
   std::optional<double> guidance{};
   int gpus = 1;  // in all, a multiple of `nodes`
   int nodes = 1;
-  std::optional<double> vram_gib{};  // of each GPU; unset: the machine's
-  std::optional<double> host_gib{};  // of each node; unset: the machine's
-  std::size_t lora_bytes = 0;        // on each device, beside the DiT's weights
+  std::optional<double> vram_gib{};                  // of each GPU; unset: the machine's
+  std::optional<double> host_gib{};                  // of each node; unset: the machine's
+  std::size_t lora_bytes = 0;                        // on each device, beside the DiT's weights
+  std::optional<checkpoint::Distilled> distilled{};  // what the LoRAs' headers say
 };
 
-// The request with every default filled in.
+// The request with every default filled in; where a file chooses step_distill (worker/distillation.h), with
+// its steps and without guidance.
 struct PlannedJob {
   std::int64_t width = 0;
   std::int64_t height = 0;
   std::int64_t frames = 0;
   int steps = 0;
   bool guided = true;
+  std::string note{};  // that a file chose them, or what keeps it from that; or empty
 };
 
 struct Plan {

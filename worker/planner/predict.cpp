@@ -10,8 +10,8 @@
 #include "model/dit/spec.h"
 #include "offload/fit.h"
 #include "offload/need.h"
-#include "parallel/choose_cfg.h"
 #include "parallel/mesh.h"
+#include "worker/job/guidance.h"
 #include "worker/planner/pipeline.h"
 #include "worker/planner/step_time.h"
 
@@ -199,35 +199,28 @@ std::size_t activations_of(const Cell& cell, const Way& way) {
                                  cell.compute);
 }
 
-std::size_t memory_of_rank(const Cell& cell, const MachineRates& machine, const offload::StagePlan& plan) {
-  if (machine.gpu) return offload::limit_bytes(machine.device_gib.value);
-  const std::size_t host = offload::limit_bytes(machine.host_gib.value);
-  return (host - std::min(host, plan.arena.layout.bytes)) / static_cast<std::size_t>(sharers_of(cell));
-}
-
-// The cell with its cfg: Auto is what a run finds (worker/job/guidance.h).
+// The cell with its cfg: Auto is what a run finds.
 Cell with_cfg(Cell cell, const MachineRates& machine, const offload::StagePlan& plan) {
   if (cell.parallel.cfg != parallel::CfgMode::Auto) return cell;
-  const auto heads = static_cast<int>(cell.dit.heads);
-  const Way halves{.mesh = {.cfg = 2, .ulysses = std::clamp(cell.ranks / 2, 1, heads)}};
-  const bool in_place = !machine.gpu && plan.kind == StrategyKind::None;
-  parallel::CfgCase on{.options = cell.parallel,
-                       .ranks = cell.ranks,
-                       .nodes = {},
-                       .heads = heads,
-                       .guided = cell.guided,
-                       .bytes = (in_place ? 0 : plan.need.bytes) + activations_of(cell, halves),
-                       .total_bytes = memory_of_rank(cell, machine, plan)};
-  on.options.data = 1;
-  for (int rank = 0; rank < cell.ranks; ++rank) on.nodes.push_back(rank / sharers_of(cell));
-  cell.parallel.cfg = choose_cfg(on).mode;
+  DitWork work{.dit = cell.dit,
+               .compute = cell.compute,
+               .latent = latent_of(cell),
+               .guided = cell.guided,
+               .plan = plan,
+               .on_gpu = machine.gpu,
+               .options = cell.parallel,
+               .total_bytes = device_bytes(machine, plan, sharers_of(cell))};
+  work.options.data = 1;
+  for (int rank = 0; rank < cell.ranks; ++rank) work.nodes.push_back(rank / sharers_of(cell));
+  cell.parallel.cfg = choose_cfg(work).mode;
   return cell;
 }
 
 offload::WeightsRoom room_of(const Cell& cell, const MachineRates& machine, const offload::StagePlan& plan,
                              std::size_t activations) {
-  const std::size_t device = cell.device_bytes.value_or(memory_of_rank(cell, machine, plan));
-  return {.bytes = room_for_weights(plan, device, activations), .in_place = machine.gpu ? 0 : room_in_place(plan)};
+  const std::size_t device = cell.device_bytes.value_or(device_bytes(machine, plan, sharers_of(cell)));
+  return {.bytes = room_for_weights(plan, device, activations),
+          .in_place = machine.gpu ? 0 : room_in_place(plan)};
 }
 
 bool of_its_type(const Cell& cell, const MachineRates& machine) {
@@ -307,6 +300,11 @@ offload::StagePlan stage_plan(const Cell& cell) {
   return offload::fit(model::dit_spec(cell.dit, cell.compute), cell.offload,
                       {.node_size = sharers_of(cell), .alone = false, .gated = true})
       .plan;
+}
+
+std::size_t device_bytes(const MachineRates& machine, const offload::StagePlan& plan, int node_ranks) {
+  if (machine.gpu) return offload::limit_bytes(machine.device_gib.value);
+  return cpu_device_bytes(offload::limit_bytes(machine.host_gib.value), plan, node_ranks);
 }
 
 Prediction predict(const Cell& cell, const MachineRates& machine) {

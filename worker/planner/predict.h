@@ -58,6 +58,9 @@ struct Prediction {
   std::vector<std::string> fitted{};   // those that were worked out from whole forwards or runs
 };
 
+// Memory of a device of the machine in bytes; on the CPU as cpu_device_bytes() says (worker/job/guidance.h).
+std::size_t device_bytes(const MachineRates& machine, const offload::StagePlan& plan, int node_ranks);
+
 // Adds the names of rates that were used to those that the prediction leans on.
 void add_uses(Prediction& prediction, const RateUse& use);
 

@@ -11,6 +11,7 @@
 #include "checkpoint/lora/lora.h"
 #include "checkpoint/make/make_model.h"
 #include "model/dit/spec.h"
+#include "worker/distillation.h"
 
 namespace ferry::worker {
 namespace {
@@ -47,7 +48,9 @@ void look(std::optional<Config>& target, const std::string& folder, Part part,
 ModelShapes of_folder(const std::string& path) {
   const std::string folder = checkpoint::existing_model_folder(path);
   ModelShapes shapes{.name = path, .dit = {}, .vae = {}, .text = {}, .notes = {}};
-  shapes.dit = checkpoint::dit_config(Checkpoint::open(folder, Part::Dit));
+  const Checkpoint dit = Checkpoint::open(folder, Part::Dit);
+  shapes.dit = checkpoint::dit_config(dit);
+  shapes.distilled = distilled_of(dit);
   look(shapes.vae, folder, Part::Vae, &checkpoint::vae_config, shapes.notes);
   look(shapes.text, folder, Part::TextEncoder, &checkpoint::umt5_config, shapes.notes);
   return shapes;

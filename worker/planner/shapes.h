@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/dtype.h"
+#include "checkpoint/network/distilled.h"
 #include "model/dit/config.h"
 #include "model/text/config.h"
 #include "model/vae/config.h"
@@ -19,7 +20,8 @@ struct ModelShapes {
   int experts = 1;  // DiTs of these shapes, one of which samples at a time
   std::optional<model::VaeConfig> vae;
   std::optional<model::Umt5Config> text;
-  std::vector<std::string> notes;  // what is not counted, one line each
+  std::vector<std::string> notes;                    // what is not counted, one line each
+  std::optional<checkpoint::Distilled> distilled{};  // what the DiT's files say
 };
 
 // "1.3B", "14B", "A14B" (two experts of 14B), or a checkpoint folder, of which only headers are read; its VAE

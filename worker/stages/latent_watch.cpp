@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "worker/stages/not_finite.h"
 
 namespace ferry::worker {
@@ -20,6 +22,10 @@ std::size_t most_looks(const Job& job, std::int64_t layers) {
   return static_cast<std::size_t>(branches * (6 + 5 * layers) + 2);
 }
 
+bool uses_loras(const Job& job) {
+  return std::ranges::any_of(job.loras, [](const LoraChoice& each) { return each.strength != 0; });
+}
+
 std::string words(const std::optional<Place>& place, const Denoising& denoising) {
   const Job& job = *denoising.input.job;
   if (place && place->part == kVelocity)
@@ -29,7 +35,7 @@ std::string words(const std::optional<Place>& place, const Denoising& denoising)
   if (place && place->part == kSampler) return "the network's output is finite, the sampler's step is not";
   const bool one_of_two = place && job.guided();
   return begun_at(place, one_of_two ? branch_name(place->turn) : "", denoising.weights) +
-         (!denoising.input.job->loras.empty() ? "; a LoRA is in use" : "");
+         (uses_loras(*denoising.input.job) ? "; a LoRA is in use" : "");
 }
 
 }  // namespace

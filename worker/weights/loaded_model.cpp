@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <stdexcept>
 #include <string>
 #include <utility>
 
@@ -177,6 +178,8 @@ void LoadedModel::fill(const StageSource& source, Progress& progress) {
   if (!stage.filled) agree(*rank_.session, [&] { finish_load(stage, progress); });
   stage.filled = true;
   if (stage.merged == merge_of(source)) return;
+  if (stage.held && rank_.session->size() < rank_.session->everyone().size())
+    throw std::logic_error("a group merges LoRAs into weights that other groups use");
   // No rank reads the copy any longer.
   rank_.session->barrier();
   agree(*rank_.session, [&] { merge_anew(source, stage, progress); });

@@ -3,9 +3,8 @@
 // Stages borrow them (worker/weights/stage_weights.h) and load none.  Between two uses the weights of a role
 // are idle:
 //
-//   host copy     kept if a later video needs it and run.keep allows; else freed by the rank's janitor.  For
-//   a
-//                 video with other LoRAs the tensors that these or those before change are read again
+//   host copy     kept if a later video needs it and run.keep allows; else freed by the rank's janitor.
+//                 For a video with other LoRAs the tensors that these or those before change are read again
 //   strategy      kept with the host copy
 //   device copy   of `none` on a GPU: kept if a later video needs it and all stages fit the device together;
 //                 of every other strategy it ends with the stage

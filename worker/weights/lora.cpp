@@ -64,6 +64,7 @@ void check_wrappers(const checkpoint::LoraStack& loras, const offload::StagePlan
     const std::string& name = model::module_of(plan.arena.spec, module.id).name;
     if (module.wrapper != offload::Wrapper::AutoWrappedModule) continue;
     for (const checkpoint::LoraUse& lora : loras) {
+      if (lora.strength == 0) continue;
       const auto found = lora.file->pairs().find(name);
       if (found == lora.file->pairs().end() || !found->second.linear) continue;
       throw UserError(plan.stage() + ".offload.module_map: " + lora.file->path() + " changes " + name +
