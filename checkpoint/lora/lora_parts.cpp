@@ -29,9 +29,12 @@ Shape without_ones(const Shape& shape) {
   return bare;
 }
 
-Shape flattened(const Shape& shape) {
+Shape flattened(Shape shape) {
   if (shape.size() < 2) return shape;
-  return {shape[0], checked_numel(shape).value_or(0) / std::max<std::int64_t>(1, shape[0])};
+  const std::int64_t columns = checked_numel(shape).value_or(0) / std::max<std::int64_t>(1, shape[0]);
+  shape.resize(2);
+  shape[1] = columns;
+  return shape;
 }
 
 // True if the numbers of both lie in the same order.
@@ -52,7 +55,8 @@ void check_type(const TensorEntry& entry) {
 }
 
 [[noreturn]] void refuse_twice(const TensorEntry& entry, const TensorEntry& other) {
-  throw UserError(fmt::format("{}: changes the same part as {}", place_of(entry), printable(other.source_key)));
+  throw UserError(
+      fmt::format("{}: changes the same part as {}", place_of(entry), printable(other.source_key)));
 }
 
 class Sorting {
