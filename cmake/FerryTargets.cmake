@@ -3,6 +3,8 @@ add_library(ferry_flags INTERFACE)
 target_compile_options(ferry_flags INTERFACE
   $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra $<$<CXX_COMPILER_ID:GNU>:-Werror> -Wno-psabi -fno-math-errno
   -fno-trapping-math -ffp-contract=off>
+  # GCC 13 warns of fmt's and the standard library's own code where it inlines it.
+  $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<CXX_COMPILER_ID:GNU>,$<VERSION_GREATER_EQUAL:$<CXX_COMPILER_VERSION>,13>>:-Wno-array-bounds>
   $<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr -Xcompiler=-Wall,-Werror -Werror=all-warnings>)
 target_include_directories(ferry_flags INTERFACE ${PROJECT_SOURCE_DIR})
 
