@@ -11,7 +11,7 @@ STRATEGIES = {  # colours that people with colour blindness tell apart
     "async sharded": ("async sharded", "#d55e00"),
     "async auto": ("async auto", "#009e73"),
     "async": ("async", "#56b4e9"),
-    "auto": ("auto", "#cc79a7"),
+    "auto": ("type auto", "#cc79a7"),
 }
 SPARE = ["#e69f00", "#8b4513", "#a3a500"]
 STYLES = ["-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 4))]
@@ -77,7 +77,9 @@ def read_rows(path):
 
 
 def strategy_of(row):
-    return row["type"] if row.get("transport") is None else f"{row['type']} {row['transport']}"
+    if row.get("transport") is None or row["type"] == "auto":
+        return row["type"]
+    return f"{row['type']} {row['transport']}"
 
 
 class Sweep:

@@ -1,5 +1,7 @@
 #include "checkpoint/lora/lora_stack.h"
 
+#include <algorithm>
+
 namespace ferry::checkpoint {
 
 std::vector<LoraAddition> additions_to(const std::string& key, const LoraStack& stack, LoraTerms terms) {
@@ -13,6 +15,23 @@ std::vector<LoraAddition> additions_to(const std::string& key, const LoraStack& 
       additions.push_back({.difference = difference, .strength = strength});
   }
   return additions;
+}
+
+std::size_t bytes_in_calls(const LoraStack& stack, const model::NetworkSpec& network) {
+  std::size_t bytes = 0;
+  const auto add = [&](const model::ModuleSpec& module) {
+    for (const auto& [file, strength] : stack) {
+      const auto found = file->pairs().find(module.name);
+      if (strength == 0 || found == file->pairs().end() || !found->second.linear) continue;
+      const LoraPair& pair = found->second;
+      bytes +=
+          static_cast<std::size_t>(pair.down.numel() + pair.up.numel()) * size_of(module.tensors.at(0).dtype);
+    }
+  };
+  std::ranges::for_each(network.head, add);
+  for (const model::BlockSpec& block : network.blocks) std::ranges::for_each(block.modules, add);
+  std::ranges::for_each(network.tail, add);
+  return bytes;
 }
 
 }  // namespace ferry::checkpoint

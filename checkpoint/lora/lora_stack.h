@@ -1,6 +1,8 @@
 // LoRAs that are applied together, and what they add to the tensors of a network.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
@@ -29,6 +31,9 @@ struct LoraAddition {
 
 // What the stack adds to the tensor with this official key, in order; nothing with strength 0.
 std::vector<LoraAddition> additions_to(const std::string& key, const LoraStack& stack, LoraTerms terms);
+
+// Bytes of what calls add, the rest of All: in the types of the weights that it is added to.
+std::size_t bytes_in_calls(const LoraStack& stack, const model::NetworkSpec& network);
 
 struct RowRange {
   std::int64_t begin = 0;

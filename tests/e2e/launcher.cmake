@@ -41,3 +41,8 @@ foreach(class Whole Predicted Failing Refused Plot)
   string(TOLOWER ${class} name)
   ferry_launcher_e2e(sweep_${name} sweep 600 ${class})
 endforeach()
+# These start one process after another, most of which refuse something and end.
+foreach(name archives bad_input elsewhere foreign plan_requests config_files config_configuration config_prompts config_words
+    config_offload)
+  set_tests_properties(launcher_${name}_e2e PROPERTIES PROCESSORS 1)
+endforeach()

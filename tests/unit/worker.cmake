@@ -1,6 +1,6 @@
 ferry_test(worker_output_test SOURCES unit/worker_activations_test.cpp unit/worker_device_full_test.cpp unit/worker_device_marks_test.cpp unit/worker_encoding_test.cpp unit/worker_janitor_test.cpp unit/worker_keep_test.cpp
   unit/worker_output_test.cpp unit/worker_memory_check_test.cpp unit/worker_memory_watch_test.cpp
-  unit/worker_progress_test.cpp unit/worker_record_test.cpp LIBS ferry::worker)
+  unit/worker_progress_test.cpp unit/worker_record_test.cpp LIBS ferry::worker ferry_test_support)
 ferry_test(worker_planner_test SOURCES unit/worker_auto_type_test.cpp unit/worker_planner_test.cpp LIBS ferry::worker)
 ferry_test(worker_batch_test SOURCES unit/worker_batch_test.cpp LIBS ferry::worker ferry_test_support)
 ferry_test(worker_resolve_test SOURCES unit/worker_distillation_test.cpp unit/worker_latents_test.cpp unit/worker_resolve_test.cpp LIBS ferry::worker ferry_test_support)

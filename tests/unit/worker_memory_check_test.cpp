@@ -1,6 +1,7 @@
 // Whose memory decides: ranks and nodes that are made up, with a DiT of 14B that is not on disk.
 #include "worker/job/memory_check.h"
 
+#include <ATen/ops/zeros.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -8,6 +9,9 @@
 #include "model/dit/spec.h"
 #include "model/text/umt5_spec.h"
 #include "model/vae/vae.h"
+#include "tests/support/safetensors_io.h"
+#include "tests/support/temporary_folder.h"
+#include "worker/job/activations.h"
 #include "worker/job/guidance.h"
 #include "worker/job/network_use.h"
 #include "worker/stages/warm_up.h"
@@ -17,6 +21,7 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 constexpr std::size_t kGB = 1'000'000'000;
 
@@ -117,6 +122,40 @@ TEST(MemoryCheck, TheFullestDeviceOfAllRanksDecidesAndIsNamed) {
   EXPECT_THAT(refusal(machine),
               AllOf(HasSubstr("dit: offload type none"), HasSubstr("10.000 GB of 80.000 GB"),
                     HasSubstr("H100 of rank 3 on node1"), HasSubstr("type async")));
+}
+
+// Beside weights that it leaves as they are, sequential has the low-rank additions on the device.
+TEST(MemoryCheck, LorasThatSequentialAddsInItsCallsCount) {
+  Options options;
+  options.offload[Role::Dit].type = offload::StrategyKind::Sequential;
+  Networks networks = networks_of_14b(options);
+  const testing::TemporaryFolder folder;
+  const std::string path = folder.file("lora.safetensors");
+  testing::write_safetensors(path, {{"blocks.0.ffn.0.lora_A.weight", at::zeros({256, 5120})},
+                                    {"blocks.0.ffn.0.lora_B.weight", at::zeros({13824, 256})}});
+  const auto lora = std::make_shared<const checkpoint::LoraFile>(
+      checkpoint::LoraFile::open(path, networks[Role::Dit]->spec, checkpoint::Part::Dit));
+  const std::size_t bytes = std::size_t{2} * 256 * (5120 + 13824);
+
+  Machine machine = machine_of(1);
+  const model::DitActivations how = dit_activations(options, job_480p(), machine.mesh);
+  const std::size_t without =
+      networks[Role::Dit]->plan.need.bytes + model::activation_bytes(networks.facts.dit, how, DType::BF16);
+  const auto refusal_of = [&](double strength, std::size_t free_bytes) -> std::string {
+    networks[Role::Dit]->loras =
+        std::make_shared<const checkpoint::LoraStack>(checkpoint::LoraStack{{lora, strength}});
+    machine.ranks[0].device_use.free_bytes = free_bytes;
+    try {
+      check_memory(options, job_480p(), networks, machine);
+    } catch (const UserError& error) {
+      return error.what();
+    }
+    return "";
+  };
+  EXPECT_THAT(refusal_of(0, without), Not(HasSubstr("dit: ")));
+  EXPECT_THAT(refusal_of(1, without + bytes), Not(HasSubstr("dit: ")));
+  EXPECT_THAT(refusal_of(1, without + bytes - 1),
+              AllOf(HasSubstr("dit: offload type sequential"), HasSubstr("and 0.010 GB of LoRAs")));
 }
 
 TEST(MemoryCheck, TheFullestNodeDecidesAndIsNamed) {

@@ -97,12 +97,24 @@ Machine beside_held_copies(Machine machine, Role role) {
   return machine;
 }
 
+// With the LoRAs that sequential adds in its calls.
+offload::StagePlan with_loras(const Network& network) {
+  offload::StagePlan plan = network.plan;
+  if (plan.kind != offload::StrategyKind::Sequential || !network.loras) return plan;
+  const std::size_t bytes = checkpoint::bytes_in_calls(*network.loras, network.spec);
+  if (bytes == 0) return plan;
+  plan.need.bytes += bytes;
+  plan.need.breakdown += fmt::format(", and {:.3f} GB of LoRAs", 1e-9 * static_cast<double>(bytes));
+  return plan;
+}
+
 void check_role(const RoleNetwork& role, const StageCase& stage, const Machine& of_all) {
   const Machine machine = beside_held_copies(of_all, role.entry.role);
   const std::span<const RankMemory> all(machine.ranks);
   const int ranks = machine.mesh.cfg * machine.mesh.ulysses;
   const bool alone = role.entry.runs(stage.options, ranks) == Runs::FirstRank;
-  check_stage({role.network.plan, role.entry.activation_bytes(stage), alone ? all.first(1) : all}, machine);
+  const offload::StagePlan plan = with_loras(role.network);
+  check_stage({plan, role.entry.activation_bytes(stage), alone ? all.first(1) : all}, machine);
 }
 
 }  // namespace

@@ -75,14 +75,9 @@ std::optional<model::DitConfig> dit_by_name(const std::string& name) {
 
 std::size_t lora_bytes(const std::string& path, const model::DitConfig& dit, DType compute) {
   const model::NetworkSpec spec = model::dit_spec(dit, compute);
-  const checkpoint::LoraFile lora =
-      checkpoint::LoraFile::open(path, spec, Part::Dit, checkpoint::Unmatched::Skip);
-  std::size_t bytes = 0;
-  for (const auto& [module, pair] : lora.pairs()) {
-    if (pair.linear)
-      bytes += static_cast<std::size_t>(pair.down.numel() + pair.up.numel()) * size_of(compute);
-  }
-  return bytes;
+  const auto lora = std::make_shared<const checkpoint::LoraFile>(
+      checkpoint::LoraFile::open(path, spec, Part::Dit, checkpoint::Unmatched::Skip));
+  return checkpoint::bytes_in_calls({{.file = lora, .strength = 1}}, spec);
 }
 
 }  // namespace ferry::worker
