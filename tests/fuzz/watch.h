@@ -7,8 +7,9 @@
 namespace ferry::fuzz {
 
 // From now on the process ends, after it kept the input, when it crashes, when a sanitizer reports, or when
-// one input takes more than 20 s of computing, or 300 s by the clock.  Without a sanitizer it may take 256 MiB of memory more than it has now;
-// AddressSanitizer refuses single allocations above 64 MB (see the options in watch.cpp).
+// one input takes more than 20 s of computing, or 300 s by the clock.  Without a sanitizer it may take 256
+// MiB of memory more than it has now; AddressSanitizer refuses single allocations above 64 MB (see the
+// options in watch.cpp).
 void watch_this_process(const std::string& kept_path);
 
 // The input that is being read: kept should the process end.  `input` must live until the next call.
