@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "checkpoint/lora/lora_calls.h"
+
 namespace ferry::checkpoint {
 
 std::vector<LoraAddition> additions_to(const std::string& key, const LoraStack& stack, LoraTerms terms) {
@@ -20,12 +22,10 @@ std::vector<LoraAddition> additions_to(const std::string& key, const LoraStack& 
 std::size_t bytes_in_calls(const LoraStack& stack, const model::NetworkSpec& network) {
   std::size_t bytes = 0;
   const auto add = [&](const model::ModuleSpec& module) {
-    for (const auto& [file, strength] : stack) {
-      const auto found = file->pairs().find(module.name);
-      if (strength == 0 || found == file->pairs().end() || !found->second.linear) continue;
-      const LoraPair& pair = found->second;
-      bytes +=
-          static_cast<std::size_t>(pair.down.numel() + pair.up.numel()) * size_of(module.tensors.at(0).dtype);
+    for (const LoraUse& lora : stack) {
+      if (const LoraPair* pair = pair_in_calls(lora, module.name))
+        bytes += static_cast<std::size_t>(pair->down.numel() + pair->up.numel()) *
+                 size_of(module.tensors.at(0).dtype);
     }
   };
   std::ranges::for_each(network.head, add);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "checkpoint/lora/lora_calls.h"
 #include "model/tensor.h"
 #include "offload/arena/layout.h"
 
@@ -23,10 +24,9 @@ struct Term {
 // To this module, in order.
 std::vector<Term> terms_of(const checkpoint::LoraStack& loras, const std::string& module) {
   std::vector<Term> terms;
-  for (const auto& [file, strength] : loras) {
-    const auto found = file->pairs().find(module);
-    if (strength == 0 || found == file->pairs().end() || !found->second.linear) continue;
-    terms.push_back({&found->second, strength * found->second.scale});
+  for (const checkpoint::LoraUse& lora : loras) {
+    if (const LoraPair* pair = checkpoint::pair_in_calls(lora, module))
+      terms.push_back({pair, lora.strength * pair->scale});
   }
   return terms;
 }
@@ -64,9 +64,7 @@ void check_wrappers(const checkpoint::LoraStack& loras, const offload::StagePlan
     const std::string& name = model::module_of(plan.arena.spec, module.id).name;
     if (module.wrapper != offload::Wrapper::AutoWrappedModule) continue;
     for (const checkpoint::LoraUse& lora : loras) {
-      if (lora.strength == 0) continue;
-      const auto found = lora.file->pairs().find(name);
-      if (found == lora.file->pairs().end() || !found->second.linear) continue;
+      if (checkpoint::pair_in_calls(lora, name) == nullptr) continue;
       throw UserError(plan.stage() + ".offload.module_map: " + lora.file->path() + " changes " + name +
                       ", and of the wrappers only AutoWrappedLinear adds a LoRA");
     }
